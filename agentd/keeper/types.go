@@ -1,0 +1,160 @@
+// Package keeper is what the agent and the keeper say to one another.
+//
+// The keeper is the small per-machine parent of the supervised processes: a process of its
+// own, so that an agent can be restarted, upgraded or killed without one of them noticing. It
+// knows runs, deadlines and log files; it knows no etcd and no placement. The agent tells it what
+// to run and until when; it tells the agent what became of it, and keeps what nobody has fetched.
+//
+// Keeper is the interface that the agent uses. Client and Server carry it over HTTP on a unix
+// socket; package engine is the keeper itself.
+package keeper
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// Errors on which the agent branches; they keep their identity over the socket.
+var (
+	// ErrDeadline: the start's deadline has passed, or was too near to start at all.
+	ErrDeadline = errors.New("the deadline has passed")
+	// ErrToken: the process has a run under another token; end and forget that first.
+	ErrToken = errors.New("another run of the process is there")
+	// ErrNotFound: no such run.
+	ErrNotFound = errors.New("no such run")
+	// ErrNotRunning: the run has no living copy to signal or write to.
+	ErrNotRunning = errors.New("not running")
+	// ErrClosing: the keeper is stopping everything.
+	ErrClosing = errors.New("the keeper is shutting down")
+)
+
+// Deadline is a moment by both clocks of one boot, in nanoseconds: whichever reaches it first
+// counts. The zero Deadline has passed; NoDeadline never does.
+type Deadline struct {
+	Boot int64 `json:"boot"` // CLOCK_BOOTTIME
+	Raw  int64 `json:"raw"`  // CLOCK_MONOTONIC_RAW
+}
+
+// NoDeadline is that of a run that is not fenced (on_partition keep, solo).
+var NoDeadline = Deadline{Boot: 1<<63 - 1, Raw: 1<<63 - 1}
+
+// Lease is a lease as the agent last knew it. The keeper enforces Deadline on every run that names it, and
+// keeps the rest for the next agent, whose first act is to renew what it finds here.
+type Lease struct {
+	ID       int64    `json:"id"`
+	TTL      int64    `json:"ttl"` // seconds, as granted
+	Deadline Deadline `json:"deadline"`
+}
+
+// Cause says why a run is over, or why its copy was ended.
+type Cause string
+
+const (
+	CauseNone     Cause = ""
+	CauseFinished Cause = "finished" // EXITED and not to be restarted
+	CauseFatal    Cause = "fatal"    // gave up: FATAL
+	CauseRefused  Cause = "refused"  // this machine cannot run it: no such command, user, directory
+	CauseStopped  Cause = "stopped"  // the agent asked
+	CauseFenced   Cause = "fenced"   // the deadline came; starts again in place when a lease of it is renewed
+)
+
+// StartRequest asks for a run.
+type StartRequest struct {
+	Token   int64       `json:"token"`
+	Process api.Process `json:"process"`
+	// Leases on which the touch stands or may stand: the earliest deadline counts. Empty with
+	// OnPartition keep is a run without a deadline.
+	Leases      []int64         `json:"leases,omitempty"`
+	OnPartition api.OnPartition `json:"on_partition"`
+	// Env is added last: DISTSUPER_TOKEN, DISTSUPER_MACHINE and supervisor's own variables.
+	Env map[string]string `json:"env,omitempty"`
+}
+
+// Run is the state of a process under one token.
+type Run struct {
+	ID          string          `json:"id"` // api.Process.ID
+	Token       int64           `json:"token"`
+	Seq         uint64          `json:"seq"` // rises with every change of any run
+	Process     api.Process     `json:"process"`
+	Leases      []int64         `json:"leases,omitempty"`
+	OnPartition api.OnPartition `json:"on_partition"`
+	State       api.State       `json:"state"`
+	PID         int             `json:"pid,omitempty"`
+	Started     time.Time       `json:"started,omitzero"` // last start of a copy, wall clock
+	Stopped     time.Time       `json:"stopped,omitzero"`
+	Exit        *int            `json:"exit,omitempty"` // -1 when Signal ended it
+	Signal      string          `json:"signal,omitempty"`
+	Starts      int             `json:"starts,omitempty"`
+	Reason      string          `json:"reason,omitempty"`
+	Cause       Cause           `json:"cause,omitempty"`
+	// Done: the run is over (never with CauseFenced) and nothing that it started is alive. It stays listed until Forget.
+	Done bool `json:"done,omitempty"`
+	// Gone: no copy runs and nothing that any copy started is alive now.
+	Gone      bool   `json:"gone,omitempty"`
+	StdoutLog string `json:"stdout_log,omitempty"`
+	StderrLog string `json:"stderr_log,omitempty"`
+}
+
+// Hello is who the keeper is.
+type Hello struct {
+	Instance string `json:"instance"` // random, made at its start
+	BootID   string `json:"boot_id"`
+	PID      int    `json:"pid"`
+	Version  string `json:"version"`
+	// Containment says how descendants are held: "cgroup2" or "subreaper".
+	Containment string `json:"containment"`
+	// Predecessors are the instances of earlier keepers on this state directory, newest first. Nothing
+	// that they ran is alive any more: a keeper makes sure of that before it answers its first call.
+	Predecessors []string `json:"predecessors,omitempty"`
+	// Owner is what the agent last stored with SetOwner: its machine name.
+	Owner string `json:"owner,omitempty"`
+}
+
+// Snapshot is the runs that changed after the asked sequence number, all of them for 0.
+type Snapshot struct {
+	Instance string  `json:"instance"`
+	Seq      uint64  `json:"seq"`
+	Runs     []Run   `json:"runs"`
+	Forgot   []Ref   `json:"forgot,omitempty"`
+	Leases   []Lease `json:"leases"`
+}
+
+// Ref names a run.
+type Ref struct {
+	ID    string `json:"id"`
+	Token int64  `json:"token"`
+}
+
+// Keeper is what an agent needs of the keeper. Calls return when the enforcing loop has taken them in, not
+// when the effect is there; Changes tells of that.
+type Keeper interface {
+	Hello(ctx context.Context) (Hello, error)
+	SetOwner(ctx context.Context, owner string) error
+	// Changes returns at once when something changed after since, else when it does or ctx ends.
+	Changes(ctx context.Context, since uint64) (Snapshot, error)
+	// Start begins a run. Repeating it with the same token is harmless. It is refused with ErrDeadline when
+	// the deadline has passed, which is looked at again just before each exec.
+	Start(ctx context.Context, r StartRequest) error
+	// Update replaces the settings of a live run that need no restart, its policy and its leases.
+	Update(ctx context.Context, r StartRequest) error
+	// Stop ends a run by its stopsignal and stopwaitsecs; then it is Done.
+	Stop(ctx context.Context, ref Ref) error
+	// Kill ends a run at once.
+	Kill(ctx context.Context, ref Ref) error
+	// Renew tells the deadlines of all leases that the agent holds. It returns when the enforcing loop has
+	// taken them, which is its sign of life. Leases not named here and on no run are dropped.
+	Renew(ctx context.Context, leases []Lease) error
+	// Forget drops a run that is Done; remove deletes its AUTO logs too.
+	Forget(ctx context.Context, ref Ref, remove bool) error
+	Signal(ctx context.Context, ref Ref, signal string) error
+	Stdin(ctx context.Context, ref Ref, data []byte) error
+	// Log opens a channel's log ("stdout" or "stderr"): the last n bytes (n < 0 the whole), and with follow what
+	// comes. It works for a process whose run is over while the file is there.
+	Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error)
+	// Shutdown stops every run and ends the keeper.
+	Shutdown(ctx context.Context) error
+}

@@ -1,0 +1,71 @@
+package api
+
+import "time"
+
+// MachineInfo is the value of machines/<m>/info, kept after the machine's death.
+type MachineInfo struct {
+	Name      string            `json:"name"`
+	Addresses []string          `json:"addresses,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	// MaxProcesses is the most processes that the leader may place here; 0 is no limit.
+	MaxProcesses int    `json:"max_processes,omitempty"`
+	Version      string `json:"version"`
+	// API is host:port of the agent's HTTPS server, Fingerprint the SHA-256 of its certificate in hex.
+	API         string `json:"api,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Warning is shown by machines and status, such as that fencing is not guaranteed on this etcd.
+	Warning string `json:"warning,omitempty"`
+}
+
+// Alive is the value of machines/<m>/alive, on the machine's lease with the shortest touch_timeout.
+type Alive struct {
+	Instance string    `json:"instance"` // made by the keeper at its start
+	BootID   string    `json:"boot_id"`
+	Host     string    `json:"host"` // host name and agent's pid, to name a namesake
+	Since    time.Time `json:"since"`
+}
+
+// Cordon is the value of machines/<m>/cordon: no new placements; with Drain the
+// processes that are there move away, too.
+type Cordon struct {
+	Drain bool      `json:"drain,omitempty"`
+	By    string    `json:"by"`
+	At    time.Time `json:"at"`
+}
+
+// ConfirmDead is the value of machines/<m>/dead: an operator vouches that this instance is off.
+type ConfirmDead struct {
+	Instance string    `json:"instance"`
+	By       string    `json:"by"`
+	At       time.Time `json:"at"`
+}
+
+// Controller is the value of controllers/<id>.
+type Controller struct {
+	ID          string `json:"id"`
+	Host        string `json:"host"`
+	HTTP        string `json:"http,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	Version     string `json:"version"`
+}
+
+// Schema is the value of schema: the version of the key layout.
+type Schema struct {
+	Version int       `json:"version"`
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+}
+
+// SchemaVersion is the layout that this binary speaks. A newer one is refused.
+const SchemaVersion = 1
+
+// Event is the value of history/<process>/<id>: what happened and why.
+type Event struct {
+	At      time.Time `json:"at"`
+	Process string    `json:"process,omitempty"`
+	Machine string    `json:"machine,omitempty"`
+	Token   int64     `json:"token,omitempty"`
+	What    string    `json:"what"` // "placed", "moved", "started", "exited", "stop asked" ...
+	Why     string    `json:"why,omitempty"`
+	By      string    `json:"by"` // "leader d1", "agent m2", "ann@host"
+}

@@ -1,0 +1,137 @@
+package store
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// DefaultPrefix is the root of the key space unless [etcd] prefix names another.
+const DefaultPrefix = "/distsuper/"
+
+// Kind says what a key holds.
+type Kind int
+
+const (
+	KindOther      Kind = iota // not one of ours, or of a newer layout
+	KindSchema                 // schema
+	KindLoad                   // loads/<source>: the record of a load that is not complete
+	KindProgram                // programs/<program>
+	KindIntent                 // intents/<process>
+	KindInfo                   // machines/<m>/info
+	KindAlive                  // machines/<m>/alive
+	KindCordon                 // machines/<m>/cordon
+	KindDead                   // machines/<m>/dead
+	KindPlacement              // machines/<m>/placements/<process>
+	KindTouch                  // machines/<m>/touch/<process>
+	KindStatus                 // machines/<m>/status/<process>
+	KindOwner                  // owners/<process>
+	KindHistory                // history/<subject>/<id>
+	KindController             // controllers/<id>
+	KindPublicKey              // keys/public
+	KindSigningKey             // keys/signing
+)
+
+// Name is a parsed key. Machine and ID are empty where the kind has none; ID is the program,
+// process, controller, source or history subject.
+type Name struct {
+	Kind    Kind
+	Machine string
+	ID      string
+	Sub     string // the entry of a history subject
+}
+
+// Keys builds and parses every key under one prefix. Names are path-escaped, so any name
+// makes one segment and comes back as it was.
+type Keys struct{ prefix string }
+
+// NewKeys takes a prefix that begins and ends with "/"; missing slashes are added.
+func NewKeys(prefix string) Keys {
+	return Keys{prefix: "/" + strings.Trim(prefix, "/") + "/"}
+}
+
+// escape keeps ":" readable, as in "group:name".
+func escape(name string) string { return strings.ReplaceAll(url.PathEscape(name), "%3A", ":") }
+
+// Root is the prefix of everything.
+func (k Keys) Root() string { return k.prefix }
+
+func (k Keys) Schema() string              { return k.prefix + "schema" }
+func (k Keys) Loads() string               { return k.prefix + "loads/" }
+func (k Keys) Load(source string) string   { return k.Loads() + escape(source) }
+func (k Keys) Programs() string            { return k.prefix + "programs/" }
+func (k Keys) Program(name string) string  { return k.Programs() + escape(name) }
+func (k Keys) Intents() string             { return k.prefix + "intents/" }
+func (k Keys) Intent(proc string) string   { return k.Intents() + escape(proc) }
+func (k Keys) Owners() string              { return k.prefix + "owners/" }
+func (k Keys) Owner(proc string) string    { return k.Owners() + escape(proc) }
+func (k Keys) Controllers() string         { return k.prefix + "controllers/" }
+func (k Keys) Controller(id string) string { return k.Controllers() + escape(id) }
+func (k Keys) PublicKey() string           { return k.prefix + "keys/public" }
+func (k Keys) SigningKey() string          { return k.prefix + "keys/signing" }
+func (k Keys) Election() string            { return k.prefix + "election" }
+
+func (k Keys) Machines() string             { return k.prefix + "machines/" }
+func (k Keys) Machine(m string) string      { return k.Machines() + escape(m) + "/" }
+func (k Keys) Info(m string) string         { return k.Machine(m) + "info" }
+func (k Keys) Alive(m string) string        { return k.Machine(m) + "alive" }
+func (k Keys) Cordon(m string) string       { return k.Machine(m) + "cordon" }
+func (k Keys) Dead(m string) string         { return k.Machine(m) + "dead" }
+func (k Keys) Placements(m string) string   { return k.Machine(m) + "placements/" }
+func (k Keys) Touches(m string) string      { return k.Machine(m) + "touch/" }
+func (k Keys) Statuses(m string) string     { return k.Machine(m) + "status/" }
+func (k Keys) Placement(m, p string) string { return k.Placements(m) + escape(p) }
+func (k Keys) Touch(m, p string) string     { return k.Touches(m) + escape(p) }
+func (k Keys) Status(m, p string) string    { return k.Statuses(m) + escape(p) }
+
+func (k Keys) Histories() string               { return k.prefix + "history/" }
+func (k Keys) History(subject string) string   { return k.Histories() + escape(subject) + "/" }
+func (k Keys) Event(subject, id string) string { return k.History(subject) + escape(id) }
+
+var simple = map[string]Kind{
+	"programs": KindProgram, "intents": KindIntent, "owners": KindOwner,
+	"controllers": KindController, "loads": KindLoad,
+}
+
+var ofMachine = map[string]Kind{
+	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead,
+	"placements": KindPlacement, "touch": KindTouch, "status": KindStatus,
+}
+
+// Parse is the inverse of the builders. A key outside the prefix is an error; one below it that
+// this version does not know is KindOther.
+func (k Keys) Parse(key string) (Name, error) {
+	rest, ok := strings.CutPrefix(key, k.prefix)
+	if !ok {
+		return Name{}, fmt.Errorf("key %q is not below %q", key, k.prefix)
+	}
+	parts := strings.Split(rest, "/")
+	for i, p := range parts {
+		name, err := url.PathUnescape(p)
+		if err != nil {
+			return Name{}, fmt.Errorf("key %q: %w", key, err)
+		}
+		parts[i] = name
+	}
+	return parse(parts), nil
+}
+
+func parse(parts []string) Name {
+	switch {
+	case len(parts) == 1 && parts[0] == "schema":
+		return Name{Kind: KindSchema}
+	case len(parts) == 2 && parts[0] == "keys" && parts[1] == "public":
+		return Name{Kind: KindPublicKey}
+	case len(parts) == 2 && parts[0] == "keys" && parts[1] == "signing":
+		return Name{Kind: KindSigningKey}
+	case len(parts) == 2 && simple[parts[0]] != KindOther:
+		return Name{Kind: simple[parts[0]], ID: parts[1]}
+	case len(parts) == 3 && parts[0] == "history":
+		return Name{Kind: KindHistory, ID: parts[1], Sub: parts[2]}
+	case len(parts) == 3 && parts[0] == "machines" && ofMachine[parts[2]] < KindPlacement:
+		return Name{Kind: ofMachine[parts[2]], Machine: parts[1]}
+	case len(parts) == 4 && parts[0] == "machines" && ofMachine[parts[2]] >= KindPlacement:
+		return Name{Kind: ofMachine[parts[2]], Machine: parts[1], ID: parts[3]}
+	}
+	return Name{Kind: KindOther}
+}
