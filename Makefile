@@ -1,0 +1,56 @@
+# Everything a user or a developer runs. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PREFIX  ?= /usr/local
+LDFLAGS := -s -w -X github.com/distsuper/distsuper/pkg/version.Version=$(VERSION)
+GO      ?= go
+export CGO_ENABLED ?= 0
+
+BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
+
+.PHONY: help build install demo demo-selftest test test-long quick vet cross fuzz failover bench-core clean deps
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+build: ## the three binaries in bin/
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+install: build ## put the binaries below PREFIX (default /usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin/
+
+demo: build ## a cluster of three machines on loopback: run, kill one machine, see it move, clean up
+	hack/demo
+
+demo-selftest: build ## the demo must fail when fencing is switched off
+	hack/demo --selftest
+
+quick: ## pure logic and virtual time, a few seconds
+	$(GO) test -short ./pkg/... ./controller/... ./agentd/plan/... ./agentd/touch/... ./agentd ./store ./store/memstore ./store/storetest
+
+vet: ## gofmt and go vet
+	@out=$$(gofmt -l cmd pkg controller agentd store test); [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+
+deps: ## what the tests need from the system (Debian packages)
+	@hack/install-test-deps
+
+test: deps vet build ## everything but the long runs (at most 6 minutes with a warm build cache)
+	$(GO) test -timeout 6m ./...
+
+test-long: deps build ## the long runs: soaks of faults, every seed, many machines (at most 25 minutes)
+	DISTSUPER_LONG=1 $(GO) test -timeout 25m -count=1 -run 'Long' ./...
+
+cross: ## distsuperctl for macOS and Windows, the daemons for arm64
+	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/distsuperctl
+	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/distsuperctl
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/distsuperctl
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/distsuperd
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/distsuperagent
+
+clean: ## remove what was built
+	rm -rf bin
