@@ -1,0 +1,120 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// onMachine reports whether a name is expanded by the keeper, on the machine that runs the process.
+func onMachine(name string) bool {
+	return name == "host_node_name" || strings.HasPrefix(name, "ENV_")
+}
+
+// Processes makes the processes that a program asks for: numprocs for each of its groups, in
+// order of group and number. What depends on the machine stays a template. The error names the key
+// that cannot be expanded, or the process name that came out twice.
+func Processes(p api.Program) ([]api.Process, error) {
+	groups := p.Groups
+	if len(groups) == 0 {
+		groups = []api.Group{{Name: p.Name, Priority: p.Priority}}
+	}
+	seen := map[string]bool{}
+	var all []api.Process
+	for _, g := range groups {
+		for num := p.NumprocsStart; num < p.NumprocsStart+p.Numprocs; num++ {
+			proc, err := process(p, g, num)
+			if err != nil {
+				return nil, fmt.Errorf("program %s: %w", p.Name, err)
+			}
+			if seen[proc.ID()] {
+				return nil, fmt.Errorf("program %s: process_name %q gives the name %q twice: it needs %%(process_num)s when numprocs is above 1",
+					p.Name, p.ProcessName, proc.ID())
+			}
+			seen[proc.ID()] = true
+			all = append(all, proc)
+		}
+	}
+	return all, nil
+}
+
+// process makes the num-th process of a program in one group.
+func process(p api.Program, g api.Group, num int) (api.Process, error) {
+	e := expander{vars: ini.Vars{
+		"program_name": p.Name, "group_name": g.Name, "process_num": num, "numprocs": p.Numprocs,
+	}}
+	out := api.Process{Group: g.Name, Program: p.Name, GroupPriority: g.Priority, Settings: p.Settings}
+	out.Name = e.whole("process_name", p.ProcessName)
+	out.Command = e.known("command", p.Command)
+	out.Directory = e.known("directory", p.Directory)
+	out.User = e.known("user", p.User)
+	out.Stdout.File = e.twice("stdout_logfile", p.Stdout.File)
+	out.Stderr.File = e.twice("stderr_logfile", p.Stderr.File)
+	if p.Environment != nil {
+		out.Environment = make(map[string]string, len(p.Environment))
+		for k, v := range p.Environment {
+			out.Environment[k] = e.known("environment", v)
+		}
+	}
+	if e.err == nil {
+		e.err = ValidName("process_name", out.Name)
+	}
+	return out, e.err
+}
+
+// expander keeps the first error, so that its caller reads as a list of fields.
+type expander struct {
+	vars ini.Vars
+	err  error
+}
+
+func (e *expander) keep(key string, s string, err error) string {
+	if err != nil && e.err == nil {
+		e.err = fmt.Errorf("%s: %w", key, err)
+	}
+	return s
+}
+
+// whole expands a template of which nothing may be left for the machine.
+func (e *expander) whole(key, template string) string {
+	s, err := ini.Expand(template, e.vars)
+	return e.keep(key, s, err)
+}
+
+// known leaves what the keeper expands.
+func (e *expander) known(key, template string) string {
+	s, err := ini.ExpandKnown(template, e.vars, onMachine)
+	return e.keep(key, s, err)
+}
+
+// twice is known for a log file, which the keeper expands twice as supervisor does: what is put in
+// here must survive both.
+func (e *expander) twice(key, template string) string {
+	vars := make(ini.Vars, len(e.vars))
+	for name, v := range e.vars {
+		if s, ok := v.(string); ok {
+			v = ini.EscapePercent(s)
+		}
+		vars[name] = v
+	}
+	s, err := ini.ExpandKnown(template, vars, onMachine)
+	return e.keep(key, s, err)
+}
+
+// ValidName checks a program, group or process name: not empty, no space, ":" or "/" (supervisor:
+// options.py, process_or_group_name), at most 200 bytes and no control characters, so that it makes a key.
+func ValidName(what, name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return fmt.Errorf("%s is empty", what)
+	case len(name) > 200:
+		return fmt.Errorf("%s %q... is longer than 200 bytes", what, name[:40])
+	case strings.ContainsAny(name, " :/"):
+		return fmt.Errorf("%s %q may not contain a space, ':' or '/'", what, name)
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return fmt.Errorf("%s %q may not contain control characters", what, name)
+	}
+	return nil
+}
