@@ -1,0 +1,154 @@
+// Package witness lets a supervised process testify when it ran.
+//
+// A witness appends lines to a file of its own, one file a copy: its start, a heartbeat every few
+// milliseconds, and its end, each with CLOCK_BOOTTIME, which all copies on one host share. Read and
+// MaxCopies judge afterwards, from the files alone, whether two copies were ever alive at once. A
+// copy that was killed without warning counts as alive from its start to its last heartbeat.
+package witness
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Now is CLOCK_BOOTTIME in nanoseconds.
+func Now() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic(err) // it exists since Linux 2.6.39
+	}
+	return ts.Nano()
+}
+
+// Copy is the life of one copy of a process.
+type Copy struct {
+	Process string
+	Machine string
+	Token   string
+	PID     int
+	Start   int64 // boot time, ns: its first statement
+	Last    int64 // its last sign of life
+	Ended   bool  // it said goodbye
+	Exit    string
+}
+
+// Testify runs as a witness until stop closes, and writes below dir. The first line has the time at
+// which the caller's first statement ran.
+func Testify(dir string, began int64, beat time.Duration, stop <-chan os.Signal) error {
+	name := fmt.Sprintf("%d-%d.witness", began, os.Getpid())
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, "start %d %s %s %s %d\n", began, orDash(os.Getenv("DISTSUPER_PROCESS")),
+		orDash(os.Getenv("DISTSUPER_MACHINE")), orDash(os.Getenv("DISTSUPER_TOKEN")), os.Getpid()); err != nil {
+		return err
+	}
+	tick := time.NewTicker(beat)
+	defer tick.Stop()
+	for {
+		select {
+		case sig := <-stop:
+			_, err := fmt.Fprintf(f, "end %d %v\n", Now(), sig)
+			return err
+		case <-tick.C:
+			if _, err := fmt.Fprintf(f, "beat %d\n", Now()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// Read returns every copy that testified below dir, by start.
+func Read(dir string) ([]Copy, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.witness"))
+	if err != nil {
+		return nil, err
+	}
+	var copies []Copy
+	for _, file := range files {
+		c, ok, err := readOne(file)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			copies = append(copies, c)
+		}
+	}
+	sort.Slice(copies, func(i, j int) bool { return copies[i].Start < copies[j].Start })
+	return copies, nil
+}
+
+// readOne reads one file. One that is still empty, or ends in half a line, is of a copy that has just
+// begun or was killed while it wrote: what is whole counts.
+func readOne(file string) (Copy, bool, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Copy{}, false, err
+	}
+	defer f.Close()
+	var c Copy
+	in := bufio.NewScanner(f)
+	for in.Scan() {
+		w := strings.Fields(in.Text())
+		if len(w) < 2 {
+			continue
+		}
+		at, err := strconv.ParseInt(w[1], 10, 64)
+		if err != nil {
+			continue
+		}
+		switch {
+		case w[0] == "start" && len(w) == 6:
+			pid, _ := strconv.Atoi(w[5])
+			c = Copy{Process: w[2], Machine: w[3], Token: w[4], PID: pid, Start: at}
+		case w[0] == "end":
+			c.Ended, c.Exit = true, strings.Join(w[2:], " ")
+		}
+		c.Last = max(c.Last, at)
+	}
+	return c, c.Start != 0, in.Err()
+}
+
+// MaxCopies is the most copies of one process that were ever alive at once, and two of them when
+// that is more than one.
+func MaxCopies(copies []Copy) (int, []Copy) {
+	byProcess := map[string][]Copy{}
+	for _, c := range copies {
+		byProcess[c.Process] = append(byProcess[c.Process], c)
+	}
+	most, pair := 0, []Copy(nil)
+	for _, list := range byProcess {
+		for i, c := range list {
+			n, with := 1, c
+			for j, other := range list {
+				if i != j && other.Start <= c.Start && other.Last >= c.Start {
+					n, with = n+1, other
+				}
+			}
+			if n > most {
+				most = n
+				if n > 1 {
+					pair = []Copy{with, c}
+				}
+			}
+		}
+	}
+	return most, pair
+}
