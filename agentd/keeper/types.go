@@ -134,7 +134,8 @@ type Ref struct {
 type Keeper interface {
 	Hello(ctx context.Context) (Hello, error)
 	SetOwner(ctx context.Context, owner string) error
-	// Changes returns at once when something changed after since, else when it does or ctx ends.
+	// Changes returns at once when something changed after since, else when it does or ctx ends. A since that
+	// this keeper has not reached is one of an earlier keeper: everything is returned at once.
 	Changes(ctx context.Context, since uint64) (Snapshot, error)
 	// Start begins a run. Repeating it with the same token is harmless. It is refused with ErrDeadline when
 	// the deadline has passed, which is looked at again just before each exec.
@@ -155,6 +156,8 @@ type Keeper interface {
 	// Log opens a channel's log ("stdout" or "stderr"): the last n bytes (n < 0 the whole), and with follow what
 	// comes. It works for a process whose run is over while the file is there.
 	Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error)
+	// RemoveLogs deletes the AUTO logs of a process that has no run: its program was removed after Forget.
+	RemoveLogs(ctx context.Context, id string) error
 	// Shutdown stops every run and ends the keeper.
 	Shutdown(ctx context.Context) error
 }

@@ -1,0 +1,228 @@
+package keepertest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// Exit ends the living copy of a process with an exit status, as if by itself.
+func (f *Fake) Exit(id string, status int) error { return f.die(id, status, "") }
+
+// CrashCopy ends the living copy of a process by a signal such as "SEGV", as if by itself.
+func (f *Fake) CrashCopy(id, signal string) error { return f.die(id, -1, signal) }
+
+func (f *Fake) die(id string, status int, signal string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	r := f.runs[id]
+	if r == nil || r.PID == 0 {
+		return fmt.Errorf("end %s: %w", id, keeper.ErrNotRunning)
+	}
+	if r.State == api.Stopping {
+		f.endLocked(r, status, signal)
+		f.endedByUsLocked(r)
+		return nil
+	}
+	f.diedLocked(r, status, signal)
+	return nil
+}
+
+// GoFatal ends the run of a process as one that used up its retries.
+func (f *Fake) GoFatal(id, reason string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	r := f.runs[id]
+	if r == nil || r.Done {
+		return fmt.Errorf("make %s FATAL: %w", id, keeper.ErrNotFound)
+	}
+	f.endLocked(r, 1, "")
+	f.overLocked(r, api.Fatal, keeper.CauseFatal, reason)
+	return nil
+}
+
+// Refuse makes later starts of a process end refused, with this reason; "" takes it back.
+func (f *Fake) Refuse(id, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if reason == "" {
+		delete(f.refuse, id)
+		return
+	}
+	f.refuse[id] = reason
+}
+
+// StopTakes sets how long a copy lives on after its stop signal (0 at first), at most its
+// stopwaitsecs; id "" is every process without a time of its own.
+func (f *Fake) StopTakes(id string, d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopTakes[id] = clock.Instant(d)
+}
+
+// FailCalls lets fail decide the error of each call, before it does anything; nil ends that. It is called
+// with the method's name and the process (or "") under the fake's lock, so it may not call the fake.
+func (f *Fake) FailCalls(fail func(call, id string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = fail
+}
+
+// Pause stops the keeper as SIGSTOP does: calls hang until Resume or until their context ends. If a
+// deadline comes meanwhile, the keeper dies with everything it runs, and calls answer ErrDown until Restart.
+func (f *Fake) Pause() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	if f.resumed == nil {
+		f.resumed = make(chan struct{})
+	}
+	f.wakeLocked()
+}
+
+// Resume ends Pause.
+func (f *Fake) Resume() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	f.resumeLocked()
+	f.wakeLocked()
+}
+
+func (f *Fake) resumeLocked() {
+	if f.resumed != nil {
+		close(f.resumed)
+		f.resumed = nil
+	}
+}
+
+// Crash is SIGKILL to the keeper: every copy dies, and calls answer ErrDown until Restart.
+func (f *Fake) Crash() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	f.crashLocked()
+}
+
+func (f *Fake) crashLocked() {
+	for _, id := range sortedIDs(f.runs) {
+		f.endLocked(f.runs[id], -1, "KILL")
+	}
+	f.runs, f.leases = map[string]*run{}, map[int64]keeper.Lease{}
+	f.down = true
+	f.resumeLocked()
+	f.wakeLocked()
+}
+
+// Restart starts a new keeper: another instance that knows nothing of the runs before. If the last
+// one still lives, it is killed first.
+func (f *Fake) Restart() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.crashLocked()
+	f.freshLocked()
+}
+
+// Instance is the present keeper's.
+func (f *Fake) Instance() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.instance
+}
+
+// Run returns the run of a process, as it is now.
+func (f *Fake) Run(id string) (keeper.Run, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	r := f.runs[id]
+	if r == nil {
+		return keeper.Run{}, false
+	}
+	return r.clone(), true
+}
+
+// Runs returns every run, by process name.
+func (f *Fake) Runs() []keeper.Run {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked()
+	var runs []keeper.Run
+	for _, id := range sortedIDs(f.runs) {
+		runs = append(runs, f.runs[id].clone())
+	}
+	return runs
+}
+
+// Leases returns the leases that the keeper holds, by number.
+func (f *Fake) Leases() []keeper.Lease {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.leasesLocked()
+}
+
+// Env is the environment that the run of a process was started or last updated with.
+func (f *Fake) Env(id string) map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.runs[id]; r != nil {
+		return r.env
+	}
+	return nil
+}
+
+// Removed lists the processes whose AUTO logs were removed.
+func (f *Fake) Removed() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.removed)
+}
+
+// Calls lists the calls taken in so far, such as "Start web:1", without Changes.
+func (f *Fake) Calls() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.calls)
+}
+
+// SetLog sets the content of a channel's log.
+func (f *Fake) SetLog(id, channel, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.logs[id+"/"+channel] = text
+}
+
+// fakeLog is a text, and when followed a wait for the end.
+type fakeLog struct {
+	io.Reader
+	ctx    context.Context
+	cancel context.CancelFunc
+	follow bool
+}
+
+func newFakeLog(ctx context.Context, text string, follow bool) io.ReadCloser {
+	ctx, cancel := context.WithCancel(ctx)
+	return &fakeLog{Reader: strings.NewReader(text), ctx: ctx, cancel: cancel, follow: follow}
+}
+
+func (l *fakeLog) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if err == io.EOF && l.follow {
+		<-l.ctx.Done()
+	}
+	return n, err
+}
+
+func (l *fakeLog) Close() error {
+	l.cancel()
+	return nil
+}
