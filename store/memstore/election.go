@@ -1,0 +1,214 @@
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+// retryEvery is the pause after a failed step of a campaign.
+const retryEvery = 100 * time.Millisecond
+
+// Campaign waits until this candidate leads, with the keys of concurrency.Election: name/<lease in
+// hex>, the oldest leads. A lease lost on the way starts it over with another.
+func (c *Client) Campaign(ctx context.Context, name, id string, ttl int) (store.Leadership, error) {
+	for {
+		lead, err := c.campaignOnce(ctx, name, id, int64(ttl))
+		if err == nil {
+			return lead, nil
+		}
+		if ctx.Err() != nil {
+			return store.Leadership{}, fmt.Errorf("campaign for %s: %w", name, ctx.Err())
+		}
+		if errors.Is(err, errClosed) {
+			return store.Leadership{}, fmt.Errorf("campaign for %s: %w", name, err)
+		}
+		c.pause(ctx, retryEvery)
+	}
+}
+
+// pause waits on the server's clock.
+func (c *Client) pause(ctx context.Context, d time.Duration) {
+	timer := c.s.clock.NewTimer()
+	defer timer.Stop()
+	timer.Reset(c.s.clock.Now().Add(d))
+	select {
+	case <-timer.C():
+	case <-ctx.Done():
+	case <-c.s.done:
+	}
+}
+
+// campaignOnce is a campaign with one session.
+func (c *Client) campaignOnce(ctx context.Context, name, id string, ttl int64) (store.Leadership, error) {
+	l, err := c.Grant(ctx, ttl)
+	if err != nil {
+		return store.Leadership{}, err
+	}
+	ses := c.newSession(l)
+	key := fmt.Sprintf("%s/%x", name, int64(l.ID))
+	rev, err := c.win(ctx, ses, name+"/", key, id, l.ID)
+	if err != nil {
+		ses.end()
+		_ = c.Revoke(context.WithoutCancel(ctx), l.ID) // else the key goes with its TTL
+		return store.Leadership{}, err
+	}
+	resign := func(ctx context.Context) error {
+		ses.end()
+		if err := c.Revoke(ctx, l.ID); err != nil && !errors.Is(err, store.ErrLeaseNotFound) {
+			return fmt.Errorf("resign %s: %w", key, err)
+		}
+		return nil
+	}
+	return store.Leadership{Key: key, Rev: rev, Lost: ses.lost, Resign: resign}, nil
+}
+
+// win enters the election and waits for its turn, as long as the session lives.
+func (c *Client) win(ctx context.Context, ses *session, prefix, key, id string, lease store.LeaseID) (int64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.s.wg.Go(func() {
+		defer cancel()
+		select {
+		case <-ses.lost:
+		case <-ctx.Done():
+		}
+	})
+	rev, err := c.enter(ctx, key, id, lease)
+	if err == nil {
+		err = c.awaitTurn(ctx, prefix, rev)
+	}
+	if err == nil {
+		err = c.verify(ctx, key, rev)
+	}
+	return rev, err
+}
+
+// enter puts the candidate's key and returns its create revision. Its own key found is a lost answer.
+func (c *Client) enter(ctx context.Context, key, id string, lease store.LeaseID) (int64, error) {
+	t := store.Txn{
+		If:   []store.Cmp{store.Created(key, 0)},
+		Then: []store.Op{store.PutOn(key, []byte(id), lease)},
+		Else: []store.Op{store.Get(key)},
+	}
+	for {
+		res, err := c.Txn(ctx, t)
+		switch {
+		case err == nil && res.Succeeded:
+			return res.Rev, nil
+		case err == nil:
+			return res.Got[0].CreateRev, nil
+		case ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errClosed):
+			return 0, err
+		}
+		c.pause(ctx, retryEvery)
+	}
+}
+
+// awaitTurn returns when no older candidate is left.
+func (c *Client) awaitTurn(ctx context.Context, prefix string, rev int64) error {
+	for {
+		res, err := c.Range(ctx, store.Range{Key: prefix, Prefix: true, KeysOnly: true})
+		if err != nil {
+			return err
+		}
+		older := false
+		for _, e := range res.Entries {
+			older = older || e.CreateRev < rev
+		}
+		if !older {
+			return nil
+		}
+		if err := c.nextChange(ctx, prefix, res.Rev+1); err != nil {
+			return err
+		}
+	}
+}
+
+// nextChange waits for something below prefix to change, or a watch to end.
+func (c *Client) nextChange(ctx context.Context, prefix string, rev int64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w := c.Watch(ctx, prefix, rev)
+	for res := range w.C() {
+		if len(res.Events) > 0 {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// verify asks whether the key still stands: waiting does not notice the loss of the lease.
+func (c *Client) verify(ctx context.Context, key string, rev int64) error {
+	res, err := c.Txn(ctx, store.Txn{If: []store.Cmp{store.Created(key, rev)}})
+	if err == nil && !res.Succeeded {
+		err = fmt.Errorf("%s is gone: %w", key, store.ErrLeaseNotFound)
+	}
+	return err
+}
+
+// session keeps one lease alive until it is ended or lost.
+type session struct {
+	lost chan struct{}
+	stop chan struct{}
+	once sync.Once
+}
+
+// newSession renews every third of the TTL. It says lost when the server does, and when there was no answer for a TTL.
+func (c *Client) newSession(l store.Lease) *session {
+	ses := &session{lost: make(chan struct{}), stop: make(chan struct{})}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	if c.s.closed {
+		close(ses.lost)
+		return ses
+	}
+	c.s.wg.Go(func() {
+		defer close(ses.lost)
+		c.keep(l, ses.stop)
+	})
+	return ses
+}
+
+func (c *Client) keep(l store.Lease, stop <-chan struct{}) {
+	s := c.s
+	timer := s.clock.NewTimer()
+	defer timer.Stop()
+	answered := s.clock.Now()
+	for {
+		timer.Reset(s.clock.Now().Add(seconds(l.TTL) / 3))
+		select {
+		case <-timer.C():
+		case <-stop:
+			return
+		case <-s.done:
+			return
+		}
+		ttl, ok := c.renewOnce(l.ID)
+		now := s.clock.Now()
+		if ok && ttl > 0 {
+			answered = now
+		}
+		if ok && ttl <= 0 || now.Sub(answered) >= seconds(l.TTL) {
+			return
+		}
+	}
+}
+
+// renewOnce renews without a stream; not ok is no answer.
+func (c *Client) renewOnce(id store.LeaseID) (ttl int64, ok bool) {
+	s := c.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !c.reachesLocked() || s.pendingLocked(id) {
+		return 0, false
+	}
+	return s.renewLocked(id).TTL, c.hearsLocked()
+}
+
+// end stops renewing.
+func (ses *session) end() { ses.once.Do(func() { close(ses.stop) }) }
