@@ -1,0 +1,267 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// ConfigFlag is the flag that names the file.
+const ConfigFlag = "config"
+
+// AddFlags adds -c and the flags of the program's settings.
+func AddFlags(fs *pflag.FlagSet, program Program) {
+	fs.StringP(ConfigFlag, "c", "", "configuration `FILE` (env "+EnvFile+"; else ./"+FileName+", else "+EtcFile+")")
+	for _, s := range Settings {
+		for _, p := range s.For {
+			if p == program {
+				fs.String(s.Flag, "", s.usage())
+			}
+		}
+	}
+}
+
+// usage is the setting's line in --help.
+func (s Setting) usage() string {
+	line := s.Help + " (" + s.Name() + ", env " + s.Env
+	switch {
+	case s.Shown != "":
+		line += "; default: " + s.Shown
+	case s.Default != "":
+		line += "; default " + s.Default
+	}
+	return line + ")"
+}
+
+// Options is what Load needs to know of the world; zero fields mean the real one.
+type Options struct {
+	// Flags are those that AddFlags made for Program, parsed; nil is none.
+	Flags   *pflag.FlagSet
+	Program Program
+	// Cwd is where ./distsuper.ini is looked for, Host the host name, EtcFile the file of the system.
+	Cwd, Host, EtcFile string
+}
+
+func (o Options) real() (Options, error) {
+	var err error
+	if o.EtcFile == "" {
+		o.EtcFile = EtcFile
+	}
+	if o.Cwd == "" {
+		if o.Cwd, err = os.Getwd(); err != nil {
+			return o, fmt.Errorf("find the current directory: %w", err)
+		}
+	}
+	if o.Host == "" {
+		if o.Host, err = os.Hostname(); err != nil {
+			return o, fmt.Errorf("find the host name: %w", err)
+		}
+	}
+	return o, nil
+}
+
+// flag is a setting's flag when it was given on the command line, else nil.
+func (o Options) flag(s Setting) *pflag.Flag {
+	if o.Flags == nil || !slices.Contains(s.For, o.Program) {
+		return nil
+	}
+	if f := o.Flags.Lookup(s.Flag); f != nil && f.Changed {
+		return f
+	}
+	return nil
+}
+
+// named is the file that a flag or the environment names.
+func (o Options) named() string {
+	if o.Flags != nil {
+		if f := o.Flags.Lookup(ConfigFlag); f != nil && f.Changed {
+			return f.Value.String()
+		}
+	}
+	return os.Getenv(EnvFile)
+}
+
+// Load finds and reads the file and puts flags and environment above it. Every error of it is the
+// user's to mend (exit code 2) and says where and how; ErrNoFile is one of them.
+func Load(o Options) (*Config, error) {
+	o, err := o.real()
+	if err != nil {
+		return nil, err
+	}
+	name, err := find(o.named(), o.Cwd, o.EtcFile)
+	if err != nil {
+		return nil, err
+	}
+	file, err := readIni(name, o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{File: name, Ini: file, Warnings: slices.Concat(file.Warnings, warnings(file)), texts: map[string]string{}}
+	if err := c.fill(o); err != nil {
+		return nil, err
+	}
+	if name == "" && c.UsesEmbedded() {
+		return nil, ErrNoFile
+	}
+	c.defaults(o)
+	return c, c.check()
+}
+
+func readIni(name string, o Options) (*ini.File, error) {
+	if name == "" {
+		return ini.Parse("", "")
+	}
+	file, err := ini.Load(name, ini.Options{ReadFile: ReadFile, HostNode: o.Host, Environ: environ()})
+	if placed := new(ini.Error); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &placed) {
+		return nil, fmt.Errorf("%s does not exist; write one with `distsuperctl init config`, or name another with -c FILE", name)
+	}
+	return file, err
+}
+
+// environ is the environment as a map, for %(ENV_X)s.
+func environ() map[string]string {
+	m := make(map[string]string)
+	for _, entry := range os.Environ() {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			m[name] = value
+		}
+	}
+	return m
+}
+
+// fill sets every field from the highest of flag, environment, file and default.
+func (c *Config) fill(o Options) error {
+	v := viper.New()
+	texts, err := expanded(c.Ini, o)
+	if err != nil {
+		return err
+	}
+	if err := v.MergeConfigMap(texts); err != nil {
+		return fmt.Errorf("read %s: %w", c.File, err)
+	}
+	for _, s := range Settings {
+		v.SetDefault(s.path(), s.Default)
+		v.MustBindEnv(s.path(), s.Env)
+		if f := o.flag(s); f != nil {
+			if err := v.BindPFlag(s.path(), f); err != nil {
+				return fmt.Errorf("--%s: %w", s.Flag, err)
+			}
+		}
+	}
+	for _, s := range Settings {
+		text := strings.TrimSpace(v.GetString(s.path()))
+		if text == "" {
+			text = s.Default // "key =" in the file says no more than leaving it out
+		}
+		c.texts[s.path()] = text
+		if text == "" {
+			continue
+		}
+		place, dir := c.place(s, o)
+		if err := s.set(c, text, dir); err != nil {
+			return fmt.Errorf("%s: %w", place, err)
+		}
+	}
+	return nil
+}
+
+// expanded is the table's part of the file, section by section, with every %(name)s replaced.
+func expanded(file *ini.File, o Options) (map[string]any, error) {
+	vars := ini.Vars{"host_node_name": o.Host}
+	for name, value := range environ() {
+		vars["ENV_"+name] = value
+	}
+	out := map[string]any{}
+	for _, name := range sections() {
+		section, ok := file.Section(name)
+		if !ok {
+			continue
+		}
+		values := map[string]any{}
+		for _, key := range keys(name) {
+			v, ok := section.Get(key)
+			if !ok {
+				continue
+			}
+			text, err := ini.Expand(v.Text, vars)
+			if err != nil {
+				return nil, section.Wrap(key, err)
+			}
+			values[key] = text
+		}
+		out[name] = values
+	}
+	return out, nil
+}
+
+// place says where a setting's value came from, and what its relative paths are relative to.
+func (c *Config) place(s Setting, o Options) (place, dir string) {
+	switch {
+	case o.flag(s) != nil:
+		return "--" + s.Flag, o.Cwd
+	case os.Getenv(s.Env) != "":
+		return s.Env, o.Cwd
+	}
+	if section, ok := c.Ini.Section(s.Section); ok {
+		if v, ok := section.Get(s.Key); ok {
+			return fmt.Sprintf("%s:%d: %s", v.File, v.Line, s.Name()), filepath.Dir(v.File)
+		}
+	}
+	return s.Name(), o.Cwd
+}
+
+// defaults fills what depends on the host and on where the file is.
+func (c *Config) defaults(o Options) {
+	orElse := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	orElse(&c.Controller.ID, o.Host)
+	orElse(&c.Agent.Machine, o.Host)
+	orElse(&c.Controller.StateDir, stateDir(c.File, o.Cwd))
+	orElse(&c.Agent.StateDir, stateDir(c.File, o.Cwd))
+	orElse(&c.Controller.Log.File, filepath.Join(c.Controller.StateDir, string(Distsuperd)+".log"))
+	orElse(&c.Agent.Log.File, filepath.Join(c.Agent.StateDir, string(Agent)+".log"))
+	c.Agent.HTTPGiven = c.Agent.HTTP != ""
+	if c.UsesEmbedded() && !c.Embedded.Open() {
+		orElse(&c.Agent.HTTP, "127.0.0.1:3379") // nobody elsewhere could know of this machine
+	} else {
+		orElse(&c.Agent.HTTP, ":3379")
+	}
+}
+
+// check refuses what no single value shows to be wrong.
+func (c *Config) check() error {
+	switch {
+	case (c.Etcd.Cert == "") != (c.Etcd.Key == ""):
+		return errors.New("[etcd] cert and key come together: give both or neither")
+	case c.Etcd.Password != "" && c.Etcd.Username == "":
+		return errors.New("[etcd] password needs a username beside it")
+	}
+	return nil
+}
+
+// Changed names the settings that differ between two readings of the configuration: those that
+// take effect at once, and those that wait for the daemon's next start.
+func Changed(before, after *Config) (live, atStart []string) {
+	for _, s := range Settings {
+		switch {
+		case before.texts[s.path()] == after.texts[s.path()]:
+		case s.Live:
+			live = append(live, s.Name())
+		default:
+			atStart = append(atStart, s.Name())
+		}
+	}
+	return live, atStart
+}

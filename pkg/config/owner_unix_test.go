@@ -1,0 +1,66 @@
+//go:build unix
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRootRefusesAFileThatOthersMayWrite(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root, which CI has")
+		}
+		t.Skip("only root can make a file of root")
+	}
+	name := filepath.Join(t.TempDir(), FileName)
+	for _, c := range []struct {
+		mode     os.FileMode
+		uid, gid int
+		want     string
+	}{
+		{0o644, 0, 0, ""},
+		{0o664, 0, 0, ""}, // root's group
+		{0o640, 0, 1000, ""},
+		{0o664, 0, 1000, "may be written by group 1000"},
+		{0o666, 0, 0, "may be written by everybody"},
+		{0o600, 1000, 0, "belongs to uid 1000"},
+	} {
+		if err := os.WriteFile(name, []byte("[etcd]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(name, c.uid, c.gid); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := readFile(name, 0)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("mode %04o, owner %d:%d gives %v, want %q", c.mode, c.uid, c.gid, err, c.want)
+		}
+		if _, err := readFile(name, 1000); err != nil {
+			t.Errorf("a plain user may not read mode %04o: %v", c.mode, err)
+		}
+	}
+}
+
+func TestRootRefusesAnIncludedFileThatOthersMayWrite(t *testing.T) {
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root, which CI has")
+		}
+		t.Skip("the rule is root's")
+	}
+	w := newWorld(t)
+	w.write(FileName, "[include]\nfiles = more.ini\n")
+	if err := os.Chmod(w.write("more.ini", ""), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.load(Ctl); err == nil || !strings.Contains(err.Error(), "more.ini may be written by everybody") {
+		t.Errorf("Load says %v", err)
+	}
+}

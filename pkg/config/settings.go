@@ -1,0 +1,177 @@
+package config
+
+import "slices"
+
+// Setting is one row of the table: everything there is to know about a setting but its value.
+type Setting struct {
+	Section string
+	Key     string
+	// Flag is empty where a flag would show a secret to everybody who may list processes.
+	Flag string
+	Env  string
+	// Default is the text that, standing in the file, means the same as leaving the key out.
+	// Shown is what help and template say instead where the default depends on the host.
+	Default string
+	Shown   string
+	// For are the programs that take the flag. Every program reads the file and the environment.
+	For []Program
+	// Live settings take effect when the daemon re-reads its file (HUP), the others at its next start.
+	Live bool
+	// Secret values are neither logged nor handed to supervised processes.
+	Secret bool
+	Help   string
+
+	set setter
+}
+
+// Name is the setting as messages name it: "[etcd] endpoints".
+func (s Setting) Name() string { return "[" + s.Section + "] " + s.Key }
+
+// path is the setting's name for viper.
+func (s Setting) path() string { return s.Section + "." + s.Key }
+
+var (
+	everyone = []Program{Distsuperd, Agent, Ctl}
+	daemonD  = []Program{Distsuperd}
+	daemonA  = []Program{Agent}
+	ctl      = []Program{Ctl}
+)
+
+// Settings is the table, in the order in which the template shows it.
+var Settings = slices.Concat(etcdSettings, embeddedSettings, controllerSettings, agentSettings, ctlSettings)
+
+var etcdSettings = []Setting{
+	{Section: "etcd", Key: "endpoints", Flag: "etcd-endpoints", Env: "DISTSUPER_ETCD_ENDPOINTS", For: everyone,
+		Help: "where etcd answers, as host:port, https://host:port or unix:///path, separated by commas; empty means the etcd that distsuperd runs on this host",
+		set:  list(func(c *Config) *[]string { return &c.Etcd.Endpoints })},
+	{Section: "etcd", Key: "prefix", Flag: "etcd-prefix", Env: "DISTSUPER_ETCD_PREFIX", For: everyone, Default: "/distsuper/",
+		Help: "all keys are below this one; two fleets may share an etcd under two prefixes",
+		set:  text(func(c *Config) *string { return &c.Etcd.Prefix })},
+	{Section: "etcd", Key: "username", Flag: "etcd-username", Env: "DISTSUPER_ETCD_USERNAME", For: everyone,
+		Help: "etcd user, where etcd asks for one",
+		set:  text(func(c *Config) *string { return &c.Etcd.Username })},
+	{Section: "etcd", Key: "password", Env: "DISTSUPER_ETCD_PASSWORD", Secret: true,
+		Help: "its password; a percent sign is written %%",
+		set:  text(func(c *Config) *string { return &c.Etcd.Password })},
+	{Section: "etcd", Key: "ca", Flag: "etcd-ca", Env: "DISTSUPER_ETCD_CA", For: everyone,
+		Help: "certificate of the authority that signed etcd's, as a file's name or the PEM text itself on indented lines",
+		set:  material(func(c *Config) *string { return &c.Etcd.CA })},
+	{Section: "etcd", Key: "cert", Flag: "etcd-cert", Env: "DISTSUPER_ETCD_CERT", For: everyone,
+		Help: "client certificate for etcd, likewise",
+		set:  material(func(c *Config) *string { return &c.Etcd.Cert })},
+	{Section: "etcd", Key: "key", Flag: "etcd-key", Env: "DISTSUPER_ETCD_KEY", For: everyone, Secret: true,
+		Help: "key of the client certificate, likewise",
+		set:  material(func(c *Config) *string { return &c.Etcd.Key })},
+}
+
+var embeddedSettings = []Setting{
+	{Section: "embedded-etcd", Key: "listen", Flag: "embedded-etcd-listen", Env: "DISTSUPER_EMBEDDED_ETCD_LISTEN", For: daemonD,
+		Help: "host:port at which other machines reach the etcd that distsuperd runs, as 10.0.0.1:2379; empty means a unix socket for this host only",
+		set:  address(func(c *Config) *string { return &c.Embedded.Listen })},
+}
+
+var controllerSettings = []Setting{
+	{Section: "distsuperd", Key: "id", Flag: "id", Env: "DISTSUPER_CONTROLLER_ID", For: daemonD, Shown: "the host name",
+		Help: "name of this controller; each distsuperd needs its own",
+		set:  text(func(c *Config) *string { return &c.Controller.ID })},
+	{Section: "distsuperd", Key: "http", Flag: "http", Env: "DISTSUPER_CONTROLLER_HTTP", For: daemonD, Default: "127.0.0.1:3378",
+		Help: "host:port of distsuperd's HTTP",
+		set:  address(func(c *Config) *string { return &c.Controller.HTTP })},
+	{Section: "distsuperd", Key: "election_ttl", Flag: "election-ttl", Env: "DISTSUPER_CONTROLLER_ELECTION_TTL", For: daemonD, Default: "5",
+		Help: "seconds after which another distsuperd leads when the leader is silent; at least 2",
+		set:  number(2, func(c *Config) *int { return &c.Controller.ElectionTTL })},
+	{Section: "distsuperd", Key: "settle", Flag: "settle", Env: "DISTSUPER_CONTROLLER_SETTLE", For: daemonD, Default: "15",
+		Help: "seconds that a new leader waits for machines when more than half of them are absent",
+		set:  seconds(func(c *Config) *duration { return &c.Controller.Settle })},
+	{Section: "distsuperd", Key: "state_directory", Flag: "state-dir", Env: "DISTSUPER_STATE_DIRECTORY", For: daemonD,
+		Shown: ".distsuper beside this file, /var/lib/distsuper for a file in /etc",
+		Help:  "where distsuperd and its etcd keep what must outlive them",
+		set:   path(func(c *Config) *string { return &c.Controller.StateDir })},
+	{Section: "distsuperd", Key: "log", Flag: "log", Env: "DISTSUPER_CONTROLLER_LOG", For: daemonD, Shown: "distsuperd.log in the state directory",
+		Help: "log file of distsuperd in the background",
+		set:  path(func(c *Config) *string { return &c.Controller.Log.File })},
+	{Section: "distsuperd", Key: "log_maxbytes", Flag: "log-maxbytes", Env: "DISTSUPER_CONTROLLER_LOG_MAXBYTES", For: daemonD, Default: "50MB",
+		Help: "size at which the log file is rotated; 0 never",
+		set:  size(func(c *Config) *int64 { return &c.Controller.Log.MaxBytes })},
+	{Section: "distsuperd", Key: "log_backups", Flag: "log-backups", Env: "DISTSUPER_CONTROLLER_LOG_BACKUPS", For: daemonD, Default: "10",
+		Help: "rotated log files to keep",
+		set:  number(0, func(c *Config) *int { return &c.Controller.Log.Backups })},
+	{Section: "distsuperd", Key: "log_level", Flag: "log-level", Env: "DISTSUPER_CONTROLLER_LOG_LEVEL", For: daemonD, Default: "info", Live: true,
+		Help: "least important message to log: debug, info, warn or error",
+		set:  level(func(c *Config) *string { return &c.Controller.Log.Level })},
+}
+
+var agentSettings = []Setting{
+	{Section: "distsuperagent", Key: "machine", Flag: "machine", Env: "DISTSUPER_AGENT_MACHINE", For: daemonA, Shown: "the host name",
+		Help: "name of this machine in the fleet",
+		set:  text(func(c *Config) *string { return &c.Agent.Machine })},
+	{Section: "distsuperagent", Key: "addresses", Flag: "addresses", Env: "DISTSUPER_AGENT_ADDRESSES", For: daemonA, Live: true,
+		Shown: "those of the host's interfaces",
+		Help:  "addresses of this machine, separated by commas; programs may name it by them, and the first is where its agent is reached",
+		set:   list(func(c *Config) *[]string { return &c.Agent.Addresses })},
+	{Section: "distsuperagent", Key: "labels", Flag: "labels", Env: "DISTSUPER_AGENT_LABELS", For: daemonA, Live: true,
+		Help: "labels of this machine, as zone=a,disk=ssd; programs may ask for them",
+		set:  pairs(func(c *Config) *map[string]string { return &c.Agent.Labels })},
+	{Section: "distsuperagent", Key: "max_processes", Flag: "max-processes", Env: "DISTSUPER_AGENT_MAX_PROCESSES", For: daemonA, Default: "0", Live: true,
+		Help: "most processes that may be placed on this machine; 0 is no limit",
+		set:  number(0, func(c *Config) *int { return &c.Agent.MaxProcesses })},
+	{Section: "distsuperagent", Key: "http", Flag: "http", Env: "DISTSUPER_AGENT_HTTP", For: daemonA,
+		Shown: ":3379, or 127.0.0.1:3379 while the store serves this host only; another port when that is busy",
+		Help:  "host:port of the agent's HTTPS, by which logs are read and processes signalled",
+		set:   address(func(c *Config) *string { return &c.Agent.HTTP })},
+	{Section: "distsuperagent", Key: "state_directory", Flag: "state-dir", Env: "DISTSUPER_STATE_DIRECTORY", For: daemonA,
+		Shown: ".distsuper beside this file, /var/lib/distsuper for a file in /etc",
+		Help:  "where the agent and the keeper keep what must outlive them, the logs of processes too",
+		set:   path(func(c *Config) *string { return &c.Agent.StateDir })},
+	{Section: "distsuperagent", Key: "log", Flag: "log", Env: "DISTSUPER_AGENT_LOG", For: daemonA, Shown: "distsuperagent.log in the state directory",
+		Help: "log file of the agent in the background",
+		set:  path(func(c *Config) *string { return &c.Agent.Log.File })},
+	{Section: "distsuperagent", Key: "log_maxbytes", Flag: "log-maxbytes", Env: "DISTSUPER_AGENT_LOG_MAXBYTES", For: daemonA, Default: "50MB",
+		Help: "size at which the log file is rotated; 0 never",
+		set:  size(func(c *Config) *int64 { return &c.Agent.Log.MaxBytes })},
+	{Section: "distsuperagent", Key: "log_backups", Flag: "log-backups", Env: "DISTSUPER_AGENT_LOG_BACKUPS", For: daemonA, Default: "10",
+		Help: "rotated log files to keep",
+		set:  number(0, func(c *Config) *int { return &c.Agent.Log.Backups })},
+	{Section: "distsuperagent", Key: "log_level", Flag: "log-level", Env: "DISTSUPER_AGENT_LOG_LEVEL", For: daemonA, Default: "info", Live: true,
+		Help: "least important message to log: debug, info, warn or error",
+		set:  level(func(c *Config) *string { return &c.Agent.Log.Level })},
+}
+
+var ctlSettings = []Setting{
+	{Section: "distsuperctl", Key: "source", Flag: "source", Env: "DISTSUPER_CTL_SOURCE", For: ctl, Default: "file",
+		Help: "name under which load writes programs; it changes and removes only those of the same name",
+		set:  source(func(c *Config) *string { return &c.Ctl.Source })},
+}
+
+// sections are the sections of the table, in its order.
+func sections() []string {
+	var names []string
+	for _, s := range Settings {
+		if !slices.Contains(names, s.Section) {
+			names = append(names, s.Section)
+		}
+	}
+	return names
+}
+
+// keys are the keys of one section, in the table's order.
+func keys(section string) []string {
+	var names []string
+	for _, s := range Settings {
+		if s.Section == section {
+			names = append(names, s.Key)
+		}
+	}
+	return names
+}
+
+// Secrets are the environment variables that no supervised process may see.
+func Secrets() []string {
+	var names []string
+	for _, s := range Settings {
+		if s.Secret {
+			names = append(names, s.Env)
+		}
+	}
+	return names
+}

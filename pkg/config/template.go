@@ -1,0 +1,100 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// intro, sectionHelp and programs are the prose of the template. A line that begins with "; " is
+// prose; one that begins with ";" and a key is a setting with its default, to be uncommented.
+const intro = `; distsuper.ini - read by distsuperd, distsuperagent and distsuperctl.
+;
+; It is looked for as -c FILE or DISTSUPER_CONFIG, else ./distsuper.ini, else /etc/distsuper.ini.
+; The grammar is supervisor's: a comment is a line that begins with ; or #, or what follows
+; white space and one of them; a value goes on over indented lines; a percent sign is written %%.
+; Every setting that is commented out shows its default. Each can also be given by the flag and
+; the environment variable that stand beside it.
+`
+
+var sectionHelp = map[string]string{
+	"etcd":           "Where the fleet's state is. Without endpoints, distsuperd runs an etcd of its own on this host.",
+	"embedded-etcd":  "The etcd that distsuperd runs when [etcd] names none.",
+	"distsuperd":     "The controller: places processes on machines, and moves them when a machine dies.",
+	"distsuperagent": "The agent: runs the processes of this machine.",
+	"distsuperctl":   "The command line.",
+}
+
+const programs = `
+; Programs. All of supervisor's keys mean here what they mean there. Write what you want to run,
+; then: distsuperctl load && distsuperctl start test
+
+[program:test]
+command = /bin/sh -c "while :; do date; sleep 5; done"
+autostart = false
+; where it may run: names, addresses or labels (zone=a) of machines; empty is any
+;machines =
+; seconds after which it runs elsewhere when its machine dies
+;touch_timeout = 5
+; machines that are tried when it does not stay up
+;max_fail_count = 3
+
+; A program in a Python virtualenv: with its bin directory first in PATH the command is found
+; there, and so is everything that the command runs.
+;[program:worker]
+;command = python -m worker --queue payments
+;directory = /srv/worker
+;environment = PATH="/srv/worker/venv/bin:%(ENV_PATH)s",PYTHONUNBUFFERED="1"
+;user = worker
+;numprocs = 2
+;process_name = %(program_name)s_%(process_num)d
+;machines = zone=a
+
+; More files; names are relative to this one.
+;[include]
+;files = conf.d/*.ini
+`
+
+// Template is a commented distsuper.ini that says what every setting means and is by default, with
+// a program to try.
+func Template() string {
+	var b strings.Builder
+	b.WriteString(intro)
+	for _, section := range sections() {
+		fmt.Fprintf(&b, "\n%s[%s]\n", prose(sectionHelp[section]), section)
+		for _, s := range Settings {
+			if s.Section == section {
+				b.WriteString(prose(s.Help + " (" + s.ways() + ")"))
+				b.WriteString(strings.TrimRight(";"+s.Key+" = "+s.Default, " ") + "\n")
+			}
+		}
+	}
+	b.WriteString(programs)
+	return b.String()
+}
+
+// ways tells how else the setting can be given, and its default where that is not a fixed text.
+func (s Setting) ways() string {
+	ways := s.Env
+	if s.Flag != "" {
+		ways = "--" + s.Flag + ", " + ways
+	}
+	if s.Shown != "" {
+		ways = "default: " + s.Shown + "; " + ways
+	}
+	return ways
+}
+
+// prose breaks a sentence into comment lines of some 95 characters.
+func prose(text string) string {
+	var b strings.Builder
+	line := ";"
+	for _, word := range strings.Fields(text) {
+		if len(line)+len(word) > 95 {
+			b.WriteString(line + "\n")
+			line = ";"
+		}
+		line += " " + word
+	}
+	b.WriteString(line + "\n")
+	return b.String()
+}
