@@ -64,8 +64,11 @@ const (
 
 // StartRequest asks for a run.
 type StartRequest struct {
-	Token   int64       `json:"token"`
-	Process api.Process `json:"process"`
+	Token int64 `json:"token"`
+	// Instance of the keeper that it is meant for: another one refuses it with ErrNotFound, since a
+	// request may reach the successor of a keeper that died. Empty is any.
+	Instance string      `json:"instance,omitempty"`
+	Process  api.Process `json:"process"`
 	// Leases on which the touch stands or may stand: the earliest deadline counts. Empty with
 	// OnPartition keep is a run without a deadline.
 	Leases      []int64         `json:"leases,omitempty"`
