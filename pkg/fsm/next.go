@@ -1,0 +1,375 @@
+package fsm
+
+import (
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+const (
+	// minRekill is the shortest time between two SIGKILLs of a process that does not die.
+	minRekill = time.Second
+	// hotLife, hotCopies and hotPause keep a program with startsecs=0 that exits at once from
+	// taking the whole machine: supervisor loops as fast as its main loop turns. From the
+	// hotCopies-th such copy in a row, starts are at least hotPause apart.
+	hotLife   = 10 * time.Millisecond
+	hotCopies = 10
+	hotPause  = 50 * time.Millisecond
+)
+
+// step is one call of Next on its way.
+type step struct {
+	Machine
+	now     clock.Instant
+	event   Event
+	policy  Policy
+	effects []Effect
+}
+
+// row is what happens on an event in a state.
+type row struct {
+	states []api.State
+	event  EventKind
+	do     func(*step)
+}
+
+var (
+	anyState  = api.States
+	atRest    = []api.State{api.Stopped, api.Exited, api.Fatal}
+	coming    = []api.State{api.Starting}
+	up        = []api.State{api.Starting, api.Running}
+	ending    = []api.State{api.Stopping, api.Unknown}
+	waiting   = []api.State{api.Stopped, api.Exited, api.Backoff}
+	notEnding = []api.State{api.Stopped, api.Starting, api.Running, api.Backoff, api.Exited, api.Fatal}
+)
+
+// table is the whole of it. A pair of state and event that is not here changes nothing.
+var table = []row{
+	{atRest, Start, (*step).start},
+
+	{coming, Spawned, (*step).spawned},
+	{coming, SpawnFailed, (*step).spawnFailed},
+	{coming, Tick, (*step).promote},
+	{coming, Changed, (*step).rearm},
+
+	{coming, Exit, (*step).diedStarting},
+	{[]api.State{api.Running}, Exit, (*step).exited},
+	{ending, Exit, (*step).diedEnding},
+
+	{notEnding, Swept, (*step).cleared},
+	{ending, Swept, (*step).ended},
+
+	{up, Stop, (*step).stop},
+	{waiting, Stop, (*step).callOff},
+	{ending, Stop, (*step).stopInstead},
+
+	{up, Kill, (*step).kill},
+	{waiting, Kill, (*step).callOff},
+	{ending, Kill, (*step).killInstead},
+
+	{up, Fence, (*step).fence},
+	{waiting, Fence, (*step).hold},
+	{ending, Fence, (*step).hold},
+
+	{anyState, Deadline, (*step).deadline},
+	{anyState, Renewed, (*step).renewed},
+	{ending, Tick, (*step).killAgain},
+	{[]api.State{api.Stopping}, SignalFailed, (*step).signalFailed},
+}
+
+// rows is the table by state and event.
+var rows = index(table)
+
+type cell struct {
+	state api.State
+	event EventKind
+}
+
+func index(table []row) map[cell]func(*step) {
+	cells := map[cell]func(*step){}
+	for _, r := range table {
+		for _, s := range r.states {
+			if _, twice := cells[cell{s, r.event}]; twice {
+				panic("two rows for " + s.String() + " and " + r.event.String())
+			}
+			cells[cell{s, r.event}] = r.do
+		}
+	}
+	return cells
+}
+
+// Next decides what an event means for a run.
+func Next(m Machine, now clock.Instant, e Event, p Policy) (Machine, []Effect) {
+	s := &step{Machine: m, now: now, event: e, policy: p}
+	if do, ok := rows[cell{m.State, e.Kind}]; ok {
+		do(s)
+	}
+	s.startAgain()
+	return s.Machine, s.effects
+}
+
+func (s *step) emit(e Effect) { s.effects = append(s.effects, e) }
+
+// startAgain is the one place that starts a copy: never beside another, never while
+// anything of the last one is left, never past a fence.
+func (s *step) startAgain() {
+	if !s.Again || s.Copy != None || s.Fenced || s.now.Before(s.Due) {
+		return
+	}
+	s.Again, s.Reason = false, ""
+	s.State, s.Copy, s.Due = api.Starting, Wanted, clock.Never
+	s.emit(Spawn)
+}
+
+// comeAgain asks for a copy at the given time at the earliest.
+func (s *step) comeAgain(at clock.Instant) { s.Again, s.Due = true, at }
+
+// finish ends the run in a state.
+func (s *step) finish(state api.State, over Over) {
+	s.State, s.Over, s.Again, s.Due = state, over, false, clock.Never
+	s.Failures, s.Quick, s.Ending = 0, 0, false
+}
+
+// start: STOPPED, EXITED or FATAL -> STARTING. A run that is about to start by itself stays.
+func (s *step) start() {
+	if s.Again {
+		return
+	}
+	s.Over = NotOver
+	s.comeAgain(s.now)
+}
+
+// spawned: with startsecs=0 the process is RUNNING at once.
+func (s *step) spawned() {
+	if s.Copy != Wanted {
+		return
+	}
+	s.Copy, s.Started = Alive, s.now
+	s.Starts++
+	s.rearm()
+}
+
+// rearm sets when STARTING becomes RUNNING: strictly later than startsecs after the start.
+func (s *step) rearm() {
+	if s.Copy != Alive {
+		return
+	}
+	if s.policy.StartSecs <= 0 {
+		s.run()
+		return
+	}
+	s.Due = s.Started.Add(s.policy.StartSecs + 1)
+}
+
+func (s *step) run() {
+	s.State, s.Failures, s.Reason, s.Due = api.Running, 0, "", clock.Never
+}
+
+// promote: STARTING -> RUNNING.
+func (s *step) promote() {
+	if s.Copy == Alive && s.now.Sub(s.Started) > s.policy.StartSecs {
+		s.run()
+	}
+}
+
+// spawnFailed: STARTING -> BACKOFF; a machine that refuses the first copy refuses the run, since
+// trying again helps only where it has run before.
+func (s *step) spawnFailed() {
+	if s.Copy != Wanted {
+		return
+	}
+	s.Copy = None
+	if s.event.Refused && s.Starts == 0 {
+		s.finish(api.Fatal, Refused)
+		s.Reason = s.event.Text
+		return
+	}
+	s.fail(s.event.Text)
+}
+
+// fail: -> BACKOFF, the next try after one second more each time; -> FATAL after startretries.
+func (s *step) fail(reason string) {
+	s.Failures++
+	s.Reason = reason
+	if s.Failures > s.policy.StartRetries {
+		s.finish(api.Fatal, GaveUp)
+		return
+	}
+	s.State = api.Backoff
+	s.comeAgain(s.now.Add(time.Duration(s.Failures) * time.Second))
+}
+
+// diedStarting: an exit within startsecs is a failure, whatever its code.
+func (s *step) diedStarting() {
+	if s.Copy != Alive {
+		return
+	}
+	if s.now.Sub(s.Started) >= s.policy.StartSecs {
+		s.run()
+		s.exited()
+		return
+	}
+	s.clear(Sweep)
+	s.fail(supervisor.ExitedTooQuickly)
+}
+
+// exited: RUNNING -> EXITED, and -> STARTING at once by autorestart.
+func (s *step) exited() {
+	if s.Copy != Alive {
+		return
+	}
+	status := s.event.Status
+	s.State, s.Due, s.Reason = api.Exited, clock.Never, ""
+	if !s.policy.expected(status) {
+		s.Reason = supervisor.BadExitCode(status)
+	}
+	if s.policy.again(status) {
+		s.clear(Sweep)
+		s.comeAgain(s.afterHotLoop())
+		return
+	}
+	s.finish(api.Exited, Finished)
+	if s.policy.LeaveChildren && s.policy.expected(status) {
+		s.clear(Leave)
+		return
+	}
+	s.clear(Sweep)
+}
+
+// afterHotLoop returns when the next copy may start: now, but for a program that does nothing
+// but exit.
+func (s *step) afterHotLoop() clock.Instant {
+	if s.now.Sub(s.Started) >= hotLife {
+		s.Quick = 0
+		return s.now
+	}
+	s.Quick++
+	if s.Quick < hotCopies {
+		return s.now
+	}
+	return max(s.now, s.Started.Add(hotPause))
+}
+
+// clear has what is left of the copy killed, or left alone.
+func (s *step) clear(how Effect) {
+	s.Copy = Left
+	s.emit(how)
+}
+
+// cleared: nothing is left; startAgain does the rest.
+func (s *step) cleared() {
+	if s.Copy == Left {
+		s.Copy = None
+	}
+}
+
+// stop: STARTING or RUNNING -> STOPPING.
+func (s *step) stop() { s.end(Terminate, false) }
+
+// kill is stop without the signal and the grace.
+func (s *step) kill() { s.end(KillAll, false) }
+
+// fence: as stop, but the run goes on when its deadline moves away.
+func (s *step) fence() {
+	s.Fenced = true
+	s.end(Terminate, true)
+}
+
+// end sends a living copy away. One that was only wanted is called off.
+func (s *step) end(how Effect, byFence bool) {
+	if s.Copy != Alive {
+		s.Copy = None
+		s.State, s.Ending = api.Stopped, false
+		if byFence {
+			s.comeAgain(s.now)
+		} else {
+			s.finish(api.Stopped, Stopped)
+		}
+		return
+	}
+	s.State, s.Ending = api.Stopping, byFence
+	s.Due = s.now.Add(s.policy.StopWait)
+	s.emit(how)
+}
+
+// callOff: a stop of a run that has no living copy: BACKOFF, fenced, or between two copies.
+func (s *step) callOff() {
+	if s.Over != NotOver {
+		return
+	}
+	s.finish(api.Stopped, Stopped)
+}
+
+// stopInstead: a copy that ends by a fence shall not come again. It has its signal.
+func (s *step) stopInstead() { s.Ending = false }
+
+// killInstead: no more grace.
+func (s *step) killInstead() {
+	s.Ending = false
+	if s.Copy == Alive {
+		s.emit(KillAll)
+	}
+}
+
+// hold: no copy starts.
+func (s *step) hold() {
+	if s.Over == NotOver {
+		s.Fenced = true
+	}
+}
+
+// deadline: whatever lives, dies.
+func (s *step) deadline() {
+	if s.Over == NotOver || s.Copy != None {
+		s.Fenced = true
+	}
+	switch s.State {
+	case api.Starting, api.Running:
+		s.end(KillAll, true)
+	case api.Stopping, api.Unknown:
+		if s.Copy == Alive {
+			s.emit(KillAll)
+		}
+	}
+}
+
+func (s *step) renewed() { s.Fenced = false }
+
+// killAgain: STOPPING for stopwaitsecs -> SIGKILL, and again until it is dead.
+func (s *step) killAgain() {
+	if s.Copy != Alive || s.now.Before(s.Due) {
+		return
+	}
+	s.Due = s.now.Add(max(s.policy.StopWait, minRekill))
+	s.emit(KillMain)
+}
+
+// diedEnding: the main process is gone, whatever its status; STOPPING lasts until all is.
+func (s *step) diedEnding() {
+	if s.Copy != Alive {
+		return
+	}
+	s.Due = clock.Never
+	s.clear(Sweep)
+}
+
+// ended: STOPPING -> STOPPED. By a fence it is no failure, and the run waits.
+func (s *step) ended() {
+	if s.Copy != Left {
+		return
+	}
+	s.Copy = None
+	if !s.Ending {
+		s.finish(api.Stopped, Stopped)
+		return
+	}
+	s.State, s.Ending = api.Stopped, false
+	s.comeAgain(s.now)
+}
+
+// signalFailed: -> UNKNOWN; the exit, when it comes, still ends it.
+func (s *step) signalFailed() {
+	s.State, s.Reason = api.Unknown, s.event.Text
+}
