@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// check is what a fresh listing of the keys found: their state at revision at, and the store at rev.
+type check struct {
+	at      int64
+	doubt   bool // made because of doubt, not because it was due
+	entries []Entry
+	rev     int64
+	term    uint64
+	err     error
+}
+
+// watchOnce follows one watch to its end. A resumed one compares at once: a reconnection is a
+// time to doubt. The check runs beside the watch, so a slow answer holds up no event.
+func (f *follower) watchOnce(ctx context.Context, resumed bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	checks := make(chan check)
+	running := false
+	defer func() {
+		cancel()
+		if running {
+			<-checks
+		}
+		f.changed = nil
+	}()
+	timer := f.Clock.NewTimer()
+	defer timer.Stop()
+	timer.Reset(f.nextCheck(resumed))
+	w := f.kv.Watch(ctx, f.prefix, f.rev+1)
+	for {
+		select {
+		case res, open := <-w.C():
+			if !open {
+				return w.Err()
+			}
+			if f.apply(res) && !running {
+				running = true
+				f.startCheck(ctx, check{at: f.rev, doubt: true}, checks)
+			}
+		case <-timer.C():
+			if !running {
+				running = true
+				f.startCheck(ctx, check{at: f.rev}, checks)
+			}
+		case c := <-checks:
+			running = false
+			again, err := f.compare(c)
+			if err != nil {
+				return err
+			}
+			timer.Reset(again)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// nextCheck is the instant of the next comparison.
+func (f *follower) nextCheck(atOnce bool) clock.Instant {
+	switch {
+	case atOnce:
+		return f.Clock.Now()
+	case f.Relist < 0:
+		return clock.Never
+	}
+	return f.Clock.Now().Add(f.jitter(f.Relist, 0.2))
+}
+
+// apply hands a batch on, without what the handler has had already. It reports whether
+// the store looks older than it was: a member that lags, or a restored store; a check tells which.
+func (f *follower) apply(res WatchResult) (doubt bool) {
+	if res.Rev < f.rev {
+		return true
+	}
+	events := res.Events
+	for len(events) > 0 && events[0].Entry.ModRev <= f.rev {
+		events = events[1:]
+	}
+	f.tries = 0
+	f.setConnected(true, nil)
+	f.rev = res.Rev
+	if len(events) == 0 {
+		return false
+	}
+	f.note(events)
+	f.h.Apply(res.Rev, events)
+	return false
+}
+
+// note keeps known in step.
+func (f *follower) note(events []Event) {
+	for _, ev := range events {
+		if f.changed != nil {
+			f.changed[ev.Entry.Key] = true
+		}
+		if f.known == nil {
+			continue
+		}
+		if ev.Kind == EventDelete {
+			delete(f.known, ev.Entry.Key)
+		} else {
+			f.known[ev.Entry.Key] = ev.Entry.ModRev
+		}
+	}
+}
+
+// startCheck lists the keys as they were at the revision that the handler knows now.
+func (f *follower) startCheck(ctx context.Context, c check, checks chan<- check) {
+	f.changed = map[string]bool{}
+	whole := f.known != nil
+	go func() {
+		if whole {
+			c.entries, c.rev, c.term, c.err = f.read(ctx, c.at, true)
+		} else {
+			c.rev, c.term, c.err = f.probe(ctx)
+		}
+		checks <- c
+	}()
+}
+
+// probe asks for the store's revision and term only.
+func (f *follower) probe(ctx context.Context) (int64, uint64, error) {
+	res, err := f.kv.Range(ctx, Range{Key: f.prefix, Prefix: true, Limit: 1, KeysOnly: true})
+	return res.Rev, res.Term, err
+}
+
+// compare returns when to check again, or why everything has to be read afresh or cannot be.
+func (f *follower) compare(c check) (clock.Instant, error) {
+	changed := f.changed
+	f.changed = nil
+	switch {
+	case errors.Is(c.err, ErrCompacted):
+		return 0, errOld
+	case c.err != nil && isFinal(c.err):
+		return 0, c.err
+	case c.err != nil:
+		f.Log.Debug("check failed", zap.String("prefix", f.prefix), zap.Error(c.err))
+		return f.Clock.Now().Add(f.jitter(backoffMost, 0.5)), nil
+	case c.rev < c.at || c.term < f.term:
+		return 0, f.checkStore(c.rev, c.term)
+	case f.known != nil && f.differs(c.entries, changed):
+		return 0, errMissed
+	case !c.doubt && f.known != nil && f.rev < f.reached:
+		return 0, errOld // it has not come to where the store was at the check before
+	}
+	f.term = c.term
+	if !c.doubt {
+		f.reached = c.rev
+	}
+	f.setConnected(true, nil)
+	return f.nextCheck(false), nil
+}
+
+// differs compares a listing with what the handler knows, but for keys that changed meanwhile.
+func (f *follower) differs(entries []Entry, changed map[string]bool) bool {
+	listed := make(map[string]int64, len(entries))
+	for _, e := range entries {
+		listed[e.Key] = e.ModRev
+		if !changed[e.Key] && f.known[e.Key] != e.ModRev {
+			return true
+		}
+	}
+	for key, rev := range f.known {
+		if !changed[key] && listed[key] != rev {
+			return true
+		}
+	}
+	return false
+}
