@@ -41,7 +41,7 @@ var (
 	coming    = []api.State{api.Starting}
 	up        = []api.State{api.Starting, api.Running}
 	ending    = []api.State{api.Stopping, api.Unknown}
-	waiting   = []api.State{api.Stopped, api.Exited, api.Backoff}
+	waiting   = []api.State{api.Stopped, api.Exited, api.Backoff, api.Fatal}
 	notEnding = []api.State{api.Stopped, api.Starting, api.Running, api.Backoff, api.Exited, api.Fatal}
 )
 

@@ -211,6 +211,9 @@ var cases = []struct {
 	{"UNKNOWN ends with the exit", left(unknown), sec(10), Event{Kind: Swept}, usual,
 		want{api.Stopped, None, Stopped, nope, "", nil}},
 
+	{"a stop of a run that was started again while its old rest dies", but(left(gaveUp), func(m *Machine) { m.Over, m.Again = NotOver, true }), sec(9), Event{Kind: Stop}, usual,
+		want{api.Stopped, Left, Stopped, nope, "x", nil}},
+
 	// Fences
 	{"a fence ends a RUNNING copy", running, sec(5), Event{Kind: Fence}, usual,
 		want{api.Stopping, Alive, NotOver, sec(15), "", []Effect{Terminate}}},
