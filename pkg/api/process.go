@@ -61,6 +61,9 @@ type Owner struct {
 	// Reason says why this machine was taken, Rejected why each other one was not.
 	Reason   string            `json:"reason"`
 	Rejected map[string]string `json:"rejected,omitempty"`
+	// Waiting says what keeps a process that is to run from being placed or moved, such as
+	// that no machine may take it; empty when nothing does.
+	Waiting string `json:"waiting,omitempty"`
 	// Proof says how the leader knew that the run before this one was dead.
 	Proof Proof     `json:"proof,omitempty"`
 	At    time.Time `json:"at"`

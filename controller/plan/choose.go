@@ -1,0 +1,167 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// query says which machine is looked for.
+type query struct {
+	target string // asked for by a move
+	only   bool   // the target or none
+	last   string // where it ran before
+	avoid  string // taken only when there is no other
+	never  string // not taken at all: it is to leave
+	failed []string
+	// relent takes machines where it failed when there is no other: a process whose machine died is
+	// better tried again than left down.
+	relent bool
+}
+
+// choice is the machine found. Without one, machine is nil; Rejected says why each was not taken.
+type choice struct {
+	machine  *Machine
+	reason   string
+	rejected map[string]string
+}
+
+type candidate struct {
+	m              *Machine
+	rank           int // 0 asked for, 1 ran there, 2 any, 3 to be avoided
+	program, total int
+}
+
+// choose finds the machine for a new run of p.
+func (d *decider) choose(p *Process, q query) choice {
+	found, rejected := d.candidates(p, q)
+	if len(found) == 0 && q.relent && len(q.failed) > 0 {
+		q.failed = nil
+		found, rejected = d.candidates(p, q)
+	}
+	if len(found) == 0 {
+		return choice{rejected: rejected}
+	}
+	sort.Slice(found, func(i, j int) bool { return found[i].before(found[j]) })
+	best := found[0]
+	for _, c := range found[1:] {
+		rejected[c.m.Name] = c.lost(best)
+	}
+	return choice{machine: best.m, reason: best.won(len(found)), rejected: rejected}
+}
+
+func (d *decider) candidates(p *Process, q query) (found []candidate, rejected map[string]string) {
+	rejected = map[string]string{}
+	for _, name := range sortedKeys(d.v.Machines) {
+		m := d.v.Machines[name]
+		total, program := d.load.of(m, p)
+		if why := reject(p, m, q, total); why != "" {
+			rejected[name] = why
+			continue
+		}
+		c := candidate{m: m, rank: 2, program: program, total: total}
+		switch name {
+		case q.target:
+			c.rank = 0
+		case q.avoid:
+			c.rank = 3
+		case q.last:
+			c.rank = 1
+		}
+		found = append(found, c)
+	}
+	return found, rejected
+}
+
+// reject says why the machine cannot take the process; "" when it can. The words do not name
+// numbers that change, since they are kept in the store.
+func reject(p *Process, m *Machine, q query, total int) string {
+	switch {
+	case m.Info == nil:
+		return "unknown: its agent has not said what it is"
+	case !MatchMachine(p.Program.Machines, m.Info.Value):
+		return "not one of machines = " + strings.Join(p.Program.Machines, ",")
+	case m.Alive == nil:
+		return "not alive"
+	case m.Cordon != nil && m.Cordon.Value.Drain:
+		return "draining"
+	case m.Cordon != nil:
+		return "cordoned"
+	case m.Info.Value.MaxProcesses > 0 && total >= m.Info.Value.MaxProcesses:
+		return fmt.Sprintf("full: max_processes %d", m.Info.Value.MaxProcesses)
+	case slices.Contains(q.failed, m.Name):
+		return "it failed there"
+	case q.only && m.Name != q.target:
+		return "another machine was asked for"
+	case m.Name == q.never:
+		return "it is to leave this machine"
+	case m.Name != q.last && m.Name != q.avoid && p.slot(m.Name).Touch != nil:
+		return "an older touch of it stands there"
+	}
+	return ""
+}
+
+func (c candidate) before(o candidate) bool {
+	switch {
+	case c.rank != o.rank:
+		return c.rank < o.rank
+	case c.program != o.program:
+		return c.program < o.program
+	case c.total != o.total:
+		return c.total < o.total
+	default:
+		return c.m.Name < o.m.Name
+	}
+}
+
+// won says why c was taken of so many.
+func (c candidate) won(of int) string {
+	switch {
+	case c.rank == 0:
+		return "asked for"
+	case c.rank == 1:
+		return "ran there last"
+	case of == 1:
+		return "the only machine that can take it"
+	default:
+		return fmt.Sprintf("least loaded of %d (%d processes, %d of its program)", of, c.total, c.program)
+	}
+}
+
+// lost says why c was not taken.
+func (c candidate) lost(best candidate) string {
+	switch {
+	case c.rank == 3:
+		return "its last run ended there"
+	case best.rank == 0:
+		return "another machine was asked for"
+	case best.rank == 1:
+		return "it ran elsewhere last"
+	case c.program != best.program:
+		return fmt.Sprintf("runs %d of its program, %s %d", c.program, best.m.Name, best.program)
+	case c.total != best.total:
+		return fmt.Sprintf("runs %d processes, %s %d", c.total, best.m.Name, best.total)
+	default:
+		return "as good, later in the alphabet"
+	}
+}
+
+// resolve says what on_partition means for p now, and whether the user wrote it.
+func (d *decider) resolve(p *Process) (policy api.OnPartition, written bool) {
+	if p.Spec.OnPartition != api.PartitionUnset {
+		return p.Spec.OnPartition, true
+	}
+	matching := 0
+	for _, m := range d.v.Machines {
+		if m.Info != nil && MatchMachine(p.Program.Machines, m.Info.Value) {
+			matching++
+		}
+	}
+	if matching <= 1 {
+		return api.PartitionKeep, false
+	}
+	return api.PartitionStop, false
+}

@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// freedom says whether the last run on a machine is known to be dead, so that a new one may start.
+type freedom struct {
+	ok    bool
+	proof api.Proof
+	seen  Seen // what the placing transaction compares
+	// When it is not: why, whether people should be told (it lasts), what to ask, when to look again.
+	why      string
+	tell     bool
+	question *Question
+	wake     clock.Instant
+}
+
+// leaseAgain is how long an answer "this lease is alive" counts.
+const leaseAgain = time.Second
+
+// free decides whether the run that p last had on the machine is dead. A touch is absent for
+// one of three reasons, told by the status: never put since the placement, released, or expired. Expiry
+// proves the death of a run that its machine stops by itself (on_partition stop), once etcd says that the
+// touch's lease is gone, too: nobody deleted the key by hand. A run that is kept needs somebody's word.
+func (d *decider) free(p *Process, machine string) freedom {
+	s := p.slot(machine)
+	f := freedom{seen: Seen{Machine: machine}, wake: clock.Never}
+	if s.Status != nil {
+		f.seen.Rev = s.Status.Rev
+	}
+	switch {
+	case s.Touch != nil:
+		f.why = fmt.Sprintf("waiting for %s, which holds its last run", machine)
+		return f
+	case s.Status == nil:
+		f.ok, f.proof = true, api.ProofUntouched
+	case s.Status.Value.Released:
+		f.ok, f.proof = true, api.ProofReleased
+		if p.Owner != nil && p.Owner.Value.Token != s.Status.Value.Token {
+			f.proof = api.ProofUntouched
+		}
+	case s.Status.Value.OnPartition == api.PartitionStop:
+		d.expired(s, &f)
+	default:
+		d.kept(p, machine, s, &f)
+	}
+	return f
+}
+
+func (d *decider) expired(s *Slot, f *freedom) {
+	lease := s.Status.Value.Lease
+	answer, known := d.in.Leases[lease]
+	again := answer.At.Add(leaseAgain)
+	switch {
+	case known && answer.Gone:
+		f.ok, f.proof = true, api.ProofExpired
+	case known && d.in.Now.Before(again):
+		f.why = fmt.Sprintf("its touch is gone while the lease of it lives: somebody deleted the key by hand; %s puts it back", f.seen.Machine)
+		f.tell, f.wake = true, again
+	default:
+		f.why = "asking etcd whether the lease of its touch is gone"
+		f.question = &Question{Lease: lease}
+	}
+}
+
+// kept decides about a run under on_partition keep, which its machine does not stop.
+func (d *decider) kept(p *Process, machine string, s *Slot, f *freedom) {
+	m := d.v.Machines[machine]
+	instance := s.Status.Value.Instance
+	if m != nil && m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance) {
+		f.ok, f.proof = true, api.ProofOperator
+		return
+	}
+	if !keepWritten(p, s) {
+		f.why = fmt.Sprintf("%s cannot be reached and keeps it running (on_partition keep, as no other machine matched); "+
+			"run machines confirm-dead %s when it is off", machine, machine)
+		f.tell = true
+		return
+	}
+	answer, known := d.in.Asks[p.ID]
+	again := answer.At.Add(touchTimeout(p, s))
+	switch {
+	case !known || answer.Token != s.Status.Value.Token || answer.StatusRev != s.Status.Rev || !d.in.Now.Before(again):
+		f.why = fmt.Sprintf("asking the agent of %s whether it runs", machine)
+		f.question = &Question{Machine: machine, Token: s.Status.Value.Token, StatusRev: s.Status.Rev}
+	case answer.Unreachable:
+		f.ok, f.proof = true, api.ProofNoAnswer
+	case answer.Runs:
+		f.why = fmt.Sprintf("verified alive: %s has lost etcd, its agent says that it runs", machine)
+		f.tell, f.wake = true, again
+	default:
+		f.ok, f.proof = true, api.ProofAsked
+	}
+}
+
+// keepWritten reports whether the user wrote the keep that the run is under: the program says so
+// now, or the placement did when the program is gone.
+func keepWritten(p *Process, s *Slot) bool {
+	if p.Spec != nil {
+		return p.Spec.OnPartition == api.PartitionKeep
+	}
+	return s.Placement != nil && s.Placement.Value.Written
+}
+
+// touchTimeout is that of the run in the slot, else that of the program.
+func touchTimeout(p *Process, s *Slot) time.Duration {
+	secs := 2
+	switch {
+	case s.Placement != nil:
+		secs = s.Placement.Value.Process.TouchTimeout
+	case p.Spec != nil:
+		secs = p.Spec.TouchTimeout
+	}
+	return time.Duration(max(secs, 2)) * time.Second
+}
+
+// freed is free for everything that a new run must wait for: the owner's machine, or every
+// machine where something of it stands when no owner says which one counts.
+func (d *decider) freed(p *Process) (proof api.Proof, seen []Seen, hindered *freedom) {
+	machines := p.machinesOf()
+	if p.Owner != nil && p.Owner.Value.Machine != "" {
+		machines = []string{p.Owner.Value.Machine}
+	}
+	for _, m := range machines {
+		f := d.free(p, m)
+		if !f.ok {
+			return "", nil, &f
+		}
+		seen = append(seen, f.seen)
+		if p.Owner != nil && p.Owner.Value.Machine != "" || f.proof != api.ProofUntouched {
+			proof = f.proof
+		}
+	}
+	return proof, seen, nil
+}

@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// placed: it is to run, and has a placement whose run has not ended.
+func (d *decider) placed(p *Process) Decision {
+	o := p.Owner.Value
+	m := d.v.Machines[o.Machine]
+	pl := p.slot(o.Machine).Placement
+	switch {
+	case pl == nil || pl.Value.Token != o.Token || pl.Value.Instance != o.Instance:
+		return d.unplace(p, "its placement was changed by hand")
+	case !m.LiveAs(o.Instance):
+		return d.lost(p, m)
+	}
+	if why := d.mustLeave(p, m); why != "" {
+		return d.unplace(p, why)
+	}
+	if moveAsked(p) && d.in.Hold == "" {
+		return d.move(p)
+	}
+	if newWish(p) {
+		return d.restart(p, m)
+	}
+	policy, written := d.resolve(p)
+	if pl.Value.OnPartition != policy || pl.Value.Written != written || p.slot(o.Machine).spec != p.spec {
+		return d.settings(p)
+	}
+	if p.UntouchedSince != 0 {
+		return d.untouched(p)
+	}
+	return d.calm(p)
+}
+
+// lost: its machine is gone, or has a new keeper, which knows nothing of the old one's runs.
+func (d *decider) lost(p *Process, m *Machine) Decision {
+	o := p.Owner.Value
+	why := o.Machine + " is not alive"
+	if m != nil && m.Alive != nil {
+		why = o.Machine + " has a new keeper"
+	}
+	return d.place(p, why, query{last: o.Machine, failed: o.Failed, relent: true})
+}
+
+// mustLeave says why the process may not stay where it is; "" when it may.
+func (d *decider) mustLeave(p *Process, m *Machine) string {
+	switch {
+	case d.in.Hold != "":
+		return "" // not now: nothing would be placed elsewhere
+	case m.Cordon != nil && m.Cordon.Value.Drain:
+		return fmt.Sprintf("%s is drained by %s", m.Name, m.Cordon.Value.By)
+	case m.Info != nil && !MatchMachine(p.Program.Machines, m.Info.Value):
+		return fmt.Sprintf("%s is not one of machines = %s any more", m.Name, strings.Join(p.Program.Machines, ","))
+	}
+	return ""
+}
+
+// move takes it away from a live machine when there is one to go to; otherwise the owner
+// says why not, and it stays.
+func (d *decider) move(p *Process) Decision {
+	o, i := p.Owner.Value, p.Intent.Value
+	if i.To == o.Machine {
+		return d.answerMove(p, "not moved: it is on "+i.To)
+	}
+	c := d.choose(p, query{target: i.To, only: i.To != "", never: o.Machine, failed: nil})
+	if c.machine == nil {
+		why := "no other machine can take it"
+		if i.To != "" {
+			why = i.To + ": unknown machine"
+			if r := c.rejected[i.To]; r != "" {
+				why = i.To + ": " + r
+			}
+		}
+		return d.answerMove(p, "not moved: "+why)
+	}
+	return d.unplace(p, fmt.Sprintf("move asked%s, to %s", by(p), c.machine.Name))
+}
+
+// answerMove acknowledges a move that does not happen.
+func (d *decider) answerMove(p *Process, why string) Decision {
+	o := p.owner()
+	o.Moves, o.Reason, o.At = p.Intent.Value.Moves, why, d.in.Wall
+	return act(&Action{Kind: Note, Why: why, OwnerRev: p.ownerRev(), Owner: &o})
+}
+
+// restart replaces the run in place: the same agent stops the old one before it starts the new one.
+func (d *decider) restart(p *Process, m *Machine) Decision {
+	old := p.Owner.Value
+	o := d.newOwner(p, choice{machine: m, reason: "restarted where it runs"}, nil)
+	o.Proof, o.Moves = api.ProofInPlace, old.Moves
+	a := &Action{
+		Kind: Restart, From: m.Name, Why: wish(p), OwnerRev: p.ownerRev(), Owner: &o,
+		Placement: &Seen{Machine: m.Name, Rev: p.slot(m.Name).Placement.Rev},
+	}
+	d.put(p, a)
+	return act(a)
+}
+
+// settings rewrites the placement under the same token: the run goes on.
+func (d *decider) settings(p *Process) Decision {
+	o := p.owner()
+	a := &Action{
+		Kind: Settings, Why: "its settings changed", From: o.Machine, OwnerRev: p.ownerRev(), Owner: &o,
+		Placement: &Seen{Machine: o.Machine, Rev: p.slot(o.Machine).Placement.Rev},
+	}
+	d.put(p, a)
+	a.Owner = nil // the owner stays as it is; it was to say what the placement is of
+	return act(a)
+}
+
+// untouched: a live machine has not touched the placement. It gets some time; then another
+// machine has it, if there is one. The compares settle a race with the touch.
+func (d *decider) untouched(p *Process) Decision {
+	o := p.Owner.Value
+	until := p.UntouchedSince.Add(grace(p))
+	if d.in.Now.Before(until) {
+		dec := wait("waiting for " + o.Machine + " to start it")
+		dec.Wake = until
+		return dec
+	}
+	if f := d.free(p, o.Machine); !f.ok {
+		return d.hindered(p, &f, true)
+	}
+	if d.in.Hold != "" {
+		return wait(d.in.Hold)
+	}
+	why := fmt.Sprintf("%s has not started it for %v", o.Machine, grace(p))
+	q := query{never: o.Machine, failed: o.Failed}
+	if c := d.choose(p, q); c.machine == nil {
+		return d.nowhere(p, why, c.rejected)
+	}
+	return d.place(p, why, q)
+}
+
+// grace is how long a live machine may leave a placement untouched.
+func grace(p *Process) time.Duration {
+	return max(2*time.Second, time.Duration(p.Spec.TouchTimeout)*time.Second)
+}
+
+// calm: all is well. Failures are forgotten after a while of running.
+func (d *decider) calm(p *Process) Decision {
+	o := p.Owner.Value
+	if len(o.Failed) > 0 && p.RunningSince != 0 {
+		until := p.RunningSince.Add(steady)
+		if d.in.Now.Before(until) {
+			dec := d.note(p, "", nil, "")
+			dec.Wake = min(dec.Wake, until)
+			return dec
+		}
+		c := p.owner()
+		c.Failed, c.Waiting, c.At = nil, "", d.in.Wall
+		why := fmt.Sprintf("running for %v: the failures on %s are forgotten", steady, strings.Join(slices.Sorted(slices.Values(o.Failed)), ", "))
+		return act(&Action{Kind: Note, Why: why, OwnerRev: p.ownerRev(), Owner: &c})
+	}
+	return d.note(p, "", nil, "")
+}

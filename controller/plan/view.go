@@ -1,0 +1,253 @@
+package plan
+
+import (
+	"encoding/json"
+	"sort"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// Entry is a value with the revision of its last change.
+type Entry[T any] struct {
+	Value T
+	Rev   int64
+	// Lease on which it stands; 0 is none.
+	Lease int64
+}
+
+// Slot is what stands below one machine about one process.
+type Slot struct {
+	Placement *Entry[api.Placement]
+	Touch     *Entry[api.Touch]
+	Status    *Entry[api.Status]
+	// spec is the placement's process as JSON: what it is compared by.
+	spec string
+}
+
+// Process is everything that is known of one process.
+type Process struct {
+	ID string
+	// Spec is nil when no program asks for the process.
+	Spec *api.Process
+	// Program is the one that asks for it; nil when Spec is.
+	Program *api.Program
+	// Print is the fingerprint of Spec: another one means another run.
+	Print  string
+	Intent *Entry[api.Intent]
+	Owner  *Entry[api.Owner]
+	Slots  map[string]*Slot // by machine
+	// Damaged are its keys whose values cannot be read, with the reason. Nothing is decided about such a process.
+	Damaged map[string]string
+	// RunningSince is when this replica first saw the owner's run RUNNING without a break; 0 when it is not.
+	RunningSince clock.Instant
+	// UntouchedSince is when this replica first saw the placement stand on a live machine
+	// without a touch; 0 when that is not so.
+	UntouchedSince clock.Instant
+
+	spec     string // Spec as JSON
+	observed int64  // token that the two instants are of
+	home     string // machine that its owner names
+	counted  string // machine whose load it is part of
+	program  string // program that it is counted under
+}
+
+// Machine is everything that is known of one machine but its processes.
+type Machine struct {
+	Name   string
+	Info   *Entry[api.MachineInfo]
+	Alive  *Entry[api.Alive]
+	Cordon *Entry[api.Cordon]
+	Dead   *Entry[api.ConfirmDead]
+
+	total     int            // processes placed here
+	byProgram map[string]int // of them, by program
+	procs     map[string]struct{}
+}
+
+// LiveAs reports whether the machine is alive with this instance.
+func (m *Machine) LiveAs(instance string) bool {
+	return m != nil && m.Alive != nil && m.Alive.Value.Instance == instance
+}
+
+// View is the store as this replica has seen it. Its setters take nil for a key that
+// is gone. It belongs to one goroutine; readers need a lock of the owner's.
+type View struct {
+	// Rev is the store revision up to which the view is complete.
+	Rev       int64
+	Processes map[string]*Process
+	Machines  map[string]*Machine
+	Programs  map[string]*Entry[api.Program]
+	// Broken are the programs that cannot be read or expanded, with the reason: the
+	// processes of such a program stay as they are.
+	Broken map[string]string
+
+	expand   func(api.Program) ([]api.Process, error)
+	print    func(api.Process) string
+	expanded map[string][]api.Process          // by program
+	claims   map[string]map[string]api.Process // by process, then by program
+	known    int                               // machines with info
+	dirty    map[string]struct{}
+	waiting  map[string]struct{} // processes for which the last plan found no machine
+}
+
+// NewView makes an empty view. expand and print are spec.Processes and spec.Fingerprint.
+func NewView(expand func(api.Program) ([]api.Process, error), print func(api.Process) string) *View {
+	return &View{
+		Processes: map[string]*Process{},
+		Machines:  map[string]*Machine{},
+		Programs:  map[string]*Entry[api.Program]{},
+		Broken:    map[string]string{},
+		expand:    expand,
+		print:     print,
+		expanded:  map[string][]api.Process{},
+		claims:    map[string]map[string]api.Process{},
+		dirty:     map[string]struct{}{},
+		waiting:   map[string]struct{}{},
+	}
+}
+
+func (v *View) process(id string) *Process {
+	p := v.Processes[id]
+	if p == nil {
+		p = &Process{ID: id, Slots: map[string]*Slot{}, Damaged: map[string]string{}}
+		v.Processes[id] = p
+	}
+	return p
+}
+
+func (v *View) machine(name string) *Machine {
+	m := v.Machines[name]
+	if m == nil {
+		m = &Machine{Name: name, byProgram: map[string]int{}, procs: map[string]struct{}{}}
+		v.Machines[name] = m
+	}
+	return m
+}
+
+// slot never returns nil; reading one does not create it.
+func (p *Process) slot(machine string) *Slot {
+	if s := p.Slots[machine]; s != nil {
+		return s
+	}
+	return &Slot{}
+}
+
+func (v *View) editSlot(process, machine string, edit func(*Slot)) {
+	p := v.process(process)
+	s := p.Slots[machine]
+	if s == nil {
+		s = &Slot{}
+		p.Slots[machine] = s
+	}
+	edit(s)
+	if s.Placement == nil && s.Touch == nil && s.Status == nil {
+		delete(p.Slots, machine)
+	}
+	v.Mark(process)
+}
+
+// machinesOf lists the machines where something stands about the process, by name.
+func (p *Process) machinesOf() []string { return sortedKeys(p.Slots) }
+
+// Mark makes a process dirty: the next plan looks at it.
+func (v *View) Mark(process string) { v.dirty[process] = struct{}{} }
+
+// MarkAll makes every process dirty.
+func (v *View) MarkAll() {
+	for id := range v.Processes {
+		v.Mark(id)
+	}
+}
+
+// MarkWaiting makes those dirty for which the last plan found no machine.
+func (v *View) MarkWaiting() {
+	for id := range v.waiting {
+		v.Mark(id)
+	}
+}
+
+// TakeDirty returns the dirty processes and makes them clean. The copies of a program stand together, so
+// that a plan spreads one program after the other, which leaves the machines evenly loaded.
+func (v *View) TakeDirty() []string {
+	ids := sortedKeys(v.dirty)
+	clear(v.dirty)
+	sort.SliceStable(ids, func(i, j int) bool { return v.programOf(ids[i]) < v.programOf(ids[j]) })
+	return ids
+}
+
+func (v *View) programOf(id string) string {
+	if p := v.Processes[id]; p != nil && p.Program != nil {
+		return p.Program.Name
+	}
+	return ""
+}
+
+// Commit ends a batch of changes: the view is complete up to rev, and what can only be
+// observed over time is noted for the processes that changed.
+func (v *View) Commit(rev int64, now clock.Instant) {
+	v.Rev = max(v.Rev, rev)
+	for id := range v.dirty {
+		p := v.Processes[id]
+		if p == nil {
+			continue
+		}
+		v.observe(p, now)
+		if p.empty() {
+			v.count(p, "")
+			delete(v.Processes, id)
+			delete(v.waiting, id)
+		}
+	}
+}
+
+func (p *Process) empty() bool {
+	return p.Spec == nil && p.Intent == nil && p.Owner == nil && len(p.Slots) == 0 && len(p.Damaged) == 0
+}
+
+// observe keeps RunningSince and UntouchedSince of a process true.
+func (v *View) observe(p *Process, now clock.Instant) {
+	running, untouched := false, false
+	var token int64
+	if p.Owner != nil && p.Owner.Value.Placed {
+		o := p.Owner.Value
+		s := p.slot(o.Machine)
+		token = o.Token
+		running = s.Status != nil && s.Status.Value.Token == o.Token && s.Status.Value.State == api.Running && s.Touch != nil
+		untouched = s.Placement != nil && s.Touch == nil && v.Machines[o.Machine].LiveAs(o.Instance)
+	}
+	if p.observed != token {
+		p.RunningSince, p.UntouchedSince, p.observed = 0, 0, token
+	}
+	p.RunningSince = since(p.RunningSince, running, now)
+	p.UntouchedSince = since(p.UntouchedSince, untouched, now)
+}
+
+func since(old clock.Instant, holds bool, now clock.Instant) clock.Instant {
+	switch {
+	case !holds:
+		return 0
+	case old != 0:
+		return old
+	default:
+		return now
+	}
+}
+
+// encode is how specs are compared: what JSON does not tell apart is the same.
+func encode(p api.Process) string {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic("plan: encode process " + p.ID() + ": " + err.Error()) // the types of package api always encode
+	}
+	return string(b)
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
