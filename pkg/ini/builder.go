@@ -1,0 +1,104 @@
+package ini
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Builder writes a configuration file. What it is given reads back the same,
+// or Text returns an error: the grammar has no way to write some values, such as
+// "a ;b" or one with blanks at its end. FormatCommand and FormatEnvironment find
+// a way for the values that have quotes. The zero Builder is ready to use.
+type Builder struct {
+	text    strings.Builder
+	section string
+	opened  bool
+	err     error // the first one; nothing is written after it
+}
+
+// Comment writes a comment, each of its lines by itself.
+func (b *Builder) Comment(text string) {
+	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\r", "\n"), "?")
+	for line := range strings.SplitSeq(text, "\n") {
+		b.write(strings.TrimRight("# "+line, " ") + "\n")
+	}
+}
+
+// Section begins a section. Its options follow by Set.
+func (b *Builder) Section(name string) {
+	header := "[" + name + "]\n"
+	f, err := Parse("", header)
+	if err != nil || !hasSection(f, name) {
+		b.fail(fmt.Errorf("%q cannot be written as the name of a section", name))
+	}
+	if b.text.Len() > 0 {
+		header = "\n" + header
+	}
+	b.write(header)
+	b.section, b.opened = name, true
+}
+
+// hasSection reports whether reading the header of name has given that section.
+func hasSection(f *File, name string) bool {
+	_, ok := f.Section(name)
+	return ok || (name == DefaultSection && f.defaults.Line > 0)
+}
+
+// Set writes an option of the section begun last. value is a template.
+func (b *Builder) Set(key, value string) {
+	if !b.opened {
+		b.fail(fmt.Errorf("option %s stands before any section", key))
+	}
+	// No blank after the sign: a value may begin with a comment mark.
+	line := key + "=" + strings.ReplaceAll(value, "\n", "\n    ") + "\n"
+	if !readsBack(line, key, value) {
+		b.fail(fmt.Errorf("section %s: a configuration file cannot hold %s with the value %q", b.section, key, value))
+	}
+	b.write(line)
+}
+
+func readsBack(line, key, value string) bool {
+	f, err := Parse("", "[section]\n"+line)
+	if err != nil {
+		return false
+	}
+	v, ok := f.sections[0].Get(key)
+	return ok && v.Text == value
+}
+
+// Text returns the file, or the first error of any call.
+func (b *Builder) Text() (string, error) {
+	if b.err != nil {
+		return "", b.err
+	}
+	return b.text.String(), nil
+}
+
+func (b *Builder) write(s string) {
+	if b.err == nil {
+		b.text.WriteString(s)
+	}
+}
+
+func (b *Builder) fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// Format returns the text of a file with the sections and values of f, all in
+// one, without comments. It fails where a Builder does.
+func Format(f *File) (string, error) {
+	var b Builder
+	sections := f.Sections()
+	if len(f.defaults.order) > 0 {
+		sections = append([]*Section{f.defaults}, sections...)
+	}
+	for _, s := range sections {
+		b.Section(s.Name)
+		for _, key := range s.order {
+			b.Set(key, s.values[key].Text)
+		}
+	}
+	return b.Text()
+}
