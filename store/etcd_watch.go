@@ -1,0 +1,135 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// A watch that is cut off says nothing, for ever. So a quiet one is asked for a sign of life, and one
+// that stays silent is ended; who follows it opens another.
+const (
+	watchProbe   = 5 * time.Second
+	watchSilence = 15 * time.Second
+)
+
+type etcdWatcher struct {
+	c   chan WatchResult
+	err error // written before c is closed
+	// last: every change up to here has been sent.
+	last int64
+}
+
+func (w *etcdWatcher) C() <-chan WatchResult { return w.c }
+
+// Err may be called after C is closed.
+func (w *etcdWatcher) Err() error { return w.err }
+
+// Watch needs a leader: a member that is cut off from the others would go on silently with old data.
+func (s *etcd) Watch(ctx context.Context, prefix string, rev int64) Watcher {
+	w := &etcdWatcher{c: make(chan WatchResult), last: rev - 1}
+	go func() {
+		defer close(w.c)
+		inner, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+		defer cancel()
+		err := s.watch(inner, w, prefix, rev)
+		switch {
+		case ctx.Err() != nil:
+			w.err = fmt.Errorf("watch %s: %w", prefix, ctx.Err())
+		case errors.Is(err, ErrCompacted):
+			w.err = err
+		default:
+			// Also a refusal: an expired login ends a watch with "permission denied". Whoever opens the
+			// next one reads first, and that read tells whether it was meant.
+			w.err = fmt.Errorf("watch %s: %w: %v", prefix, ErrUnavailable, err)
+		}
+	}()
+	return w
+}
+
+func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int64) error {
+	opened := make(chan clientv3.WatchChan, 1)
+	go func() { // waits for a member, until ctx ends
+		key := prefix
+		if key == "" {
+			key = "\x00"
+		}
+		opened <- s.cli.Watch(ctx, key, clientv3.WithRange(prefixEnd(prefix)),
+			clientv3.WithRev(rev), clientv3.WithCreatedNotify())
+	}()
+	var events clientv3.WatchChan
+	probe := time.NewTimer(watchProbe)
+	defer probe.Stop()
+	heard := time.Now()
+	for {
+		select {
+		case events = <-opened:
+		case resp, ok := <-events:
+			if !ok {
+				return errors.New("the watch was closed")
+			}
+			if err := resp.Err(); err != nil {
+				return fail(ctx, err, "watch", prefix)
+			}
+			if !w.deliver(ctx, resp, s.progressOrdered.Load()) {
+				return ctx.Err()
+			}
+			heard = time.Now()
+		case <-probe.C:
+			quiet := time.Since(heard)
+			if quiet >= watchSilence {
+				return fmt.Errorf("no sign of life for %s", quiet.Round(time.Second))
+			}
+			if events != nil && quiet >= watchProbe {
+				go s.askProgress(ctx)
+			}
+			probe.Reset(watchProbe)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// askProgress makes etcd answer every watch of this client. Its error does not matter: silence tells.
+func (s *etcd) askProgress(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, watchProbe)
+	defer cancel()
+	_ = s.cli.RequestProgress(ctx)
+}
+
+// deliver passes one response on. etcd sends whole revisions as long as fragments are not asked
+// for. The revision in the header is the store's and may be ahead of the events of a watcher that is
+// still catching up, so the last event's counts; and servers before 3.4.25 and 3.5.8 answer a request for
+// progress before the events ahead of it, so there progress only says that the watch lives.
+func (w *etcdWatcher) deliver(ctx context.Context, resp clientv3.WatchResponse, ordered bool) bool {
+	var events []Event
+	for _, ev := range resp.Events {
+		if ev.Type == mvccpb.DELETE {
+			events = append(events, Event{Kind: EventDelete,
+				Entry: Entry{Key: string(ev.Kv.Key), ModRev: ev.Kv.ModRevision}})
+		} else {
+			events = append(events, Event{Kind: EventPut, Entry: entry(ev.Kv)})
+		}
+	}
+	switch {
+	case resp.Created:
+		if w.last < 0 { // a watch from now on
+			w.last = resp.Header.Revision
+		}
+		return true
+	case len(events) > 0:
+		w.last = events[len(events)-1].Entry.ModRev
+	case ordered:
+		w.last = max(w.last, resp.Header.Revision)
+	}
+	select {
+	case w.c <- WatchResult{Rev: w.last, Events: events}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
