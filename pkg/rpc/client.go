@@ -1,0 +1,205 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// callTimeout is what a call gets whose context has no deadline. A log has none but for its beginning.
+const callTimeout = 5 * time.Second
+
+// Client calls the API of one agent, directly or through a controller. It is safe for concurrent use.
+type Client struct {
+	addr    string
+	machine string // "" when called directly
+	http    *http.Client
+}
+
+// NewClient calls the agent at addr (host:port), with a ClientConfig.
+func NewClient(addr string, conf *tls.Config) *Client {
+	return &Client{addr: addr, http: &http.Client{Transport: &http.Transport{
+		TLSClientConfig:       conf,
+		DialContext:           (&net.Dialer{Timeout: callTimeout}).DialContext,
+		TLSHandshakeTimeout:   callTimeout,
+		ResponseHeaderTimeout: 2 * callTimeout,
+		IdleConnTimeout:       time.Minute,
+		MaxIdleConnsPerHost:   2,
+	}}}
+}
+
+// Through makes a client of a controller's address call the agent of a machine.
+func (c *Client) Through(machine string) *Client {
+	through := *c
+	through.machine = machine
+	return &through
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Health asks the agent how it is.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	var h Health
+	return h, c.get(ctx, PathHealth, nil, &h)
+}
+
+// Processes lists the agent's runs.
+func (c *Client) Processes(ctx context.Context) ([]Process, error) {
+	var list []Process
+	return list, c.get(ctx, PathProcesses, nil, &list)
+}
+
+// Runs asks whether anything of the process may be alive there. Only a nil error makes it an answer.
+func (c *Client) Runs(ctx context.Context, process string, token int64) (bool, error) {
+	var r Runs
+	err := c.get(ctx, PathRuns, of(process, token), &r)
+	return r.Runs, err
+}
+
+// Signal sends a signal, named as HUP, to the process.
+func (c *Client) Signal(ctx context.Context, process string, token int64, signal string) error {
+	q := of(process, token)
+	q.Set("signal", signal)
+	return c.post(ctx, PathSignal, q, nil)
+}
+
+// Stdin writes to the process's standard input, at most MaxStdin bytes.
+func (c *Client) Stdin(ctx context.Context, process string, token int64, data []byte) error {
+	return c.post(ctx, PathStdin, of(process, token), data)
+}
+
+// Log reads a process's log: its last n bytes (all for n < 0), and with follow what comes, until ctx
+// ends or the reader is closed.
+func (c *Client) Log(ctx context.Context, process, channel string, n int64, follow bool) (io.ReadCloser, error) {
+	q := url.Values{"process": {process}, "channel": {channel}, "bytes": {strconv.FormatInt(n, 10)}}
+	if follow {
+		q.Set("follow", "true")
+	}
+	answer, err := c.do(ctx, http.MethodGet, PathLog, q, nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
+func of(process string, token int64) url.Values {
+	return url.Values{"process": {process}, "token": {strconv.FormatInt(token, 10)}}
+}
+
+func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	answer, err := c.do(ctx, http.MethodGet, path, q, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
+		return fmt.Errorf("%s: read the answer: %w", c.name(), err)
+	}
+	return nil
+}
+
+func (c *Client) post(ctx context.Context, path string, q url.Values, body []byte) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	answer, err := c.do(ctx, http.MethodPost, path, q, body)
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, callTimeout)
+}
+
+func (c *Client) name() string {
+	if c.machine != "" {
+		return fmt.Sprintf("agent of %s through the controller at %s", c.machine, c.addr)
+	}
+	return "agent at " + c.addr
+}
+
+// do returns an answer of success, whose body the caller closes.
+func (c *Client) do(ctx context.Context, method, path string, q url.Values, body []byte) (*http.Response, error) {
+	if q == nil {
+		q = url.Values{}
+	}
+	if c.machine != "" {
+		q.Set("machine", c.machine)
+	}
+	where := url.URL{Scheme: "https", Host: c.addr, Path: path, RawQuery: q.Encode()}
+	request, err := http.NewRequestWithContext(ctx, method, where.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.name(), err)
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.name(), explain(err))
+	}
+	if answer.StatusCode == http.StatusOK {
+		return answer, nil
+	}
+	defer answer.Body.Close()
+	failure := new(Error)
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	if json.Unmarshal(text, failure) != nil || failure.Text == "" {
+		failure = &Error{Code: "failed", Text: answer.Status}
+	}
+	return nil, fmt.Errorf("%s: %w", c.name(), failure)
+}
+
+// explain says what to do about the failures that trust makes.
+func explain(err error) error {
+	if wrapped := new(url.Error); errors.As(err, &wrapped) {
+		err = wrapped.Err // without the address, which the caller names
+	}
+	switch {
+	case errors.Is(err, ErrWrongPin):
+		return fmt.Errorf("%w: another daemon answers there, or it was set up anew and has not published itself yet", err)
+	case strings.Contains(err.Error(), "remote error: tls: "):
+		// A refused certificate comes back as an alert without words; its log has them.
+		return fmt.Errorf("it refuses our certificate (%w): its log says why; are the clocks of both hosts right, and is this the same cluster?", err)
+	}
+	return err
+}
+
+// Agents calls the agents of machines as one daemon.
+type Agents struct {
+	Cert tls.Certificate
+}
+
+// Client calls the agent of a machine, which Close ends.
+func (a Agents) Client(m api.MachineInfo) (*Client, error) {
+	if m.API == "" || m.Fingerprint == "" {
+		return nil, fmt.Errorf("agent of %s: it has published no address", m.Name)
+	}
+	return NewClient(m.API, ClientConfig(a.Cert, m.Fingerprint)), nil
+}
+
+// Runs asks the agent of a machine whether anything of the process's run may be alive.
+func (a Agents) Runs(ctx context.Context, m api.MachineInfo, process string, token int64) (bool, error) {
+	c, err := a.Client(m)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	return c.Runs(ctx, process, token)
+}

@@ -1,0 +1,96 @@
+package rpc
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/pki"
+)
+
+// Identity is a daemon's certificate with its key.
+type Identity struct {
+	Cert        tls.Certificate
+	Fingerprint string // of Cert, as it is published
+}
+
+// renewBefore is how long before its end a certificate is replaced at the daemon's start.
+const renewBefore = 30 * 24 * time.Hour
+
+// LoadIdentity reads the identity in file, or makes one of that name and writes it there, for this
+// user only. The caller is the only daemon with that file.
+func LoadIdentity(file, name string) (Identity, error) {
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return newIdentity(file, name)
+	case err != nil:
+		return Identity{}, fmt.Errorf("read the identity of %s: %w", name, err)
+	}
+	id, err := parseIdentity(text)
+	if err != nil {
+		return Identity{}, fmt.Errorf("read the identity of %s from %s: %w; remove the file to have another made", name, file, err)
+	}
+	if time.Until(id.Cert.Leaf.NotAfter) < renewBefore {
+		return newIdentity(file, name)
+	}
+	return id, nil
+}
+
+func newIdentity(file, name string) (Identity, error) {
+	pair, err := pki.SelfSigned(name, nil)
+	if err != nil {
+		return Identity{}, fmt.Errorf("make an identity for %s: %w", name, err)
+	}
+	text := bytes.Join([][]byte{pair.Cert, pair.Key}, nil)
+	id, err := parseIdentity(text)
+	if err != nil {
+		return Identity{}, fmt.Errorf("make an identity for %s: %w", name, err)
+	}
+	if err := writePrivate(file, text); err != nil {
+		return Identity{}, fmt.Errorf("keep the identity of %s: %w", name, err)
+	}
+	return id, nil
+}
+
+func parseIdentity(text []byte) (Identity, error) {
+	cert, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return Identity{}, err
+	}
+	if cert.Leaf == nil {
+		if cert.Leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return Identity{}, err
+		}
+	}
+	return Identity{Cert: cert, Fingerprint: pki.Fingerprint(cert.Leaf)}, nil
+}
+
+// writePrivate replaces a file as a whole: half an identity would be none.
+func writePrivate(file string, text []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	next, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(next.Name()) // fails after the rename, as it should
+	_, err = next.Write(text)
+	if err == nil {
+		err = next.Sync()
+	}
+	if e := next.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(next.Name(), file)
+}

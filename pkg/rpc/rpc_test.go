@@ -1,0 +1,415 @@
+package rpc
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/pki"
+)
+
+// pins is what stands in etcd.
+type pins struct {
+	mu     sync.Mutex
+	known  map[string]bool
+	public []byte
+	err    error
+}
+
+func (p *pins) Known(_ context.Context, fingerprint string) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known[fingerprint], p.err
+}
+
+func (p *pins) PublicKey(context.Context) ([]byte, error) { return p.public, p.err }
+
+// cluster is a server with its trust, and the signing key that it believes in.
+type cluster struct {
+	t       *testing.T
+	pins    *pins
+	signing []byte
+	server  Identity
+	addr    string
+	conf    *tls.Config
+}
+
+func newCluster(t *testing.T, handler http.HandlerFunc) *cluster {
+	t.Helper()
+	c := &cluster{t: t, pins: &pins{known: map[string]bool{}}, server: identity(t, "machine m1")}
+	c.signing, c.pins.public = signingKey(t)
+	server := httptest.NewUnstartedServer(handler)
+	server.TLS = ServerConfig(c.server.Cert, Trust(c.pins, nil))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	c.addr = server.Listener.Addr().String()
+	return c
+}
+
+func signingKey(t *testing.T) (private, public []byte) {
+	t.Helper()
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	privateDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publicDER, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER}),
+		pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicDER})
+}
+
+func identity(t *testing.T, name string) Identity {
+	t.Helper()
+	id, err := LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func (c *cluster) client(cert tls.Certificate) *Client {
+	client := NewClient(c.addr, ClientConfig(cert, c.server.Fingerprint))
+	c.t.Cleanup(client.Close)
+	return client
+}
+
+func health(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, `{"machine":"m1","problem":%q}`, Caller(r))
+}
+
+func TestPublishedDaemonIsLetInAndAnotherIsNot(t *testing.T) {
+	c := newCluster(t, health)
+	known, stranger := identity(t, "controller d1"), identity(t, "controller d1")
+	c.pins.known[known.Fingerprint] = true
+	if h, err := c.client(known.Cert).Health(t.Context()); err != nil || h.Machine != "m1" || h.Problem != "controller d1" {
+		t.Errorf("the published daemon got %+v, %v", h, err)
+	}
+	if _, err := c.client(stranger.Cert).Health(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses our certificate") {
+		t.Errorf("a stranger of the same name got %v", err)
+	}
+}
+
+func TestDaemonThatIsNoLongerPublishedIsRefusedOnItsNextConnection(t *testing.T) {
+	c := newCluster(t, health)
+	id := identity(t, "controller d1")
+	c.pins.known[id.Fingerprint] = true
+	client := c.client(id.Cert)
+	if _, err := client.Health(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.pins.mu.Lock()
+	delete(c.pins.known, id.Fingerprint)
+	c.pins.mu.Unlock()
+	client.Close()
+	if _, err := client.Health(t.Context()); err == nil {
+		t.Error("it was let in again")
+	}
+}
+
+func TestUnansweredLookUpLetsNobodyIn(t *testing.T) {
+	c := newCluster(t, health)
+	id := identity(t, "controller d1")
+	c.pins.known[id.Fingerprint] = true
+	c.pins.err = errors.New("etcd unavailable")
+	if _, err := c.client(id.Cert).Health(t.Context()); err == nil {
+		t.Error("it was let in though nobody could tell")
+	}
+}
+
+func TestClientTakesOnlyTheServerWithThePublishedFingerprint(t *testing.T) {
+	c := newCluster(t, health)
+	id := identity(t, "controller d1")
+	c.pins.known[id.Fingerprint] = true
+	wrong := NewClient(c.addr, ClientConfig(id.Cert, identity(t, "machine m1").Fingerprint))
+	defer wrong.Close()
+	if _, err := wrong.Health(t.Context()); !errors.Is(err, ErrWrongPin) {
+		t.Errorf("another server of the same name gives %v, want ErrWrongPin", err)
+	}
+}
+
+func TestMintedCertificateOpensForAMinute(t *testing.T) {
+	c := newCluster(t, health)
+	cert, err := MintClient(c.signing, "ann@desk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, err := c.client(cert).Health(t.Context()); err != nil || h.Problem != "ann@desk" {
+		t.Errorf("a minted certificate got %+v, %v", h, err)
+	}
+	foreign, _ := signingKey(t)
+	now := time.Now()
+	for name, forged := range map[string]tls.Certificate{
+		"expired":          minting(t, c.signing, now.Add(-mintLife-leeway-time.Second)),
+		"of the future":    minting(t, c.signing, now.Add(leeway+5*time.Second)),
+		"of a foreign key": minting(t, foreign, now),
+		"long-lived":       forge(t, c.signing, now.Add(time.Hour), x509.ExtKeyUsageClientAuth),
+		"for servers":      forge(t, c.signing, now.Add(time.Second), x509.ExtKeyUsageServerAuth),
+	} {
+		if _, err := c.client(forged).Health(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses our certificate") {
+			t.Errorf("a certificate that is %s got %v", name, err)
+		}
+	}
+}
+
+func TestCertificateThatOnlyNamesTheIssuerIsRefused(t *testing.T) {
+	c := newCluster(t, health)
+	self := identity(t, mintIssuer)
+	if !minted(self.Cert.Leaf) {
+		t.Fatal("the test's certificate does not claim to be minted")
+	}
+	if _, err := c.client(self.Cert).Health(t.Context()); err == nil {
+		t.Error("it was let in")
+	}
+}
+
+func TestClocksALittleApartDoNotMatter(t *testing.T) {
+	signing, public := signingKey(t)
+	now := time.Now()
+	cert := minting(t, signing, now)
+	for offset, good := range map[time.Duration]bool{
+		-leeway - time.Second: false, -leeway + time.Second: true, 0: true,
+		mintLife + leeway - time.Second: true, mintLife + leeway + time.Second: false,
+	} {
+		err := checkMinted(cert.Leaf, public, now.Add(offset))
+		if (err == nil) != good {
+			t.Errorf("%v after it was made: %v", offset, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), "clocks") {
+			t.Errorf("%v does not say what to look at", err)
+		}
+	}
+}
+
+func minting(t *testing.T, signing []byte, at time.Time) tls.Certificate {
+	t.Helper()
+	cert, err := mint(signing, "ann@desk", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+// forge signs with the right key what mint never would.
+func forge(t *testing.T, signing []byte, until time.Time, usage x509.ExtKeyUsage) tls.Certificate {
+	t.Helper()
+	signer, err := parseSigning(signing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ann@desk"},
+		NotBefore: time.Now(), NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage}}
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: mintIssuer}, PublicKey: signer.Public()}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, public, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
+}
+
+func TestCallerWithoutACertificateOrWithOldTLSIsRefused(t *testing.T) {
+	c := newCluster(t, health)
+	id := identity(t, "controller d1")
+	c.pins.known[id.Fingerprint] = true
+	bare := ClientConfig(id.Cert, c.server.Fingerprint)
+	bare.Certificates = nil
+	old := ClientConfig(id.Cert, c.server.Fingerprint)
+	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
+	for name, conf := range map[string]*tls.Config{"no certificate": bare, "TLS 1.2": old} {
+		client := NewClient(c.addr, conf)
+		if _, err := client.Health(t.Context()); err == nil {
+			t.Errorf("a caller with %s was let in", name)
+		}
+		client.Close()
+	}
+}
+
+func TestCallerBehindAControllerIsNamedOnlyByControllers(t *testing.T) {
+	c := newCluster(t, health)
+	daemon := identity(t, "controller d1")
+	c.pins.known[daemon.Fingerprint] = true
+	for _, row := range []struct {
+		cert tls.Certificate
+		want string
+	}{{daemon.Cert, "bob@desk through controller d1"}, {minting(t, c.signing, time.Now()), "ann@desk"}} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+c.addr+PathHealth, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(CallerHeader, "bob@desk")
+		answer, err := c.client(row.cert).http.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if !strings.Contains(string(body), fmt.Sprintf("%q", row.want)) {
+			t.Errorf("the caller is %s, want %s", body, row.want)
+		}
+	}
+}
+
+func TestErrorsKeepTheirIdentityOverTheNetwork(t *testing.T) {
+	for _, want := range []error{ErrNotFound, ErrNotRunning, ErrBadRequest, ErrUnavailable, nil} {
+		c := newCluster(t, func(w http.ResponseWriter, r *http.Request) {
+			err := errors.New("something else")
+			if want != nil {
+				err = fmt.Errorf("web: %w", want)
+			}
+			status, body := Answer(err)
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"code":%q,"error":%q}`, body.Code, body.Text)
+		})
+		_, err := c.client(minting(t, c.signing, time.Now())).Processes(t.Context())
+		switch {
+		case want == nil:
+			if err == nil || !strings.HasSuffix(err.Error(), "something else") || errors.Is(err, ErrNotFound) {
+				t.Errorf("an error of no class came as %v", err)
+			}
+		case !errors.Is(err, want) || !strings.Contains(err.Error(), c.addr):
+			t.Errorf("%v came as %v", want, err)
+		}
+	}
+}
+
+func TestNamesOfProcessesArriveAsTheyAre(t *testing.T) {
+	for _, name := range []string{"g:web", "a/b", "..", "50% ?&#", "\u00fcber"} {
+		c := newCluster(t, func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"runs":%t}`, r.URL.Path == PathRuns && r.URL.Query().Get("process") == name && r.URL.Query().Get("token") == "7" && r.URL.Query().Get("machine") == "m/1")
+		})
+		runs, err := c.client(minting(t, c.signing, time.Now())).Through("m/1").Runs(t.Context(), name, 7)
+		if err != nil || !runs {
+			t.Errorf("%q arrived as another (%v)", name, err)
+		}
+	}
+}
+
+func TestFollowedLogArrivesPieceByPieceAndEndsWithItsReader(t *testing.T) {
+	gone := make(chan struct{})
+	c := newCluster(t, func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		io.WriteString(w, "one\n")
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	log, err := c.client(minting(t, c.signing, time.Now())).Log(t.Context(), "web", "stdout", 100, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	piece := make([]byte, 16)
+	if n, err := log.Read(piece); err != nil || string(piece[:n]) != "one\n" {
+		t.Errorf("the first piece is %q, %v", piece[:n], err)
+	}
+	log.Close()
+	select {
+	case <-gone:
+	case <-time.After(20 * time.Second):
+		t.Error("the server did not see the reader leave")
+	}
+}
+
+func TestAgentsRefusesAMachineWithoutAnAddress(t *testing.T) {
+	if _, err := (Agents{}).Runs(t.Context(), api.MachineInfo{Name: "m1"}, "web", 1); err == nil || !strings.Contains(err.Error(), "m1") {
+		t.Errorf("it says %v", err)
+	}
+}
+
+func TestAgentsAsksTheMachinesAgent(t *testing.T) {
+	c := newCluster(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"runs":true}`) })
+	id := identity(t, "controller d1")
+	c.pins.known[id.Fingerprint] = true
+	info := api.MachineInfo{Name: "m1", API: c.addr, Fingerprint: c.server.Fingerprint}
+	if runs, err := (Agents{Cert: id.Cert}).Runs(t.Context(), info, "web", 1); err != nil || !runs {
+		t.Errorf("it says %v, %v", runs, err)
+	}
+}
+
+func TestIdentityIsMadeOnceAndIsPrivate(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sub", "id.pem")
+	first, err := LoadIdentity(file, "machine m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := LoadIdentity(file, "machine m1")
+	if err != nil || first.Fingerprint != second.Fingerprint || first.Fingerprint != pki.Fingerprint(first.Cert.Leaf) {
+		t.Errorf("the identity changed from %s to %s (%v)", first.Fingerprint, second.Fingerprint, err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its file has mode %v (%v)", info.Mode(), err)
+	}
+	if err := os.WriteFile(file, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadIdentity(file, "machine m1"); err == nil || !strings.Contains(err.Error(), "remove the file") {
+		t.Errorf("a broken file gives %v", err)
+	}
+}
+
+func TestOnePortServesPlainHTTPAndTLS(t *testing.T) {
+	c := newCluster(t, health) // for its trust
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, secure := Split(l)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, `{"ready":%t}`, r.TLS != nil) })
+	var serving sync.WaitGroup
+	server := &http.Server{Handler: handler}
+	serving.Go(func() { server.Serve(plain) })
+	serving.Go(func() { server.Serve(tls.NewListener(secure, ServerConfig(c.server.Cert, Trust(c.pins, nil)))) })
+
+	silent, err := net.Dial("tcp", l.Addr().String()) // keeps nobody waiting
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+
+	answer, err := http.Get("http://" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(answer.Body)
+	answer.Body.Close()
+	if string(body) != `{"ready":false}` {
+		t.Errorf("plain HTTP got %s", body)
+	}
+	client := NewClient(l.Addr().String(), ClientConfig(minting(t, c.signing, time.Now()), c.server.Fingerprint))
+	defer client.Close()
+	if h, err := client.Health(t.Context()); err != nil || !h.Ready {
+		t.Errorf("TLS got %+v, %v", h, err)
+	}
+	server.Close()
+	serving.Wait()
+	if _, err := plain.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close, Accept says %v", err)
+	}
+}

@@ -1,0 +1,114 @@
+package rpc
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// Paths of the agent's API, below https://host:port. A process is named by the query parameter
+// "process": names may hold anything, a slash too. With "machine" a controller passes the request on
+// to that machine's agent.
+const (
+	PathHealth    = "/v1/health"    // GET: Health
+	PathProcesses = "/v1/processes" // GET: []Process
+	PathRuns      = "/v1/runs"      // GET process, token: Runs
+	PathLog       = "/v1/log"       // GET process, channel, bytes, follow: the log's bytes
+	PathSignal    = "/v1/signal"    // POST process, token, signal
+	PathStdin     = "/v1/stdin"     // POST process, token; the body is what to write
+)
+
+// MaxStdin is the most bytes of one write to a process.
+const MaxStdin = 1 << 20
+
+// Health is how an agent is.
+type Health struct {
+	Machine string    `json:"machine"`
+	Version string    `json:"version"`
+	Since   time.Time `json:"since"`
+	// Ready is true while the agent has its keeper and has read the store.
+	Ready bool `json:"ready"`
+	// Store says whether etcd answers: "connected", or why not. StoreSince is when that began.
+	Store      string    `json:"store"`
+	StoreSince time.Time `json:"store_since,omitzero"`
+	// Keeper is the parent of the processes; Containment says how it holds what they start.
+	KeeperPID   int    `json:"keeper_pid,omitempty"`
+	Instance    string `json:"instance,omitempty"`
+	Containment string `json:"containment,omitempty"`
+	Processes   int    `json:"processes"`
+	Draining    bool   `json:"draining,omitempty"`
+	// Problem is what an operator should know, such as a namesake or an old etcd.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Process is a run as the keeper has it. Its environment is not told.
+type Process struct {
+	ID        string    `json:"id"`
+	Token     int64     `json:"token"`
+	State     api.State `json:"state"`
+	PID       int       `json:"pid,omitempty"`
+	Started   time.Time `json:"started,omitzero"`
+	Stopped   time.Time `json:"stopped,omitzero"`
+	Exit      *int      `json:"exit,omitempty"`
+	Signal    string    `json:"signal,omitempty"`
+	Starts    int       `json:"starts,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Done      bool      `json:"done,omitempty"`
+	StdoutLog string    `json:"stdout_log,omitempty"`
+	StderrLog string    `json:"stderr_log,omitempty"`
+}
+
+// Runs answers whether anything of a process's run may be alive.
+type Runs struct {
+	Runs bool `json:"runs"`
+}
+
+// Errors on which callers branch; Error keeps their identity over the network.
+var (
+	ErrNotFound    = errors.New("no such process here")
+	ErrNotRunning  = errors.New("not running")
+	ErrBadRequest  = errors.New("bad request")
+	ErrUnavailable = errors.New("cannot answer now")
+)
+
+// codes names the errors on the wire.
+var codes = []struct {
+	code   string
+	status int
+	err    error
+}{
+	{"not-found", 404, ErrNotFound},
+	{"not-running", 409, ErrNotRunning},
+	{"bad-request", 400, ErrBadRequest},
+	{"unavailable", 503, ErrUnavailable},
+}
+
+// Error is an answer that is no success.
+type Error struct {
+	Code string `json:"code"`
+	Text string `json:"error"`
+}
+
+func (e *Error) Error() string { return e.Text }
+
+// Unwrap is the error that the code stands for, nil for an unknown one.
+func (e *Error) Unwrap() error {
+	for _, c := range codes {
+		if c.code == e.Code {
+			return c.err
+		}
+	}
+	return nil
+}
+
+// Answer is how a server tells err: HTTP status and body.
+func Answer(err error) (int, *Error) {
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.status, &Error{Code: c.code, Text: err.Error()}
+		}
+	}
+	return 500, &Error{Code: "failed", Text: fmt.Sprint(err)}
+}
