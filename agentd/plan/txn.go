@@ -40,12 +40,14 @@ func (l look) again() []store.Op {
 	return []store.Op{store.Get(l.placementKey()), store.Get(l.touchKey()), store.Get(l.statusKey())}
 }
 
-// hold puts the touch on the look's lease, with a status, if the placement is unchanged and
-// the touch absent or ours.
+// hold puts the touch on the look's lease, with a status, if the placement is unchanged and the touch absent
+// or ours. It compares the status, too: a transaction that the network kept back until the run was over
+// finds the touch absent as it was before, but not the status.
 func (l look) hold(st api.Status) store.Txn {
 	value := store.Encode(api.Touch{Token: l.pl.Token, Instance: l.Instance})
 	return store.Txn{
-		If: []store.Cmp{store.Unchanged(l.placementKey(), l.pl.Rev), store.Unchanged(l.touchKey(), l.touchRev())},
+		If: []store.Cmp{store.Unchanged(l.placementKey(), l.pl.Rev), store.Unchanged(l.touchKey(), l.touchRev()),
+			store.Unchanged(l.statusKey(), l.statusRev())},
 		Then: []store.Op{store.PutOn(l.touchKey(), value, store.LeaseID(l.Lease)),
 			store.Put(l.statusKey(), store.Encode(st))},
 		Else: l.again(),

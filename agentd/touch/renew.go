@@ -216,6 +216,9 @@ func (h *Holder) tried(id int64) {
 	}
 }
 
+// Problem says why leases are not renewed now, "" when they are.
+func (h *Holder) Problem() string { return h.gate(h.o.Clock.Now()) }
+
 // gate says why renewals must not go out now, "" when they may.
 func (h *Holder) gate(now clock.Instant) string {
 	h.mu.Lock()

@@ -1,0 +1,209 @@
+// Package agentd is the agent: it makes the processes of its machine match what stands under the machine's
+// prefix in etcd, and says there what became of them.
+//
+// The loop decides (loop.go and the files beside it), by package plan for each process; Agent
+// is the shell around it that watches, calls, waits and writes. Package touch keeps the machine's leases
+// alive on goroutines of its own; the keeper runs the processes and outlives the agent. When etcd is
+// silent nothing is decided here: processes go on, and the keeper's clock ends those that must end.
+package agentd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/touch"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Options of an Agent.
+type Options struct {
+	Machine string // its name
+	KV      store.KV
+	Keys    store.Keys
+	Keeper  keeper.Keeper
+	// Revive makes a keeper run when none answers, and returns when it was started or could not
+	// be. It is called again while no keeper answers; nil leaves that to others.
+	Revive func(ctx context.Context) error
+	// Info is what machines/<m>/info is to say; SetInfo changes it.
+	Info api.MachineInfo
+	// History makes the operation that writes an event; it may ask etcd for a lease. Nil writes no history.
+	History func(ctx context.Context, e api.Event) (store.Op, error)
+	Clock   clock.Clock // nil is clock.Real
+	Times   touch.Times // nil is touch.RealTimes, or Clock when that is given
+	Log     *zap.Logger // nil is silent
+	Host    string      // "" is os.Hostname
+	PID     int         // 0 is os.Getpid
+	// TouchTimeout is the TTL of the alive key's lease while no process asks for a shorter one; 0 is 5.
+	TouchTimeout int64
+}
+
+// Agent is one machine's agent.
+type Agent struct {
+	o      Options
+	loop   *loop
+	holder *touch.Holder
+	events chan event
+	fail   chan error
+	left   chan struct{} // closed when everything is released
+	work   sync.WaitGroup
+	stores chan struct{} // slots for transactions
+	calls  chan struct{} // slots for keeper calls
+
+	mu     sync.Mutex // guards health
+	health Health
+}
+
+const (
+	// At most so many transactions, and so many calls of the keeper, are under way at a time.
+	storeSlots = 32
+	callSlots  = 32
+	// writeTime and callTime bound one of each.
+	writeTime = time.Second
+	callTime  = 5 * time.Second
+	// beatEvery is how often the loop shows life when nothing happens.
+	beatEvery = 2 * time.Second
+)
+
+// New makes an agent; Run runs it. An incomplete Options is an error.
+func New(o Options) (*Agent, error) {
+	if o.Machine == "" || o.KV == nil || o.Keeper == nil || o.Keys.Root() == "" {
+		return nil, errors.New("an agent needs a machine name, a store, its keys and a keeper")
+	}
+	if o.Clock == nil {
+		o.Clock = clock.Real{}
+		if o.Times == nil {
+			o.Times = touch.RealTimes()
+		}
+	}
+	if o.Times == nil {
+		o.Times = touch.FromClock(o.Clock)
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.PID == 0 {
+		o.PID = os.Getpid()
+	}
+	if o.TouchTimeout == 0 {
+		o.TouchTimeout = 5
+	}
+	if o.Host == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("find this machine's host name: %w", err)
+		}
+		o.Host = host
+	}
+	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
+		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, callSlots)}
+	a.loop = newLoop(o)
+	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Times: o.Times, Log: o.Log.Named("touch")})
+	a.health = Health{Machine: o.Machine, Problem: "starting"}
+	return a, nil
+}
+
+// Run agrees with the keeper, takes over the leases that it holds, and then keeps the machine as etcd says until
+// ctx ends. The processes go on after that: they are the keeper's. It returns earlier with an error
+// only for what an operator has to settle, such as a namesake (ErrName).
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer a.work.Wait()
+	defer cancel()
+	first, err := a.meet(ctx)
+	if err != nil {
+		return err
+	}
+	// The first act on the network: renew what an earlier agent held.
+	a.holder.Adopt(first.snapshot.Leases)
+	a.work.Go(func() { _ = a.holder.Run(ctx) })
+	select {
+	case <-a.holder.Settled():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	a.step(ctx, first)
+	a.step(ctx, heldEvent{a.holder.Held()})
+	a.work.Go(func() { a.watchKeeper(ctx, first) })
+	a.work.Go(func() { a.follow(ctx) })
+	return a.run(ctx)
+}
+
+// run is the main loop.
+func (a *Agent) run(ctx context.Context) error {
+	timer := a.o.Clock.NewTimer()
+	defer timer.Stop()
+	for {
+		timer.Reset(min(a.loop.Next(), a.o.Clock.Now().Add(beatEvery)))
+		select {
+		case ev := <-a.events:
+			a.step(ctx, ev)
+		case <-a.holder.C():
+			a.step(ctx, leaseEvent{a.holder.Take()})
+		case <-timer.C():
+			a.step(ctx, tickEvent{})
+		case err := <-a.fail:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// step takes one event through the loop and begins what it wants done.
+func (a *Agent) step(ctx context.Context, ev event) {
+	effects := a.loop.Step(a.o.Clock.Now(), ev)
+	a.holder.Beat()
+	for _, e := range effects {
+		a.do(ctx, e)
+	}
+	h := a.loop.health()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.health = h
+}
+
+// post hands an event to the main loop; it is lost when ctx ends.
+func (a *Agent) post(ctx context.Context, ev event) {
+	select {
+	case a.events <- ev:
+	case <-ctx.Done():
+	}
+}
+
+// Drain stops every process of the machine, releases it so that another machine may start it
+// at once, and returns when all is released or ctx ends. Run must be running; nothing starts here
+// again in its life.
+func (a *Agent) Drain(ctx context.Context) error {
+	a.post(ctx, leaveEvent{})
+	select {
+	case <-a.left:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain %s: %w; %s", a.o.Machine, ctx.Err(), a.Health().Problem)
+	}
+}
+
+// SetInfo changes what machines/<m>/info is to say. Run must be running.
+func (a *Agent) SetInfo(ctx context.Context, info api.MachineInfo) {
+	a.post(ctx, infoEvent{info})
+}
+
+// Health tells how the agent is.
+func (a *Agent) Health() Health {
+	a.mu.Lock()
+	h := a.health
+	a.mu.Unlock()
+	if why := a.holder.Problem(); why != "" && h.Problem == "" {
+		h.Problem = "leases are not renewed: " + why
+	}
+	return h
+}

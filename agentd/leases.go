@@ -1,0 +1,186 @@
+package agentd
+
+import (
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// touchesOnLease is the most touches that are put on one lease: etcd deletes all keys of an expired
+// lease in one step, which nothing else may wait for too long.
+const touchesOnLease = 500
+
+// leases are the leases that the machine holds, and what stands on them.
+type leases struct {
+	held   map[int64]*held
+	grants map[int64]*grant // by touch_timeout
+}
+
+// held is a lease. It serves processes of one touch_timeout; etcd may have granted a longer TTL.
+type held struct {
+	timeout int64
+	touches int
+}
+
+// grant is a lease that is asked for.
+type grant struct {
+	slot    slot
+	waiting map[string]bool // processes
+}
+
+func newLeases() leases { return leases{map[int64]*held{}, map[int64]*grant{}} }
+
+func (s *leases) hold(id, timeout int64) {
+	if s.held[id] == nil {
+		s.held[id] = &held{timeout: timeout}
+	}
+}
+
+func (s *leases) ids() []int64 {
+	ids := make([]int64, 0, len(s.held))
+	for id := range s.held {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// serving is each lease with its touch_timeout.
+func (s *leases) serving() map[int64]int64 {
+	m := make(map[int64]int64, len(s.held))
+	for id, h := range s.held {
+		m[id] = h.timeout
+	}
+	return m
+}
+
+// shortest is the lease with the shortest touch_timeout, 0 when none is held.
+func (s *leases) shortest() int64 {
+	best := int64(0)
+	for _, id := range s.ids() {
+		if best == 0 || s.held[id].timeout < s.held[best].timeout {
+			best = id
+		}
+	}
+	return best
+}
+
+// assign counts a process's touch on a lease, 0 for none.
+func (s *leases) assign(p *proc, id int64) {
+	if p.lease == id {
+		return
+	}
+	if h := s.held[p.lease]; h != nil {
+		h.touches--
+	}
+	p.lease = id
+	if h := s.held[id]; h != nil {
+		h.touches++
+	}
+}
+
+// room is a lease of this touch_timeout with room for one more touch, 0 when there is none.
+func (s *leases) room(timeout int64) int64 {
+	for _, id := range s.ids() {
+		if h := s.held[id]; h.timeout == timeout && h.touches < touchesOnLease {
+			return id
+		}
+	}
+	return 0
+}
+
+// assign sees to it that p.lease is a held lease of the process's touch_timeout, if there is one with room:
+// the one where its touch stands, or the one that it has, or another.
+func (l *loop) assign(p *proc) {
+	if p.placement == nil || p.placement.Instance != l.hello.Instance {
+		l.leases.assign(p, 0)
+		return
+	}
+	timeout := int64(p.placement.Process.TouchTimeout)
+	fits := func(id int64) bool { h := l.leases.held[id]; return h != nil && h.timeout == timeout }
+	switch {
+	case p.touch != nil && fits(p.touch.Lease):
+		l.leases.assign(p, p.touch.Lease)
+	case fits(p.lease):
+	default:
+		l.leases.assign(p, l.leases.room(timeout))
+	}
+}
+
+// want asks for a lease of this touch_timeout, once for all who wait for it.
+func (l *loop) want(p *proc, timeout int64) {
+	g := l.askLease(timeout)
+	if p != nil {
+		g.waiting[p.id] = true
+	}
+}
+
+func (l *loop) askLease(timeout int64) *grant {
+	g := l.leases.grants[timeout]
+	if g == nil {
+		g = &grant{waiting: map[string]bool{}}
+		l.leases.grants[timeout] = g
+	}
+	ok, until := g.slot.free(l.now)
+	if !ok {
+		if until != clock.Never {
+			l.wake.add(until, "")
+		}
+		return g
+	}
+	g.slot.busy = true
+	l.do(grantEffect{timeout, l.epoch})
+	return g
+}
+
+// granted takes a new lease in. One for a keeper that has ended is let go.
+func (l *loop) granted(ev grantEvent) {
+	if ev.effect.epoch != l.epoch {
+		if ev.err == nil {
+			l.do(dropEffect{ev.lease.ID})
+		}
+		return
+	}
+	g := l.leases.grants[ev.effect.ttl]
+	if ev.err != nil {
+		if g.slot.fails == 0 {
+			l.log.Warn("a lease cannot be had", zap.Int64("touch_timeout", ev.effect.ttl), zap.Error(ev.err))
+		}
+		again := g.slot.fail(l.now)
+		l.wake.add(again, "")
+		for id := range g.waiting {
+			l.wake.add(again, id)
+		}
+		return
+	}
+	if ev.lease.TTL != ev.effect.ttl {
+		l.log.Warn("etcd granted a longer lease than touch_timeout asks for: its election timeout sets the least",
+			zap.Int64("touch_timeout", ev.effect.ttl), zap.Int64("granted", ev.lease.TTL))
+	}
+	l.leases.hold(ev.lease.ID, ev.effect.ttl)
+	for id := range g.waiting {
+		l.dirty[id] = true
+	}
+	delete(l.leases.grants, ev.effect.ttl)
+}
+
+// loseLease: etcd says that the lease is gone. Every process on it is looked at: its touch is put on
+// another, if the placement still stands.
+func (l *loop) loseLease(id int64) {
+	if l.leases.held[id] == nil {
+		return
+	}
+	l.log.Warn("a lease was lost: its touches are put on a new one where the placement still stands",
+		zap.Int64("lease", id))
+	delete(l.leases.held, id)
+	for pid, p := range l.procs {
+		if p.lease == id {
+			p.lease = 0
+		}
+		if p.lease == 0 || p.touch != nil && p.touch.Lease == id {
+			l.dirty[pid] = true
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package agentd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+const (
+	meetAgain   = 200 * time.Millisecond
+	followAgain = 5 * time.Second
+	// helloTime bounds one question to the keeper who it is.
+	helloTime = 3 * time.Second
+)
+
+// ErrOwner is why an agent ends when the keeper runs the processes of a machine of another name.
+var ErrOwner = errors.New("the keeper belongs to another machine name")
+
+// meet asks the keeper who it is and what it runs, until it answers.
+func (a *Agent) meet(ctx context.Context) (keeperEvent, error) {
+	timer := a.o.Clock.NewTimer()
+	defer timer.Stop()
+	for tries := 0; ; tries++ {
+		ev, err := a.greet(ctx)
+		if err == nil || errors.Is(err, ErrOwner) {
+			return ev, err
+		}
+		if ctx.Err() != nil {
+			return ev, ctx.Err()
+		}
+		if tries == 0 {
+			a.o.Log.Warn("the keeper does not answer", zap.Error(err))
+		}
+		a.silent(ctx, err)
+		if a.o.Revive != nil {
+			if err := a.o.Revive(ctx); err != nil {
+				a.o.Log.Warn("a keeper cannot be started", zap.Error(err))
+			}
+		}
+		timer.Reset(a.o.Clock.Now().Add(meetAgain))
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			return ev, ctx.Err()
+		}
+	}
+}
+
+// greet is one attempt to meet the keeper.
+func (a *Agent) greet(ctx context.Context) (keeperEvent, error) {
+	ctx, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	hello, err := a.o.Keeper.Hello(ctx)
+	if err != nil {
+		return keeperEvent{}, err
+	}
+	snapshot, err := a.o.Keeper.Changes(ctx, 0)
+	if err != nil {
+		return keeperEvent{}, err
+	}
+	if snapshot.Instance != hello.Instance {
+		return keeperEvent{}, fmt.Errorf("the keeper was replaced by %s meanwhile", snapshot.Instance)
+	}
+	switch hello.Owner {
+	case a.o.Machine:
+	case "":
+		err = a.o.Keeper.SetOwner(ctx, a.o.Machine)
+	default:
+		if len(snapshot.Runs) > 0 {
+			return keeperEvent{}, fmt.Errorf("%w: it runs %d processes of %q, and this agent is %q: set the name back, "+
+				"or end them first (distsuperagent stop --all)", ErrOwner, len(snapshot.Runs), hello.Owner, a.o.Machine)
+		}
+		err = a.o.Keeper.SetOwner(ctx, a.o.Machine)
+	}
+	return keeperEvent{hello, snapshot}, err
+}
+
+// silent tells the main loop that the keeper does not answer. Before the main loop
+// runs nobody listens, so Health is told, too.
+func (a *Agent) silent(ctx context.Context, err error) {
+	a.mu.Lock()
+	a.health.Problem = fmt.Sprintf("the keeper does not answer: %v", err)
+	a.mu.Unlock()
+	select {
+	case a.events <- silentEvent{err}:
+	case <-ctx.Done():
+	default:
+	}
+}
+
+// watchKeeper hears of every change of a run, and of a keeper that took the place of another.
+func (a *Agent) watchKeeper(ctx context.Context, met keeperEvent) {
+	timer := a.o.Clock.NewTimer()
+	defer timer.Stop()
+	instance, seq := met.hello.Instance, met.snapshot.Seq
+	for ctx.Err() == nil {
+		s, err := a.o.Keeper.Changes(ctx, seq)
+		if err == nil && s.Instance == instance {
+			a.post(ctx, runsEvent{s})
+			seq = s.Seq
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		ev, err := a.meet(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				a.do(ctx, failEffect{err})
+			}
+			return
+		}
+		if ev.hello.Instance != instance {
+			instance, seq = ev.hello.Instance, ev.snapshot.Seq
+			a.post(ctx, ev)
+			continue
+		}
+		a.post(ctx, silentEvent{}) // the same one: it goes on from seq
+		timer.Reset(a.o.Clock.Now().Add(meetAgain))
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// follow hears of every change below the machine's prefix. Where waiting cannot heal what is wrong with
+// the store, it tries again all the same: an operator may.
+func (a *Agent) follow(ctx context.Context) {
+	timer := a.o.Clock.NewTimer()
+	defer timer.Stop()
+	o := store.FollowOptions{Clock: a.o.Clock, Log: a.o.Log.Named("follow"),
+		State: func(connected bool, _ clock.Instant, why error) { a.post(ctx, connEvent{connected, why}) }}
+	for ctx.Err() == nil {
+		err := store.Follow(ctx, a.o.KV, a.o.Keys.Machine(a.o.Machine), o, follower{ctx, a})
+		if ctx.Err() != nil {
+			return
+		}
+		a.o.Log.Error("the machine's keys cannot be followed", zap.Error(err))
+		a.post(ctx, connEvent{false, err})
+		if errors.Is(err, store.ErrBehind) {
+			a.post(ctx, behindEvent{err})
+		}
+		timer.Reset(a.o.Clock.Now().Add(followAgain))
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+		}
+	}
+}
+
+// follower hands what the store tells to the main loop.
+type follower struct {
+	ctx context.Context
+	a   *Agent
+}
+
+func (f follower) Reset(rev int64, entries []store.Entry) {
+	f.a.post(f.ctx, resetEvent{rev, entries})
+}
+
+func (f follower) Apply(rev int64, events []store.Event) {
+	f.a.post(f.ctx, applyEvent{rev, events})
+}
