@@ -1,0 +1,166 @@
+package logs
+
+import (
+	"bytes"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// pipe is the read end of one channel of one copy.
+type pipe struct {
+	id     uint64
+	fd     int
+	sink   Sink
+	target *target // nil: thrown away
+	// parked: not in the epoll set, because the file cannot be written. Its events cannot just be masked:
+	// a hang-up is always told.
+	parked bool
+	grown  bool
+	// held is an unfinished line, kept back from a file that others write, too.
+	held      []byte
+	heldUntil clock.Instant
+}
+
+// attach runs on the log thread.
+func (c *Collector) attach(fd int, s Sink) {
+	for _, old := range c.pipes { // what the copy before has printed goes first
+		if old.sink.Process == s.Process && old.sink.Channel == s.Channel {
+			c.drain(old)
+		}
+	}
+	c.lastID++
+	p := &pipe{id: c.lastID, fd: fd, sink: s}
+	c.pipes[p.id] = p
+	if s.Path != "" {
+		t := c.target(s.Path)
+		t.max, t.backups = s.MaxBytes, s.Backups
+		t.pipes = append(t.pipes, p)
+		p.target = t
+		t.foresee()
+		if t.stuck {
+			p.parked = true
+			return
+		}
+	}
+	c.listen(p)
+}
+
+func (c *Collector) listen(p *pipe) {
+	p.parked = false
+	if err := unix.EpollCtl(c.epoll, unix.EPOLL_CTL_ADD, p.fd, eventFor(p.id)); err != nil {
+		c.log.Error("output of a process cannot be read", zap.String("process", p.sink.Process),
+			zap.String("channel", p.sink.Channel), zap.Error(err))
+		c.finish(p)
+	}
+}
+
+// park leaves the output in the pipe. DEL before any close, see eventFor.
+func (c *Collector) park(p *pipe) {
+	if !p.parked {
+		p.parked = true
+		_ = unix.EpollCtl(c.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
+	}
+}
+
+// read takes one buffer from a pipe and returns its size; at the end of the pipe, it closes it.
+func (c *Collector) read(p *pipe) int {
+	if p.parked {
+		return 0
+	}
+	n, err := unix.Read(p.fd, c.buf)
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return 0
+	case err != nil:
+		c.log.Error("output of a process cannot be read", zap.String("process", p.sink.Process),
+			zap.String("channel", p.sink.Channel), zap.Error(err))
+		c.finish(p)
+		return 0
+	case n == 0:
+		c.finish(p)
+		return 0
+	}
+	if n >= busyRead && !p.grown {
+		p.grown = true // asked once: without privilege the user's pipe budget may be used up
+		_, _ = unix.FcntlInt(uintptr(p.fd), unix.F_SETPIPE_SZ, bufferSize)
+	}
+	c.take(p, c.buf[:n])
+	return n
+}
+
+// take brings data on its way to the file. Lines that a process writes whole stay whole in a file that
+// several write: the unfinished end of a read waits for its rest, for lineWait.
+func (c *Collector) take(p *pipe, data []byte) {
+	t := p.target
+	switch {
+	case t == nil:
+	case len(t.pipes) < 2:
+		c.flushHeld(p)
+		t.write(data)
+	default:
+		end := bytes.LastIndexByte(data, '\n') + 1
+		if end > 0 || len(p.held)+len(data) > maxHeld {
+			c.flushHeld(p)
+		}
+		t.write(data[:end])
+		c.hold(p, data[end:])
+	}
+}
+
+func (c *Collector) hold(p *pipe, rest []byte) {
+	if len(rest) == 0 {
+		return
+	}
+	p.heldUntil = c.now().Add(lineWait)
+	c.holding[p] = struct{}{}
+	p.held = append(p.held, rest...)
+}
+
+func (c *Collector) flushHeld(p *pipe) {
+	if len(p.held) > 0 {
+		held := p.held
+		p.held = nil
+		delete(c.holding, p)
+		p.target.write(held)
+	}
+}
+
+// drain reads what stands in a pipe now; a writer that goes on cannot keep the thread here.
+func (c *Collector) drain(p *pipe) {
+	left, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ)
+	if err != nil {
+		left = 1
+	}
+	for left > 0 {
+		n := c.read(p)
+		if n == 0 {
+			return
+		}
+		left -= n
+	}
+}
+
+func (c *Collector) drainAll() {
+	for _, p := range c.pipes {
+		c.drain(p)
+		if p.target != nil {
+			c.flushHeld(p)
+		}
+	}
+}
+
+// finish closes a pipe: at its end, or at Close.
+func (c *Collector) finish(p *pipe) {
+	if p.target != nil {
+		c.flushHeld(p)
+	}
+	c.park(p)
+	unix.Close(p.fd)
+	delete(c.pipes, p.id)
+	if p.target != nil {
+		p.target.leave(p)
+	}
+}

@@ -1,0 +1,333 @@
+package logs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// How soon a file that failed is tried again, and a fifo or terminal whose reader is slow.
+const (
+	firstRetry, lastRetry         = 50 * time.Millisecond, time.Second
+	firstSlowRetry, lastSlowRetry = 2 * time.Millisecond, 100 * time.Millisecond
+)
+
+// target is one file, with everybody who writes or follows it. It belongs to the log thread.
+type target struct {
+	c         *Collector
+	path      string
+	max       int64
+	backups   int
+	pipes     []*pipe
+	followers []*follower
+
+	fd      int // -1 while not open
+	regular bool
+	rotates bool
+	midLine bool // the file does not end at a line end
+
+	// stuck: the file cannot be written; pending was read and waits, all else waits in the pipes.
+	stuck   bool
+	pending []byte
+	retryAt clock.Instant
+	backoff time.Duration
+	// noRotate is until when a rotation that failed is not tried again.
+	noRotate clock.Instant
+	problem  string
+}
+
+// target returns that of a path, made when it is not there.
+func (c *Collector) target(path string) *target {
+	t := c.targets[path]
+	if t == nil {
+		t = &target{c: c, path: path, fd: -1}
+		c.targets[path] = t
+	}
+	return t
+}
+
+// leave takes a pipe off.
+func (t *target) leave(p *pipe) {
+	t.pipes = slices.DeleteFunc(t.pipes, func(o *pipe) bool { return o == p })
+	t.release()
+}
+
+// release closes the file when nobody writes it, and forgets the target when nobody needs it.
+func (t *target) release() {
+	if len(t.pipes) > 0 || len(t.pending) > 0 {
+		return
+	}
+	t.close()
+	if len(t.followers) == 0 {
+		delete(t.c.targets, t.path)
+		t.tell("")
+	}
+}
+
+func (t *target) close() {
+	if t.fd >= 0 {
+		unix.Close(t.fd)
+		t.fd = -1
+	}
+}
+
+// foresee tells of a missing directory before the first byte comes, for whoever looks at a fresh start.
+func (t *target) foresee() {
+	if t.fd >= 0 || t.stuck {
+		return
+	}
+	dir := filepath.Dir(t.path)
+	if st, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) && dir != t.c.dir {
+		t.tell(t.missingDir())
+	} else if err == nil && !st.IsDir() {
+		t.tell(fmt.Sprintf("log file %s: %s is not a directory", t.path, dir))
+	}
+}
+
+func (t *target) missingDir() string {
+	return fmt.Sprintf("log file %s: the directory %s does not exist; make it, until then output waits in the process's pipe",
+		t.path, filepath.Dir(t.path))
+}
+
+// tell sets the problem that others see, and logs a new one.
+func (t *target) tell(problem string) {
+	if t.problem == problem {
+		return
+	}
+	if problem != "" {
+		t.c.log.Warn("a log file has a problem", zap.String("path", t.path), zap.String("problem", problem))
+	} else if t.problem != "" {
+		t.c.log.Info("a log file is well again", zap.String("path", t.path))
+	}
+	t.problem = problem
+	t.c.setProblem(t.path, problem)
+}
+
+// write appends data. What cannot be written now is kept in pending, and the pipes are left alone
+// until it can.
+func (t *target) write(data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	if t.stuck {
+		t.pending = append(t.pending, data...)
+		return
+	}
+	rest, err := t.put(data)
+	if len(rest) < len(data) {
+		t.wakeFollowers()
+	}
+	if err == nil {
+		return
+	}
+	t.pending = append([]byte(nil), rest...)
+	t.stuck = true
+	t.c.stuck[t] = struct{}{}
+	t.fail(err, true)
+	for _, p := range t.pipes {
+		t.c.park(p)
+	}
+}
+
+// retry tries to write what is pending. When that works, the pipes are read again.
+func (t *target) retry() {
+	rest, err := t.put(t.pending)
+	if len(rest) < len(t.pending) {
+		t.wakeFollowers()
+	}
+	if err != nil {
+		progress := len(rest) < len(t.pending)
+		t.pending = append([]byte(nil), rest...)
+		t.fail(err, progress)
+		return
+	}
+	t.pending, t.stuck = nil, false
+	delete(t.c.stuck, t)
+	for _, p := range slices.Clone(t.pipes) {
+		t.c.listen(p)
+	}
+	t.release()
+}
+
+// fail sets the time of the next try, tells what is wrong, and lets the file be opened anew by then. A reader of a
+// fifo or terminal that is merely slow is no problem.
+func (t *target) fail(err error, progress bool) {
+	first, last := firstRetry, lastRetry
+	slow := errors.Is(err, unix.EAGAIN)
+	if slow {
+		first, last = firstSlowRetry, lastSlowRetry
+	}
+	t.backoff = min(2*t.backoff, last)
+	if progress {
+		t.backoff = first
+	}
+	t.retryAt = t.c.now().Add(t.backoff)
+	if slow {
+		return
+	}
+	t.close()
+	if errors.Is(err, unix.ENOENT) && !exists(filepath.Dir(t.path)) {
+		t.tell(t.missingDir())
+		return
+	}
+	t.tell(fmt.Sprintf("log file %s: %v; output waits in the process's pipe until it can be written", t.path, err))
+}
+
+// put writes data with rotation, and returns what it could not write.
+func (t *target) put(data []byte) (rest []byte, err error) {
+	for len(data) > 0 {
+		size, err := t.ready()
+		if err != nil {
+			return data, err
+		}
+		n, rotate := len(data), false
+		if t.rotates && t.c.now() >= t.noRotate {
+			n, rotate = cut(data, size, t.max, t.midLine)
+		}
+		written, err := writeAll(t.fd, data[:n])
+		if written > 0 {
+			t.midLine = data[written-1] != '\n'
+		}
+		data = data[written:]
+		if err != nil {
+			return data, err
+		}
+		if rotate {
+			t.rotate()
+		} else if t.c.now() >= t.noRotate {
+			t.tell("")
+		}
+	}
+	return nil, nil
+}
+
+// rotate begins a new file. When the old one cannot be moved it goes on growing: better a long file
+// than workers that wait.
+func (t *target) rotate() {
+	err := rotateFiles(t.path, t.backups)
+	if err == nil && exists(t.path) {
+		err = errors.New("it is still there after it was moved")
+	}
+	if err != nil {
+		t.noRotate = t.c.now().Add(lastRetry)
+		t.tell(fmt.Sprintf("log file %s is over its limit and cannot be rotated: %v; it goes on growing", t.path, err))
+		return
+	}
+	t.close()
+}
+
+// ready makes sure that the file is open, and that somebody can find it by a name: one that was removed is made
+// anew. It returns the file's size.
+func (t *target) ready() (size int64, err error) {
+	var st unix.Stat_t
+	if t.fd >= 0 {
+		if err := unix.Fstat(t.fd, &st); err != nil {
+			return 0, err
+		}
+		if st.Nlink > 0 || !t.regular {
+			return st.Size, nil
+		}
+		t.close()
+	}
+	if err := t.open(); err != nil {
+		return 0, err
+	}
+	if err := unix.Fstat(t.fd, &st); err != nil {
+		return 0, err
+	}
+	t.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
+	t.rotates = t.regular && !isStream(t.path)
+	t.midLine = t.regular && st.Size > 0 && !endsLine(t.fd, st.Size)
+	if t.regular {
+		for _, f := range t.followers {
+			f.next(t.fd)
+		}
+	}
+	return st.Size, nil
+}
+
+// open never blocks: a fifo without a reader takes what fits, a terminal that is stopped says EAGAIN.
+func (t *target) open() error {
+	fd, err := t.openAs(unix.O_RDWR) // to be read back by followers
+	if err == unix.ENOENT && filepath.Dir(t.path) == t.c.dir && os.MkdirAll(t.c.dir, 0o700) == nil {
+		fd, err = t.openAs(unix.O_RDWR)
+	}
+	var st unix.Stat_t
+	if err == nil && unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+		// As a writer only we hear when the reader has gone. A fifo that nobody reads yet stays as it is.
+		if only, e := t.openAs(unix.O_WRONLY); e == nil {
+			unix.Close(fd)
+			fd = only
+		}
+	}
+	if err == unix.EACCES || err == unix.EPERM || err == unix.EINVAL {
+		fd, err = t.openAs(unix.O_WRONLY)
+	}
+	if own, ok := standardStream[t.path]; ok && err == unix.ENXIO { // a socket has no name to open
+		fd, err = unix.FcntlInt(uintptr(own), unix.F_DUPFD_CLOEXEC, 0)
+	}
+	if err != nil {
+		return err
+	}
+	t.fd = fd
+	return nil
+}
+
+func (t *target) openAs(mode int) (int, error) {
+	const flags = unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	for {
+		fd, err := unix.Open(t.path, flags|mode, 0o600)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// isStream reports whether a path names a stream of the system's, by itself or by a link. Even where it happens
+// to lead to a regular file, the name is not ours to move or remove.
+func isStream(path string) bool {
+	link, _ := os.Readlink(path) // "" when it is no link
+	for _, p := range []string{path, link} {
+		if strings.HasPrefix(p, "/dev/") || strings.HasPrefix(p, "/proc/") {
+			return true
+		}
+	}
+	return false
+}
+
+var standardStream = map[string]int{"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2,
+	"/proc/self/fd/1": 1, "/proc/self/fd/2": 2}
+
+func endsLine(fd int, size int64) bool {
+	var last [1]byte
+	n, err := unix.Pread(fd, last[:], size-1)
+	return err != nil || n != 1 || last[0] == '\n'
+}
+
+func writeAll(fd int, data []byte) (written int, err error) {
+	for written < len(data) {
+		n, err := unix.Write(fd, data[written:])
+		if n > 0 {
+			written += n
+		}
+		if err != nil && err != unix.EINTR {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+func (t *target) wakeFollowers() {
+	for _, f := range t.followers {
+		f.wakeUp()
+	}
+}
