@@ -202,7 +202,7 @@ func (a *Agent) Health() Health {
 	a.mu.Lock()
 	h := a.health
 	a.mu.Unlock()
-	if why := a.holder.Problem(); why != "" && h.Problem == "" {
+	if why := a.holder.Problem(); why != "" && (h.Problem == "" || h.Problem == notClaimed) {
 		h.Problem = "leases are not renewed: " + why
 	}
 	return h

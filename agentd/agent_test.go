@@ -8,7 +8,7 @@ import (
 )
 
 func TestAgentStartsAPlacementAndSaysSo(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		b := w.box("m1").up()
 		token := w.place(b, "web")
 		st := w.status(b, "web", token, running)
@@ -26,7 +26,7 @@ func TestAgentStartsAPlacementAndSaysSo(t *testing.T) {
 }
 
 func TestAgentStopsWhatIsPlacedNoMoreAndReleasesIt(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		b := w.box("m1").up()
 		token := w.place(b, "web")
 		w.status(b, "web", token, running)
@@ -40,7 +40,7 @@ func TestAgentStopsWhatIsPlacedNoMoreAndReleasesIt(t *testing.T) {
 }
 
 func TestIdleAgentWritesNothingAndGrantsNothing(t *testing.T) {
-	inWorld(t, func(w *world) {
+	inWorld(t, func(t *testing.T, w *world) {
 		b := w.box("m1").up()
 		for _, name := range []string{"a", "b", "c"} {
 			w.status(b, name, w.place(b, name), running)

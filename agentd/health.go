@@ -21,6 +21,8 @@ type Health struct {
 	Problem string `json:"problem,omitempty"`
 }
 
+const notClaimed = "the machine's name is not claimed yet"
+
 func (l *loop) health() Health {
 	h := Health{Machine: l.machine, Instance: l.hello.Instance, Connected: l.connected, Claimed: l.own.claimed,
 		Draining: l.own.leaving, Drained: l.own.told, Leases: len(l.leases.held), Problem: l.problem()}
@@ -43,7 +45,7 @@ func (l *loop) problem() string {
 	case l.own.namesake != "":
 		return "waiting until the lease of an earlier agent of this host under the same machine name has run out"
 	case !l.own.claimed && !l.own.leaving:
-		return "the machine's name is not claimed yet"
+		return notClaimed
 	}
 	var broken []string
 	for _, p := range l.procs {

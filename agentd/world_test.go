@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -44,9 +45,11 @@ type box struct {
 	ended  chan error
 	host   string
 	revive func(context.Context) error
+	// through stands between agent and keeper, nil is nothing.
+	through keeper.Keeper
 }
 
-func inWorld(t *testing.T, test func(w *world)) {
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		log := zap.NewNop()
@@ -55,7 +58,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		}
 		s := memstore.New(memstore.Options{})
 		w := &world{t: t, s: s, leader: s.Client("leader"), keys: store.NewKeys(""), witness: keepertest.NewWitness(), log: log}
-		test(w)
+		test(t, w)
 		for _, b := range w.boxes {
 			b.stop()
 			b.keeper.Close()
@@ -77,7 +80,11 @@ func (w *world) box(name string) *box {
 
 func (b *box) start() *box {
 	b.w.t.Helper()
-	a, err := New(Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: b.keeper, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
+	var k keeper.Keeper = b.keeper
+	if b.through != nil {
+		k = b.through
+	}
+	a, err := New(Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
 		Host: b.host, PID: 100, Info: api.MachineInfo{Name: b.name, Version: "test"}, Revive: b.revive,
 		History: func(_ context.Context, e api.Event) (store.Op, error) {
 			key := b.w.keys.Event(e.Process, fmt.Sprintf("%d-%s", e.At.UnixNano(), e.What))

@@ -1,0 +1,133 @@
+package agentd
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+func (b *box) restartKeeper(context.Context) error {
+	b.keeper.Restart()
+	return nil
+}
+
+// twin is another machine state under the same name: a keeper of its own.
+func (w *world) twin(of *box, boot string) *box {
+	b := &box{w: w, name: of.name, kv: w.s.Client("twin"), host: "host-twin",
+		keeper: keepertest.New(w.t, keepertest.Options{Clock: clock.Go{}, Machine: "twin", Witness: w.witness, BootID: boot})}
+	w.boxes = append(w.boxes, b)
+	return b
+}
+
+func TestNamesakeOnAnotherHostIsRefusedByName(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		twin := w.twin(b, "boot-twin").start()
+		err := <-twin.ended
+		twin.cancel = nil
+		wantEnd(t, err, ErrName)
+		if !strings.Contains(err.Error(), "host-m1") {
+			t.Fatalf("%v does not name the host", err)
+		}
+		if a, _ := get[api.Alive](w, w.keys.Alive("m1")); a.Instance != b.keeper.Instance() {
+			t.Fatalf("alive %+v", a)
+		}
+	})
+}
+
+func TestNamesakeOnTheSameHostIsRefusedWhileItRenews(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		twin := w.twin(b, "boot-m1").start()
+		time.Sleep(2 * time.Second)
+		if h := twin.agent.Health(); !strings.Contains(h.Problem, "earlier agent") {
+			t.Errorf("health %+v", h)
+		}
+		err := <-twin.ended
+		twin.cancel = nil
+		wantEnd(t, err, ErrName)
+	})
+}
+
+func TestLeaseOfACrashedAgentOfTheSameHostIsWaitedOut(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		token := w.place(b, "web")
+		w.status(b, "web", token, running)
+		_ = b.stop()
+		b.keeper.Crash() // and its state directory is wiped
+		twin := w.twin(b, "boot-m1").up()
+		if _, ok := w.entry(w.keys.Touch("m1", "web")); ok {
+			t.Fatal("the old touch stands")
+		}
+		if len(w.witness.Copies("web")) != 1 {
+			t.Fatal("the old instance's placement was started")
+		}
+		w.status(twin, "web", w.place(twin, "web"), running)
+	})
+}
+
+func TestAliveIsClaimedAgainWhenItVanishes(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		before, _ := w.entry(w.keys.Alive("m1"))
+		w.write(store.Delete(w.keys.Alive("m1")))
+		w.await("alive is back", func() string {
+			if e, ok := w.entry(w.keys.Alive("m1")); !ok || e.Lease != before.Lease {
+				return "it is not there"
+			}
+			return ""
+		})
+		b.kv.Cut()
+		time.Sleep(20 * time.Second)
+		b.kv.Heal()
+		w.await("alive is back on a new lease", func() string {
+			if e, ok := w.entry(w.keys.Alive("m1")); !ok || e.Lease == before.Lease {
+				return "it is not there"
+			}
+			return ""
+		})
+	})
+}
+
+func TestInfoIsWrittenWhenItDiffers(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		want := api.MachineInfo{Name: "m1", Version: "test", Labels: map[string]string{"zone": "a"}}
+		b.agent.SetInfo(t.Context(), want)
+		w.await("info", func() string {
+			if i, _ := get[api.MachineInfo](w, w.keys.Info("m1")); i.Labels["zone"] != "a" {
+				return "not yet"
+			}
+			return ""
+		})
+	})
+}
+
+func TestStoreThatWentBackStartsAndRenewsNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		snap := w.s.Snapshot()
+		token := w.place(b, "web")
+		w.status(b, "web", token, running)
+		w.place(b, "other")
+		w.s.Restore(snap)
+		w.awaitFor(2*time.Minute, "the agent says so", func() string {
+			if h := b.agent.Health(); !strings.Contains(h.Problem, "behind") {
+				return h.Problem
+			}
+			return ""
+		})
+		w.place(b, "new")
+		time.Sleep(20 * time.Second)
+		if len(w.witness.Copies("new")) != 0 || len(w.witness.Alive("")) != 0 {
+			t.Fatalf("alive: %+v", w.witness.Alive(""))
+		}
+	})
+}
