@@ -8,7 +8,6 @@ package keepertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -20,7 +19,7 @@ import (
 )
 
 // ErrDown is what calls answer while no keeper is there: after Crash, until Restart.
-var ErrDown = errors.New("no keeper listens: connection refused")
+var ErrDown = fmt.Errorf("the fake is down: %w", keeper.ErrNoKeeper)
 
 // Options of a Fake. Clock is needed, the rest may be left zero.
 type Options struct {

@@ -1,0 +1,9 @@
+package keeper
+
+import "net/http"
+
+// HTTPClient lets tests speak to a server past the client.
+func HTTPClient(c *Client) *http.Client { return c.http }
+
+// Allow is what decides whether a peer's uid may connect.
+var Allow = allow

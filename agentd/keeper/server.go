@@ -1,0 +1,179 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// maxBody bounds a request: one process's whole spec, or a piece of stdin.
+const maxBody = 16 << 20
+
+// Server carries a Keeper over HTTP.
+type Server struct {
+	keeper Keeper
+	log    *zap.Logger
+	mux    *http.ServeMux
+}
+
+// NewServer makes a server of k; Serve runs it.
+func NewServer(k Keeper, log *zap.Logger) *Server {
+	s := &Server{keeper: k, log: log, mux: http.NewServeMux()}
+	handle(s, "hello", func(ctx context.Context, _ nothing) (Hello, error) { return k.Hello(ctx) })
+	handle(s, "changes", func(ctx context.Context, b sinceBody) (Snapshot, error) { return k.Changes(ctx, b.Since) })
+	command(s, "owner", func(ctx context.Context, b ownerBody) error { return k.SetOwner(ctx, b.Owner) })
+	command(s, "start", k.Start)
+	command(s, "update", k.Update)
+	command(s, "stop", k.Stop)
+	command(s, "kill", k.Kill)
+	command(s, "renew", func(ctx context.Context, b leasesBody) error { return k.Renew(ctx, b.Leases) })
+	command(s, "forget", func(ctx context.Context, b forgetBody) error { return k.Forget(ctx, b.Ref, b.Remove) })
+	command(s, "signal", func(ctx context.Context, b signalBody) error { return k.Signal(ctx, b.Ref, b.Signal) })
+	command(s, "stdin", func(ctx context.Context, b stdinBody) error { return k.Stdin(ctx, b.Ref, b.Data) })
+	command(s, "removelogs", func(ctx context.Context, b idBody) error { return k.RemoveLogs(ctx, b.ID) })
+	command(s, "shutdown", func(ctx context.Context, _ nothing) error { return k.Shutdown(ctx) })
+	s.mux.HandleFunc("GET /v1/log", s.sendLog)
+	return s
+}
+
+// Serve answers on l, from our own user and root only, until ctx ends; it closes l. Calls that are being answered
+// then get a moment, long polls and followed logs end at once.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	base, cancel := context.WithCancel(ctx)
+	defer cancel()
+	h := &http.Server{
+		Handler:           s.mux,
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ErrorLog:          zap.NewStdLog(s.log),
+	}
+	served := make(chan error, 1)
+	go func() { served <- h.Serve(&peerListener{Listener: l, log: s.log}) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the keeper's socket: %w", err)
+	case <-ctx.Done():
+	}
+	end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancelEnd()
+	if h.Shutdown(end) != nil {
+		h.Close()
+	}
+	<-served
+	return nil
+}
+
+// peerListener drops connections of other users.
+type peerListener struct {
+	net.Listener
+	log *zap.Logger
+}
+
+func (l *peerListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if err := checkPeer(conn); err != nil {
+			l.log.Warn("a connection to the keeper was refused", zap.Error(err))
+			conn.Close()
+			continue
+		}
+		return conn, nil
+	}
+}
+
+// handle registers POST /v1/<call>.
+func handle[In, Out any](s *Server, call string, answer func(context.Context, In) (Out, error)) {
+	s.mux.HandleFunc("POST /v1/"+call, func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		if err == nil {
+			err = json.Unmarshal(body, &in)
+		}
+		if err != nil {
+			reply(w, http.StatusBadRequest, errorBody{Error: fmt.Sprintf("%s: read the request: %v", call, err)})
+			return
+		}
+		out, err := answer(r.Context(), in)
+		if err != nil {
+			status, body := encodeError(err)
+			reply(w, status, body)
+			return
+		}
+		reply(w, http.StatusOK, out)
+	})
+}
+
+func command[In any](s *Server, call string, do func(context.Context, In) error) {
+	handle(s, call, func(ctx context.Context, in In) (nothing, error) { return nothing{}, do(ctx, in) })
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the caller has gone
+}
+
+// sendLog answers GET /v1/log?id=&channel=&n=&follow=.
+func (s *Server) sendLog(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	n, err := strconv.ParseInt(q.Get("n"), 10, 64)
+	if err != nil {
+		reply(w, http.StatusBadRequest, errorBody{Error: "log: n is not a number: " + q.Get("n")})
+		return
+	}
+	follow := q.Get("follow") == "true"
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stream, err := s.keeper.Log(ctx, q.Get("id"), q.Get("channel"), n, follow)
+	if err != nil {
+		status, body := encodeError(err)
+		reply(w, status, body)
+		return
+	}
+	defer stream.Close()
+	stop := context.AfterFunc(ctx, func() { stream.Close() }) // a Read that waits returns
+	defer stop()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.WriteHeader(http.StatusOK)
+	if err := copyFlushing(w, stream); err != nil {
+		// The status is sent: only a broken connection tells the reader that this is not the end.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// copyFlushing sends each piece as it comes. An error is one of the source: a reader that has left is none.
+func copyFlushing(w http.ResponseWriter, from io.Reader) error {
+	control := http.NewResponseController(w)
+	if err := control.Flush(); err != nil {
+		return nil
+	}
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return nil
+			}
+			if err := control.Flush(); err != nil {
+				return nil
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
