@@ -1,0 +1,356 @@
+package embedded_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/embedded/server"
+)
+
+// The test binary is the etcd child, too: with these in its environment it is run as one.
+const (
+	childDir    = "DISTSUPER_TEST_ETCD_DIR"
+	childListen = "DISTSUPER_TEST_ETCD_LISTEN"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childDir); dir != "" {
+		if err := server.Main(embedded.Config{StateDir: dir, Listen: os.Getenv(childListen)}); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func config(t *testing.T, dir, listen string) embedded.Config {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a short run starts no etcd")
+	}
+	t.Cleanup(func() {
+		if err := embedded.Stop(context.Background(), dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return embedded.Config{StateDir: dir, Listen: listen, Env: []string{childDir + "=" + dir, childListen + "=" + listen}}
+}
+
+func start(t *testing.T, cfg embedded.Config) *embedded.Child {
+	t.Helper()
+	c, err := embedded.Start(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func open(t *testing.T, cfg store.Config) store.KV {
+	t.Helper()
+	kv, err := store.Connect(t.Context(), cfg, "/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = kv.Close() })
+	return kv
+}
+
+func put(t *testing.T, kv store.KV, value string) {
+	t.Helper()
+	if _, err := kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Put("/a", []byte(value))}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, kv store.KV) string {
+	t.Helper()
+	r, err := kv.Range(t.Context(), store.Range{Key: "/a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Entries) == 0 {
+		return ""
+	}
+	return string(r.Entries[0].Value)
+}
+
+func kill(t *testing.T, c *embedded.Child) {
+	t.Helper()
+	if err := syscall.Kill(c.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-c.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the end of the child was not seen")
+	}
+}
+
+func TestEmbeddedEtcdKeepsItsDataOverKillAndStop(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	c := start(t, cfg)
+	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	put(t, kv, "1")
+	if m := kv.Members(t.Context())[0]; m.Err != nil || !m.Leader || store.FencingWarning([]string{m.Version}) != "" {
+		t.Errorf("the member: %+v", m)
+	}
+	kill(t, c)
+	if c.Err() == nil || embedded.Running(dir) {
+		t.Errorf("after a kill: %v, running=%v", c.Err(), embedded.Running(dir))
+	}
+	c = start(t, cfg)
+	if got := get(t, kv); got != "1" {
+		t.Errorf("after a kill: %q", got)
+	}
+	began := time.Now()
+	if err := embedded.Stop(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("stopping with an open client took %v", took)
+	}
+	if <-c.Done(); embedded.Running(dir) {
+		t.Error("it runs after Stop")
+	}
+	c = start(t, cfg)
+	if got := get(t, kv); got != "1" || c.Adopted {
+		t.Errorf("after a stop: %q, adopted=%v", got, c.Adopted)
+	}
+}
+
+func TestRunningEtcdIsAdoptedAndItsEndIsSeen(t *testing.T) {
+	cfg := config(t, t.TempDir(), "")
+	first := start(t, cfg)
+	second := start(t, cfg)
+	if !second.Adopted || second.PID != first.PID || second.Endpoint != first.Endpoint {
+		t.Errorf("first %+v, second %+v", first, second)
+	}
+	if sid, err := unix.Getsid(first.PID); err != nil || sid != first.PID {
+		t.Errorf("its session is %d, %v; want its own, %d", sid, err, first.PID)
+	}
+	kill(t, second)
+}
+
+func TestTwoStartersGetOneEtcd(t *testing.T) {
+	cfg := config(t, t.TempDir(), "")
+	pids := make(chan int, 4)
+	for range cap(pids) {
+		go func() {
+			c, err := embedded.Start(t.Context(), cfg)
+			if err != nil {
+				t.Error(err)
+				pids <- 0
+				return
+			}
+			pids <- c.PID
+		}()
+	}
+	first := <-pids
+	for range cap(pids) - 1 {
+		if pid := <-pids; pid != first {
+			t.Errorf("pids %d and %d", first, pid)
+		}
+	}
+}
+
+func TestSecondEtcdInADirectoryRefuses(t *testing.T) {
+	dir := t.TempDir()
+	c := start(t, config(t, dir, ""))
+	d, err := embedded.DirOf(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var locked *embedded.LockedError
+	if err := d.Lock(""); !errors.As(err, &locked) || locked.PID != c.PID {
+		t.Errorf("a second lock: %v, want one that names %d", err, c.PID)
+	}
+}
+
+func TestKeepStartsAnEndedEtcdAgainAndLeavesItRunning(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	c := start(t, cfg)
+	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	put(t, kv, "1")
+	ctx, cancel := context.WithCancel(t.Context())
+	kept := make(chan error, 1)
+	go func() { kept <- embedded.Keep(ctx, cfg, c) }()
+	kill(t, c)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := kv.Range(t.Context(), store.Range{Key: "/a"}); err == nil {
+			break
+		} else if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-kept; err != nil {
+		t.Error(err)
+	}
+	if !embedded.Running(dir) || get(t, kv) != "1" {
+		t.Error("it does not run after Keep ended")
+	}
+}
+
+func TestStartSaysWhyEtcdDoesNotStart(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, c := range map[string]struct{ listen, want string }{
+		"taken":   {taken.Addr().String(), "address already in use"},
+		"no port": {"127.0.0.1", "HOST:PORT"},
+		"bad":     {"127.0.0.1:x", "no port"},
+	} {
+		_, err := embedded.Start(t.Context(), config(t, t.TempDir(), c.listen))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	if err := os.MkdirAll(filepath.Join(dir, "etcd", "data", "member", "snap", "db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := embedded.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "snap/db") {
+		t.Errorf("a directory in the place of its database: %v", err)
+	}
+}
+
+func TestTooLongStateDirectoryGetsAShortSocket(t *testing.T) {
+	run := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", run)
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
+	c := start(t, config(t, dir, ""))
+	if !strings.HasPrefix(c.Endpoint, "unix://"+run) {
+		t.Errorf("endpoint %s, want one below %s", c.Endpoint, run)
+	}
+	put(t, open(t, store.Config{Endpoints: []string{c.Endpoint}}), "1")
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	if ep, err := embedded.Endpoint(dir); err != nil || ep != c.Endpoint {
+		t.Errorf("with another environment: %s, %v", ep, err)
+	}
+	if st, err := os.Stat(filepath.Join(run, "distsuper")); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("the directory of the socket: %v, %v", st.Mode(), err)
+	}
+}
+
+func TestAnotherMachineJoinsWithWhatJoinTells(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	start(t, cfg)
+	if _, err := embedded.Join(dir); err == nil || !strings.Contains(err.Error(), "listen") {
+		t.Errorf("with a socket only: %v", err)
+	}
+	local := open(t, store.Config{Endpoints: []string{endpoint(t, dir)}})
+	put(t, local, "1")
+
+	listen := fmt.Sprintf("0.0.0.0:%d", freePort(t))
+	first := start(t, cfg)
+	c := start(t, config(t, dir, listen)) // another listen: it is restarted
+	if c.PID == first.PID {
+		t.Error("it was not restarted with its new address")
+	}
+	info, err := embedded.Join(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote := store.Config{Endpoints: info.Endpoints, CA: info.CA, Cert: info.Cert, Key: info.Key}
+	if got := get(t, open(t, remote)); got != "1" {
+		t.Errorf("the joined machine reads %q", got)
+	}
+	var wrong sync.WaitGroup
+	for name, cfg := range map[string]store.Config{
+		"without a client certificate": {Endpoints: info.Endpoints, CA: info.CA},
+		"without TLS":                  {Endpoints: []string{"http://" + strings.TrimPrefix(info.Endpoints[0], "https://")}},
+		"without the authority":        {Endpoints: info.Endpoints, Cert: info.Cert, Key: info.Key},
+	} {
+		wrong.Go(func() {
+			if _, err := store.Connect(t.Context(), cfg, "/a"); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	wrong.Wait()
+	for _, f := range []string{"ca.key", "server.key", "client.key", "client.pem"} {
+		if st, err := os.Stat(filepath.Join(dir, "etcd", "tls", f)); err != nil || st.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f, st, err)
+		}
+	}
+	// A restart keeps the certificates, so what was handed out stays good.
+	if err := embedded.Stop(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	start(t, config(t, dir, listen))
+	if again, err := embedded.Join(dir); err != nil || again.Cert != info.Cert || again.CA != info.CA {
+		t.Errorf("after a restart: other certificates, %v", err)
+	}
+}
+
+func endpoint(t *testing.T, dir string) string {
+	t.Helper()
+	ep, err := embedded.Endpoint(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ep
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().(*net.TCPAddr).Port
+}
+
+func TestTakenPeerPortIsReplacedAndDataStays(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	c := start(t, cfg)
+	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	put(t, kv, "1")
+	if err := embedded.Stop(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "etcd", "peer-port"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:"+strings.TrimSpace(string(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	start(t, cfg)
+	if got := get(t, kv); got != "1" {
+		t.Errorf("with another peer port: %q", got)
+	}
+}
+
+func TestStopOfNothingIsNoError(t *testing.T) {
+	if err := embedded.Stop(t.Context(), t.TempDir()); err != nil {
+		t.Error(err)
+	}
+	if embedded.Running(t.TempDir()) {
+		t.Error("it runs in an empty directory")
+	}
+}

@@ -1,0 +1,10 @@
+//go:build !linux
+
+package embedded
+
+import "os"
+
+// Running is false: daemons run on Linux only.
+func Running(string) bool { return false }
+
+func private(dir string) error { return os.Chmod(dir, 0o700) }
