@@ -1,0 +1,201 @@
+package trust
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/memstore"
+)
+
+var keys = store.NewKeys(store.DefaultPrefix)
+
+// inBubble runs a test on a store in memory, in virtual time.
+func inBubble(t *testing.T, test func(t *testing.T, server *memstore.Server, kv *memstore.Client)) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New(memstore.Options{})
+		defer server.Close()
+		kv := server.Client("d1")
+		defer kv.Close()
+		test(t, server, kv)
+	})
+}
+
+func put(t *testing.T, kv store.KV, ops ...store.Op) {
+	t.Helper()
+	if _, err := kv.Txn(t.Context(), store.Txn{Then: ops}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func controller(id, fingerprint string) store.Op {
+	return store.Put(keys.Controller(id), store.Encode(api.Controller{ID: id, Fingerprint: fingerprint}))
+}
+
+func known(t *testing.T, p *Pins, fingerprint string) bool {
+	t.Helper()
+	ok, err := p.Known(t.Context(), fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
+}
+
+func TestOnlyPublishedControllersAndTheDaemonItselfAreKnown(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
+		put(t, kv, controller("d1", "f1"), store.Put(keys.Controller("broken"), []byte("{")),
+			store.Put(keys.Info("m1"), store.Encode(api.MachineInfo{Name: "m1", Fingerprint: "agent"})))
+		p := NewPins(kv, keys, "own", clock.Go{})
+		for fingerprint, want := range map[string]bool{"f1": true, "own": true, "agent": false, "f2": false, "": false} {
+			if got := known(t, p, fingerprint); got != want {
+				t.Errorf("%q is known: %v, want %v", fingerprint, got, want)
+			}
+		}
+	})
+}
+
+func TestRemovedControllerIsUnknownWithinASecond(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
+		put(t, kv, controller("d1", "f1"))
+		p := NewPins(kv, keys, "own", clock.Go{})
+		known(t, p, "f1")
+		put(t, kv, store.Delete(keys.Controller("d1")), controller("d2", "f2"))
+		time.Sleep(time.Second)
+		if known(t, p, "f1") || !known(t, p, "f2") {
+			t.Error("it still goes by what it read first")
+		}
+	})
+}
+
+func TestWhileEtcdIsSilentWhatWasReadLastCounts(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
+		put(t, kv, controller("d1", "f1"), store.Put(keys.PublicKey(), []byte("public")))
+		p, late := NewPins(kv, keys, "own", clock.Go{}), NewPins(kv, keys, "own", clock.Go{})
+		known(t, p, "f1")
+		kv.Cut()
+		time.Sleep(time.Hour)
+		if !known(t, p, "f1") || known(t, p, "f2") {
+			t.Error("a cut changed who is known")
+		}
+		if key, err := p.PublicKey(t.Context()); err != nil || string(key) != "public" {
+			t.Errorf("the public key is %q, %v", key, err)
+		}
+		if _, err := late.Known(t.Context(), "f1"); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("who has read nothing says %v, want ErrUnavailable", err)
+		}
+	})
+}
+
+func TestMintedCertificateIsBelievedByPinsOfTheSameStore(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
+		if _, err := Mint(t.Context(), kv, keys, "ann@desk"); err == nil || !strings.Contains(err.Error(), "init db") {
+			t.Errorf("without a signing key Mint says %v", err)
+		}
+		public, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		privateDER, _ := x509.MarshalPKCS8PrivateKey(private)
+		publicDER, _ := x509.MarshalPKIXPublicKey(public)
+		put(t, kv, store.Put(keys.SigningKey(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER})),
+			store.Put(keys.PublicKey(), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicDER})))
+		cert, err := Mint(t.Context(), kv, keys, "ann@desk")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rpc.Trust(NewPins(kv, keys, "own", clock.Go{}), nil)(t.Context(), cert.Leaf); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestMachineIsReadOrSaidToBeNone(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
+		put(t, kv, store.Put(keys.Info("m1"), store.Encode(api.MachineInfo{Name: "m1", API: "a:1"})))
+		if m, err := Machine(t.Context(), kv, keys, "m1"); err != nil || m.API != "a:1" {
+			t.Errorf("m1 is %+v, %v", m, err)
+		}
+		if _, err := Machine(t.Context(), kv, keys, "m2"); !errors.Is(err, ErrNoMachine) {
+			t.Errorf("m2 is %v", err)
+		}
+	})
+}
+
+// publishing runs Publish of d1 until the test's bubble ends.
+func publishing(t *testing.T, kv store.KV, log *zap.Logger) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Publish(ctx, kv, keys, api.Controller{ID: "d1", Host: "h1", Fingerprint: "f1"}, clock.Go{}, log)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Publish ended with %v", err)
+		}
+	})
+}
+
+func TestControllerStaysPublishedWhateverHappens(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *memstore.Server, kv *memstore.Client) {
+		put(t, kv, controller("d1", "of an earlier life"))
+		publishing(t, kv, zap.NewNop())
+		is := func(when string) {
+			t.Helper()
+			synctest.Wait()
+			e := server.Entries(keys.Controller("d1"))
+			if len(e) != 1 || !strings.Contains(string(e[0].Value), `"fingerprint":"f1"`) {
+				t.Errorf("%s there is %v", when, e)
+			}
+		}
+		is("at first")
+		other := server.Client("ctl")
+		defer other.Close()
+		put(t, other, store.Delete(keys.Controller("d1")))
+		is("after it was deleted")
+		kv.Cut()
+		time.Sleep(time.Minute)
+		put(t, other, store.Delete(keys.Controller("d1")))
+		kv.Heal()
+		time.Sleep(time.Minute)
+		is("after it was deleted behind a cut")
+		rev := server.Rev()
+		time.Sleep(time.Hour)
+		if server.Rev() != rev {
+			t.Error("an idle hour wrote something")
+		}
+	})
+}
+
+func TestNamesakeIsToldOfAndNotFought(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *memstore.Server, kv *memstore.Client) {
+		core, logged := observer.New(zapcore.ErrorLevel)
+		publishing(t, kv, zap.New(core))
+		synctest.Wait()
+		put(t, kv, controller("d1", "of another"))
+		rev := server.Rev()
+		time.Sleep(time.Minute)
+		if server.Rev() != rev {
+			t.Error("the entry of the other was overwritten")
+		}
+		if logged.FilterMessageSnippet("same id").Len() == 0 {
+			t.Errorf("the log says %v", logged.All())
+		}
+	})
+}
