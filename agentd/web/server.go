@@ -1,0 +1,47 @@
+package web
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/distsuper/distsuper/pkg/rpc"
+)
+
+// Listen opens addr. When given is false the address is only a default, and a busy port is replaced
+// by a free one: what counts is published.
+func Listen(addr string, given bool) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil && !given {
+		host, _, _ := net.SplitHostPort(addr)
+		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; set [distsuperagent] http to another host:port", addr, err)
+	}
+	return l, nil
+}
+
+// Reach is host:port at which others reach a listener: its own address, or the first of the
+// machine's addresses where it listens on every interface.
+func Reach(l net.Listener, addresses []string) string {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return l.Addr().String()
+	}
+	host := tcp.IP.String()
+	switch {
+	case !tcp.IP.IsUnspecified():
+	case len(addresses) > 0:
+		host = addresses[0]
+	default:
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
+}
+
+// answer writes err as rpc.Error.
+func answer(w http.ResponseWriter, err error) {
+	status, body := rpc.Answer(err)
+	writeJSON(w, status, body)
+}

@@ -1,0 +1,226 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/rpc"
+)
+
+// fixture is an agent's server over a fake keeper that runs "web" under token 7.
+type fixture struct {
+	keeper *keepertest.Fake
+	client *rpc.Client
+}
+
+func identity(t *testing.T, name string) rpc.Identity {
+	t.Helper()
+	id, err := rpc.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func serve(t *testing.T) *fixture {
+	t.Helper()
+	k := keepertest.New(t, keepertest.Options{Clock: clock.Go{}, Machine: "m1"})
+	run := keeper.StartRequest{Token: 7, OnPartition: api.PartitionKeep, Process: api.Process{Group: "web", Name: "web",
+		Settings: api.Settings{Command: "web", Environment: map[string]string{"SECRET": "hunter2"},
+			Autorestart: api.RestartNever, ExitCodes: []int{0}, StopSignal: "TERM", StopWaitSecs: 1}}}
+	if err := k.Start(t.Context(), run); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Listen("127.0.0.1:0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent, caller := identity(t, "machine m1"), identity(t, "controller d1")
+	let := func(_ context.Context, cert *x509.Certificate) error {
+		if !cert.Equal(caller.Cert.Leaf) {
+			return errors.New("not the test's")
+		}
+		return nil
+	}
+	health := func(context.Context) rpc.Health { return rpc.Health{Machine: "m1", Ready: true} }
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- rpc.Serve(ctx, tls.NewListener(l, rpc.ServerConfig(agent.Cert, let)), Handler(k, health, zaptest.NewLogger(t)), zaptest.NewLogger(t))
+	}()
+	f := &fixture{keeper: k, client: rpc.NewClient(l.Addr().String(), rpc.ClientConfig(caller.Cert, agent.Fingerprint))}
+	t.Cleanup(func() {
+		f.client.Close()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Serve ended with %v", err)
+		}
+	})
+	return f
+}
+
+func TestAgentTellsItsHealthAndProcessesButNoEnvironment(t *testing.T) {
+	f := serve(t)
+	if h, err := f.client.Health(t.Context()); err != nil || h.Machine != "m1" || !h.Ready {
+		t.Errorf("health is %+v, %v", h, err)
+	}
+	list, err := f.client.Processes(t.Context())
+	run, _ := f.keeper.Run("web")
+	if err != nil || len(list) != 1 || list[0].ID != "web" || list[0].Token != 7 || list[0].PID != run.PID {
+		t.Errorf("processes are %+v, %v; the keeper has %+v", list, err, run)
+	}
+	if told, err := json.Marshal(process(run)); err != nil || bytes.Contains(told, []byte("hunter2")) {
+		t.Errorf("the environment is told: %s, %v", told, err)
+	}
+}
+
+func TestRunsSaysYesWhileAnythingOfTheProcessMayBeAlive(t *testing.T) {
+	f := serve(t)
+	for _, c := range []struct {
+		process string
+		token   int64
+		want    bool
+	}{{"web", 7, true}, {"web", 9, true}, {"other", 7, false}} {
+		if runs, err := f.client.Runs(t.Context(), c.process, c.token); err != nil || runs != c.want {
+			t.Errorf("%s under token %d: %v, %v, want %v", c.process, c.token, runs, err, c.want)
+		}
+	}
+	if err := f.keeper.Exit("web", 0); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the run to be over", func() bool { r, _ := f.keeper.Run("web"); return r.Done })
+	if runs, err := f.client.Runs(t.Context(), "web", 7); err != nil || runs {
+		t.Errorf("of a run that is over it says %v, %v", runs, err)
+	}
+}
+
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}
+
+func TestKeeperThatDoesNotAnswerIsNoAnswer(t *testing.T) {
+	f := serve(t)
+	f.keeper.FailCalls(func(string, string) error { return errors.New("no such socket") })
+	defer f.keeper.FailCalls(nil)
+	if _, err := f.client.Runs(t.Context(), "web", 7); !errors.Is(err, rpc.ErrUnavailable) {
+		t.Errorf("Runs says %v, want ErrUnavailable", err)
+	}
+}
+
+func TestSignalAndStdinReachTheRun(t *testing.T) {
+	f := serve(t)
+	if err := f.client.Signal(t.Context(), "web", 7, "HUP"); err != nil {
+		t.Errorf("Signal: %v", err)
+	}
+	if err := f.client.Signal(t.Context(), "web", 0, "HUP"); err != nil {
+		t.Errorf("Signal without a token: %v", err)
+	}
+	if err := f.client.Stdin(t.Context(), "web", 7, []byte("hello")); err != nil {
+		t.Errorf("Stdin: %v", err)
+	}
+	calls := strings.Join(f.keeper.Calls(), " ")
+	if strings.Count(calls, "Signal") != 2 || strings.Count(calls, "Stdin") != 1 {
+		t.Errorf("the keeper was called: %s", calls)
+	}
+	if err := f.client.Signal(t.Context(), "web", 8, "HUP"); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("another token gives %v, want ErrNotFound", err)
+	}
+	if err := f.client.Signal(t.Context(), "none", 0, "HUP"); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("an unknown process gives %v, want ErrNotFound", err)
+	}
+	if err := f.client.Signal(t.Context(), "web", 7, ""); !errors.Is(err, rpc.ErrBadRequest) {
+		t.Errorf("no signal gives %v, want ErrBadRequest", err)
+	}
+	if err := f.client.Stdin(t.Context(), "web", 7, bytes.Repeat([]byte("x"), rpc.MaxStdin+1)); !errors.Is(err, rpc.ErrBadRequest) {
+		t.Errorf("too much input gives %v, want ErrBadRequest", err)
+	}
+}
+
+func TestLogIsSentWholeAndFollowedUntilTheReaderLeaves(t *testing.T) {
+	f := serve(t)
+	text := strings.Repeat("a line of the log\n", 20000)
+	f.keeper.SetLog("web", "stdout", text)
+	log, err := f.client.Log(t.Context(), "web", "stdout", -1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(log)
+	log.Close()
+	if err != nil || string(got) != text {
+		t.Errorf("%d bytes of %d arrived, %v", len(got), len(text), err)
+	}
+	log, err = f.client.Log(t.Context(), "web", "stdout", -1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(log, make([]byte, len(text))); err != nil {
+		t.Errorf("followed: %v", err)
+	}
+	log.Close() // the cleanup's Serve would wait for the handler
+	if _, err := f.client.Log(t.Context(), "web", "stdlog", 1, false); !errors.Is(err, rpc.ErrBadRequest) {
+		t.Errorf("another channel gives %v, want ErrBadRequest", err)
+	}
+}
+
+func TestBusyDefaultPortIsReplacedAndAGivenOneIsNot(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if _, err := Listen(taken.Addr().String(), true); err == nil || !strings.Contains(err.Error(), "[distsuperagent] http") {
+		t.Errorf("a given address that is taken gives %v", err)
+	}
+	other, err := Listen(taken.Addr().String(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if other.Addr().String() == taken.Addr().String() {
+		t.Error("two listeners have one address")
+	}
+}
+
+func TestReachIsAnAddressThatOthersCanUse(t *testing.T) {
+	every, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer every.Close()
+	_, port, _ := net.SplitHostPort(every.Addr().String())
+	if got := Reach(every, []string{"10.0.0.7", "10.1.0.7"}); got != "10.0.0.7:"+port {
+		t.Errorf("a listener on every interface is reached at %s", got)
+	}
+	if got := Reach(every, nil); got != "127.0.0.1:"+port {
+		t.Errorf("without addresses it is reached at %s", got)
+	}
+	one, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	if got := Reach(one, []string{"10.0.0.7"}); got != one.Addr().String() {
+		t.Errorf("a listener on one address is reached at %s", got)
+	}
+}
