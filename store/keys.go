@@ -45,9 +45,17 @@ type Name struct {
 // makes one segment and comes back as it was.
 type Keys struct{ prefix string }
 
-// NewKeys takes a prefix that begins and ends with "/"; missing slashes are added.
+// NewKeys takes a prefix that begins and ends with "/"; missing slashes are added. "" is DefaultPrefix, "/" the
+// whole store.
 func NewKeys(prefix string) Keys {
-	return Keys{prefix: "/" + strings.Trim(prefix, "/") + "/"}
+	if prefix == "" {
+		return Keys{prefix: DefaultPrefix}
+	}
+	prefix = "/" + strings.Trim(prefix, "/") + "/"
+	if prefix == "//" {
+		prefix = "/"
+	}
+	return Keys{prefix: prefix}
 }
 
 // escape keeps ":" readable, as in "group:name".

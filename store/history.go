@@ -1,0 +1,150 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+const (
+	historyTTL    = 7 * 24 * 3600    // seconds that an entry lives
+	historyShared = 10 * time.Minute // entries of one writer share a lease so long
+	historyKept   = 100              // entries of a subject that Trim leaves
+)
+
+// MachineSubject is the history subject of a machine. A process's is its name, which has no "@" in front.
+func MachineSubject(machine string) string { return "@" + machine }
+
+// Subject is where an event is told: its process, or else its machine.
+func Subject(e api.Event) string {
+	if e.Process != "" {
+		return e.Process
+	}
+	return MachineSubject(e.Machine)
+}
+
+// History writes what happened and why. An entry goes into the transaction of the change that it tells, so
+// that both happen or none. Its methods may be called at once.
+type History struct {
+	kv     KV
+	keys   Keys
+	writer string
+	clock  clock.Clock
+
+	mu     sync.Mutex // guards all below
+	lease  LeaseID
+	leased clock.Instant // when the lease was granted
+	count  int64
+}
+
+// NewHistory takes the writer's name, which stands in the keys and, where an event names
+// nobody, in the entries: "leader d1", "agent m2", "ann@host". No two living writers may share it. A nil
+// clock is clock.Go.
+func NewHistory(kv KV, keys Keys, writer string, c clock.Clock) *History {
+	if c == nil {
+		c = clock.Go{}
+	}
+	return &History{kv: kv, keys: keys, writer: writer, clock: c}
+}
+
+// Op returns the put of an entry. It asks the store only when a new lease is needed: the first time,
+// and then at most once in ten minutes in which something is written. A caller that gets an
+// error may make its change untold. When a transaction with such an entry fails with
+// ErrLeaseNotFound, call Forget: the lease may be this one.
+func (h *History) Op(ctx context.Context, e api.Event) (Op, error) {
+	if e.At.IsZero() {
+		e.At = h.clock.Wall()
+	}
+	if e.By == "" {
+		e.By = h.writer
+	}
+	lease, count, err := h.next(ctx)
+	if err != nil {
+		return Op{}, fmt.Errorf("history of %s: %w", Subject(e), err)
+	}
+	key := h.keys.Event(Subject(e), eventID(e.At, h.writer, count))
+	return PutOn(key, Encode(e), lease), nil
+}
+
+// eventID sorts by time. The counter tells entries of one writer and nanosecond apart.
+func eventID(at time.Time, writer string, count int64) string {
+	return fmt.Sprintf("%s-%s-%d", at.UTC().Format("20060102T150405.000000000"), writer, count)
+}
+
+// next returns the lease to write on and a number of its own.
+func (h *History) next(ctx context.Context) (LeaseID, int64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.count++
+	now := h.clock.Now()
+	if h.lease == 0 || now.Sub(h.leased) >= historyShared {
+		l, err := h.kv.Grant(ctx, historyTTL)
+		if err != nil {
+			return 0, 0, err
+		}
+		h.lease, h.leased = l.ID, now
+	}
+	return h.lease, h.count, nil
+}
+
+// Forget makes the next entry go on a new lease.
+func (h *History) Forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lease = 0
+}
+
+// Trim deletes all but the newest 100 entries of a subject and returns how many went.
+func (h *History) Trim(ctx context.Context, subject string) (int, error) {
+	res, err := h.kv.Range(ctx, Range{Key: h.keys.History(subject), Prefix: true, KeysOnly: true})
+	if err != nil {
+		return 0, fmt.Errorf("trim the history of %s: %w", subject, err)
+	}
+	old := res.Entries[:max(len(res.Entries)-historyKept, 0)]
+	gone := 0
+	for part := range slices.Chunk(old, MaxTxnOps) {
+		ops := make([]Op, len(part))
+		for i, e := range part {
+			ops[i] = Delete(e.Key)
+		}
+		if _, err := h.kv.Txn(ctx, Txn{Then: ops}); err != nil {
+			return gone, fmt.Errorf("trim the history of %s: %w", subject, err)
+		}
+		gone += len(part)
+	}
+	return gone, nil
+}
+
+// List returns the newest entries of a subject, at most limit (0 is all), the oldest first. Subject "" is
+// every subject. An entry that cannot be read (a newer version's) is left out.
+func (h *History) List(ctx context.Context, subject string, limit int) ([]api.Event, error) {
+	prefix := h.keys.Histories()
+	if subject != "" {
+		prefix = h.keys.History(subject)
+	}
+	res, err := h.kv.Range(ctx, Range{Key: prefix, Prefix: true})
+	if err != nil {
+		return nil, fmt.Errorf("history of %s: %w", cmp.Or(subject, "everything"), err)
+	}
+	entries := res.Entries
+	slices.SortStableFunc(entries, func(a, b Entry) int { return cmp.Compare(lastPart(a.Key), lastPart(b.Key)) })
+	var events []api.Event
+	for _, e := range entries {
+		if ev, err := Decode[api.Event](e); err == nil {
+			events = append(events, ev)
+		}
+	}
+	if limit > 0 && len(events) > limit {
+		events = events[len(events)-limit:]
+	}
+	return events, nil
+}
+
+func lastPart(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }

@@ -1,0 +1,251 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/memstore"
+	"github.com/distsuper/distsuper/store/storetest"
+)
+
+// seeing runs a test with a server and a client that remembers what it has seen.
+func seeing(t *testing.T, test func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "seen")
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Options{})
+		defer s.Close()
+		seen := openSeen(t, path)
+		defer seen.Close()
+		test(t, s, store.WithSeen(s.Client("c"), seen), seen, path)
+	})
+}
+
+func openSeen(t *testing.T, path string) *store.Seen {
+	t.Helper()
+	seen, err := store.OpenSeen(path, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seen
+}
+
+var putK = store.Txn{Then: []store.Op{store.Put("/k", nil)}}
+
+func TestSeenRefusesARestoredStoreInEveryCall(t *testing.T) {
+	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+		lease, err := kv.Grant(t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := kv.Renew(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap := s.Snapshot()
+		if _, err := kv.Txn(t.Context(), putK); err != nil {
+			t.Fatal(err)
+		}
+		s.Restore(snap)
+		if _, err := kv.Range(t.Context(), store.Range{Key: "/k"}); !errors.Is(err, store.ErrBehind) ||
+			!strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "revision 1") {
+			t.Errorf("read: %v; want ErrBehind, the revision and the file to remove", err)
+		}
+		for range 3 { // a store that catches up is refused all the same
+			write(t, s, store.Put("/other", nil))
+		}
+		for name, call := range map[string]func() error{
+			"read":     func() error { _, err := kv.Range(t.Context(), store.Range{Key: "/k"}); return err },
+			"write":    func() error { _, err := kv.Txn(t.Context(), putK); return err },
+			"grant":    func() error { _, err := kv.Grant(t.Context(), 5); return err },
+			"campaign": func() error { _, err := kv.Campaign(t.Context(), "/e", "d1", 5); return err },
+			"renew":    func() error { _, err := kv.Renew(t.Context(), 0); return err },
+			"send":     func() error { return stream.Send(lease.ID) },
+		} {
+			if err := call(); !errors.Is(err, store.ErrBehind) {
+				t.Errorf("%s: %v, want ErrBehind", name, err)
+			}
+		}
+		if len(s.Entries("/k")) != 0 || s.Rev() != 4 {
+			t.Errorf("something was written to a store that is behind: revision %d", s.Rev())
+		}
+	})
+}
+
+func TestSeenOutlivesTheDaemonAndNothingIsWrittenToAnOlderStore(t *testing.T) {
+	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+		snap := s.Snapshot()
+		if _, err := kv.Txn(t.Context(), putK); err != nil {
+			t.Fatal(err)
+		}
+		if err := seen.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.Restore(snap)
+		again := openSeen(t, path)
+		defer again.Close()
+		if m := again.Mark(); m.Rev != 2 || m.Term != 2 {
+			t.Fatalf("read back %+v", m)
+		}
+		if _, err := store.WithSeen(s.Client("c"), again).Txn(t.Context(), putK); !errors.Is(err, store.ErrBehind) {
+			t.Errorf("the first transaction: %v, want ErrBehind", err)
+		}
+		if s.Rev() != 1 {
+			t.Error("it was written before the store was looked at")
+		}
+	})
+}
+
+func TestSeenRefusesALowerTermAlone(t *testing.T) {
+	seen := openSeen(t, filepath.Join(t.TempDir(), "seen"))
+	defer seen.Close()
+	for _, c := range []struct {
+		rev  int64
+		term uint64
+		ok   bool
+	}{{5, 3, true}, {5, 0, true}, {0, 3, true}, {9, 4, true}, {10, 3, false}, {11, 5, false}} {
+		if err := seen.Check(c.rev, c.term); (err == nil) != c.ok {
+			t.Errorf("revision %d, term %d: %v", c.rev, c.term, err)
+		}
+	}
+}
+
+// An answer that others overtook is as good as they are.
+func TestSeenAcceptsAnswersThatOvertakeOneAnother(t *testing.T) {
+	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+		overtaken := false
+		s.Inject(func(c memstore.Call) memstore.Fault {
+			if c.Op == memstore.OpRange && !overtaken {
+				overtaken = true
+				write(t, s, store.Put("/a", nil))
+				if _, err := kv.Txn(t.Context(), putK); err != nil {
+					t.Error(err)
+				}
+			}
+			return memstore.Pass
+		})
+		floor := seen.Mark()
+		if _, err := kv.Range(t.Context(), store.Range{Key: "/k"}); err != nil {
+			t.Error(err)
+		}
+		if err := seen.CheckSince(floor, 2, 2); err != nil {
+			t.Errorf("an answer below what was seen after its sending: %v", err)
+		}
+	})
+}
+
+func TestSeenDoesNotCountARenewalUnderAnOlderTerm(t *testing.T) {
+	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+		lease, err := kv.Grant(t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetStale(0, 1)
+		stream, err := kv.Renew(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(lease.ID); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := stream.Recv(); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("answer of a deposed leader: %+v, %v", r, err)
+		}
+		s.SetStale(0, 0)
+		if err := stream.Send(lease.ID); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := stream.Recv(); err != nil || r.TTL != 60 {
+			t.Errorf("answer of the leader: %+v, %v", r, err)
+		}
+		if seen.Err() != nil {
+			t.Error("one old answer condemned the store")
+		}
+	})
+}
+
+func TestSeenWritesAtMostOnceASecond(t *testing.T) {
+	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+		written := func() string {
+			synctest.Wait()
+			b, _ := os.ReadFile(path)
+			return string(b)
+		}
+		last, writes := "", 0
+		for range 50 { // 5 s
+			if _, err := kv.Txn(t.Context(), putK); err != nil {
+				t.Fatal(err)
+			}
+			if now := written(); now != last {
+				last, writes = now, writes+1
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if writes < 4 || writes > 6 {
+			t.Errorf("%d writes in 5 s, want one a second", writes)
+		}
+		time.Sleep(2 * time.Second)
+		if want := `{"rev":51,"term":2}` + "\n"; written() != want {
+			t.Errorf("in the end the file has %q, want %q", last, want)
+		}
+		if files, _ := filepath.Glob(path + "*"); len(files) != 1 {
+			t.Errorf("files left: %v", files)
+		}
+	})
+}
+
+func TestSeenWatchEndsWhenTheStoreIsBehind(t *testing.T) {
+	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w := kv.Watch(ctx, "/", 2)
+		write(t, s, store.Put("/k", nil))
+		if res := <-w.C(); len(res.Events) != 1 || seen.Mark().Rev != 2 {
+			t.Fatalf("%+v, seen %+v", res, seen.Mark())
+		}
+		_ = seen.Check(1, 0)
+		write(t, s, store.Put("/k", nil))
+		if res, open := <-w.C(); open || !errors.Is(w.Err(), store.ErrBehind) {
+			t.Errorf("%+v, %v; want the end with ErrBehind", res, w.Err())
+		}
+	})
+}
+
+func TestSeenRefusesADamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "seen")
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.OpenSeen(path, nil, nil); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
+
+func TestSeenChangesNothingForAStoreThatIsWell(t *testing.T) {
+	for _, c := range storetest.Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+				away := func(fault func(time.Duration)) func() {
+					return func() {
+						fault(time.Second)
+						time.Sleep(time.Second)
+					}
+				}
+				c.Test(t, storetest.Server{
+					KV:             kv,
+					Compact:        func(_ context.Context, rev int64) error { return s.Compact(rev) },
+					Elect:          away(s.Elect),
+					Restart:        away(s.Restart),
+					LoseNextAnswer: func() { s.Next(memstore.LoseAnswer, nil) },
+				})
+			})
+		})
+	}
+}
