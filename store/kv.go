@@ -135,7 +135,7 @@ func Get(key string) Op { return Op{Kind: OpGet, Key: key} }
 // MaxTxnOps is etcd's default --max-txn-ops: most compares, and most operations, of a transaction.
 const MaxTxnOps = 128
 
-// Txn does Then if every If holds, Else otherwise.
+// Txn does Then if every If holds, Else otherwise. It is linearizable, also without any operation.
 type Txn struct {
 	If   []Cmp
 	Then []Op

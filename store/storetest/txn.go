@@ -13,6 +13,7 @@ import (
 
 var txnCases = []Case{
 	{Name: "ComparesEveryKind", Test: comparesEveryKind},
+	{Name: "ComparesThePresentWithoutOperations", Test: comparesThePresent},
 	{Name: "RunsOneBranch", Test: runsOneBranch},
 	{Name: "DeletesPrefixes", Test: deletesPrefixes},
 	{Name: "RefusesMoreThan128Operations", Test: refusesTooMany},
@@ -61,6 +62,17 @@ func comparesEveryKind(t *testing.T, s Server) {
 	b.delete("dir/x")
 	res = b.do(store.Txn{If: []store.Cmp{store.AbsentPrefix(b.key("dir/"))}})
 	equal(t, "nothing below a prefix whose key was deleted", res.Succeeded, true)
+}
+
+// comparesThePresent: etcd itself lets a member that lags behind answer a transaction without operations.
+func comparesThePresent(t *testing.T, s Server) {
+	b := newBed(t, s)
+	for i := range 100 {
+		rev := b.put("a")
+		if res := b.do(store.Txn{If: []store.Cmp{store.Unchanged(b.key("a"), rev)}}); !res.Succeeded || res.Rev < rev {
+			t.Fatalf("comparison %d does not see the write before it: revision %d, then %d", i, rev, res.Rev)
+		}
+	}
 }
 
 func runsOneBranch(t *testing.T, s Server) {
