@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -81,15 +82,24 @@ func (s *etcd) Txn(ctx context.Context, t Txn) (TxnResult, error) {
 	if err != nil {
 		return TxnResult{}, err
 	}
+	if len(then)+len(otherwise) == 0 && len(t.If) > 0 {
+		// etcd takes a transaction without any operation for one whose reads may be stale, and a
+		// member that lags behind answers its compares. One linearizable read makes it wait.
+		otherwise = append(otherwise, clientv3.OpGet(cmp.Or(t.If[0].Key, "\x00"), clientv3.WithCountOnly()))
+	}
 	ctx, cancel := within(withOnce(ctx), writeTimeout)
 	defer cancel()
 	resp, err := s.cli.Txn(ctx).If(cmps...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
 		return TxnResult{}, fail(ctx, err, "txn", t.subject())
 	}
+	branch := t.Else
+	if resp.Succeeded {
+		branch = t.Then
+	}
 	out := TxnResult{Rev: resp.Header.Revision, Term: resp.Header.RaftTerm, Succeeded: resp.Succeeded,
-		Got: make([]*Entry, len(resp.Responses))}
-	for i, r := range resp.Responses {
+		Got: make([]*Entry, len(branch))}
+	for i, r := range resp.Responses[:len(branch)] {
 		if got := r.GetResponseRange(); got != nil && len(got.Kvs) > 0 {
 			e := entry(got.Kvs[0])
 			out.Got[i] = &e

@@ -17,9 +17,10 @@ import (
 	"github.com/distsuper/distsuper/test/proxy"
 )
 
-// startEtcd runs a real etcd, which a short run does without.
+// startEtcd runs a real etcd, which a short run does without. Its tests mostly wait, so they run together.
 func startEtcd(t *testing.T, members int) *etcdproc.Cluster {
 	t.Helper()
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("a short run starts no etcd")
 	}
@@ -325,6 +326,24 @@ func TestPasswordUserReadsWritesWatchesAndRenews(t *testing.T) {
 	defer wrong.Close()
 	if _, err := wrong.Range(ctx, store.Range{Key: "/d/a"}); !errors.Is(err, store.ErrPermission) {
 		t.Errorf("a wrong password: %v", err)
+	}
+}
+
+// etcd takes a transaction that only compares for one that may read what a lagging member has.
+func TestCompareAloneSeesEveryEarlierWrite(t *testing.T) {
+	c := startEtcd(t, 3)
+	kv := open(t, c.Endpoints()...)
+	for i := range 100 {
+		rev := put(t, kv, "/a", fmt.Sprint(i))
+		for range 3 { // one by each member
+			res, err := kv.Txn(t.Context(), store.Txn{If: []store.Cmp{store.Unchanged("/a", rev)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !res.Succeeded || res.Rev < rev || len(res.Got) != 0 {
+				t.Fatalf("write %d at revision %d: %+v", i, rev, res)
+			}
+		}
 	}
 }
 

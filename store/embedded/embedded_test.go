@@ -13,11 +13,15 @@ import (
 	"testing"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/embedded/server"
+	"github.com/distsuper/distsuper/store/storetest"
+	"github.com/distsuper/distsuper/test/proxy"
 )
 
 // The test binary is the etcd child, too: with these in its environment it is run as one.
@@ -133,6 +137,49 @@ func TestEmbeddedEtcdKeepsItsDataOverKillAndStop(t *testing.T) {
 	}
 }
 
+func TestEmbeddedEtcdConforms(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	c := start(t, cfg)
+	socket := strings.TrimPrefix(c.Endpoint, "unix://")
+	p := proxy.New(t, "unix", socket)
+	kv := open(t, store.Config{Endpoints: []string{p.Addr()}})
+	cli, err := clientv3.New(clientv3.Config{Endpoints: []string{c.Endpoint}, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cli.Close()
+	restart := func() {
+		kill(t, c)
+		c = start(t, cfg)
+		answers(t, kv)
+	}
+	s := storetest.Server{KV: kv, Elect: restart, Restart: restart, Slack: 2 * time.Second,
+		Compact: func(ctx context.Context, rev int64) error {
+			_, err := cli.Compact(ctx, rev)
+			return err
+		},
+		LoseNextAnswer: func() { p.LoseNextAnswer(500 * time.Millisecond) }}
+	// A group, since the cases that wait together at the end need the server until they end.
+	t.Run("on", func(t *testing.T) {
+		storetest.Run(t, func(*testing.T) storetest.Server { return s })
+	})
+}
+
+// answers waits until kv does.
+func answers(t *testing.T, kv store.KV) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		_, err := kv.Range(t.Context(), store.Range{Key: "/a"})
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRunningEtcdIsAdoptedAndItsEndIsSeen(t *testing.T) {
 	cfg := config(t, t.TempDir(), "")
 	first := start(t, cfg)
@@ -191,13 +238,7 @@ func TestKeepStartsAnEndedEtcdAgainAndLeavesItRunning(t *testing.T) {
 	kept := make(chan error, 1)
 	go func() { kept <- embedded.Keep(ctx, cfg, c) }()
 	kill(t, c)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if _, err := kv.Range(t.Context(), store.Range{Key: "/a"}); err == nil {
-			break
-		} else if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	answers(t, kv)
 	cancel()
 	if err := <-kept; err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // mode says what happens to traffic.
@@ -26,6 +27,7 @@ type Proxy struct {
 
 	mu      sync.Mutex
 	mode    mode
+	request func()        // called once, when the next request passes; nil for nothing
 	changed chan struct{} // closed and replaced when mode changes
 	conns   map[*link]struct{}
 	closed  bool
@@ -60,6 +62,20 @@ func (p *Proxy) Cut() { p.set(cut) }
 
 // LoseAnswers lets requests through and throws answers away.
 func (p *Proxy) LoseAnswers() { p.set(loseAnswers) }
+
+// LoseNextAnswer throws away what answers the next request, and hold later, when the request has been done, breaks
+// every connection, so that the client learns that it gets no answer. Then the proxy is healed.
+func (p *Proxy) LoseNextAnswer(hold time.Duration) {
+	p.LoseAnswers()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.request = func() {
+		time.AfterFunc(hold, func() {
+			p.Break()
+			p.Heal()
+		})
+	}
+}
 
 // Heal forwards again, what was held first. Connections that lost an answer are closed.
 func (p *Proxy) Heal() { p.set(pass) }
@@ -170,6 +186,10 @@ func (p *Proxy) await(l *link, answers bool) (send, open bool) {
 		m, changed, closed := p.mode, p.changed, p.closed
 		if m == loseAnswers && answers {
 			l.lossy = true
+		}
+		if !answers && p.request != nil && m != cut {
+			p.request()
+			p.request = nil
 		}
 		p.mu.Unlock()
 		switch {
