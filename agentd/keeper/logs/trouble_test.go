@@ -86,11 +86,34 @@ func TestAMissingDirectoryIsToldAtOnceAndHealed(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	flush(t, c)
+	eventually(t, "all is written", func() bool {
+		st, err := os.Stat(path)
+		return err == nil && st.Size() == int64(len(text)) && c.Problem(path) == ""
+	})
 	wantSame(t, whole(t, path), text)
-	if p := c.Problem(path); p != "" {
-		t.Fatalf("still a problem: %s", p)
+}
+
+func TestALineThatWaitsForItsEndIsNotLostWhenItsFileIsStuck(t *testing.T) {
+	c, dir := newCollector(t)
+	path := filepath.Join(dir, "missing", "shared.log")
+	w := attach(t, c, Sink{Path: path})
+	attach(t, c, Sink{Path: path})
+	write(t, w, []byte("kept back, "))
+	eventually(t, "the unfinished line is read", func() bool {
+		var held int
+		_ = c.do(context.Background(), func() error { held = len(c.holding); return nil })
+		return held == 1
+	})
+	write(t, w, []byte("finished\n"))
+	eventually(t, "the file is stuck", func() bool { return strings.Contains(c.Problem(path), "does not exist") })
+	flush(t, c)
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
 	}
+	eventually(t, "all is written", func() bool {
+		b, _ := os.ReadFile(path)
+		return string(b) == "kept back, finished\n"
+	})
 }
 
 func TestAProcessThatEndsWhileItsFileIsStuckLosesNothing(t *testing.T) {
