@@ -22,24 +22,6 @@ func Listen(addr string, given bool) (net.Listener, error) {
 	return l, nil
 }
 
-// Reach is host:port at which others reach a listener: its own address, or the first of the
-// machine's addresses where it listens on every interface.
-func Reach(l net.Listener, addresses []string) string {
-	tcp, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return l.Addr().String()
-	}
-	host := tcp.IP.String()
-	switch {
-	case !tcp.IP.IsUnspecified():
-	case len(addresses) > 0:
-		host = addresses[0]
-	default:
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
-}
-
 // answer writes err as rpc.Error.
 func answer(w http.ResponseWriter, err error) {
 	status, body := rpc.Answer(err)

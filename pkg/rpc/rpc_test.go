@@ -413,3 +413,27 @@ func TestOnePortServesPlainHTTPAndTLS(t *testing.T) {
 		t.Errorf("after Close, Accept says %v", err)
 	}
 }
+
+func TestReachIsAnAddressThatOthersCanUse(t *testing.T) {
+	every, err := net.Listen("tcp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer every.Close()
+	_, port, _ := net.SplitHostPort(every.Addr().String())
+	if got := Reach(every, []string{"10.0.0.7", "10.1.0.7"}); got != "10.0.0.7:"+port {
+		t.Errorf("a listener on every interface is reached at %s", got)
+	}
+	want := append(HostAddresses(), "127.0.0.1")[0]
+	if got := Reach(every, nil); got != net.JoinHostPort(want, port) {
+		t.Errorf("without addresses it is reached at %s, want the host's %s", got, want)
+	}
+	one, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Close()
+	if got := Reach(one, []string{"10.0.0.7"}); got != one.Addr().String() {
+		t.Errorf("a listener on one address is reached at %s", got)
+	}
+}
