@@ -38,6 +38,8 @@ type Action struct {
 	Process string
 	// Why says what made it necessary, for people.
 	Why string
+	// Later: it only tells something that may be over in a moment; it can wait.
+	Later bool
 	// From is the machine that it is taken from, "" for none.
 	From string
 

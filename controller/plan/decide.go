@@ -289,7 +289,7 @@ func (d *decider) note(p *Process, waiting string, rejected map[string]string, r
 		o.Reason, o.Restarts, o.Moves = waiting, p.Intent.Value.Restarts, p.Intent.Value.Moves
 	}
 	o.At = d.in.Wall
-	dec := act(&Action{Kind: Note, Why: waiting, OwnerRev: p.ownerRev(), Owner: &o})
+	dec := act(&Action{Kind: Note, Why: waiting, Later: true, OwnerRev: p.ownerRev(), Owner: &o})
 	dec.Reason = reason
 	return dec
 }

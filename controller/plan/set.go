@@ -61,7 +61,7 @@ func (v *View) setExpanded(name string, procs []api.Process) {
 // in the alphabet has it; load refuses such a clash before it is written.
 func (v *View) respec(id string) {
 	p := v.process(id)
-	v.Mark(id)
+	v.edited(id)
 	claims := sortedKeys(v.claims[id])
 	if len(claims) == 0 {
 		delete(v.claims, id)
@@ -86,7 +86,7 @@ func (v *View) Waits(process string, waits bool) {
 // SetIntent takes an intent in.
 func (v *View) SetIntent(process string, e *Entry[api.Intent]) {
 	v.process(process).Intent = e
-	v.Mark(process)
+	v.edited(process)
 }
 
 // SetOwner takes an owner in and counts the process where it is placed now.
@@ -94,7 +94,7 @@ func (v *View) SetOwner(process string, e *Entry[api.Owner]) {
 	p := v.process(process)
 	p.Owner = e
 	v.recount(p)
-	v.Mark(process)
+	v.edited(process)
 }
 
 // SetPlacement takes a placement in.
@@ -161,13 +161,13 @@ func (v *View) Damage(process, key, why string) {
 	} else {
 		p.Damaged[key] = why
 	}
-	v.Mark(process)
+	v.edited(process)
 }
 
 // changed makes dirty what a change of a machine can matter to.
 func (v *View) changed(m *Machine) {
 	for id := range m.procs {
-		v.Mark(id)
+		v.edited(id)
 	}
 	v.MarkWaiting()
 	v.forget(m)

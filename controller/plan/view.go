@@ -39,6 +39,8 @@ type Process struct {
 	Slots  map[string]*Slot // by machine
 	// Damaged are its keys whose values cannot be read, with the reason. Nothing is decided about such a process.
 	Damaged map[string]string
+	// Changed is the revision of the last batch that changed something of it or of its machine.
+	Changed int64
 	// RunningSince is when this replica first saw the owner's run RUNNING without a break; 0 when it is not.
 	RunningSince clock.Instant
 	// UntouchedSince is when this replica first saw the placement stand on a live machine
@@ -87,8 +89,9 @@ type View struct {
 	expanded map[string][]api.Process          // by program
 	claims   map[string]map[string]api.Process // by process, then by program
 	known    int                               // machines with info
-	dirty    map[string]struct{}
-	waiting  map[string]struct{} // processes for which the last plan found no machine
+	dirty    map[string]struct{}               // to be planned
+	fresh    map[string]struct{}               // changed since the last Commit
+	waiting  map[string]struct{}               // processes for which the last plan found no machine
 }
 
 // NewView makes an empty view. expand and print are spec.Processes and spec.Fingerprint.
@@ -103,6 +106,7 @@ func NewView(expand func(api.Program) ([]api.Process, error), print func(api.Pro
 		expanded:  map[string][]api.Process{},
 		claims:    map[string]map[string]api.Process{},
 		dirty:     map[string]struct{}{},
+		fresh:     map[string]struct{}{},
 		waiting:   map[string]struct{}{},
 	}
 }
@@ -144,7 +148,7 @@ func (v *View) editSlot(process, machine string, edit func(*Slot)) {
 	if s.Placement == nil && s.Touch == nil && s.Status == nil {
 		delete(p.Slots, machine)
 	}
-	v.Mark(process)
+	v.edited(process)
 }
 
 // machinesOf lists the machines where something stands about the process, by name.
@@ -152,6 +156,12 @@ func (p *Process) machinesOf() []string { return sortedKeys(p.Slots) }
 
 // Mark makes a process dirty: the next plan looks at it.
 func (v *View) Mark(process string) { v.dirty[process] = struct{}{} }
+
+// edited makes a process dirty whose keys, or whose machine's, changed.
+func (v *View) edited(process string) {
+	v.Mark(process)
+	v.fresh[process] = struct{}{}
+}
 
 // MarkAll makes every process dirty.
 func (v *View) MarkAll() {
@@ -187,11 +197,12 @@ func (v *View) programOf(id string) string {
 // observed over time is noted for the processes that changed.
 func (v *View) Commit(rev int64, now clock.Instant) {
 	v.Rev = max(v.Rev, rev)
-	for id := range v.dirty {
+	for id := range v.fresh {
 		p := v.Processes[id]
 		if p == nil {
 			continue
 		}
+		p.Changed = v.Rev
 		v.observe(p, now)
 		if p.empty() {
 			v.count(p, "")
@@ -199,6 +210,7 @@ func (v *View) Commit(rev int64, now clock.Instant) {
 			delete(v.waiting, id)
 		}
 	}
+	clear(v.fresh)
 }
 
 func (p *Process) empty() bool {

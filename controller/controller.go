@@ -1,0 +1,215 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/controller/plan"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Asker asks the agent of a machine over the network whether it runs a process under a token. An error
+// says that no agent answered.
+type Asker interface {
+	Runs(ctx context.Context, m api.MachineInfo, process string, token int64) (bool, error)
+}
+
+// History makes the operation that writes an event, to go into the transaction of the change that it tells.
+type History interface {
+	Op(ctx context.Context, e api.Event) (store.Op, error)
+}
+
+// Options of a Controller. KV, ID, Expand and Fingerprint must be set.
+type Options struct {
+	KV   store.KV
+	Keys store.Keys
+	// ID names this replica: in the election, in history.
+	ID string
+	// ElectionTTL is the session's in seconds; 0 is 5.
+	ElectionTTL int
+	// Settle is how long a new leader waits when most machines are absent; 0 is 15 s, below 0 not at all.
+	Settle time.Duration
+	// Expand and Fingerprint are spec.Processes and spec.Fingerprint.
+	Expand      func(api.Program) ([]api.Process, error)
+	Fingerprint func(api.Process) string
+	// Asker may be nil: then no agent can be reached.
+	Asker Asker
+	// History may be nil: then nothing is told.
+	History History
+	Clock   clock.Clock // nil is clock.Go
+	Rand    *rand.Rand  // for jitter; nil is the global one
+	Log     *zap.Logger // nil is silent
+	// Relist is how often the view is compared with the store; see store.FollowOptions.
+	Relist time.Duration
+}
+
+func (o *Options) fill() {
+	if o.ElectionTTL == 0 {
+		o.ElectionTTL = 5
+	}
+	if o.Settle == 0 {
+		o.Settle = 15 * time.Second
+	}
+	if o.Clock == nil {
+		o.Clock = clock.Go{}
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Asker == nil {
+		o.Asker = nobody{}
+	}
+}
+
+type nobody struct{}
+
+func (nobody) Runs(context.Context, api.MachineInfo, string, int64) (bool, error) {
+	return false, errors.New("no way to ask agents is configured")
+}
+
+// Status is what a replica says of itself.
+type Status struct {
+	Leading bool
+	// Rev is the store revision that the view shows.
+	Rev int64
+	// Connected is false while the store does not answer, since Since for the reason Why.
+	Connected bool
+	Since     clock.Instant
+	Why       string
+}
+
+// Viewer is what the HTTP side needs of a Controller.
+type Viewer interface {
+	Status() Status
+	Read(func(*plan.View))
+}
+
+// Controller is one replica. Run does its work; the other methods may be called by anybody at any time.
+type Controller struct {
+	o      Options
+	events chan Event
+	down   chan int64 // leaderships to be given up
+
+	mu     sync.Mutex // guards what follows
+	core   *Core
+	status Status
+}
+
+var _ Viewer = (*Controller)(nil)
+
+// New makes a Controller that does nothing before Run.
+func New(o Options) *Controller {
+	o.fill()
+	view := NewView(o.Keys, o.Expand, o.Fingerprint, o.Log)
+	return &Controller{
+		o:      o,
+		events: make(chan Event, 64),
+		down:   make(chan int64, 1),
+		core:   NewCore(view, o.ID, max(o.Settle, 0), o.Log),
+	}
+}
+
+// Status tells how this replica is.
+func (c *Controller) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.status
+	s.Leading, s.Rev = c.core.Leading(), c.core.view.Rev
+	return s
+}
+
+// Read calls f with the view, which must neither be changed nor kept.
+func (c *Controller) Read(f func(*plan.View)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(c.core.view.View)
+}
+
+// Run keeps the view, campaigns, and leads, until ctx ends (then it resigns and returns nil) or something happens
+// that waiting cannot heal: no permission, or a store that went back (store.ErrBehind). It may be called once.
+func (c *Controller) Run(ctx context.Context) error {
+	outer := ctx
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	wg.Go(func() { cancel(c.follow(ctx)) })
+	wg.Go(func() { c.campaign(ctx) })
+	wg.Go(func() { cancel(c.loop(ctx)) })
+	wg.Wait()
+	if outer.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("controller %s: %w", c.o.ID, context.Cause(ctx))
+}
+
+// post hands an event to the loop; it gives up when ctx ends.
+func (c *Controller) post(ctx context.Context, e Event) {
+	select {
+	case c.events <- e:
+	case <-ctx.Done():
+	}
+}
+
+// feed is the store.Handler of the view.
+type feed struct {
+	ctx context.Context
+	c   *Controller
+}
+
+func (f feed) Reset(rev int64, entries []store.Entry) {
+	f.c.post(f.ctx, ViewReset{Rev: rev, Entries: entries})
+}
+
+func (f feed) Apply(rev int64, events []store.Event) {
+	f.c.post(f.ctx, ViewChanged{Rev: rev, Events: events})
+}
+
+func (c *Controller) follow(ctx context.Context) error {
+	o := store.FollowOptions{Clock: c.o.Clock, Rand: c.o.Rand, Relist: c.o.Relist, Log: c.o.Log}
+	o.State = func(connected bool, since clock.Instant, why error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.status = Status{Connected: connected, Since: since}
+		if why != nil {
+			c.status.Why = why.Error()
+		}
+	}
+	return store.Follow(ctx, c.o.KV, c.o.Keys.Root(), o, feed{ctx, c})
+}
+
+// loop drives the Core.
+func (c *Controller) loop(ctx context.Context) error {
+	timer := c.o.Clock.NewTimer()
+	defer timer.Stop()
+	do := newDoer(c)
+	defer do.wait()
+	for {
+		var e Event
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e = <-c.events:
+		case <-timer.C():
+			e = Tick{}
+		}
+		c.mu.Lock()
+		effects := c.core.Step(c.o.Clock.Now(), c.o.Clock.Wall(), e)
+		next := c.core.Next()
+		c.mu.Unlock()
+		for _, effect := range effects {
+			if fail, ok := effect.(Fail); ok {
+				return fail.Err
+			}
+			do.start(ctx, effect)
+		}
+		timer.Reset(next)
+	}
+}

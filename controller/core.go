@@ -1,0 +1,272 @@
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/controller/plan"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+const (
+	// slowTick is how often a leader looks at everything though nothing happened.
+	slowTick = time.Minute
+	// noteDelay keeps from the store what is over in a moment.
+	noteDelay = 500 * time.Millisecond
+	// retryLeast and retryMost bound the pause after a write that failed.
+	retryLeast = 20 * time.Millisecond
+	retryMost  = time.Second
+	// askAgain is the pause after a question that got no answer.
+	askAgain = 500 * time.Millisecond
+)
+
+// Core decides when to do what plan says. It is driven by one goroutine: Step with what
+// happened, and with Tick at the instant that Next names.
+type Core struct {
+	keys   store.Keys
+	id     string
+	settle time.Duration
+	log    *zap.Logger
+	view   *View
+
+	lead    *store.Leadership // nil while another leads
+	settled bool
+	hold    clock.Instant // until when a new leader waits for machines
+	slow    clock.Instant // next look at everything
+
+	procs   map[string]*progress
+	wakes   map[string]clock.Instant
+	flights map[int64][]*plan.Action // writes on their way, by id
+	lastID  int64
+	leases  map[int64]*leaseQuestion
+	asks    map[string]*agentQuestion
+}
+
+// progress is what the leader remembers of a process between plans.
+type progress struct {
+	flying  bool          // a write about it is on its way
+	to      string        // machine that this write places it on
+	until   int64         // revision of its last write: the view must show it first
+	failed  int           // writes that failed in a row
+	retry   clock.Instant // not before, unless it failed once only and has changed after planned
+	planned int64         // revision of the view of the last plan that failed
+	alone   bool          // its batch failed: write it singly
+	noted   clock.Instant // since when there is something to note; 0 for not
+}
+
+// NewCore makes a Core on a view that nobody else changes. settle is how long a new leader waits for absent machines.
+func NewCore(view *View, id string, settle time.Duration, log *zap.Logger) *Core {
+	c := &Core{keys: view.keys, id: id, settle: settle, log: log, view: view}
+	c.forget()
+	return c
+}
+
+// forget drops what belongs to one leadership.
+func (c *Core) forget() {
+	c.lead = nil
+	c.procs = map[string]*progress{}
+	c.wakes = map[string]clock.Instant{}
+	c.flights = map[int64][]*plan.Action{}
+	c.leases = map[int64]*leaseQuestion{}
+	c.asks = map[string]*agentQuestion{}
+}
+
+// Leading reports whether this replica believes that it leads.
+func (c *Core) Leading() bool { return c.lead != nil }
+
+// Step takes one event in and returns what is to be done. wall is for people only.
+func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
+	var effects []Effect
+	switch e := e.(type) {
+	case ViewReset:
+		c.view.Reset(now, e.Rev, e.Entries)
+	case ViewChanged:
+		c.view.Apply(now, e.Rev, e.Events)
+	case Elected:
+		c.elected(now, e.Leadership)
+	case Deposed:
+		if c.lead != nil && c.lead.Rev == e.Rev {
+			effects = append(effects, c.stepDown("the election session may have ended"))
+		}
+	case Written:
+		effects = append(effects, c.written(now, e)...)
+	case LeaseTold:
+		c.leaseTold(now, e)
+	case AgentTold:
+		c.agentTold(now, e)
+	case Tick:
+	}
+	return append(effects, c.act(now, wall)...)
+}
+
+// Next is the instant at which Step wants a Tick.
+func (c *Core) Next() clock.Instant {
+	if !c.caughtUp() {
+		return clock.Never
+	}
+	next := c.slow
+	if !c.settled {
+		next = min(next, c.hold)
+	}
+	for _, at := range c.wakes {
+		next = min(next, at)
+	}
+	return next
+}
+
+func (c *Core) elected(now clock.Instant, l store.Leadership) {
+	c.forget()
+	c.lead, c.settled = &l, false
+	c.hold, c.slow = now.Add(c.settle), now.Add(slowTick)
+	c.view.MarkAll()
+	c.log.Info("leading", zap.String("key", l.Key), zap.Int64("rev", l.Rev))
+}
+
+func (c *Core) stepDown(why string) Effect {
+	rev := c.lead.Rev
+	c.log.Warn("not leading any more", zap.Int64("rev", rev), zap.String("reason", why))
+	c.forget()
+	return StepDown{Rev: rev}
+}
+
+// caughtUp reports whether this replica leads and its view shows its own election: what it
+// would decide before that is out of date.
+func (c *Core) caughtUp() bool { return c.lead != nil && c.view.loaded && c.view.Rev >= c.lead.Rev }
+
+// act plans what is dirty and turns the plan into effects.
+func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
+	if !c.caughtUp() {
+		return nil
+	}
+	c.wake(now)
+	in := plan.Input{View: c.view.View, Now: now, Wall: wall, Hold: c.holding(now), InFlight: map[string]string{}}
+	in.Leases, in.Asks = c.answers()
+	var ids []string
+	for _, id := range c.view.TakeDirty() {
+		if c.ready(now, id) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	for _, actions := range c.flights {
+		for _, a := range actions {
+			in.InFlight[a.Process] = c.progress(a.Process).to
+		}
+	}
+	var effects []Effect
+	var actions []*plan.Action
+	for _, d := range plan.Plan(in, ids) {
+		c.view.Waits(d.Process, d.NoMachine)
+		c.wakeAt(d.Process, d.Wake)
+		if d.Question != nil {
+			effects = append(effects, c.ask(now, d.Process, *d.Question)...)
+		}
+		if d.Action != nil && c.due(now, d) {
+			actions = append(actions, d.Action)
+		}
+		c.tidy(d)
+	}
+	return append(effects, c.write(wall, actions)...)
+}
+
+// holding says why a new leader places nothing yet: it took over while most machines were absent,
+// which is more likely to be an outage that ends than their death.
+func (c *Core) holding(now clock.Instant) string {
+	if c.settled {
+		return ""
+	}
+	absent, known := c.view.Absent()
+	if 2*absent > known && now.Before(c.hold) {
+		return fmt.Sprintf("a new leader waits up to %v for absent machines (%d of %d)", c.settle, absent, known)
+	}
+	c.settled = true
+	c.view.MarkAll()
+	return ""
+}
+
+// wake makes dirty whatever is due.
+func (c *Core) wake(now clock.Instant) {
+	for id, at := range c.wakes {
+		if !now.Before(at) {
+			delete(c.wakes, id)
+			c.view.Mark(id)
+		}
+	}
+	if !now.Before(c.slow) {
+		c.slow = now.Add(slowTick)
+		c.dropAnswers()
+		c.view.MarkAll()
+	}
+}
+
+// wakeAt looks at the process again at an instant, or earlier when it is to be already.
+func (c *Core) wakeAt(id string, at clock.Instant) {
+	if old, ok := c.wakes[id]; at != clock.Never && (!ok || at.Before(old)) {
+		c.wakes[id] = at
+	}
+}
+
+func (c *Core) progress(id string) *progress {
+	p := c.procs[id]
+	if p == nil {
+		p = &progress{}
+		c.procs[id] = p
+	}
+	return p
+}
+
+// ready reports whether the process may be planned now. When not, something makes it dirty
+// again: its answer, the view that shows its last write, or the end of a pause.
+func (c *Core) ready(now clock.Instant, id string) bool {
+	p, q := c.procs[id], c.view.Processes[id]
+	switch {
+	case q == nil:
+		if p != nil && !p.flying {
+			delete(c.procs, id)
+		}
+		return false
+	case p == nil:
+		return true
+	case p.flying || c.view.Rev < p.until:
+		return false
+	case now.Before(p.retry) && (p.failed > 1 || q.Changed <= p.planned):
+		c.wakeAt(id, p.retry)
+		return false
+	}
+	return true
+}
+
+// due holds notes back for a moment: most of what is waited for is over before people could read it.
+func (c *Core) due(now clock.Instant, d plan.Decision) bool {
+	if !d.Action.Later {
+		return true
+	}
+	p := c.progress(d.Process)
+	if p.noted == 0 {
+		p.noted = now
+	}
+	if at := p.noted.Add(noteDelay); now.Before(at) {
+		c.wakeAt(d.Process, at)
+		return false
+	}
+	return true
+}
+
+// tidy forgets what is not needed of a process that is at rest.
+func (c *Core) tidy(d plan.Decision) {
+	p := c.procs[d.Process]
+	if p == nil {
+		return
+	}
+	if d.Action == nil || !d.Action.Later {
+		p.noted = 0
+	}
+	if d.Action == nil && p.noted == 0 {
+		delete(c.procs, d.Process)
+	}
+}

@@ -1,0 +1,154 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+const (
+	writers    = 16 // transactions on their way at once; the others wait their turn
+	askLimit   = time.Second
+	askTries   = 2
+	leaveLimit = time.Second // for the resignation
+)
+
+// doer carries effects out, each in a goroutine of its own.
+type doer struct {
+	c     *Controller
+	wg    sync.WaitGroup
+	slots chan struct{}
+}
+
+func newDoer(c *Controller) *doer { return &doer{c: c, slots: make(chan struct{}, writers)} }
+
+func (d *doer) wait() { d.wg.Wait() }
+
+func (d *doer) start(ctx context.Context, e Effect) {
+	switch e := e.(type) {
+	case Write:
+		d.wg.Go(func() { d.write(ctx, e) })
+	case AskLease:
+		d.wg.Go(func() { d.askLease(ctx, e) })
+	case AskAgent:
+		d.wg.Go(func() { d.askAgent(ctx, e) })
+	case StepDown:
+		select {
+		case <-d.c.down: // of an earlier leadership, which ended in another way
+		default:
+		}
+		d.c.down <- e.Rev // never blocks: only this goroutine sends
+	}
+}
+
+func (d *doer) write(ctx context.Context, w Write) {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return
+	}
+	txn := w.Txn
+	if ops := d.history(ctx, w); len(ops) > 0 {
+		txn.Then = append(append([]store.Op(nil), txn.Then...), ops...)
+	}
+	res, err := d.c.o.KV.Txn(ctx, txn)
+	if errors.Is(err, store.ErrLeaseNotFound) { // history's lease is gone; nothing was written
+		res, err = d.c.o.KV.Txn(ctx, w.Txn)
+	}
+	d.c.post(ctx, Written{ID: w.ID, Result: res, Err: err})
+}
+
+// history makes the operations that tell of a write. What cannot be told does not hold the write up.
+func (d *doer) history(ctx context.Context, w Write) []store.Op {
+	if d.c.o.History == nil {
+		return nil
+	}
+	var ops []store.Op
+	for _, e := range w.History {
+		op, err := d.c.o.History.Op(ctx, e)
+		if err != nil {
+			d.c.o.Log.Warn("history is not written", zap.String("process", e.Process), zap.Error(err))
+			return nil
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+func (d *doer) askLease(ctx context.Context, e AskLease) {
+	_, err := d.c.o.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
+	gone := errors.Is(err, store.ErrLeaseNotFound)
+	if gone {
+		err = nil
+	}
+	d.c.post(ctx, LeaseTold{Lease: e.Lease, Gone: gone, Err: err})
+}
+
+func (d *doer) askAgent(ctx context.Context, e AskAgent) {
+	var runs bool
+	var err error
+	for range askTries {
+		limited, cancel := context.WithTimeout(ctx, askLimit)
+		runs, err = d.c.o.Asker.Runs(limited, e.Machine, e.Process, e.Token)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	d.c.post(ctx, AgentTold{Question: e, Runs: runs, Err: err})
+}
+
+// campaign leads whenever it can, until ctx ends; then it resigns.
+func (c *Controller) campaign(ctx context.Context) {
+	for ctx.Err() == nil {
+		lead, err := c.o.KV.Campaign(ctx, c.o.Keys.Election(), c.o.ID, c.o.ElectionTTL)
+		if err != nil {
+			if ctx.Err() == nil {
+				c.o.Log.Warn("campaign failed; trying again", zap.Error(err))
+				c.sleep(ctx, askAgain)
+			}
+			continue
+		}
+		c.post(ctx, Elected{Leadership: lead})
+		c.reign(ctx, lead)
+		// Whatever ended it, the session ends, too: the next leader need not wait for its lease.
+		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
+		if err := lead.Resign(leave); err != nil {
+			c.o.Log.Warn("resignation got no answer; the session ends by itself", zap.Error(err))
+		}
+		cancel()
+	}
+}
+
+// reign waits until the leadership ends.
+func (c *Controller) reign(ctx context.Context, lead store.Leadership) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-lead.Lost:
+			c.post(ctx, Deposed{Rev: lead.Rev})
+			return
+		case rev := <-c.down:
+			if rev == lead.Rev {
+				return
+			}
+		}
+	}
+}
+
+func (c *Controller) sleep(ctx context.Context, d time.Duration) {
+	timer := c.o.Clock.NewTimer()
+	defer timer.Stop()
+	timer.Reset(c.o.Clock.Now().Add(d))
+	select {
+	case <-timer.C():
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,86 @@
+package controller
+
+import (
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Event is what happens to a Core.
+type Event interface{ event() }
+
+type (
+	// ViewReset: entries are all there is below the prefix at Rev.
+	ViewReset struct {
+		Rev     int64
+		Entries []store.Entry
+	}
+	// ViewChanged: what changed up to Rev.
+	ViewChanged struct {
+		Rev    int64
+		Events []store.Event
+	}
+	// Elected: this replica leads.
+	Elected struct{ Leadership store.Leadership }
+	// Deposed: the leadership that began at Rev may be over.
+	Deposed struct{ Rev int64 }
+	// Written answers a Write.
+	Written struct {
+		ID     int64
+		Result store.TxnResult
+		Err    error
+	}
+	// LeaseTold answers an AskLease. Err other than nil: no answer.
+	LeaseTold struct {
+		Lease int64
+		Gone  bool
+		Err   error
+	}
+	// AgentTold answers an AskAgent. Err other than nil: it cannot be reached.
+	AgentTold struct {
+		Question AskAgent
+		Runs     bool
+		Err      error
+	}
+	// Tick: the instant that Next named has come.
+	Tick struct{}
+)
+
+func (ViewReset) event()   {}
+func (ViewChanged) event() {}
+func (Elected) event()     {}
+func (Deposed) event()     {}
+func (Written) event()     {}
+func (LeaseTold) event()   {}
+func (AgentTold) event()   {}
+func (Tick) event()        {}
+
+// Effect is what a Core wants done.
+type Effect interface{ effect() }
+
+type (
+	// Write is a transaction, with what history is to say of it. Its answer is Written.
+	Write struct {
+		ID      int64
+		Txn     store.Txn
+		History []api.Event
+	}
+	// AskLease asks etcd whether a lease is gone.
+	AskLease struct{ Lease int64 }
+	// AskAgent asks a machine's agent whether it runs the process under the token.
+	AskAgent struct {
+		Machine   api.MachineInfo
+		Process   string
+		Token     int64
+		StatusRev int64
+	}
+	// StepDown: the leadership that began at Rev is lost; end its session and campaign again.
+	StepDown struct{ Rev int64 }
+	// Fail: nothing may be decided by this store any more.
+	Fail struct{ Err error }
+)
+
+func (Write) effect()    {}
+func (AskLease) effect() {}
+func (AskAgent) effect() {}
+func (StepDown) effect() {}
+func (Fail) effect()     {}

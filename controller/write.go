@@ -1,0 +1,242 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/controller/plan"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+const (
+	// A transaction holds at most so many processes, compares or operations, and bytes: below etcd's limits,
+	// and small enough that writes of others get between.
+	batchProcesses = 16
+	batchOps       = 100
+	batchBytes     = 512 << 10
+)
+
+// write makes transactions of the actions, several processes in one. Those whose batch
+// failed before go singly.
+func (c *Core) write(wall time.Time, actions []*plan.Action) []Effect {
+	var effects []Effect
+	var batch batch
+	flush := func() {
+		if len(batch.actions) > 0 {
+			effects = append(effects, c.send(batch))
+		}
+		batch.clear()
+	}
+	for _, a := range actions {
+		cmps, ops := c.compares(a), c.ops(a)
+		event, told := c.story(wall, a)
+		if c.progress(a.Process).alone {
+			effects = append(effects, c.send(newBatch(a, cmps, ops, event, told)))
+			continue
+		}
+		if !batch.fits(cmps, ops) {
+			flush()
+		}
+		batch.add(a, cmps, ops, event, told)
+	}
+	flush()
+	return effects
+}
+
+// batch is a transaction in the making.
+type batch struct {
+	actions []*plan.Action
+	txn     store.Txn
+	history []api.Event
+	bytes   int
+}
+
+func newBatch(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.Event, told bool) (b batch) {
+	b.add(a, cmps, ops, event, told)
+	return b
+}
+
+func (b *batch) clear() { *b = batch{} }
+
+func (b *batch) fits(cmps []store.Cmp, ops []store.Op) bool {
+	return len(b.actions) == 0 || len(b.actions) < batchProcesses &&
+		len(b.txn.If)+len(cmps) <= batchOps && len(b.txn.Then)+len(ops)+len(b.history)+1 <= batchOps && b.bytes+size(ops) <= batchBytes
+}
+
+func (b *batch) add(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.Event, told bool) {
+	b.actions = append(b.actions, a)
+	b.txn.If = append(b.txn.If, cmps...)
+	b.txn.Then = append(b.txn.Then, ops...)
+	b.bytes += size(ops)
+	if told {
+		b.history = append(b.history, event)
+	}
+}
+
+func size(ops []store.Op) (n int) {
+	for _, op := range ops {
+		n += len(op.Key) + len(op.Value)
+	}
+	return n
+}
+
+// send completes a transaction with the leadership's guard, and reads the election key where
+// it fails, to tell a lost leadership from a view that is out of date.
+func (c *Core) send(b batch) Effect {
+	c.lastID++
+	c.flights[c.lastID] = b.actions
+	for _, a := range b.actions {
+		p := c.progress(a.Process)
+		p.flying, p.to, p.planned = true, "", c.view.Rev
+		if a.Owner != nil && a.Owner.Placed {
+			p.to = a.Owner.Machine
+		}
+	}
+	b.txn.If = append(b.txn.If, c.lead.Guard())
+	b.txn.Else = []store.Op{store.Get(c.lead.Key)}
+	return Write{ID: c.lastID, Txn: b.txn, History: b.history}
+}
+
+// compares are the conditions of an action.
+func (c *Core) compares(a *plan.Action) []store.Cmp {
+	cmps := []store.Cmp{store.Unchanged(c.keys.Owner(a.Process), a.OwnerRev)}
+	if a.Placement != nil {
+		cmps = append(cmps, store.Unchanged(c.keys.Placement(a.Placement.Machine, a.Process), a.Placement.Rev))
+	}
+	for _, f := range a.Free {
+		cmps = append(cmps, store.Absent(c.keys.Touch(f.Machine, a.Process)),
+			store.Unchanged(c.keys.Status(f.Machine, a.Process), f.Rev))
+	}
+	return cmps
+}
+
+// ops are the changes of an action.
+func (c *Core) ops(a *plan.Action) []store.Op {
+	var ops []store.Op
+	switch {
+	case a.DeleteOwner:
+		ops = append(ops, store.Delete(c.keys.Owner(a.Process)))
+	case a.Owner != nil:
+		ops = append(ops, store.Put(c.keys.Owner(a.Process), store.Encode(a.Owner)))
+	}
+	for _, m := range a.Unplace {
+		ops = append(ops, store.Delete(c.keys.Placement(m, a.Process)))
+	}
+	for _, m := range a.Statuses {
+		ops = append(ops, store.Delete(c.keys.Status(m, a.Process)))
+	}
+	if a.Put != nil {
+		ops = append(ops, store.Put(c.keys.Placement(a.PutOn, a.Process), store.Encode(a.Put)))
+	}
+	return ops
+}
+
+// story is what history says of an action; not all are told.
+func (c *Core) story(wall time.Time, a *plan.Action) (api.Event, bool) {
+	e := api.Event{At: wall, Process: a.Process, Machine: a.From, What: what(a), Why: a.Why, By: "leader " + c.id}
+	if a.Put != nil {
+		e.Machine, e.Token = a.PutOn, a.Put.Token
+	}
+	if a.Kind == plan.Place && a.Owner.Proof != api.ProofNone {
+		e.Why += "; the run before: " + string(a.Owner.Proof)
+	}
+	return e, a.Why != ""
+}
+
+func what(a *plan.Action) string {
+	switch a.Kind {
+	case plan.Place:
+		if a.From != "" && a.From != a.PutOn {
+			return "moved"
+		}
+		return "placed"
+	case plan.Restart:
+		return "restart placed"
+	case plan.Settings:
+		return "settings changed"
+	case plan.Unplace:
+		return "placement removed"
+	case plan.Finish:
+		if *a.Owner.Finished == api.Fatal {
+			return "given up"
+		}
+		return "finished"
+	case plan.Remove:
+		return "removed"
+	case plan.Sweep:
+		return "cleaned up"
+	default:
+		if a.Owner.Waiting != "" {
+			return "waiting"
+		}
+		return "noted"
+	}
+}
+
+// written takes the answer to a transaction in. Whatever it is, the view is the truth: an answer that got lost
+// shows there, too.
+func (c *Core) written(now clock.Instant, e Written) []Effect {
+	actions, ok := c.flights[e.ID]
+	if !ok || c.lead == nil {
+		return nil // of an earlier leadership
+	}
+	delete(c.flights, e.ID)
+	switch {
+	case errors.Is(e.Err, store.ErrBehind):
+		return []Effect{Fail{Err: e.Err}}
+	case e.Err == nil && !e.Result.Succeeded && !c.stillLeads(e.Result):
+		return []Effect{c.stepDown("a write failed, since another leads")}
+	}
+	if e.Err != nil {
+		c.log.Warn("write got no answer or was refused; looking again", zap.Int("processes", len(actions)), zap.Error(e.Err))
+	}
+	for _, a := range actions {
+		p := c.progress(a.Process)
+		p.flying, p.to = false, ""
+		c.view.Mark(a.Process)
+		switch {
+		case e.Err == nil && e.Result.Succeeded:
+			*p = progress{until: e.Result.Rev}
+			c.tell(a)
+		case len(actions) > 1 && (e.Err == nil || errors.Is(e.Err, store.ErrInvalid)):
+			p.alone = true // one of them failed: each for itself, at once
+		case e.Err != nil:
+			p.planned = max(p.planned, c.view.Rev)
+			c.pause(now, p)
+		default:
+			c.pause(now, p)
+		}
+	}
+	return nil
+}
+
+// pause lets the view move on before the process is written again; the more failed, the longer.
+func (c *Core) pause(now clock.Instant, p *progress) {
+	p.retry = now.Add(min(retryLeast<<min(p.failed, 10), retryMost))
+	p.failed++
+}
+
+// stillLeads looks at the election key that a failed transaction read.
+func (c *Core) stillLeads(r store.TxnResult) bool {
+	return len(r.Got) == 1 && r.Got[0] != nil && r.Got[0].CreateRev == c.lead.Rev
+}
+
+// tell logs a change that was made.
+func (c *Core) tell(a *plan.Action) {
+	fields := []zap.Field{zap.String("process", a.Process), zap.String("reason", a.Why)}
+	if a.From != "" {
+		fields = append(fields, zap.String("from", a.From))
+	}
+	if a.Put != nil {
+		fields = append(fields, zap.String("machine", a.PutOn), zap.Int64("token", a.Put.Token))
+	}
+	if a.Owner != nil && a.Owner.Proof != api.ProofNone {
+		fields = append(fields, zap.String("proof", string(a.Owner.Proof)))
+	}
+	c.log.Info(fmt.Sprintf("process %s", what(a)), fields...)
+}
