@@ -48,18 +48,39 @@ func Keep(ctx context.Context, name string, pid int, start func(context.Context)
 
 // wait returns when the process has ended (nil) or ctx has (its error).
 func wait(ctx context.Context, pid int) error {
-	fd, err := unix.PidfdOpen(pid, 0)
+	h, err := Watch(pid)
 	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("open process %d: %w", pid, err)
+		return err
 	}
-	defer unix.Close(fd)
-	if _, err := ends(ctx, fd, -1); err != nil {
+	defer h.Close()
+	if err := h.Wait(ctx); err != nil {
 		return err
 	}
 	// A child of ours would stay a zombie; for another's this fails harmlessly.
 	unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	return nil
 }
+
+// A Handle is of one process, whoever gets its pid later.
+type Handle struct{ fd int }
+
+// Watch opens a handle of the process that has the pid now.
+func Watch(pid int) (Handle, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return Handle{}, fmt.Errorf("open process %d: %w", pid, err)
+	}
+	return Handle{fd}, nil
+}
+
+// Wait returns nil when the process has ended, or ctx's error.
+func (h Handle) Wait(ctx context.Context) error {
+	_, err := ends(ctx, h.fd, -1)
+	return err
+}
+
+// Close lets go of the process.
+func (h Handle) Close() { unix.Close(h.fd) }
