@@ -3,15 +3,12 @@ package spec
 import (
 	"fmt"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
 )
-
-// onMachine reports whether a name is expanded by the keeper, on the machine that runs the process.
-func onMachine(name string) bool {
-	return name == "host_node_name" || strings.HasPrefix(name, "ENV_")
-}
 
 // Processes makes the processes that a program asks for: numprocs for each of its groups, in
 // order of group and number. What depends on the machine stays a template. The error names the key
@@ -30,8 +27,8 @@ func Processes(p api.Program) ([]api.Process, error) {
 				return nil, fmt.Errorf("program %s: %w", p.Name, err)
 			}
 			if seen[proc.ID()] {
-				return nil, fmt.Errorf("program %s: process_name %q gives the name %q twice: it needs %%(process_num)s when numprocs is above 1",
-					p.Name, p.ProcessName, proc.ID())
+				return nil, fmt.Errorf("program %s: %w", p.Name, wrong("process_name", p.ProcessName,
+					"%q gives the name %q twice; it needs %%(process_num)d when numprocs is above 1", p.ProcessName, proc.ID()))
 			}
 			seen[proc.ID()] = true
 			all = append(all, proc)
@@ -54,64 +51,84 @@ func process(p api.Program, g api.Group, num int) (api.Process, error) {
 	out.Stderr.File = e.twice("stderr_logfile", p.Stderr.File)
 	if p.Environment != nil {
 		out.Environment = make(map[string]string, len(p.Environment))
-		for k, v := range p.Environment {
-			out.Environment[k] = e.known("environment", v)
+		for _, name := range sortedKeys(p.Environment) {
+			out.Environment[name] = e.known("environment", p.Environment[name])
 		}
 	}
-	if e.err == nil {
-		e.err = ValidName("process_name", out.Name)
+	if err := ValidName("the name of a process", out.Name); err != nil {
+		e.keep("process_name", p.ProcessName, err)
 	}
-	return out, e.err
+	if e.err != nil {
+		return out, e.err
+	}
+	return out, nil
 }
 
 // expander keeps the first error, so that its caller reads as a list of fields.
 type expander struct {
 	vars ini.Vars
-	err  error
+	err  *FieldError
 }
 
-func (e *expander) keep(key string, s string, err error) string {
-	if err != nil && e.err == nil {
-		e.err = fmt.Errorf("%s: %w", key, err)
+func (e *expander) keep(field, template string, err error) {
+	if err == nil || e.err != nil {
+		return
 	}
-	return s
+	e.err = &FieldError{Field: field, Value: template, Reason: err.Error(), cause: err}
+	if field == "environment" {
+		e.err.Value, e.err.Reason = "", withoutText(err)
+	}
 }
 
 // whole expands a template of which nothing may be left for the machine.
-func (e *expander) whole(key, template string) string {
+func (e *expander) whole(field, template string) string {
 	s, err := ini.Expand(template, e.vars)
-	return e.keep(key, s, err)
+	e.keep(field, template, err)
+	return s
 }
 
 // known leaves what the keeper expands.
-func (e *expander) known(key, template string) string {
+func (e *expander) known(field, template string) string {
 	s, err := ini.ExpandKnown(template, e.vars, onMachine)
-	return e.keep(key, s, err)
+	e.keep(field, template, err)
+	return s
 }
 
 // twice is known for a log file, which the keeper expands twice as supervisor does: what is put in
-// here must survive both.
-func (e *expander) twice(key, template string) string {
-	vars := make(ini.Vars, len(e.vars))
+// here must survive both. Where the first expansion needs nothing of the machine it is done here, so
+// that names which appear by it are known, too.
+func (e *expander) twice(field, template string) string {
+	inner := expander{vars: make(ini.Vars, len(e.vars))}
 	for name, v := range e.vars {
 		if s, ok := v.(string); ok {
 			v = ini.EscapePercent(s)
 		}
-		vars[name] = v
+		inner.vars[name] = v
 	}
-	s, err := ini.ExpandKnown(template, vars, onMachine)
-	return e.keep(key, s, err)
+	var out string
+	if usesMachine(template) {
+		out = inner.known(field, template)
+	} else {
+		once := inner.whole(field, template)
+		out = ini.EscapePercent(e.known(field, once))
+	}
+	if inner.err != nil {
+		e.keep(field, template, inner.err.cause)
+	}
+	return out
 }
 
-// ValidName checks a program, group or process name: not empty, no space, ":" or "/" (supervisor:
-// options.py, process_or_group_name), at most 200 bytes and no control characters, so that it makes a key.
+// ValidName checks a program, group or process name: not empty, no white space, ":" or "/" (supervisor:
+// options.py, process_or_group_name), at most 200 bytes of UTF-8 and no control characters, so that it makes a key.
 func ValidName(what, name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
 		return fmt.Errorf("%s is empty", what)
 	case len(name) > 200:
 		return fmt.Errorf("%s %q... is longer than 200 bytes", what, name[:40])
-	case strings.ContainsAny(name, " :/"):
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%s %q is not UTF-8", what, name)
+	case strings.ContainsAny(name, ":/"), strings.ContainsFunc(name, unicode.IsSpace):
 		return fmt.Errorf("%s %q may not contain a space, ':' or '/'", what, name)
 	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return fmt.Errorf("%s %q may not contain control characters", what, name)

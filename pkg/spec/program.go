@@ -1,0 +1,205 @@
+package spec
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// programReader reads one section, key by key of the table.
+type programReader struct {
+	*reader
+	section *ini.Section
+	program api.Program
+	bad     map[string]bool // the keys with an error: nothing more is said of them
+}
+
+// read returns the program, or false when anything in its section is wrong.
+func (r *programReader) read() (api.Program, bool) {
+	before := len(r.errs)
+	for _, late := range []bool{false, true} { // what supervisor reads for each process needs what it reads once
+		for _, k := range table {
+			if k.inLoop == late {
+				r.key(k)
+			}
+		}
+	}
+	r.unknownKeys()
+	r.contradictions()
+	r.program = Normalize(r.program)
+	for _, e := range problems(r.program) {
+		if !r.bad[e.Field] {
+			r.fail(r.section, r.written(e.Field), reason{e})
+		}
+	}
+	if len(r.errs) > before {
+		return r.program, false
+	}
+	r.commandWarnings()
+	return r.program, true
+}
+
+// reason is a FieldError whose field the place around it names already.
+type reason struct{ *FieldError }
+
+func (r reason) Error() string { return r.Reason }
+func (r reason) Unwrap() error { return r.FieldError }
+
+// find returns the spelling of a key that counts in this section, or "": its own before what it
+// inherits, the name before its aliases.
+func (r *programReader) find(k Key) string {
+	var own, inherited []string
+	for _, name := range append([]string{k.Name}, k.Aliases...) {
+		if _, ok := r.section.Get(name); !ok {
+			continue
+		}
+		if r.section.Inherits(name) {
+			inherited = append(inherited, name)
+		} else {
+			own = append(own, name)
+		}
+	}
+	if len(own) > 1 {
+		r.warn(r.section, own[1], "does not count, since %s is written, too; they are one key", own[0])
+	}
+	if all := append(own, inherited...); len(all) > 0 {
+		return all[0]
+	}
+	return ""
+}
+
+// written returns the spelling of a field in the section, for its place.
+func (r *programReader) written(field string) string {
+	for _, k := range table {
+		if k.Name != field {
+			continue
+		}
+		for _, name := range append([]string{k.Name}, k.Aliases...) {
+			if _, ok := r.section.Get(name); ok {
+				return name
+			}
+		}
+	}
+	return field
+}
+
+// key reads one key, if the section has it.
+func (r *programReader) key(k Key) {
+	name := r.find(k)
+	if name == "" {
+		if k.Required {
+			r.reject(k, "", errors.New(k.Name+" is missing; write "+k.Name+" = "+k.Form))
+		}
+		return
+	}
+	v, _ := r.section.Get(name)
+	if v.Text == "" && k.unset {
+		r.warn(r.section, name, "is empty, which counts as not written; leave it out, or write %s", k.Form)
+		return
+	}
+	text, err := r.expand(k, name, v)
+	if err == nil {
+		err = withForm(k.set(&r.program, text), k.Form)
+	}
+	if err == nil && k.Name == "environment" {
+		err = r.environment(k, name, v)
+	}
+	if err == nil && k.Name == "machines" {
+		err = r.localMachine(name)
+	}
+	if errors.Is(err, errNoEffect) {
+		r.warn(r.section, name, "has no effect: distsuper does not do this yet (%s)", strings.TrimSuffix(k.Doc, "."))
+		return
+	}
+	r.reject(k, name, err)
+}
+
+func (r *programReader) reject(k Key, name string, err error) {
+	if err == nil {
+		return
+	}
+	r.bad[k.Name] = true
+	r.fail(r.section, name, err)
+}
+
+// localMachine puts the name of this machine in place of localhost.
+func (r *programReader) localMachine(key string) error {
+	for i, m := range r.program.Machines {
+		switch {
+		case !isLocal(m):
+		case r.options.LocalMachine == "":
+			return errors.New(m + " stands for this machine, whose name is not known; write its name")
+		default:
+			r.program.Machines[i] = r.options.LocalMachine
+			r.note(r.section, key, "%s is put as %s, the name of this machine", m, r.options.LocalMachine)
+		}
+	}
+	return nil
+}
+
+// contradictions tells of keys that go together badly.
+func (r *programReader) contradictions() {
+	p, s := r.program, r.section
+	if p.StopAsGroup && !p.KillAsGroup && !r.bad["killasgroup"] {
+		if _, ok := s.Get("killasgroup"); ok {
+			r.bad["killasgroup"] = true
+			r.failf(s, "killasgroup", "stopasgroup is true, and so killasgroup cannot be false: a group that is asked to stop is killed as a group; leave killasgroup out")
+		}
+	}
+	if file := p.Stderr.File; p.RedirectStderr && file != api.LogAuto && file != api.LogNone {
+		r.warn(s, "stderr_logfile", "is not used, since redirect_stderr is true")
+	}
+	for _, ch := range []struct {
+		name string
+		log  api.Log
+	}{{"stdout", p.Stdout}, {"stderr", p.Stderr}} {
+		if ch.log.File == api.LogAuto && ch.log.MaxBytes <= 0 && !(ch.name == "stderr" && p.RedirectStderr) {
+			r.warn(s, ch.name+"_logfile_maxbytes", "is 0: the log of %s is never rotated and may fill the disk", ch.name)
+		}
+	}
+	for _, n := range []struct {
+		key string
+		n   int
+	}{{"numprocs", p.Numprocs}, {"startsecs", p.StartSecs}, {"startretries", p.StartRetries}, {"stopwaitsecs", p.StopWaitSecs}} {
+		if n.n < 0 {
+			r.warn(s, n.key, "%d counts as 0", n.n)
+		}
+	}
+}
+
+// commandWarnings tells what a shell would do with the command, and we do not.
+func (r *programReader) commandWarnings() {
+	command := r.program.Command
+	if r.program.Shell {
+		return
+	}
+	if found := ini.ShellMetacharacters(command); len(found) > 0 {
+		r.warn(r.section, "command", "has %s, which no shell will see: the command is split and run as it is; write shell = true if you mean it, or quote it",
+			strings.Join(found, " and "))
+	}
+	if _, err := ini.Split(command); err != nil {
+		r.warn(r.section, "command", "cannot be split into words and will not start: %v", err)
+	}
+}
+
+// unknownKeys tells of the section's own keys that no program has.
+func (r *programReader) unknownKeys() {
+	for _, key := range r.section.Keys() {
+		if !r.section.Inherits(key) && !slices.Contains(names(), key) {
+			r.unknown(r.section, key, "is not known and not used; %s", suggestion(key, names(), "[program:x]"))
+		}
+	}
+}
+
+// directory returns what %(here)s means for a value.
+func directory(v ini.Value) string {
+	here, err := filepath.Abs(filepath.Dir(v.File))
+	if err != nil {
+		return filepath.Dir(v.File)
+	}
+	return here
+}
