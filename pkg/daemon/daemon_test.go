@@ -155,7 +155,7 @@ func TestSecondDaemonInTheSameDirectoryRefusesAndNamesTheFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err = s.spawn(limit(t), "works")
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("tested runs already with this state directory (pid %d", pid)) {
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another tested runs with this state directory (pid %d", pid)) {
 		t.Errorf("the second says %v", err)
 	}
 	var running *RunningError

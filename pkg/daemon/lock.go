@@ -28,7 +28,7 @@ type RunningError struct {
 }
 
 func (e *RunningError) Error() string {
-	return fmt.Sprintf("%s runs already with this state directory (%s, pid file %s); stop it first, or give this one a state directory of its own",
+	return fmt.Sprintf("another %s runs with this state directory (%s, pid file %s); stop it first, or give this one a state directory of its own",
 		e.Name, pidText(e.PID), e.Path)
 }
 

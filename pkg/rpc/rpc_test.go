@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap/zaptest"
+
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/pki"
 )
@@ -435,5 +437,32 @@ func TestReachIsAnAddressThatOthersCanUse(t *testing.T) {
 	defer one.Close()
 	if got := Reach(one, []string{"10.0.0.7"}); got != one.Addr().String() {
 		t.Errorf("a listener on one address is reached at %s", got)
+	}
+}
+
+func TestServeEndsWithItsContextAndWithoutAnError(t *testing.T) {
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, secure := Split(l)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 2)
+		for _, half := range []net.Listener{plain, secure} {
+			go func() { ended <- Serve(ctx, half, http.NotFoundHandler(), zaptest.NewLogger(t)) }()
+		}
+		answer, err := http.Get("http://" + l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Fatalf("Serve ended with %v", err)
+			}
+		}
+		l.Close()
 	}
 }
