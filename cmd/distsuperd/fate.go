@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+)
+
+// settleEtcd stops distsuperd's own etcd after distsuperd, or leaves it, and returns what to say of it; "" when
+// there is none. It asks the etcd itself which machines are live; one that does not answer is left alone.
+func settleEtcd(ctx context.Context, cfg *config.Config, all bool) (string, error) {
+	dir := cfg.Controller.StateDir
+	if !cfg.UsesEmbedded() || !embedded.Running(dir) {
+		return "", nil
+	}
+	var live []string
+	var unknown error
+	if !all {
+		live, unknown = liveMachines(ctx, cfg)
+	}
+	stop, said := fate(all, live, unknown)
+	if !stop {
+		return said, nil
+	}
+	if err := embedded.Stop(ctx, dir); err != nil {
+		return "", fmt.Errorf("%w; its log is in %s/etcd", err, dir)
+	}
+	return said, nil
+}
+
+// fate decides whether the etcd stops, and says so.
+func fate(all bool, live []string, unknown error) (stop bool, said string) {
+	switch {
+	case all:
+		return true, "its etcd stopped, too"
+	case unknown != nil:
+		return false, fmt.Sprintf("its etcd goes on, since it cannot be asked which machines are live (%v); `distsuperd stop --all` stops it", unknown)
+	case len(live) > 0:
+		return false, fmt.Sprintf("its etcd goes on, since processes depend on it on %s; `distsuperd stop --all` stops it, too", strings.Join(live, ", "))
+	}
+	return true, "its etcd stopped, too: no machine is live"
+}
+
+// liveMachines asks the embedded etcd.
+func liveMachines(ctx context.Context, cfg *config.Config) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	endpoint, err := embedded.Endpoint(cfg.Controller.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	kv, err := store.Open(ctx, store.Config{Endpoints: []string{endpoint}})
+	if err != nil {
+		return nil, err
+	}
+	defer kv.Close()
+	keys := store.NewKeys(cfg.Etcd.Prefix)
+	entries, err := kv.Range(ctx, store.Range{Key: keys.Machines(), Prefix: true, KeysOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	var live []string
+	for _, e := range entries.Entries {
+		if name, err := keys.Parse(e.Key); err == nil && name.Kind == store.KindAlive {
+			live = append(live, name.Machine)
+		}
+	}
+	return live, nil
+}

@@ -1,0 +1,37 @@
+// Command distsuperd is the controller of distsuper: it places processes on machines and moves them when a
+// machine dies. With no etcd endpoint configured it runs an etcd of its own, as a child that outlives it.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/pkg/config"
+)
+
+var self = background.Daemon{
+	Name: config.Distsuperd,
+	Home: func(c *config.Config) (string, config.LogConfig) { return c.Controller.StateDir, c.Controller.Log },
+}
+
+const long = `distsuperd is the controller of distsuper: it places processes on machines, and moves
+them when a machine dies. Several may run, on different hosts; one of them leads.
+
+With no [etcd] endpoints configured it runs an etcd of its own on this host, which
+outlives it: the next distsuperd takes it over.
+
+Signals to a running distsuperd: TERM and INT stop it, HUP reads the settings again.`
+
+const example = `  distsuperd start
+  distsuperd status --json
+  distsuperd stop --all`
+
+func main() { os.Exit(self.Execute(newRoot())) }
+
+func newRoot() *cobra.Command {
+	root := self.Root("the controller of distsuper", long, example)
+	root.AddCommand(newStart(), newStop(), newRestart(), newStatus(), newRun(), newEtcd())
+	return root
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/controller"
+	"github.com/distsuper/distsuper/controller/web"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/pkg/version"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/trust"
+)
+
+// server is a running distsuperd.
+type server struct {
+	cfg    *config.Config
+	log    *zap.Logger
+	lock   *daemon.Lock
+	notify *daemon.Notifier
+
+	endpoints []string
+	kv        store.KV
+	keys      store.Keys
+	id        rpc.Identity
+	http      net.Listener
+	control   *controller.Controller
+	warning   atomic.Pointer[string]
+}
+
+// serve works until ctx ends.
+func (s *server) serve(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if err := s.begin(ctx, group); err != nil {
+		return errors.Join(err, s.end(group))
+	}
+	group.Go(func() error { return s.control.Run(ctx) })
+	group.Go(func() error { return s.serveHTTP(ctx) })
+	group.Go(func() error {
+		self := api.Controller{ID: s.cfg.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil),
+			Fingerprint: s.id.Fingerprint, Version: version.String()}
+		return trust.Publish(ctx, s.kv, s.keys, self, clock.Real{}, s.log.Named("publish"))
+	})
+	group.Go(func() error {
+		background.WatchMembers(ctx, s.kv, s.log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
+		return nil
+	})
+	group.Go(func() error { return s.announce(ctx) })
+	return s.end(group)
+}
+
+// end waits for everything and lets go of the store.
+func (s *server) end(group *errgroup.Group) error {
+	err := group.Wait()
+	if s.http != nil {
+		s.http.Close()
+	}
+	if s.kv != nil {
+		if closeErr := s.kv.Close(); err == nil {
+			err = closeErr
+		}
+	}
+	return err
+}
+
+// begin gets what everything else stands on: etcd, the key space, an identity, a port.
+func (s *server) begin(ctx context.Context, group *errgroup.Group) (err error) {
+	if err := s.findEtcd(ctx, group); err != nil {
+		return err
+	}
+	dir := s.cfg.Controller.StateDir
+	if s.kv, err = background.OpenStore(s.cfg, s.endpoints, filepath.Join(dir, "distsuperd.seen"), s.log.Named("store")); err != nil {
+		return err
+	}
+	s.keys = store.NewKeys(s.cfg.Etcd.Prefix)
+	if err := s.checkSchema(ctx); err != nil {
+		return err
+	}
+	if s.id, err = rpc.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.cfg.Controller.ID); err != nil {
+		return err
+	}
+	if s.http, err = net.Listen("tcp", s.cfg.Controller.HTTP); err != nil {
+		return fmt.Errorf("listen on %s: %w; set [distsuperd] http to another host:port", s.cfg.Controller.HTTP, err)
+	}
+	s.control = controller.New(controller.Options{
+		KV: s.kv, Keys: s.keys, ID: s.cfg.Controller.ID,
+		ElectionTTL: s.cfg.Controller.ElectionTTL, Settle: settle(s.cfg.Controller.Settle),
+		Expand: spec.Processes, Fingerprint: spec.Fingerprint,
+		Asker:   rpc.Agents{Cert: s.id.Cert},
+		History: store.NewHistory(s.kv, s.keys, "leader "+s.cfg.Controller.ID, clock.Real{}),
+		Clock:   clock.Real{}, Log: s.log.Named("controller"),
+	})
+	return nil
+}
+
+// settle turns the setting's "0: do not wait" into the controller's.
+func settle(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+// findEtcd sets the endpoints: those configured, else those of our own etcd, which it starts or takes over and
+// keeps alive.
+func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
+	if !s.cfg.UsesEmbedded() {
+		s.endpoints = s.cfg.Etcd.Endpoints
+		return nil
+	}
+	if !embedded.Running(s.cfg.Controller.StateDir) {
+		s.notify.Progress("starting its own etcd, since no endpoint is configured")
+	}
+	cfg := embedded.Config{StateDir: s.cfg.Controller.StateDir, Listen: s.cfg.Embedded.Listen, Args: etcdArgs(s.cfg), Logger: s.log.Named("etcd")}
+	child, err := embedded.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	s.log.Info("own etcd runs", zap.Int("pid", child.PID), zap.Bool("adopted", child.Adopted), zap.String("endpoint", child.Endpoint))
+	s.endpoints = []string{child.Endpoint}
+	group.Go(func() error { return embedded.Keep(ctx, cfg, child) })
+	return nil
+}
+
+// checkSchema waits for etcd and makes sure that we understand what is there. In our own etcd it makes the
+// key space; in another's, somebody decides where it is to be.
+func (s *server) checkSchema(ctx context.Context) error {
+	return background.AwaitStore(ctx, s.cfg, s.endpoints, s.notify, s.log, func(ctx context.Context) error {
+		err := store.CheckSchema(ctx, s.kv, s.keys)
+		if errors.Is(err, store.ErrNoSchema) && s.cfg.UsesEmbedded() {
+			_, err = store.Init(ctx, s.kv, s.keys, "distsuperd "+s.cfg.Controller.ID)
+		}
+		return err
+	})
+}
+
+func (s *server) serveHTTP(ctx context.Context) error {
+	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
+	handler := web.Handler(web.Options{
+		Health: func(context.Context) web.Health { return s.health() },
+		Machine: func(ctx context.Context, name string) (api.MachineInfo, error) {
+			m, err := trust.Machine(ctx, s.kv, s.keys, name)
+			if errors.Is(err, trust.ErrNoMachine) {
+				err = fmt.Errorf("machine %s: %w", name, rpc.ErrNotFound)
+			}
+			return m, err
+		},
+		Cert: s.id.Cert, Log: s.log.Named("http"),
+	})
+	return web.Serve(ctx, s.http, rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil)), handler, s.log.Named("http"))
+}
+
+func (s *server) health() web.Health {
+	status := s.control.Status()
+	h := web.Health{ID: s.cfg.Controller.ID, Version: version.String(), Healthy: status.Connected, Leader: status.Leading,
+		Store: "connected", Embedded: s.cfg.UsesEmbedded()}
+	if !status.Connected {
+		h.Store = "not connected: " + status.Why
+	}
+	if w := s.warning.Load(); w != nil {
+		h.Warning = *w
+	}
+	return h
+}
+
+// announce tells everybody who waits that distsuperd works.
+func (s *server) announce(ctx context.Context) error {
+	addr := rpc.Reach(s.http, nil)
+	err := s.lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: time.Now(), HTTP: addr,
+		Log: s.cfg.Controller.Log.File, Config: s.cfg.File, State: s.cfg.Controller.StateDir})
+	if err != nil {
+		return err
+	}
+	if !background.Until(ctx, func() bool { return s.control.Status().Connected }) {
+		return nil
+	}
+	where := "etcd at " + background.Join(s.endpoints)
+	if s.cfg.UsesEmbedded() {
+		where = "its own " + where
+	}
+	s.log.Info("ready", zap.String("id", s.cfg.Controller.ID), zap.String("http", addr), zap.Strings("etcd", s.endpoints), zap.String("version", version.String()))
+	s.notify.Ready(fmt.Sprintf("controller %s, HTTP at %s, %s", s.cfg.Controller.ID, addr, where))
+	return nil
+}
+
+func host() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown"
+	}
+	return name
+}

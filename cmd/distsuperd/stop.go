@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/store/embedded"
+)
+
+func newStop() *cobra.Command {
+	var all bool
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "stop distsuperd; processes go on",
+		Long: `stop stops distsuperd. Processes go on; with no other distsuperd running, none is moved
+or started until there is one again.
+
+Its own etcd stops too, unless a machine is live: without etcd, processes would stop on
+every machine whose leases run out. --all stops it in any case.`,
+		Example: "  distsuperd stop\n  distsuperd stop --all",
+		Args:    background.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := self.Load(cmd)
+			if err != nil {
+				return err
+			}
+			had := cfg.UsesEmbedded() && embedded.Running(cfg.Controller.StateDir)
+			if _, err := self.Stop(cmd, cfg, unix.SIGTERM, timeout); err != nil {
+				return err
+			}
+			said, err := settleEtcd(cmd.Context(), cfg, all)
+			if had && said == "" && err == nil {
+				_, said = fate(false, nil, nil) // distsuperd did it
+			}
+			if said != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), said)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "stop its etcd too, even while machines are live")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for its end")
+	return cmd
+}

@@ -1,0 +1,183 @@
+// Package background is what the commands of distsuperd and distsuperagent have in common: reading the
+// settings, starting, finding and stopping the daemon, and saying so.
+package background
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/version"
+)
+
+// Daemon is one of the two.
+type Daemon struct {
+	Name config.Program
+	// Home is where its state and its log are.
+	Home func(*config.Config) (stateDir string, log config.LogConfig)
+}
+
+// BackgroundFlag is the hidden flag of `run` by which start has the log written to its file.
+const BackgroundFlag = "background"
+
+// exitCodes ends the help of every command.
+const exitCodes = `
+Exit codes:
+  0  done
+  1  failed; the reason is on stderr
+  2  wrong flags or configuration
+  3  status: not running`
+
+// Root makes the command to which the others are added.
+func (d Daemon) Root(short, long, example string) *cobra.Command {
+	root := &cobra.Command{
+		Use: string(d.Name), Short: short, Long: long, Example: example,
+		Version:      version.String(),
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return daemon.Usage(fmt.Errorf("there is no command %q; see %s --help", args[0], d.Name))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return &daemon.ExitError{Code: daemon.ExitUsage}
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetHelpTemplate(root.HelpTemplate() + exitCodes + "\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return daemon.Usage(err) })
+	config.AddFlags(root.PersistentFlags(), d.Name)
+	return root
+}
+
+// NoArgs refuses arguments as wrong usage.
+func NoArgs(cmd *cobra.Command, args []string) error { return daemon.Usage(cobra.NoArgs(cmd, args)) }
+
+// Execute runs the command line and returns the exit code.
+func (d Daemon) Execute(root *cobra.Command) int {
+	err := root.Execute()
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", d.Name, err)
+	}
+	return daemon.Code(err)
+}
+
+// Load reads the settings, and tells their warnings on stderr.
+func (d Daemon) Load(cmd *cobra.Command) (*config.Config, error) {
+	cfg, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name})
+	if err != nil {
+		return nil, daemon.Usage(err)
+	}
+	for _, w := range cfg.Warnings {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", d.Name, w)
+	}
+	return cfg, nil
+}
+
+// PIDFile is the daemon's.
+func (d Daemon) PIDFile(cfg *config.Config) string {
+	dir, _ := d.Home(cfg)
+	return daemon.PIDFile(dir, string(d.Name))
+}
+
+// Start starts the daemon with the flags of cmd, and returns when it is ready.
+func (d Daemon) Start(cmd *cobra.Command, cfg *config.Config, timeout time.Duration) error {
+	dir, log := d.Home(cfg)
+	info, err := daemon.Find(d.PIDFile(cfg))
+	if err == nil {
+		return &daemon.RunningError{Name: string(d.Name), Path: daemon.PIDFile(dir, string(d.Name)), PID: info.PID}
+	}
+	if !errors.Is(err, daemon.ErrNotRunning) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+	defer cancel()
+	last := ""
+	pid, message, err := daemon.Spawn(ctx, daemon.Command{
+		Name: string(d.Name), Args: append([]string{"run", "--" + BackgroundFlag}, given(cmd)...), Log: log.File,
+		Progress: func(text string) {
+			if text != last {
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", d.Name, text)
+			}
+			last = text
+		},
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s started (pid %d): %s\n", d.Name, pid, message)
+	return nil
+}
+
+// given are the settings' flags as they stand on the command line, to be handed on.
+func given(cmd *cobra.Command) []string {
+	var flags []string
+	cmd.InheritedFlags().Visit(func(f *pflag.Flag) {
+		flags = append(flags, "--"+f.Name+"="+f.Value.String())
+	})
+	return flags
+}
+
+// Stop sends sig to the daemon and waits for its end; with none running it says so and returns false.
+func (d Daemon) Stop(cmd *cobra.Command, cfg *config.Config, sig unix.Signal, timeout time.Duration) (bool, error) {
+	ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
+	if timeout > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than --timeout %v", timeout))
+	}
+	defer cancel()
+	pid, err := daemon.Stop(ctx, d.PIDFile(cfg), sig, func(waited time.Duration) {
+		if waited%(5*time.Second) == 0 {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: stopping since %v\n", d.Name, waited)
+		}
+	})
+	switch {
+	case errors.Is(err, daemon.ErrNotRunning):
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is not running\n", d.Name)
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s stopped (pid %d)\n", d.Name, pid)
+	return true, nil
+}
+
+// Log opens the daemon's own log: its file in the background, stderr else.
+func (d Daemon) Log(cmd *cobra.Command, cfg *config.Config) (*daemon.Log, error) {
+	_, c := d.Home(cfg)
+	l := daemon.Logging{MaxBytes: c.MaxBytes, Backups: c.Backups, Level: c.Level}
+	if background, _ := cmd.Flags().GetBool(BackgroundFlag); background {
+		l.File = c.File
+	}
+	return daemon.OpenLog(l)
+}
+
+// RunFlags adds the hidden flag of run.
+func RunFlags(cmd *cobra.Command) {
+	cmd.Flags().Bool(BackgroundFlag, false, "log to the log file")
+	if err := cmd.Flags().MarkHidden(BackgroundFlag); err != nil {
+		panic(err) // the flag was added in the line above
+	}
+}
+
+// Lines prints facts one a line, names aligned.
+func Lines(w io.Writer, pairs ...string) {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fmt.Fprintf(w, "  %-12s %s\n", pairs[i], pairs[i+1])
+		}
+	}
+}

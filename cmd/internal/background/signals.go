@@ -1,0 +1,57 @@
+package background
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+)
+
+// Why a daemon ends, as the cause of its context.
+var (
+	ErrStop  = errors.New("asked to stop")
+	ErrOther = errors.New("asked by SIGUSR1") // restart for distsuperd, drain for the agent
+)
+
+// Signals gives a context that ends with ErrStop at TERM or INT and with ErrOther at USR1, and calls
+// reload at HUP, which a terminal's end sends, too. A second TERM or INT ends hurry, the context of what is done
+// at the end. The returned function puts everything back.
+func Signals(parent context.Context, reload func()) (ctx, hurry context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	hurry, now := context.WithCancelCause(context.WithoutCancel(parent))
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	// A closed terminal is no reason to die. Not Ignore: children would inherit that.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case s := <-c:
+				switch {
+				case s == unix.SIGHUP:
+					reload()
+				case s == unix.SIGUSR1:
+					cancel(ErrOther)
+				case ctx.Err() != nil:
+					now(ErrStop)
+				default:
+					cancel(ErrStop)
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, hurry, func() {
+		signal.Stop(c)
+		close(done)
+		<-ended
+		cancel(nil)
+		now(nil)
+	}
+}

@@ -1,0 +1,140 @@
+package background
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/store"
+)
+
+// storeConfig is how the endpoints are reached.
+func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) store.Config {
+	return store.Config{Endpoints: endpoints, Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
+		CA: cfg.Etcd.CA, Cert: cfg.Etcd.Cert, Key: cfg.Etcd.Key, Logger: log}
+}
+
+// OpenStore opens the store behind the memory, in the file seen, of how far it was. It does not wait for etcd.
+func OpenStore(cfg *config.Config, endpoints []string, seen string, log *zap.Logger) (store.KV, error) {
+	kv, err := store.Open(context.Background(), storeConfig(cfg, endpoints, log))
+	if err != nil {
+		return nil, daemon.Usage(err)
+	}
+	s, err := store.OpenSeen(seen, clock.Real{}, log)
+	if err != nil {
+		return nil, errors.Join(err, kv.Close())
+	}
+	return &remembering{KV: store.WithSeen(kv, s), seen: s}, nil
+}
+
+// remembering writes down at the end what was seen.
+type remembering struct {
+	store.KV
+	seen *store.Seen
+}
+
+func (r *remembering) Close() error { return errors.Join(r.KV.Close(), r.seen.Close()) }
+
+// AwaitStore calls check until etcd answers it, and returns its verdict. While etcd does not answer it says so, with
+// what it met at each endpoint, and goes on: a daemon started before etcd waits for it.
+func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, notify *daemon.Notifier, log *zap.Logger, check func(context.Context) error) error {
+	told := time.Time{}
+	for {
+		attempt, cancel := context.WithTimeout(ctx, time.Second)
+		err := check(attempt)
+		cancel()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			return err
+		}
+		if time.Since(told) > 10*time.Second {
+			why := store.Unreachable(ctx, storeConfig(cfg, endpoints, nil), err)
+			notify.Progress(why.Error())
+			log.Warn("waiting for etcd", zap.Error(why))
+			told = time.Now()
+		}
+		if !Sleep(ctx, 200*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// membersEvery is how often the servers are asked for their versions and alarms: they are upgraded one by one,
+// and fill up slowly.
+const membersEvery = time.Minute
+
+// WatchMembers tells what operators should know of etcd's servers, whenever that changes, until ctx ends.
+func WatchMembers(ctx context.Context, kv store.KV, log *zap.Logger, tell func(warning string)) {
+	last := ""
+	for {
+		if warning, ok := Warning(kv.Members(ctx)); ok && warning != last {
+			last = warning
+			tell(warning)
+			if warning != "" {
+				log.Warn(warning)
+			} else {
+				log.Info("what etcd's servers were warned of is over")
+			}
+		}
+		if !Sleep(ctx, membersEvery) {
+			return
+		}
+	}
+}
+
+// Warning says what is wrong with etcd's servers. ok is false when none of them answered.
+func Warning(members []store.Member) (warning string, ok bool) {
+	var versions, parts []string
+	for _, m := range members {
+		if m.Err != nil {
+			continue
+		}
+		ok = true
+		versions = append(versions, m.Version)
+		if slices.Contains(m.Alarms, "NOSPACE") {
+			parts = append(parts, fmt.Sprintf("etcd at %s is out of space (NOSPACE): nothing can be changed until it is compacted, defragmented and disarmed", m.Endpoint))
+		}
+		if slices.Contains(m.Alarms, "CORRUPT") {
+			parts = append(parts, fmt.Sprintf("etcd at %s says that its data is corrupt", m.Endpoint))
+		}
+	}
+	if w := store.FencingWarning(versions); w != "" {
+		parts = append(parts, w)
+	}
+	return strings.Join(parts, "; "), ok
+}
+
+// Sleep waits and returns false when ctx ended first.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Until waits for a condition and returns false when ctx ended first.
+func Until(ctx context.Context, is func() bool) bool {
+	for !is() {
+		if !Sleep(ctx, 20*time.Millisecond) {
+			return false
+		}
+	}
+	return true
+}
+
+// Join lists endpoints in a sentence.
+func Join(endpoints []string) string { return strings.Join(endpoints, ", ") }
