@@ -57,17 +57,22 @@ func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
 			log = zaptest.NewLogger(t)
 		}
 		s := memstore.New(memstore.Options{})
-		w := &world{t: t, s: s, leader: s.Client("leader"), keys: store.NewKeys(""), witness: keepertest.NewWitness(), log: log}
+		w := &world{t: t, s: s, leader: s.Client("leader"), keys: store.NewKeys(store.DefaultPrefix), witness: keepertest.NewWitness(), log: log}
+		defer s.Close()
+		defer w.end()
 		test(t, w)
-		for _, b := range w.boxes {
-			b.stop()
-			b.keeper.Close()
-		}
-		if got := w.witness.Overlaps(); len(got) > 0 {
-			t.Errorf("two copies at once: %s", strings.Join(got, "; "))
-		}
-		s.Close()
 	})
+}
+
+// end stops every agent and keeper, and says whether two copies of a process ever ran at once.
+func (w *world) end() {
+	for _, b := range w.boxes {
+		_ = b.stop()
+		b.keeper.Close()
+	}
+	if got := w.witness.Overlaps(); len(got) > 0 {
+		w.t.Errorf("two copies at once: %s", strings.Join(got, "; "))
+	}
 }
 
 // box makes a machine with a keeper; start runs its agent.
