@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -87,7 +88,10 @@ func (s *etcd) Txn(ctx context.Context, t Txn) (TxnResult, error) {
 		// member that lags behind answers its compares. One linearizable read makes it wait.
 		otherwise = append(otherwise, clientv3.OpGet(cmp.Or(t.If[0].Key, "\x00"), clientv3.WithCountOnly()))
 	}
-	ctx, cancel := within(withOnce(ctx), writeTimeout)
+	if t.writes() {
+		ctx = withOnce(ctx)
+	}
+	ctx, cancel := within(ctx, writeTimeout)
 	defer cancel()
 	resp, err := s.cli.Txn(ctx).If(cmps...).Then(then...).Else(otherwise...).Commit()
 	if err != nil {
@@ -106,6 +110,12 @@ func (s *etcd) Txn(ctx context.Context, t Txn) (TxnResult, error) {
 		}
 	}
 	return out, nil
+}
+
+// writes reports whether one of the branches may change something.
+func (t Txn) writes() bool {
+	changes := func(o Op) bool { return o.Kind != OpGet }
+	return slices.ContainsFunc(t.Then, changes) || slices.ContainsFunc(t.Else, changes)
 }
 
 // subject names a transaction in errors by its first key.

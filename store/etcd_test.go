@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -132,6 +133,103 @@ func TestWatchResumesAfterItsConnectionBreaks(t *testing.T) {
 	}
 	if got := strings.Join(seen, ""); got != "123" {
 		t.Errorf("events %q, want 1, 2, 3 once each", got)
+	}
+}
+
+func TestWatchOutlivesEachMemberInTurn(t *testing.T) {
+	c := startEtcd(t, 3)
+	kv := open(t, c.Endpoints()...)
+	write := func(i int) {
+		eventually(t, 20*time.Second, func() string {
+			_, err := kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Put(fmt.Sprintf("/w/%d", i), nil)}})
+			if err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	w := kv.Watch(t.Context(), "/w/", 1)
+	for i, m := range c.Members {
+		m.Kill()
+		write(i)
+		want := fmt.Sprintf("/w/%d", i)
+		for got := ""; got != want; {
+			select {
+			case r, open := <-w.C():
+				if !open { // etcd had no leader for a while
+					w = kv.Watch(t.Context(), "/w/", 1)
+				}
+				for _, ev := range r.Events {
+					got = ev.Entry.Key
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("member %d killed: no event", i)
+			}
+		}
+		m.Start()
+		c.Ready()
+	}
+}
+
+func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
+	if os.Getenv("DISTSUPER_LONG") == "" {
+		t.Skip("it waits for 15 s of silence; set DISTSUPER_LONG=1")
+	}
+	c := startEtcd(t, 1)
+	p := proxy.New(t, "tcp", c.Members[0].Client)
+	kv := open(t, p.Addr())
+	rev := put(t, kv, "/w/a", "1")
+	w := kv.Watch(t.Context(), "/w/", rev)
+	<-w.C()
+	p.Cut()
+	began := time.Now()
+	for range w.C() { // until it ends
+	}
+	if took := time.Since(began); !errors.Is(w.Err(), store.ErrUnavailable) || took > 30*time.Second {
+		t.Errorf("after %v of silence: %v", took, w.Err())
+	}
+	// One that cannot even be opened ends, too.
+	w = kv.Watch(t.Context(), "/w/", rev)
+	for range w.C() {
+	}
+	if !errors.Is(w.Err(), store.ErrUnavailable) {
+		t.Errorf("opened in silence: %v", w.Err())
+	}
+	p.Heal()
+	eventually(t, 20*time.Second, func() string {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		w := kv.Watch(ctx, "/w/", rev)
+		if r := <-w.C(); len(r.Events) != 1 {
+			return fmt.Sprint(r, w.Err())
+		}
+		return ""
+	})
+}
+
+func TestLongQuietWatchStaysOpen(t *testing.T) {
+	if os.Getenv("DISTSUPER_LONG") == "" {
+		t.Skip("it waits for 20 s of quiet; set DISTSUPER_LONG=1")
+	}
+	c := startEtcd(t, 1)
+	kv := open(t, c.Members[0].Client)
+	rev := put(t, kv, "/w/a", "1")
+	w := kv.Watch(t.Context(), "/w/", rev+1)
+	progress := 0
+	for end := time.After(22 * time.Second); ; {
+		select {
+		case r, ok := <-w.C():
+			if !ok || r.Rev != rev || len(r.Events) != 0 {
+				t.Fatalf("%+v, open=%v, %v", r, ok, w.Err())
+			}
+			progress++
+			continue
+		case <-end:
+		}
+		break
+	}
+	if progress < 2 {
+		t.Errorf("%d signs of life in 22 s", progress)
 	}
 }
 

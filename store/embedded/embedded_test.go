@@ -395,3 +395,68 @@ func TestStopOfNothingIsNoError(t *testing.T) {
 		t.Error("it runs in an empty directory")
 	}
 }
+
+// etcd ends its process when it cannot write. That must be told, and be over when there is room again.
+func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a short run starts no etcd")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=300m"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatalf("no small disk can be mounted: %v", err)
+		}
+		t.Skipf("no small disk can be mounted: %v (run as root)", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg := config(t, dir, "")
+	c := start(t, cfg)
+	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	filler := filepath.Join(dir, "filler")
+	fill(t, filler)
+	value, acknowledged := strings.Repeat("x", 1<<20), 0
+	for i := range 300 {
+		if _, err := kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Put("/a", fmt.Appendf(nil, "%d %s", i, value))}}); err != nil {
+			break
+		}
+		acknowledged = i
+	}
+	select {
+	case <-c.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatalf("etcd lives on a full disk after %d writes", acknowledged)
+	}
+	if c.Err() == nil || !strings.Contains(c.Err().Error(), "no space left") {
+		t.Errorf("it ended with: %v", c.Err())
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	start(t, cfg)
+	answers(t, kv)
+	var got int
+	if _, err := fmt.Sscanf(get(t, kv), "%d ", &got); err != nil || got < acknowledged {
+		t.Errorf("write %d was acknowledged, %d is there (%v)", acknowledged, got, err)
+	}
+}
+
+// fill leaves no room on the disk.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 1<<20)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+}

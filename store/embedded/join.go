@@ -134,7 +134,7 @@ func serverHosts(listen string) []string {
 }
 
 // pair reads name.pem and name.key, or makes them if they are absent or no longer good.
-func (d Dir) pair(name string, ca *pki.Pair, hosts []string, make func() (pki.Pair, error)) (pki.Pair, error) {
+func (d Dir) pair(name string, ca *pki.Pair, hosts []string, issue func() (pki.Pair, error)) (pki.Pair, error) {
 	p, err := d.readPair(name)
 	if err == nil && (ca == nil || stillGood(p, *ca, hosts)) {
 		return p, nil
@@ -142,7 +142,7 @@ func (d Dir) pair(name string, ca *pki.Pair, hosts []string, make func() (pki.Pa
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return p, fmt.Errorf("read certificate of the embedded etcd: %w", err)
 	}
-	if p, err = make(); err != nil {
+	if p, err = issue(); err != nil {
 		return p, fmt.Errorf("make certificate %s of the embedded etcd: %w", name, err)
 	}
 	// The key first: a certificate stands for a whole pair.
