@@ -17,9 +17,7 @@ type Setting struct {
 	For []Program
 	// Live settings take effect when the daemon re-reads its file (HUP), the others at its next start.
 	Live bool
-	// Secret values are neither logged nor handed to supervised processes.
-	Secret bool
-	Help   string
+	Help string
 
 	set setter
 }
@@ -50,7 +48,7 @@ var etcdSettings = []Setting{
 	{Section: "etcd", Key: "username", Flag: "etcd-username", Env: "DISTSUPER_ETCD_USERNAME", For: everyone,
 		Help: "etcd user, where etcd asks for one",
 		set:  text(func(c *Config) *string { return &c.Etcd.Username })},
-	{Section: "etcd", Key: "password", Env: "DISTSUPER_ETCD_PASSWORD", Secret: true,
+	{Section: "etcd", Key: "password", Env: "DISTSUPER_ETCD_PASSWORD",
 		Help: "its password; a percent sign is written %%",
 		set:  text(func(c *Config) *string { return &c.Etcd.Password })},
 	{Section: "etcd", Key: "ca", Flag: "etcd-ca", Env: "DISTSUPER_ETCD_CA", For: everyone,
@@ -59,7 +57,7 @@ var etcdSettings = []Setting{
 	{Section: "etcd", Key: "cert", Flag: "etcd-cert", Env: "DISTSUPER_ETCD_CERT", For: everyone,
 		Help: "client certificate for etcd, likewise",
 		set:  material(func(c *Config) *string { return &c.Etcd.Cert })},
-	{Section: "etcd", Key: "key", Flag: "etcd-key", Env: "DISTSUPER_ETCD_KEY", For: everyone, Secret: true,
+	{Section: "etcd", Key: "key", Flag: "etcd-key", Env: "DISTSUPER_ETCD_KEY", For: everyone,
 		Help: "key of the client certificate, likewise",
 		set:  material(func(c *Config) *string { return &c.Etcd.Key })},
 }
@@ -160,17 +158,6 @@ func keys(section string) []string {
 	for _, s := range Settings {
 		if s.Section == section {
 			names = append(names, s.Key)
-		}
-	}
-	return names
-}
-
-// Secrets are the environment variables that no supervised process may see.
-func Secrets() []string {
-	var names []string
-	for _, s := range Settings {
-		if s.Secret {
-			names = append(names, s.Env)
 		}
 	}
 	return names

@@ -64,6 +64,18 @@ func wait(ctx context.Context, pid int) error {
 	return nil
 }
 
+// Reap returns when a child of this process has ended, so that it does not stay a zombie.
+func Reap(pid int) {
+	if pid < 2 {
+		return // 0 and -1 mean any child
+	}
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
 // A Handle is of one process, whoever gets its pid later.
 type Handle struct{ fd int }
 
