@@ -41,7 +41,7 @@ func fate(all bool, live []string, unknown error) (stop bool, said string) {
 	case unknown != nil:
 		return false, fmt.Sprintf("its etcd goes on, since it cannot be asked which machines are live (%v); `distsuperd stop --all` stops it", unknown)
 	case len(live) > 0:
-		return false, fmt.Sprintf("its etcd goes on, since processes depend on it on %s; `distsuperd stop --all` stops it, too", strings.Join(live, ", "))
+		return false, fmt.Sprintf("its etcd goes on, since machines are live (%s); `distsuperd stop --all` stops it, too", strings.Join(live, ", "))
 	}
 	return true, "its etcd stopped, too: no machine is live"
 }

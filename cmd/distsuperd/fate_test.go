@@ -16,7 +16,7 @@ func TestEtcdStaysWhileAMachineIsLiveOrMayBe(t *testing.T) {
 		say     string
 	}{
 		{"nobody is live", false, nil, nil, true, "no machine is live"},
-		{"machines are live", false, []string{"m1", "m2"}, nil, false, "on m1, m2; `distsuperd stop --all`"},
+		{"machines are live", false, []string{"m1", "m2"}, nil, false, "(m1, m2); `distsuperd stop --all`"},
 		{"it does not answer", false, nil, errors.New("etcd unavailable"), false, "etcd unavailable"},
 		{"all was asked for", true, []string{"m1"}, nil, true, "stopped"},
 	} {

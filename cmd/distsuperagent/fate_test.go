@@ -1,0 +1,36 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+func TestStopSaysWhatBecomesOfTheProcesses(t *testing.T) {
+	s := keeper.Snapshot{
+		Leases: []keeper.Lease{{ID: 1, TTL: 5}, {ID: 2, TTL: 30}, {ID: 3, TTL: 60}},
+		Runs: []keeper.Run{
+			{ID: "web", OnPartition: api.PartitionStop, Leases: []int64{1}},
+			{ID: "api", OnPartition: api.PartitionStop, Leases: []int64{2}},
+			{ID: "cron", OnPartition: api.PartitionKeep},
+			{ID: "once", OnPartition: api.PartitionStop, Leases: []int64{3}, Done: true},
+		},
+	}
+	lines := fate(s)
+	if len(lines) != 2 || !strings.HasPrefix(lines[0], "api, web: ") || !strings.Contains(lines[0], "at most 30 s") || !strings.HasPrefix(lines[1], "cron: running on") {
+		t.Errorf("it says %q", lines)
+	}
+	if lines := fate(keeper.Snapshot{}); len(lines) != 0 {
+		t.Errorf("of no process it says %q", lines)
+	}
+	var many keeper.Snapshot
+	for i := range 300 {
+		many.Runs = append(many.Runs, keeper.Run{ID: fmt.Sprintf("w%03d", i), OnPartition: api.PartitionKeep})
+	}
+	if lines := fate(many); len(lines) != 1 || !strings.Contains(lines[0], "w009 and 290 more") {
+		t.Errorf("of 300 it says %q", lines)
+	}
+}

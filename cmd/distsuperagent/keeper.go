@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	keeperdaemon "github.com/distsuper/distsuper/agentd/keeper/daemon"
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/version"
+)
+
+// guardianCommand is the hidden command by which this binary guards a keeper.
+const guardianCommand = "guardian"
+
+func newKeeper() *cobra.Command {
+	return &cobra.Command{
+		Use:    "keeper",
+		Short:  "be the parent of this machine's processes; the agent starts it",
+		Hidden: true,
+		Args:   background.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			// It reads no file: what it is given is whole.
+			dir, err := cmd.Flags().GetString("state-dir")
+			if err != nil {
+				return err
+			}
+			level, err := cmd.Flags().GetString("log-level")
+			if err != nil {
+				return err
+			}
+			code := keeperdaemon.Main(keeperdaemon.Options{StateDir: dir, Version: version.String(), LogLevel: level,
+				GuardianCommand: []string{guardianCommand}})
+			if code != 0 {
+				return &daemon.ExitError{Code: code} // it has said why
+			}
+			return nil
+		},
+	}
+}
+
+// keeperTimeout is how long a new keeper may take: it first ends what an earlier one left.
+const keeperTimeout = 30 * time.Second
+
+// revive starts a keeper where none answers, in a session of its own.
+func (s *server) revive(ctx context.Context) error {
+	_, err := s.keeper.Hello(ctx)
+	if !errors.Is(err, keeper.ErrNoKeeper) {
+		return err
+	}
+	s.reviving.Lock()
+	defer s.reviving.Unlock()
+	if _, err := s.keeper.Hello(ctx); !errors.Is(err, keeper.ErrNoKeeper) {
+		return err // another caller has started it meanwhile
+	}
+	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
+	defer cancel()
+	dir := s.cfg.Agent.StateDir
+	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperdaemon.LogFile(dir),
+		Args:     []string{"keeper", "--state-dir=" + dir, "--log-level=" + s.cfg.Agent.Log.Level},
+		Progress: s.notify.Progress})
+	if err != nil {
+		return err
+	}
+	s.log.Info("keeper started", zap.Int("pid", pid))
+	// Its parent is this agent as long as that lives: somebody has to take note of its end.
+	go daemon.Reap(pid)
+	return nil
+}

@@ -1,0 +1,43 @@
+// Command distsuperagent runs the processes of one machine. Its child, the keeper, is their parent: it outlives the
+// agent, so that an agent can be restarted or upgraded without one of them noticing.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/pkg/config"
+)
+
+var self = background.Daemon{
+	Name: config.Agent,
+	Home: func(c *config.Config) (string, config.LogConfig) { return c.Agent.StateDir, c.Agent.Log },
+}
+
+const long = `distsuperagent runs the processes that distsuperd places on this machine. They are children
+of the keeper, a process of its own that the agent starts: they do not notice when the
+agent is stopped, restarted or upgraded.
+
+Signals to a running agent: TERM and INT stop it and leave the processes to the keeper,
+USR1 stops and releases them first (stop --drain), HUP reads the settings again.`
+
+const example = `  distsuperagent start
+  distsuperagent stop --drain
+  distsuperagent status --json`
+
+func main() {
+	// The guardian reads no settings and must be there before the keeper starts anything.
+	if len(os.Args) > 1 && os.Args[1] == guardianCommand {
+		os.Exit(engine.Guardian())
+	}
+	os.Exit(self.Execute(newRoot()))
+}
+
+func newRoot() *cobra.Command {
+	root := self.Root("runs the processes of this machine", long, example)
+	root.AddCommand(newStart(), newStop(), newRestart(), newStatus(), newRun(), newKeeper())
+	return root
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/distsuper/distsuper/agentd"
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/web"
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/version"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/trust"
+)
+
+// server is a running agent.
+type server struct {
+	log    *zap.Logger
+	lock   *daemon.Lock
+	notify *daemon.Notifier
+	since  time.Time
+
+	endpoints []string
+	kv        store.KV
+	keys      store.Keys
+	keeper    *keeper.Client
+	id        rpc.Identity
+	https     net.Listener
+	reviving  sync.Mutex // one keeper at a time
+
+	mu      sync.Mutex // guards what follows
+	cfg     *config.Config
+	warning string
+	agent   *agentd.Agent // nil until it can run
+}
+
+func newServer(cfg *config.Config, log *zap.Logger, lock *daemon.Lock, notify *daemon.Notifier) *server {
+	return &server{cfg: cfg, log: log, lock: lock, notify: notify, since: time.Now(),
+		keys: store.NewKeys(cfg.Etcd.Prefix), keeper: keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))}
+}
+
+// identityFile is where the agent's certificate and key are.
+func identityFile(cfg *config.Config) string {
+	return filepath.Join(cfg.Agent.StateDir, "distsuperagent.pem")
+}
+
+// serve works until ctx ends. When that asks for it, all processes are stopped and released then, until hurry ends.
+func (s *server) serve(ctx, hurry context.Context) error {
+	defer s.keeper.Close()
+	if err := s.begin(ctx); err != nil {
+		return errors.Join(err, s.end())
+	}
+	// The agent goes on while it drains, so its life is not ctx's.
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	group, life := errgroup.WithContext(life)
+	group.Go(func() error { return s.agent.Run(life) })
+	group.Go(func() error { return s.serveHTTPS(life) })
+	group.Go(func() error {
+		background.WatchMembers(life, s.kv, s.log.Named("etcd"), func(warning string) {
+			s.mu.Lock()
+			s.warning = warning
+			s.mu.Unlock()
+			s.agent.SetInfo(life, s.info())
+		})
+		return nil
+	})
+	group.Go(func() error { return s.announce(life) })
+	group.Go(func() error {
+		select {
+		case <-ctx.Done():
+			defer cancel(context.Cause(ctx))
+			return s.leave(context.Cause(ctx), hurry)
+		case <-life.Done():
+			return nil
+		}
+	})
+	err := group.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, s.end())
+}
+
+// leave does what is to be done before the agent ends.
+func (s *server) leave(why error, hurry context.Context) error {
+	if !errors.Is(why, background.ErrOther) {
+		s.notify.Stopping("stopping; processes stay with the keeper")
+		return nil
+	}
+	s.notify.Stopping("stopping and releasing all processes")
+	s.log.Info("draining: stopping and releasing all processes")
+	if err := s.agent.Drain(hurry); err != nil {
+		return err
+	}
+	s.log.Info("drained: every process is released")
+	return nil
+}
+
+// end lets go of what begin took.
+func (s *server) end() error {
+	if s.https != nil {
+		s.https.Close()
+	}
+	if s.kv != nil {
+		return s.kv.Close()
+	}
+	return nil
+}
+
+// begin gets what the agent stands on: etcd's address, a keeper, the key space, an identity, a port.
+func (s *server) begin(ctx context.Context) error {
+	if err := s.findEtcd(ctx); err != nil {
+		return err
+	}
+	if err := s.revive(ctx); err != nil {
+		return err
+	}
+	dir := s.cfg.Agent.StateDir
+	kv, err := background.OpenStore(s.cfg, s.endpoints, filepath.Join(dir, "distsuperagent.seen"), s.log.Named("store"))
+	if err != nil {
+		return err
+	}
+	s.kv = kv
+	err = background.AwaitStore(ctx, s.cfg, s.endpoints, s.notify, s.log, func(ctx context.Context) error {
+		return store.CheckSchema(ctx, s.kv, s.keys)
+	})
+	if err != nil {
+		return err
+	}
+	if s.id, err = rpc.LoadIdentity(identityFile(s.cfg), "machine "+s.cfg.Agent.Machine); err != nil {
+		return err
+	}
+	if s.https, err = web.Listen(s.cfg.Agent.HTTP, s.cfg.Agent.HTTPGiven); err != nil {
+		return err
+	}
+	history := store.NewHistory(s.kv, s.keys, "agent "+s.cfg.Agent.Machine, clock.Real{})
+	agent, err := agentd.New(agentd.Options{
+		Machine: s.cfg.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.revive,
+		Info: s.info(), History: history.Op, Clock: clock.Real{}, Log: s.log.Named("agent"),
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.agent = agent
+	return err
+}
+
+// findEtcd sets the endpoints: those configured, else distsuperd's own etcd on this host. A machine whose keeper runs
+// processes gets its agent back even when that etcd is down: the agent waits for it.
+func (s *server) findEtcd(ctx context.Context) error {
+	if !s.cfg.UsesEmbedded() {
+		s.endpoints = s.cfg.Etcd.Endpoints
+		return nil
+	}
+	dir := s.cfg.Controller.StateDir
+	if _, err := s.keeper.Hello(ctx); err != nil && !embedded.Running(dir) {
+		return fmt.Errorf("no etcd endpoint is configured and distsuperd's own etcd does not run in %s; run `distsuperd start` first, or set [etcd] endpoints", dir)
+	}
+	endpoint, err := embedded.Endpoint(dir)
+	s.endpoints = []string{endpoint}
+	return err
+}
+
+// info is what the fleet is told of this machine.
+func (s *server) info() api.MachineInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.cfg.Agent
+	addresses := a.Addresses
+	if len(addresses) == 0 {
+		addresses = rpc.HostAddresses()
+	}
+	return api.MachineInfo{Name: a.Machine, Addresses: addresses, Labels: a.Labels, MaxProcesses: a.MaxProcesses,
+		Version: version.String(), API: rpc.Reach(s.https, addresses), Fingerprint: s.id.Fingerprint, Warning: s.warning}
+}
+
+// reload puts the settings into effect that can change while the agent runs.
+func (s *server) reload(next *config.Config) {
+	s.mu.Lock()
+	s.cfg.Agent.Addresses, s.cfg.Agent.Labels, s.cfg.Agent.MaxProcesses = next.Agent.Addresses, next.Agent.Labels, next.Agent.MaxProcesses
+	agent := s.agent
+	s.mu.Unlock()
+	if agent == nil {
+		return // it reads them when it begins
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	agent.SetInfo(ctx, s.info())
+}
+
+func (s *server) serveHTTPS(ctx context.Context) error {
+	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
+	conf := rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil))
+	return rpc.Serve(ctx, tls.NewListener(s.https, conf), web.Handler(s.keeper, s.health, s.log.Named("https")), s.log.Named("https"))
+}
+
+func (s *server) health(ctx context.Context) rpc.Health {
+	a := s.agent.Health()
+	s.mu.Lock()
+	warning := s.warning
+	s.mu.Unlock()
+	h := rpc.Health{Machine: a.Machine, Version: version.String(), Since: s.since, Ready: a.Connected && a.Claimed,
+		Store: "connected", Instance: a.Instance, Processes: a.Runs, Draining: a.Draining, Problem: a.Problem}
+	if !a.Connected {
+		h.Store = "not connected"
+	}
+	if h.Problem == "" {
+		h.Problem = warning
+	}
+	if hello, err := s.keeper.Hello(ctx); err == nil {
+		h.KeeperPID, h.Containment = hello.PID, hello.Containment
+	}
+	return h
+}
+
+// announce tells everybody who waits that the agent works, and until then what it waits for.
+func (s *server) announce(ctx context.Context) error {
+	addr := rpc.Reach(s.https, nil)
+	err := s.lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: s.since, HTTP: addr,
+		Log: s.cfg.Agent.Log.File, Config: s.cfg.File, State: s.cfg.Agent.StateDir})
+	if err != nil {
+		return err
+	}
+	last := ""
+	ready := background.Until(ctx, func() bool {
+		h := s.agent.Health()
+		if h.Problem != last && h.Problem != "" && h.Problem != "starting" {
+			s.notify.Progress(h.Problem)
+		}
+		last = h.Problem
+		return h.Connected && h.Claimed
+	})
+	if !ready {
+		return nil
+	}
+	h := s.health(ctx)
+	s.log.Info("ready", zap.String("machine", h.Machine), zap.String("https", addr), zap.Strings("etcd", s.endpoints),
+		zap.Int("keeper", h.KeeperPID), zap.String("containment", h.Containment), zap.String("version", h.Version))
+	s.notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, background.Join(s.endpoints)))
+	return nil
+}
+
+// parting says what becomes of the processes, for the log.
+func (s *server) parting(ctx context.Context) []string {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	snapshot, err := s.keeper.Changes(ctx, 0)
+	if err != nil {
+		return []string{fmt.Sprintf("the keeper does not say what becomes of the processes: %v", err)}
+	}
+	return fate(snapshot)
+}

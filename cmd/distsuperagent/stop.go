@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+)
+
+type stopOptions struct {
+	drain, all bool
+	timeout    time.Duration
+}
+
+func newStop() *cobra.Command {
+	var o stopOptions
+	cmd := &cobra.Command{
+		Use:   "stop",
+		Short: "stop the agent; processes stay with the keeper unless --drain or --all",
+		Long: `stop stops the agent, and says what becomes of the processes: they stay with the keeper. Each
+that other machines may take over ends when its lease runs out, some seconds later,
+and then starts elsewhere; start the agent again before that and none notices.
+
+--drain stops and releases them first, so that other machines start them at once.
+--all does the same and stops the keeper too.`,
+		Example: "  distsuperagent stop\n  distsuperagent stop --drain\n  distsuperagent stop --all --timeout 5m",
+		Args:    background.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := self.Load(cmd)
+			if err != nil {
+				return err
+			}
+			return stop(cmd, cfg, o)
+		},
+	}
+	cmd.Flags().BoolVar(&o.drain, "drain", false, "stop and release the processes first")
+	cmd.Flags().BoolVar(&o.all, "all", false, "stop and release the processes first, and stop the keeper")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for its end; 0 is as long as it takes")
+	return cmd
+}
+
+func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) error {
+	sig := unix.SIGTERM
+	if o.drain || o.all {
+		sig = unix.SIGUSR1
+	}
+	ran, err := self.Stop(cmd, cfg, sig, o.timeout)
+	if err != nil {
+		return err
+	}
+	k := keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))
+	defer k.Close()
+	if o.drain && !o.all && !ran {
+		return errors.New("only a running agent can release processes; start it first, or stop them with --all and have their leases run out")
+	}
+	if o.all {
+		return stopKeeper(cmd, k, o.timeout)
+	}
+	snapshot, err := k.Changes(cmd.Context(), 0)
+	if errors.Is(err, keeper.ErrNoKeeper) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("ask the keeper what becomes of the processes: %w", err)
+	}
+	for _, line := range fate(snapshot) {
+		fmt.Fprintln(cmd.OutOrStdout(), line)
+	}
+	return nil
+}
+
+// stopKeeper ends the keeper and everything that it still runs.
+func stopKeeper(cmd *cobra.Command, k *keeper.Client, timeout time.Duration) error {
+	ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
+	if timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+	}
+	defer cancel()
+	hello, err := k.Hello(ctx)
+	if errors.Is(err, keeper.ErrNoKeeper) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("stop the keeper: %w", err)
+	}
+	process, err := daemon.Watch(hello.PID)
+	if err != nil {
+		return fmt.Errorf("stop the keeper: %w", err)
+	}
+	defer process.Close()
+	// That it answers this proves that the handle is the keeper's.
+	if err := k.Shutdown(ctx); err != nil {
+		return fmt.Errorf("stop the keeper (pid %d): %w", hello.PID, err)
+	}
+	if err := process.Wait(ctx); err != nil {
+		return fmt.Errorf("the keeper (pid %d) has not ended yet: %w", hello.PID, err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "keeper stopped (pid %d)\n", hello.PID)
+	return nil
+}
