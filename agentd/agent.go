@@ -37,11 +37,13 @@ type Options struct {
 	Info api.MachineInfo
 	// History makes the operation that writes an event; it may ask etcd for a lease. Nil writes no history.
 	History func(ctx context.Context, e api.Event) (store.Op, error)
-	Clock   clock.Clock // nil is clock.Real
-	Times   touch.Times // nil is touch.RealTimes, or Clock when that is given
-	Log     *zap.Logger // nil is silent
-	Host    string      // "" is os.Hostname
-	PID     int         // 0 is os.Getpid
+	// HistoryLost, when set, hears that the lease on which History writes is gone.
+	HistoryLost func()
+	Clock       clock.Clock // nil is clock.Real
+	Times       touch.Times // nil is touch.RealTimes, or for a Clock other than clock.Real that one
+	Log         *zap.Logger // nil is silent
+	Host        string      // "" is os.Hostname
+	PID         int         // 0 is os.Getpid
 	// TouchTimeout is the TTL of the alive key's lease while no process asks for a shorter one; 0 is 5.
 	TouchTimeout int64
 }
@@ -80,12 +82,9 @@ func New(o Options) (*Agent, error) {
 	}
 	if o.Clock == nil {
 		o.Clock = clock.Real{}
-		if o.Times == nil {
-			o.Times = touch.RealTimes()
-		}
 	}
 	if o.Times == nil {
-		o.Times = touch.FromClock(o.Clock)
+		o.Times = timesOf(o.Clock)
 	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
@@ -109,6 +108,14 @@ func New(o Options) (*Agent, error) {
 	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Times: o.Times, Log: o.Log.Named("touch")})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
+}
+
+// timesOf reads the kernel's clocks, which the keeper counts by, unless time is not real.
+func timesOf(c clock.Clock) touch.Times {
+	if _, real := c.(clock.Real); real {
+		return touch.RealTimes()
+	}
+	return touch.FromClock(c)
 }
 
 // Run agrees with the keeper, takes over the leases that it holds, and then keeps the machine as etcd says until

@@ -42,6 +42,8 @@ func (l *loop) problem() string {
 		return fmt.Sprintf("the keeper does not answer: %v", l.silent)
 	case !l.connected:
 		return "etcd does not answer: processes go on, and each ends at the deadline of its lease unless its on_partition is keep"
+	case l.refused != nil:
+		return fmt.Sprintf("etcd refuses to be written: %v", l.refused)
 	case l.own.namesake != "":
 		return "waiting until the lease of an earlier agent of this host under the same machine name has run out"
 	case !l.own.claimed && !l.own.leaving:

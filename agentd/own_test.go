@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
+	"github.com/distsuper/distsuper/agentd/touch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/memstore"
 )
 
 func (b *box) restartKeeper(context.Context) error {
@@ -130,4 +132,41 @@ func TestStoreThatWentBackStartsAndRenewsNothing(t *testing.T) {
 			t.Fatalf("alive: %+v", w.witness.Alive(""))
 		}
 	})
+}
+
+func TestEtcdWithoutSpaceIsSaidAndHealsByItself(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		token := w.place(b, "web")
+		w.status(b, "web", token, running)
+		w.s.SetNoSpace(true)
+		if err := b.keeper.CrashCopy("web", "SEGV"); err != nil {
+			t.Fatal(err)
+		}
+		w.await("the agent says so", func() string {
+			if h := b.agent.Health(); !strings.Contains(h.Problem, "out of space") {
+				return h.Problem
+			}
+			return ""
+		})
+		time.Sleep(time.Minute)
+		w.s.SetNoSpace(false)
+		st := w.status(b, "web", token, func(s api.Status) bool { return running(s) && s.Starts == 2 })
+		if h := b.agent.Health(); h.Problem != "" {
+			t.Fatalf("health %+v, status %+v", h, st)
+		}
+	})
+}
+
+// A deadline on the boot-time clock alone would mean nothing to a keeper that counts on both.
+func TestAgentOnTheRealClockCountsByBothClocksOfTheKernel(t *testing.T) {
+	o := Options{Machine: "m1", KV: memstore.New(memstore.Options{Manual: true}).Client("m1"), Keys: store.NewKeys(store.DefaultPrefix),
+		Keeper: &keepertest.Fake{}, Clock: clock.Real{}}
+	a, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.o.Times != touch.RealTimes() {
+		t.Fatalf("times are %T", a.o.Times)
+	}
 }

@@ -52,6 +52,9 @@ func (a *Agent) transact(ctx context.Context, e txnEffect) {
 	if errors.Is(err, store.ErrLeaseNotFound) && len(t.Then) > len(e.txn.Then) {
 		// It did not happen. Whose lease is gone, history's or ours, is seen without history.
 		res, err = a.o.KV.Txn(ctx2, e.txn)
+		if err == nil && a.o.HistoryLost != nil {
+			a.o.HistoryLost()
+		}
 	}
 	if err == nil {
 		a.holder.Observe(res.Term)

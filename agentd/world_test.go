@@ -89,12 +89,10 @@ func (b *box) start() *box {
 	if b.through != nil {
 		k = b.through
 	}
+	history := store.NewHistory(b.kv, b.w.keys, "agent "+b.name, clock.Go{})
 	a, err := New(Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
 		Host: b.host, PID: 100, Info: api.MachineInfo{Name: b.name, Version: "test"}, Revive: b.revive,
-		History: func(_ context.Context, e api.Event) (store.Op, error) {
-			key := b.w.keys.Event(e.Process, fmt.Sprintf("%d-%s", e.At.UnixNano(), e.What))
-			return store.Put(key, store.Encode(e)), nil
-		}})
+		History: history.Op, HistoryLost: history.Forget})
 	if err != nil {
 		b.w.t.Fatal(err)
 	}

@@ -197,7 +197,11 @@ func (h *Holder) Grant(ctx context.Context, ttl int64) (keeper.Lease, error) {
 	version := h.version
 	h.mu.Unlock()
 	if err := h.awaitTold(ctx, version); err != nil {
-		h.Drop(l.ID) // it expires by itself
+		h.Drop(l.ID)
+		// Nothing stands on it; should this fail, it expires by itself.
+		revoke, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = h.o.KV.Revoke(revoke, store.LeaseID(l.ID))
 		return keeper.Lease{}, fmt.Errorf("tell the keeper of lease %x: %w", l.ID, err)
 	}
 	return l, nil
