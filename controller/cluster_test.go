@@ -157,6 +157,7 @@ func (c *cluster) controller(id string) *control {
 	ctl.Controller = New(Options{
 		KV: countWrites{kv, c}, Keys: c.keys, ID: id, Settle: c.settle, Expand: spec.Processes, Fingerprint: spec.Fingerprint,
 		Asker: c.asker, Clock: clock.Go{}, Log: zap.NewNop(),
+		History: store.NewHistory(kv, c.keys, "leader "+id, clock.Go{}),
 	})
 	c.ctls[id] = ctl
 	c.wg.Go(func() {
@@ -331,6 +332,18 @@ func (c *cluster) await(what string, cond func() bool) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	c.t.Fatalf("never: %s\n%s", what, c.show())
+}
+
+// awaitAlive waits until so many machines are alive.
+func (c *cluster) awaitAlive(n int) {
+	c.t.Helper()
+	c.await(fmt.Sprintf("%d machines are alive", n), func() bool {
+		alive := 0
+		for name := range c.agents {
+			alive += len(c.s.Entries(c.keys.Alive(name)))
+		}
+		return alive == n
+	})
 }
 
 // awaitRun waits until the process lives on the machine.

@@ -22,10 +22,15 @@ type Asker interface {
 	Runs(ctx context.Context, m api.MachineInfo, process string, token int64) (bool, error)
 }
 
-// History makes the operation that writes an event, to go into the transaction of the change that it tells.
+// History is *store.History: it makes the operation that writes an event, to go into the transaction of the
+// change that it tells, and keeps what was written short.
 type History interface {
 	Op(ctx context.Context, e api.Event) (store.Op, error)
+	Forget()
+	Trim(ctx context.Context, subject string) (int, error)
 }
+
+var _ History = (*store.History)(nil)
 
 // Options of a Controller. KV, ID, Expand and Fingerprint must be set.
 type Options struct {

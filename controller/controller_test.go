@@ -13,6 +13,7 @@ func three(t *testing.T, test func(c *cluster)) {
 		for _, m := range []string{"m1", "m2", "m3"} {
 			c.agent(m, "i-"+m)
 		}
+		c.awaitAlive(3)
 		c.controller("d1")
 		c.program("x", 1)
 		c.awaitRun("x", "m1")

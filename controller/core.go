@@ -141,7 +141,7 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 	if !c.caughtUp() {
 		return nil
 	}
-	c.wake(now)
+	effects := c.wake(now)
 	in := plan.Input{View: c.view.View, Now: now, Wall: wall, Hold: c.holding(now), InFlight: map[string]string{}}
 	in.Leases, in.Asks = c.answers()
 	var ids []string
@@ -151,14 +151,13 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 		}
 	}
 	if len(ids) == 0 {
-		return nil
+		return effects
 	}
 	for _, actions := range c.flights {
 		for _, a := range actions {
 			in.InFlight[a.Process] = c.progress(a.Process).to
 		}
 	}
-	var effects []Effect
 	var actions []*plan.Action
 	for _, d := range plan.Plan(in, ids) {
 		c.view.Waits(d.Process, d.NoMachine)
@@ -189,8 +188,8 @@ func (c *Core) holding(now clock.Instant) string {
 	return ""
 }
 
-// wake makes dirty whatever is due.
-func (c *Core) wake(now clock.Instant) {
+// wake makes dirty whatever is due, and on the slow tick has long histories cut.
+func (c *Core) wake(now clock.Instant) (trims []Effect) {
 	for id, at := range c.wakes {
 		if !now.Before(at) {
 			delete(c.wakes, id)
@@ -201,7 +200,11 @@ func (c *Core) wake(now clock.Instant) {
 		c.slow = now.Add(slowTick)
 		c.dropAnswers()
 		c.view.MarkAll()
+		for _, subject := range c.view.long() {
+			trims = append(trims, TrimHistory{Subject: subject})
+		}
 	}
+	return trims
 }
 
 // wakeAt looks at the process again at an instant, or earlier when it is to be already.
@@ -248,7 +251,7 @@ func (c *Core) due(now clock.Instant, d plan.Decision) bool {
 	}
 	p := c.progress(d.Process)
 	if p.noted == 0 {
-		p.noted = now
+		p.noted = max(now, 1) // 0 is for not
 	}
 	if at := p.noted.Add(noteDelay); now.Before(at) {
 		c.wakeAt(d.Process, at)

@@ -37,6 +37,8 @@ func (d *doer) start(ctx context.Context, e Effect) {
 		d.wg.Go(func() { d.askLease(ctx, e) })
 	case AskAgent:
 		d.wg.Go(func() { d.askAgent(ctx, e) })
+	case TrimHistory:
+		d.wg.Go(func() { d.trim(ctx, e) })
 	case StepDown:
 		select {
 		case <-d.c.down: // of an earlier leadership, which ended in another way
@@ -59,6 +61,7 @@ func (d *doer) write(ctx context.Context, w Write) {
 	}
 	res, err := d.c.o.KV.Txn(ctx, txn)
 	if errors.Is(err, store.ErrLeaseNotFound) { // history's lease is gone; nothing was written
+		d.c.o.History.Forget()
 		res, err = d.c.o.KV.Txn(ctx, w.Txn)
 	}
 	d.c.post(ctx, Written{ID: w.ID, Result: res, Err: err})
@@ -79,6 +82,15 @@ func (d *doer) history(ctx context.Context, w Write) []store.Op {
 		ops = append(ops, op)
 	}
 	return ops
+}
+
+func (d *doer) trim(ctx context.Context, e TrimHistory) {
+	if d.c.o.History == nil {
+		return
+	}
+	if _, err := d.c.o.History.Trim(ctx, e.Subject); err != nil && ctx.Err() == nil {
+		d.c.o.Log.Warn("history is not trimmed; it is tried again in a minute", zap.String("subject", e.Subject), zap.Error(err))
+	}
 }
 
 func (d *doer) askLease(ctx context.Context, e AskLease) {

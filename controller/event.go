@@ -73,14 +73,17 @@ type (
 		Token     int64
 		StatusRev int64
 	}
+	// TrimHistory leaves the newest events of a subject. It has no answer: the view shows what came of it.
+	TrimHistory struct{ Subject string }
 	// StepDown: the leadership that began at Rev is lost; end its session and campaign again.
 	StepDown struct{ Rev int64 }
 	// Fail: nothing may be decided by this store any more.
 	Fail struct{ Err error }
 )
 
-func (Write) effect()    {}
-func (AskLease) effect() {}
-func (AskAgent) effect() {}
-func (StepDown) effect() {}
-func (Fail) effect()     {}
+func (Write) effect()       {}
+func (AskLease) effect()    {}
+func (AskAgent) effect()    {}
+func (TrimHistory) effect() {}
+func (StepDown) effect()    {}
+func (Fail) effect()        {}

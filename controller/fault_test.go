@@ -15,6 +15,7 @@ func course(c *cluster) {
 	for _, m := range []string{"m1", "m2", "m3"} {
 		c.agent(m, "i-"+m)
 	}
+	c.awaitAlive(3)
 	c.controller("d1")
 	c.controller("d2")
 	c.program("x", 1)
@@ -182,6 +183,67 @@ func TestElectionOfEtcdMovesNothing(t *testing.T) {
 		c.stays("x is on m1", 30*time.Second, func() bool { return c.owner("x").Machine == "m1" })
 		if c.runsOn("x") != "m1" {
 			t.Errorf("x runs on %q", c.runsOn("x"))
+		}
+	})
+}
+
+func TestRunThatReturnsAndExitsInTheMiddleOfItsFailoverDoesNotRunAgain(t *testing.T) {
+	three(t, func(c *cluster) {
+		m1 := c.agents["m1"]
+		at := c.written() + 1
+		c.around(func(n int, _ *memstore.Client) {
+			if n != at {
+				return
+			}
+			m1.kv.Heal() // the leader has decided; its write waits here until the touch has come and gone
+			for c.runsOn("x") == "" {
+				time.Sleep(10 * time.Millisecond)
+			}
+			m1.finish("x", api.Exited)
+			for len(c.s.Entries(c.keys.Touches("m1"))) > 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}, nil)
+		m1.kv.Cut()
+		c.await("x is finished", func() bool { return c.owner("x").Finished != nil })
+		c.stays("x does not run", 20*time.Second, func() bool { return c.runsOn("x") == "" })
+	})
+}
+
+func TestOneWriteAtATimeForAProcess(t *testing.T) {
+	three(t, func(c *cluster) {
+		flying := 0
+		c.around(func(int, *memstore.Client) {
+			if flying++; flying > 1 {
+				t.Error("a second write while one is on its way")
+			}
+			time.Sleep(300 * time.Millisecond)
+		}, func(int, *memstore.Client) { flying-- })
+		for range 5 {
+			c.want("x", restartIt)
+			time.Sleep(100 * time.Millisecond)
+		}
+		c.await("x answers the last wish", func() bool { return c.owner("x").Restarts == 5 })
+	})
+}
+
+func TestRoomIsCountedWithTheWritesOnTheirWay(t *testing.T) {
+	inCluster(t, func(c *cluster) {
+		c.put(c.keys.Info("m1"), api.MachineInfo{Name: "m1", MaxProcesses: 1})
+		c.put(c.keys.Alive("m1"), api.Alive{Instance: "i-m1"})
+		c.controller("d1")
+		c.await("d1 leads", func() bool { return c.ctls["d1"].Status().Leading })
+		c.around(func(n int, _ *memstore.Client) {
+			if n == 1 {
+				time.Sleep(500 * time.Millisecond)
+			}
+		}, nil)
+		c.program("x", 1)
+		time.Sleep(100 * time.Millisecond)
+		c.program("y", 1)
+		c.stays("at most one placement", 5*time.Second, func() bool { return len(c.s.Entries(c.keys.Placements("m1"))) <= 1 })
+		if n := len(c.s.Entries(c.keys.Placements("m1"))); n != 1 {
+			t.Errorf("%d placements", n)
 		}
 	})
 }

@@ -82,6 +82,7 @@ func keeping(t *testing.T, test func(c *cluster, o *oracle)) {
 		c.asker = o
 		c.agent("m1", "i-m1")
 		c.agent("m2", "i-m2")
+		c.awaitAlive(2)
 		c.controller("d1")
 		c.program("x", 1, func(p *api.Program) { p.OnPartition = api.PartitionKeep })
 		c.awaitRun("x", "m1")
@@ -147,7 +148,7 @@ func TestPlacementThatNobodyTouchesMoves(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		c.agent("m1", "i-m1").set(func(a *agent) { a.lazy = true })
 		c.agent("m2", "i-m2")
-		c.await("both are there", func() bool { return get[api.Alive](c, c.keys.Alive("m2")) != nil })
+		c.awaitAlive(2)
 		c.controller("d1")
 		c.program("x", 1)
 		c.awaitRun("x", "m2")
@@ -267,6 +268,43 @@ func TestValueThatCannotBeReadStopsDecisionsUntilItIsMended(t *testing.T) {
 		c.stays("x runs", 10*time.Second, func() bool { return c.runsOn("x") == "m1" })
 		c.put(c.keys.Intent("x"), intent)
 		c.await("x is stopped", func() bool { return c.runsOn("x") == "" })
+	})
+}
+
+func TestHistoryTellsWhatTheLeaderDidAndStaysShort(t *testing.T) {
+	three(t, func(c *cluster) {
+		c.agents["m1"].die()
+		c.awaitRun("x", "m2")
+		history := store.NewHistory(c.admin, c.keys, "test", nil)
+		events, err := history.List(c.ctx, "x", 0)
+		if err != nil || len(events) != 2 {
+			t.Fatalf("%v, %+v", err, events)
+		}
+		if e := events[1]; e.What != "moved" || e.Machine != "m2" || !strings.Contains(e.Why, "lease expired") || e.By != "leader d1" {
+			t.Errorf("told %+v", e)
+		}
+		for range 300 {
+			op, err := history.Op(c.ctx, api.Event{Process: "x", What: "started"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.admin.Txn(c.ctx, store.Txn{Then: []store.Op{op}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.await("a hundred are left", func() bool { return len(c.s.Entries(c.keys.History("x"))) == 100 })
+	})
+}
+
+func TestLostHistoryLeaseHoldsNothingUp(t *testing.T) {
+	three(t, func(c *cluster) {
+		for _, e := range c.s.Entries(c.keys.History("x")) {
+			if err := c.admin.Revoke(c.ctx, e.Lease); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.want("x", moveIt("m3"))
+		c.awaitRun("x", "m3")
 	})
 }
 

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"slices"
+
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/controller/plan"
@@ -16,11 +18,17 @@ type View struct {
 	log    *zap.Logger
 	known  map[string]int64 // mod revision of every key that was taken in
 	loaded bool
+	told   map[string]int // number of history entries, by subject
 }
+
+// longHistory is from how many entries on a history is cut to the hundred that are kept: a
+// little more, so that not every entry costs a second write.
+const longHistory = 125
 
 // NewView makes an empty view; expand and print are spec.Processes and spec.Fingerprint.
 func NewView(keys store.Keys, expand func(api.Program) ([]api.Process, error), print func(api.Process) string, log *zap.Logger) *View {
-	return &View{View: plan.NewView(expand, print), keys: keys, log: log, known: map[string]int64{}}
+	return &View{View: plan.NewView(expand, print), keys: keys, log: log, known: map[string]int64{},
+		told: map[string]int{}}
 }
 
 // Reset takes in that entries are all there is at rev. What did not change keeps what was observed of it.
@@ -34,9 +42,13 @@ func (v *View) Reset(now clock.Instant, rev int64, entries []store.Entry) {
 			v.remove(key)
 		}
 	}
+	clear(v.told)
 	for _, e := range entries {
 		if v.known[e.Key] != e.ModRev {
 			v.put(e)
+		}
+		if name, err := v.keys.Parse(e.Key); err == nil && name.Kind == store.KindHistory {
+			v.count(name.ID, 1)
 		}
 	}
 	v.loaded = true
@@ -46,9 +58,15 @@ func (v *View) Reset(now clock.Instant, rev int64, entries []store.Entry) {
 // Apply takes changes in.
 func (v *View) Apply(now clock.Instant, rev int64, events []store.Event) {
 	for _, e := range events {
-		if e.Kind == store.EventDelete {
+		name, err := v.keys.Parse(e.Entry.Key)
+		switch {
+		case err == nil && name.Kind == store.KindHistory && e.Kind == store.EventDelete:
+			v.count(name.ID, -1)
+		case err == nil && name.Kind == store.KindHistory:
+			v.count(name.ID, 1) // an entry is never written again
+		case e.Kind == store.EventDelete:
 			v.remove(e.Entry.Key)
-		} else {
+		default:
 			v.put(e.Entry)
 		}
 	}
@@ -112,6 +130,25 @@ func (v *View) set(name store.Name, e *store.Entry) {
 	case store.KindStatus:
 		ofProcess(v, name.ID, v.keys.Status(name.Machine, name.ID), e, on(name.Machine, v.SetStatus))
 	}
+}
+
+// count adds to the number of a subject's history entries.
+func (v *View) count(subject string, n int) {
+	if v.told[subject] += n; v.told[subject] <= 0 {
+		delete(v.told, subject)
+	}
+}
+
+// long lists the subjects whose history is to be trimmed.
+func (v *View) long() []string {
+	var subjects []string
+	for subject, n := range v.told {
+		if n >= longHistory {
+			subjects = append(subjects, subject)
+		}
+	}
+	slices.Sort(subjects)
+	return subjects
 }
 
 func on[T any](machine string, set func(machine, process string, e *plan.Entry[T])) func(string, *plan.Entry[T]) {

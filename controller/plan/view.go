@@ -242,7 +242,7 @@ func since(old clock.Instant, holds bool, now clock.Instant) clock.Instant {
 	case old != 0:
 		return old
 	default:
-		return now
+		return max(now, 1) // 0 is for not
 	}
 }
 

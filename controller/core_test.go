@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/store"
+)
+
+// The tests here drive a Core by hand.
+
+var testKeys = store.NewKeys(store.DefaultPrefix)
+
+// coreEntries are a live machine and a program whose only process is to run.
+func coreEntries() []store.Entry {
+	program := api.Program{Name: "x", Numprocs: 1, ProcessName: "x", MaxFailCount: 3, Settings: api.Settings{Command: "/bin/x", TouchTimeout: 5}}
+	var entries []store.Entry
+	for key, v := range map[string]any{
+		testKeys.Program("x"): program, testKeys.Intent("x"): api.Intent{Want: api.WantRun},
+		testKeys.Info("m1"): api.MachineInfo{Name: "m1"}, testKeys.Alive("m1"): api.Alive{Instance: "i1"},
+	} {
+		entries = append(entries, store.Entry{Key: key, Value: store.Encode(v), ModRev: 10, CreateRev: 10, Version: 1})
+	}
+	return entries
+}
+
+func newCore() *Core {
+	return NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, zap.NewNop())
+}
+
+func TestLeaderDecidesNothingBeforeItsViewShowsItsElection(t *testing.T) {
+	c := newCore()
+	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
+	if got := c.Step(1, time.Time{}, ViewReset{Rev: 49, Entries: coreEntries()}); len(got) != 0 {
+		t.Fatalf("a follower does %+v", got)
+	}
+	if got := c.Step(2, time.Time{}, Elected{lead}); len(got) != 0 || c.Next() != clock.Never {
+		t.Fatalf("does %+v with an old view", got)
+	}
+	got := c.Step(3, time.Time{}, ViewChanged{Rev: 50, Events: []store.Event{{Entry: store.Entry{Key: lead.Key, ModRev: 50}}}})
+	if len(got) != 1 {
+		t.Fatalf("does %+v, want one write", got)
+	}
+	w := got[0].(Write)
+	if guard := w.Txn.If[len(w.Txn.If)-1]; !reflect.DeepEqual(guard, lead.Guard()) {
+		t.Errorf("the write is not guarded: %+v", w.Txn.If)
+	}
+	if got := c.Step(4, time.Time{}, Written{ID: w.ID, Result: store.TxnResult{Rev: 60, Got: []*store.Entry{nil}}}); len(got) != 1 || c.Leading() {
+		t.Errorf("does %+v after a write failed for the election key, want to step down", got)
+	}
+	if got := c.Step(5, time.Time{}, Tick{}); len(got) != 0 {
+		t.Errorf("does %+v without leading", got)
+	}
+}
+
+func TestAnswerOfAnEarlierLeadershipIsIgnored(t *testing.T) {
+	c := newCore()
+	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
+	w := c.Step(2, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
+	c.Step(3, time.Time{}, Deposed{Rev: 50})
+	again := c.Step(4, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/2", Rev: 60}})
+	if len(again) != 1 {
+		t.Fatalf("the new leadership does %+v, want one write", again)
+	}
+	if got := c.Step(5, time.Time{}, Written{ID: w.ID, Result: store.TxnResult{Got: []*store.Entry{nil}}}); len(got) != 0 || !c.Leading() {
+		t.Errorf("does %+v at an answer to a write of before", got)
+	}
+}
+
+func TestSameEventsGiveTheSameEffects(t *testing.T) {
+	run := func() []Effect {
+		c := newCore()
+		all := c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
+		all = append(all, c.Step(2, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/1", Rev: 50}})...)
+		return append(all, c.Step(clock.Instant(time.Minute), time.Time{}, Tick{})...)
+	}
+	for range 20 {
+		if a, b := run(), run(); !reflect.DeepEqual(a, b) {
+			t.Fatalf("%+v\n%+v", a, b)
+		}
+	}
+}
+
+func TestResetTellsTheViewWhatIsGone(t *testing.T) {
+	v := NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop())
+	v.Reset(1, 20, coreEntries())
+	if v.Processes["x"] == nil || v.Processes["x"].Spec == nil || v.Machines["m1"] == nil {
+		t.Fatal("not taken in")
+	}
+	v.Reset(2, 30, nil)
+	if len(v.Processes) != 0 || len(v.Machines) != 0 || len(v.Programs) != 0 {
+		t.Errorf("left: %v %v %v", v.Processes, v.Machines, v.Programs)
+	}
+}
