@@ -89,7 +89,7 @@ type Machine struct {
 	Starts int `json:"starts,omitempty"`
 	// Failures is supervisor's back-off counter.
 	Failures int `json:"failures,omitempty"`
-	// Quick counts the copies in a row that ended within hotLife while RUNNING.
+	// Quick counts the copies in a row that were RUNNING and ended at once.
 	Quick int `json:"quick,omitempty"`
 	// Again: a copy is to be started as soon as Due has come, nothing is left of the old one
 	// and the run is not fenced.

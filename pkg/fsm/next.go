@@ -11,12 +11,13 @@ import (
 const (
 	// minRekill is the shortest time between two SIGKILLs of a process that does not die.
 	minRekill = time.Second
-	// hotLife, hotCopies and hotPause keep a program with startsecs=0 that exits at once from
-	// taking the whole machine: supervisor loops as fast as its main loop turns. From the
-	// hotCopies-th such copy in a row, starts are at least hotPause apart.
-	hotLife   = 10 * time.Millisecond
+	// A program with startsecs=0 that ends at once would take the whole machine: supervisor restarts it as often
+	// as its main loop turns, about once a second. From the hotCopies-th copy in a row that
+	// exited within hotLife, or died by a signal within hotDeath, starts are at least hotPause apart.
+	hotLife   = 100 * time.Millisecond
+	hotDeath  = 10 * time.Millisecond
 	hotCopies = 10
-	hotPause  = 50 * time.Millisecond
+	hotPause  = 500 * time.Millisecond
 )
 
 // step is one call of Next on its way.
@@ -239,9 +240,13 @@ func (s *step) exited() {
 }
 
 // afterHotLoop returns when the next copy may start: now, but for a program that does nothing
-// but exit.
+// but end.
 func (s *step) afterHotLoop() clock.Instant {
-	if s.now.Sub(s.Started) >= hotLife {
+	quick := hotLife
+	if s.event.Status < 0 { // somebody may be killing it on purpose
+		quick = hotDeath
+	}
+	if s.now.Sub(s.Started) >= quick {
 		s.Quick = 0
 		return s.now
 	}

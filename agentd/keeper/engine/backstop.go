@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// How far behind the earliest deadline that the loop has not enforced the kernel kills the keeper, and the
+// guardian everything. A lease outlives its deadline by at least 200 ms.
+const (
+	backstopSlack = 100 * time.Millisecond
+	guardianSlack = 150 * time.Millisecond
+)
+
+// backstop is a POSIX timer on CLOCK_BOOTTIME whose signal is SIGKILL to this process. It works
+// while the keeper is stopped, traced or hung in an exec; it does not survive exec.
+type backstop struct {
+	id int32
+	at clock.Instant // where it stands; Never while disarmed
+}
+
+// sigevent is struct sigevent of <asm-generic/siginfo.h>.
+type sigevent struct {
+	value  uint64
+	signo  int32
+	notify int32
+	_      [48]byte
+}
+
+func newBackstop() (*backstop, error) {
+	event := sigevent{signo: int32(unix.SIGKILL)} // notify 0 is SIGEV_SIGNAL, to the process
+	b := &backstop{at: clock.Never}
+	_, _, errno := unix.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_BOOTTIME,
+		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&b.id)))
+	if errno != 0 {
+		return nil, fmt.Errorf("make the timer that ends a hung keeper: %w", errno)
+	}
+	return b, nil
+}
+
+// set moves the timer; Never disarms it.
+func (b *backstop) set(at clock.Instant) {
+	if at == b.at {
+		return
+	}
+	const absolute = 1
+	var spec unix.ItimerSpec
+	if at != clock.Never {
+		spec.Value = unix.NsecToTimespec(int64(max(at, 1)))
+	}
+	_, _, errno := unix.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(b.id), absolute, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+	if errno != 0 {
+		panic(fmt.Sprintf("move the timer that ends a hung keeper: %v", errno))
+	}
+	b.at = at
+}

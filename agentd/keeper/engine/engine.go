@@ -1,0 +1,215 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+)
+
+// Logs takes the output of processes; *logs.Collector is one. Attach and Update must not block.
+type Logs interface {
+	Attach(fd int, s logs.Sink) error
+	Update(s logs.Sink)
+	// Remove deletes the AUTO logs of a process.
+	Remove(ctx context.Context, process string) error
+}
+
+// Options are what a keeper is made of. All but NoCgroups and Environ are needed.
+type Options struct {
+	// Dir is the state directory: lock, keeper.json, logs.
+	Dir    string
+	Logs   Logs
+	Logger *zap.Logger
+	// Version is told in Hello.
+	Version string
+	// GuardianCommand are the arguments with which this binary calls Guardian.
+	GuardianCommand []string
+	// Environ is what processes inherit; nil is the keeper's own environment.
+	Environ []string
+	// NoCgroups hides cgroups, as DISTSUPER_NO_CGROUPS=1 does.
+	NoCgroups bool
+}
+
+// LogDir is where the AUTO logs of a state directory are.
+func LogDir(dir string) string { return filepath.Join(dir, "logs") }
+
+// Engine is a keeper. All methods but Run may be called from any goroutine, also before Run: then they
+// wait for it. It implements keeper.Keeper but for Log.
+type Engine struct {
+	hello keeper.Hello
+	host  host
+	makes cageMaker
+	logs  Logs
+	log   *logQueue
+	board *board
+	poll  *poller
+	file  *stateFile
+	loop  *loop
+
+	mu     sync.Mutex    // guards what follows
+	queue  []func(*loop) // called with nil when the loop has ended
+	closed bool          // the loop has ended
+	owner  string
+}
+
+// New takes the state directory, kills what earlier keepers left alive and starts the guardian. It
+// returns when nothing of them is alive any more. Nothing but Run ends what it began.
+func New(o Options) (*Engine, error) {
+	if err := closeOnExec(); err != nil {
+		return nil, err
+	}
+	raiseNoFile()
+	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, fmt.Errorf("read the boot id: %w", err)
+	}
+	id := make([]byte, 8)
+	rand.Read(id)
+	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
+		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version}}
+	if e.file, err = openState(o.Dir); err != nil {
+		return nil, err
+	}
+	if o.Environ == nil {
+		o.Environ = os.Environ()
+	}
+	if e.host, err = newHost(o.Environ, e.hello.Instance, LogDir(o.Dir)); err != nil {
+		return nil, err
+	}
+	if e.poll, err = newPoller(); err != nil {
+		return nil, err
+	}
+	e.hello.Predecessors = e.file.data.predecessors()
+	killLeftovers(e.file.data, e.hello.BootID)
+	if err := e.prepare(o); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// prepare makes the keeper the parent that it is to be: reaper, cages, guardian.
+func (e *Engine) prepare(o Options) error {
+	if err := becomeSubreaper(); err != nil {
+		return err
+	}
+	page, err := newPage()
+	if err != nil {
+		return err
+	}
+	g, err := newGuard(o.GuardianCommand, orders{Instance: e.hello.Instance, State: e.file.path}, page)
+	if err != nil {
+		return err
+	}
+	if !o.NoCgroups && os.Getenv("DISTSUPER_NO_CGROUPS") == "" {
+		if e.makes, err = e.tryCgroups(g); err != nil {
+			o.Logger.Warn("Processes are held without cgroups", zap.Error(err))
+		}
+	}
+	if e.makes == nil {
+		if err := e.file.addKeeper(e.asPast("")); err != nil {
+			return err
+		}
+		if err := g.start(true); err != nil {
+			return err
+		}
+		t := newTrees(e.hello.Instance, page, e.poll.nudge)
+		t.setSpare(g.pid)
+		e.makes = t
+	}
+	e.hello.Containment = e.makes.name()
+	e.loop, err = newLoop(e, page, g)
+	return err
+}
+
+// tryCgroups starts the guardian in a cgroup, which shows that processes can be.
+func (e *Engine) tryCgroups(g *guard) (cageMaker, error) {
+	c, err := newCgroups(e.hello.Instance)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.nestIn(c.base); err != nil {
+		return nil, err
+	}
+	if err := e.file.addKeeper(e.asPast(c.base)); err != nil {
+		return nil, err
+	}
+	if err := g.start(true); err != nil {
+		g.denest()
+		c.remove()
+		return nil, fmt.Errorf("start a process in a cgroup: %w", err)
+	}
+	return c, nil
+}
+
+func (e *Engine) asPast(cgroup string) pastKeeper {
+	return pastKeeper{Instance: e.hello.Instance, BootID: e.hello.BootID, Cgroup: cgroup, Started: wallNow()}
+}
+
+// do has the loop carry f out and returns its error. When ctx ends first, f may still be carried out.
+func (e *Engine) do(ctx context.Context, f func(*loop) error) error {
+	done := make(chan error, 1)
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return keeper.ErrClosing
+	}
+	e.queue = append(e.queue, func(l *loop) {
+		if l == nil {
+			done <- keeper.ErrClosing
+			return
+		}
+		done <- f(l)
+	})
+	e.mu.Unlock()
+	e.poll.nudge()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// post has the loop carry f out, some time.
+func (e *Engine) post(f func(*loop)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return
+	}
+	e.queue = append(e.queue, func(l *loop) {
+		if l != nil {
+			f(l)
+		}
+	})
+	e.poll.nudge()
+}
+
+// take returns what was asked for since the last call.
+func (e *Engine) take() []func(*loop) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	queue := e.queue
+	e.queue = nil
+	return queue
+}
+
+// close refuses what is asked for from now on, and what waits.
+func (e *Engine) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for _, f := range e.queue {
+		f(nil)
+	}
+	e.queue = nil
+}

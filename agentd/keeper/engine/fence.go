@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/fsm"
+)
+
+// admit says whether a run may begin; known is true for a run that is there already.
+func (l *loop) admit(r keeper.StartRequest) (known bool, err error) {
+	if l.ending != nil {
+		return false, keeper.ErrClosing
+	}
+	if old := l.byID[r.Process.ID()]; old != nil {
+		if old.Request.Token != r.Token {
+			return false, keeper.ErrToken
+		}
+		return true, nil
+	}
+	if l.now.passed(l.fenceOf(r).soft) {
+		return false, keeper.ErrDeadline
+	}
+	return false, nil
+}
+
+// begin takes a resolved run in, unless it is there already by now.
+func (l *loop) begin(n *run, refused error) (taken bool, err error) {
+	l.now = readMoment() // resolving may have taken long
+	known, err := l.admit(n.Request)
+	if known || err != nil {
+		return false, err
+	}
+	n.fence = l.fenceOf(n.Request)
+	l.runs = append(l.runs, n)
+	l.byID[n.id] = n
+	l.feed(n, fsm.Event{Kind: fsm.Start})
+	var no refusal
+	if errors.As(refused, &no) {
+		l.feed(n, fsm.Event{Kind: fsm.SpawnFailed, Text: no.text, Refused: true})
+	}
+	return true, nil
+}
+
+// find returns the run that a reference names.
+func (l *loop) find(ref keeper.Ref) (*run, error) {
+	n := l.byID[ref.ID]
+	if n == nil {
+		return nil, keeper.ErrNotFound
+	}
+	if n.Request.Token != ref.Token {
+		return nil, keeper.ErrToken
+	}
+	return n, nil
+}
+
+// forget drops a run that is done.
+func (l *loop) forget(n *run) {
+	delete(l.byID, n.id)
+	for i, r := range l.runs {
+		if r == n {
+			l.runs = append(l.runs[:i], l.runs[i+1:]...)
+			break
+		}
+	}
+	n.dirty = false
+	l.engine.board.remove(n.ref())
+	go n.cage.close()
+}
+
+func (l *loop) fenceOf(r keeper.StartRequest) fence {
+	return fenceOf(r.OnPartition, r.Leases, l.leases, fsm.PolicyOf(r.Process.Settings).StopWait)
+}
+
+// renew replaces the leases. One that a run names stays as it was when it is not named here.
+func (l *loop) renew(leases []keeper.Lease) {
+	named := make(map[int64]keeper.Lease, len(leases))
+	for _, lease := range leases {
+		named[lease.ID] = lease
+	}
+	for _, r := range l.runs {
+		for _, id := range r.Request.Leases {
+			if old, known := l.leases[id]; known {
+				if _, renewed := named[id]; !renewed {
+					named[id] = old
+					leases = append(leases, old)
+				}
+			}
+		}
+	}
+	l.leases = named
+	l.engine.board.setLeases(leases)
+	l.now = readMoment()
+	for _, r := range l.runs {
+		l.refence(r)
+	}
+}
+
+// refence counts a run's fence anew, and lets it go on when it is not due any more.
+func (l *loop) refence(r *run) {
+	r.fence = l.fenceOf(r.Request)
+	if l.now.passed(r.fence.soft) {
+		return
+	}
+	r.Enforced = notYet
+	if r.Machine.Fenced {
+		l.feed(r, fsm.Event{Kind: fsm.Renewed})
+	}
+}
+
+// enforce ends what may not live any longer.
+func (l *loop) enforce() {
+	for _, r := range l.runs {
+		l.enforceRun(r)
+	}
+}
+
+func (l *loop) enforceRun(r *run) {
+	if r.Machine.Done() || r.Enforced == killed {
+		return
+	}
+	switch {
+	case l.now.passed(r.fence.hard):
+		r.Enforced = killed
+		if r.Machine.Copy == fsm.Alive {
+			l.log.warn("The deadline has come: everything of the process is killed", processField(r),
+				zap.Duration("late", -l.now.left(r.fence.hard)))
+		}
+		l.feed(r, fsm.Event{Kind: fsm.Deadline})
+	case r.Enforced == notYet && l.now.passed(r.fence.soft):
+		r.Enforced = signalled
+		l.feed(r, fsm.Event{Kind: fsm.Fence})
+		l.log.warn("No renewal came: the process ends before its lease does", processField(r),
+			zap.Duration("left", l.now.left(r.fence.hard)))
+	}
+}
+
+// fenceWake is when the next step of a run's fence is due.
+func (l *loop) fenceWake(r *run) clock.Instant {
+	switch {
+	case r.Machine.Done() || r.Enforced == killed:
+		return clock.Never
+	case r.Enforced == signalled:
+		return l.now.instant(r.fence.hard)
+	default:
+		return l.now.instant(r.fence.soft)
+	}
+}
+
+// guarded reports whether a deadline stands behind a run that somebody else must enforce if
+// the loop does not.
+func (r *run) guarded() bool {
+	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep && r.Machine.Copy == fsm.Alive
+}

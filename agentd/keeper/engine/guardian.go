@@ -1,0 +1,256 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// envGuardian carries the guardian's orders.
+const envGuardian = "DISTSUPER_GUARDIAN"
+
+// Descriptors that the guardian is born with.
+const (
+	guardianKeeper = 3 + iota // pidfd of the keeper
+	guardianPage
+	guardianBell  // eventfd: the page's deadline came nearer
+	guardianReady // pipe: a byte says that it watches
+)
+
+// orders are what a guardian is to guard.
+type orders struct {
+	Instance string `json:"instance"`
+	Cgroup   string `json:"cgroup,omitempty"` // the keeper's base
+	State    string `json:"state"`            // path of keeper.json
+}
+
+// Guardian is the whole life of the guardian process: it waits until the keeper that made it is dead, kills everything
+// that this keeper started, and returns the exit status. When a deadline has passed that the keeper did not
+// enforce, it kills the keeper, too. The binary calls it for its hidden command "guardian".
+func Guardian() int {
+	var o orders
+	if err := json.Unmarshal([]byte(os.Getenv(envGuardian)), &o); err != nil {
+		fmt.Fprintln(os.Stderr, "guardian: it is started by the keeper, not by hand")
+		return 2
+	}
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP) // it ends when its work is done
+	if err := closeOnExec(); err != nil {
+		return 1
+	}
+	p, err := mapPage(guardianPage)
+	if err != nil {
+		return 1
+	}
+	g := guardian{orders: o, page: p}
+	unix.Write(guardianReady, []byte{1})
+	unix.Close(guardianReady)
+	if err := g.watch(); err != nil {
+		g.killAll() // it cannot watch, so it cannot promise
+		return 1
+	}
+	g.killAll()
+	if o.Cgroup != "" {
+		leaveCgroup(o.Cgroup)
+		removeCgroups(o.Cgroup)
+	}
+	return 0
+}
+
+type guardian struct {
+	orders
+	page *page
+}
+
+// watch returns when the keeper is dead.
+func (g guardian) watch() error {
+	timer, err := unix.TimerfdCreate(unix.CLOCK_BOOTTIME, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	fds := []unix.PollFd{
+		{Fd: guardianKeeper, Events: unix.POLLIN},
+		{Fd: guardianBell, Events: unix.POLLIN},
+		{Fd: int32(timer), Events: unix.POLLIN},
+	}
+	for enforced := false; ; {
+		at := clock.Never
+		if d, now := g.page.deadline(), readMoment(); !enforced {
+			if at = now.instant(d).Add(guardianSlack); at <= now.boot {
+				sendKill(guardianKeeper)
+				g.killAll()
+				enforced = true
+				continue
+			}
+		}
+		if err := armTimer(timer, at); err != nil {
+			return err
+		}
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return err
+		}
+		if fds[0].Revents != 0 {
+			return nil
+		}
+		var count [8]byte
+		for _, fd := range fds[1:] {
+			if fd.Revents != 0 {
+				unix.Read(int(fd.Fd), count[:])
+			}
+		}
+	}
+}
+
+func armTimer(timer int, at clock.Instant) error {
+	var spec unix.ItimerSpec
+	if at != clock.Never {
+		spec.Value = unix.NsecToTimespec(int64(max(at, 1)))
+	}
+	return unix.TimerfdSettime(timer, unix.TFD_TIMER_ABSTIME, &spec, nil)
+}
+
+// killAll kills what the keeper started, and returns when nothing of it is alive.
+func (g guardian) killAll() {
+	if g.Cgroup != "" {
+		killCgroup(filepath.Join(g.Cgroup, "run"))
+	}
+	data, _ := readState(g.State) // without it, children that were left alone die, too
+	suspects{
+		instances: map[string]bool{g.Instance: true},
+		left:      data.leftMarks(),
+		groups:    g.page.livingGroups(),
+		born:      ticksAfter(5 * time.Second),
+	}.kill()
+}
+
+// leaveCgroup moves this process out of the keeper's base, so that it can be removed.
+func leaveCgroup(base string) {
+	os.WriteFile(filepath.Join(filepath.Dir(base), "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0)
+}
+
+// guard is the keeper's side of its guardian.
+type guard struct {
+	command []string // of this binary
+	orders  orders
+	page    *page
+	bell    int
+	self    int // pidfd of the keeper
+	null    *os.File
+	nest    int // cgroup that it is born in, -1 for none
+	pid     int
+	pidfd   int
+}
+
+func newGuard(command []string, o orders, p *page) (*guard, error) {
+	g := &guard{command: command, orders: o, page: p, bell: -1, self: -1, nest: -1, pidfd: -1}
+	var err error
+	if g.self, err = unix.PidfdOpen(os.Getpid(), 0); err != nil {
+		return nil, fmt.Errorf("open a pidfd, which needs Linux 5.3 and no seccomp profile against it: %w", err)
+	}
+	if g.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("make the guardian's bell: %w", err)
+	}
+	if g.null, err = os.OpenFile("/dev/null", os.O_RDWR, 0); err != nil {
+		return nil, fmt.Errorf("open the guardian's standard input: %w", err)
+	}
+	return g, nil
+}
+
+// nestIn makes the guardian be born in a cgroup of its own below the keeper's base. It is also the
+// proof that processes can be.
+func (g *guard) nestIn(base string) error {
+	dir := filepath.Join(base, "guardian")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make a cgroup: %w", err)
+	}
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the cgroup %s: %w", dir, err)
+	}
+	g.nest, g.orders.Cgroup = fd, base
+	return nil
+}
+
+// denest takes nestIn back.
+func (g *guard) denest() {
+	unix.Close(g.nest)
+	g.nest, g.orders.Cgroup = -1, ""
+}
+
+// guardianPatience is how long a guardian may take to begin.
+const guardianPatience = 20 * time.Second
+
+// start makes the guardian process. It holds nothing of the keeper but what it is given. With wait it returns when
+// the guardian watches, or an error when it never will.
+func (g *guard) start(wait bool) error {
+	text, err := json.Marshal(g.orders)
+	if err != nil {
+		return fmt.Errorf("write the guardian's orders: %w", err)
+	}
+	var ready [2]int
+	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("start the guardian: %w", err)
+	}
+	defer unix.Close(ready[0])
+	null := g.null.Fd()
+	pidfd := -1
+	attr := &syscall.ProcAttr{
+		Env: []string{"PATH=" + os.Getenv("PATH"), envGuardian + "=" + string(text)},
+		Files: []uintptr{null, null, null, uintptr(g.self), uintptr(g.page.fd), uintptr(g.bell),
+			uintptr(ready[1])},
+		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+	}
+	if g.nest >= 0 {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, g.nest
+	}
+	// The link names this very file, even when a newer one has taken its path.
+	const self = "/proc/self/exe"
+	pid, err := syscall.ForkExec(self, append([]string{os.Args[0]}, g.command...), attr)
+	unix.Close(ready[1])
+	if err != nil {
+		return fmt.Errorf("start the guardian: %w", err)
+	}
+	if pidfd < 0 {
+		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+			return fmt.Errorf("watch the guardian: %w", err)
+		}
+	}
+	g.pid, g.pidfd = pid, pidfd
+	if wait && !awaitByte(ready[0]) {
+		sendKill(pidfd)
+		unix.Wait4(pid, nil, 0, nil)
+		unix.Close(pidfd)
+		g.pid, g.pidfd = 0, -1
+		return errors.New("start the guardian: it ended, or was killed, before it could watch")
+	}
+	return nil
+}
+
+// awaitByte waits for the byte that a guardian writes when it watches.
+func awaitByte(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(guardianPatience); time.Now().Before(deadline); {
+		if n, err := unix.Poll(fds, int(guardianPatience.Milliseconds())); err != nil || n == 0 {
+			continue
+		}
+		var b [1]byte
+		n, err := unix.Read(fd, b[:])
+		return err == nil && n == 1
+	}
+	return false
+}
+
+// ring tells the guardian to look at the page.
+func (g *guard) ring() {
+	one := [8]byte{1}
+	unix.Write(g.bell, one[:])
+}

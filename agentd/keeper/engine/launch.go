@@ -1,0 +1,260 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/ini"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+// Variables that mark what a keeper started, in the environment of each process.
+const (
+	envProcess = "DISTSUPER_PROCESS"
+	envToken   = "DISTSUPER_TOKEN"
+	envKeeper  = "DISTSUPER_KEEPER"
+)
+
+// notInherited are variables of the keeper's environment that are for the keeper alone, or that belong
+// to a process which a keeper above this one started.
+var notInherited = []string{
+	envProcess, envToken, envKeeper, "DISTSUPER_MACHINE", "DISTSUPER_NO_CGROUPS", envGuardian,
+	"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
+}
+
+// host is what a resolution takes from the machine and from the keeper.
+type host struct {
+	env      map[string]string // of the keeper, without notInherited
+	node     string
+	instance string
+	logDir   string
+	cwd      string
+	uid      int
+}
+
+func newHost(environ []string, instance, logDir string) (host, error) {
+	node, err := os.Hostname()
+	if err != nil {
+		return host{}, fmt.Errorf("read the host's name: %w", err)
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return host{}, fmt.Errorf("read the keeper's directory: %w", err)
+	}
+	h := host{env: map[string]string{}, node: node, instance: instance, logDir: logDir, cwd: cwd, uid: os.Getuid()}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && name != "" && !slices.Contains(notInherited, name) {
+			h.env[name] = value
+		}
+	}
+	return h, nil
+}
+
+// launch is everything that a fork needs, so that a restart looks nothing up.
+type launch struct {
+	name     string // of the process, without its group, as supervisor's texts have it
+	path     string // of the command
+	argv     []string
+	env      []string
+	dir      string // "" is the keeper's
+	cred     *syscall.Credential
+	umask    *int
+	redirect bool
+	stdout   logs.Sink
+	stderr   logs.Sink
+}
+
+// sinks returns where output goes.
+func (l *launch) sinks() []logs.Sink {
+	if l.redirect {
+		return []logs.Sink{l.stdout}
+	}
+	return []logs.Sink{l.stdout, l.stderr}
+}
+
+// refusal is why this machine cannot run a process; its text is for the user.
+type refusal struct{ text string }
+
+func (r refusal) Error() string { return r.text }
+
+func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(format, args...)} }
+
+// resolve makes the launch of a request on this machine. It reads files and the user database. Every error is
+// a refusal. The launch is never nil: on an error it has what the log file names are known of.
+func (h host) resolve(r keeper.StartRequest) (*launch, error) {
+	p := r.Process
+	l := &launch{name: p.Name, umask: p.Umask, redirect: p.RedirectStderr}
+	vars := ini.Vars{"host_node_name": h.node}
+	for name, value := range h.env {
+		vars["ENV_"+name] = value
+	}
+	own, err := h.expandEnvironment(p, vars)
+	if err != nil {
+		return l, err
+	}
+	for name, value := range own {
+		vars["ENV_"+name] = value
+	}
+	if err := h.resolveLogs(l, p, vars); err != nil {
+		return l, err
+	}
+	if l.cred, err = h.credential(p, vars); err != nil {
+		return l, err
+	}
+	if err := h.resolveDirectory(l, p, vars); err != nil {
+		return l, err
+	}
+	l.env = h.childEnv(r, own)
+	path, ok := own["PATH"]
+	if !ok {
+		path, ok = h.env["PATH"]
+	}
+	if !ok {
+		path = "/bin:/usr/bin:/usr/local/bin"
+	}
+	return l, h.resolveCommand(l, p, vars, path)
+}
+
+func expand(option, template string, vars ini.Vars) (string, error) {
+	text, err := ini.Expand(template, vars)
+	var unknown *ini.UnknownNameError
+	if errors.As(err, &unknown) { // the list of names that there are is the keeper's whole environment
+		return "", refuse("%s: %s uses %%(%s)s, which is not set on this machine", option, supervisor.Quote(template), unknown.Name)
+	}
+	if err != nil {
+		return "", refuse("%s: %v", option, err)
+	}
+	return text, nil
+}
+
+func (h host) expandEnvironment(p api.Process, vars ini.Vars) (map[string]string, error) {
+	own := make(map[string]string, len(p.Environment))
+	names := make([]string, 0, len(p.Environment))
+	for name := range p.Environment {
+		names = append(names, name)
+	}
+	slices.Sort(names) // so that of several errors always the same is told
+	for _, name := range names {
+		value, err := expand("environment "+name, p.Environment[name], vars)
+		if err != nil {
+			return nil, err
+		}
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+			return nil, refuse("environment: %s cannot be a variable", supervisor.Quote(name))
+		}
+		own[name] = value
+	}
+	return own, nil
+}
+
+// childEnv is the environment of a copy, in supervisor's order: what comes later wins.
+func (h host) childEnv(r keeper.StartRequest, own map[string]string) []string {
+	all := make(map[string]string, len(h.env)+len(own)+len(r.Env)+6)
+	add := func(vars map[string]string) {
+		for name, value := range vars {
+			all[name] = value
+		}
+	}
+	add(h.env)
+	add(map[string]string{
+		"SUPERVISOR_ENABLED":      "1",
+		"SUPERVISOR_PROCESS_NAME": r.Process.Name,
+		"SUPERVISOR_GROUP_NAME":   r.Process.Group,
+	})
+	add(own)
+	add(r.Env)
+	add(map[string]string{
+		envProcess: r.Process.ID(),
+		envToken:   strconv.FormatInt(r.Token, 10),
+		envKeeper:  h.instance,
+	})
+	env := make([]string, 0, len(all))
+	for name, value := range all {
+		env = append(env, name+"="+value)
+	}
+	slices.Sort(env)
+	return env
+}
+
+func (h host) resolveLogs(l *launch, p api.Process, vars ini.Vars) error {
+	for _, ch := range []struct {
+		name string
+		log  api.Log
+		sink *logs.Sink
+	}{{"stdout", p.Stdout, &l.stdout}, {"stderr", p.Stderr, &l.stderr}} {
+		*ch.sink = logs.Sink{Process: p.ID(), Channel: ch.name, MaxBytes: ch.log.MaxBytes, Backups: ch.log.Backups}
+		if ch.name == "stderr" && p.RedirectStderr {
+			continue
+		}
+		path, err := h.logPath(p, ch.name, ch.log.File, vars)
+		if err != nil {
+			return err
+		}
+		ch.sink.Path = path
+	}
+	return nil
+}
+
+// logPath expands a log file's name twice, as supervisor does.
+func (h host) logPath(p api.Process, channel, file string, vars ini.Vars) (string, error) {
+	switch strings.ToUpper(file) {
+	case "", api.LogAuto:
+		return logs.AutoPath(h.logDir, p.ID(), channel), nil
+	case api.LogNone, "OFF":
+		return "", nil
+	}
+	option := channel + "_logfile"
+	for range 2 {
+		var err error
+		if file, err = expand(option, file, vars); err != nil {
+			return "", err
+		}
+	}
+	path, err := h.absolute(option, file)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return "", refuse("%s: the directory of %s does not exist on this machine", option, supervisor.Quote(path))
+	}
+	return path, nil
+}
+
+func (h host) resolveDirectory(l *launch, p api.Process, vars ini.Vars) error {
+	if p.Directory == "" {
+		return nil
+	}
+	dir, err := expand("directory", p.Directory, vars)
+	if err != nil {
+		return err
+	}
+	if l.dir, err = h.absolute("directory", dir); err != nil {
+		return err
+	}
+	return nil
+}
+
+// absolute replaces a leading "~" and makes a path absolute, from the keeper's directory.
+func (h host) absolute(option, path string) (string, error) {
+	if strings.HasPrefix(path, "~") {
+		user, rest, _ := strings.Cut(path[1:], "/")
+		home, err := h.home(user)
+		if err != nil {
+			return "", refuse("%s: %s: %v", option, supervisor.Quote(path), err)
+		}
+		path = filepath.Join(home, rest)
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(h.cwd, path)
+	}
+	return path, nil
+}

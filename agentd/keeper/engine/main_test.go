@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+)
+
+// The test binary plays every part: the tests, the keeper (a process of its own, since it
+// must own its main thread and may be killed), and the keeper's guardian.
+const (
+	envRole  = "ENGINE_TEST_ROLE"
+	envState = "ENGINE_TEST_STATE"
+)
+
+func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(envGuardian) != "":
+		os.Exit(Guardian())
+	case os.Getenv(envRole) == "keeper":
+		os.Unsetenv(envRole)
+		os.Exit(keeperMain(os.Getenv(envState)))
+	}
+	os.Exit(m.Run())
+}
+
+// call is a line from the test to the keeper.
+type call struct {
+	ID     int                 `json:"id"`
+	Method string              `json:"method"`
+	Start  keeper.StartRequest `json:"start,omitzero"`
+	Ref    keeper.Ref          `json:"ref,omitzero"`
+	Leases []keeper.Lease      `json:"leases,omitempty"`
+	Text   string              `json:"text,omitempty"`
+	Since  uint64              `json:"since,omitempty"`
+	Remove bool                `json:"remove,omitempty"`
+}
+
+// answer is a line from the keeper to the test.
+type answer struct {
+	ID       int             `json:"id"`
+	Error    string          `json:"error,omitempty"`
+	Kind     string          `json:"kind,omitempty"`
+	Hello    keeper.Hello    `json:"hello,omitzero"`
+	Snapshot keeper.Snapshot `json:"snapshot,omitzero"`
+}
+
+// sentinels keep their identity over the pipe.
+var sentinels = map[string]error{
+	"deadline": keeper.ErrDeadline, "token": keeper.ErrToken, "not found": keeper.ErrNotFound,
+	"not running": keeper.ErrNotRunning, "closing": keeper.ErrClosing,
+}
+
+// keeperMain is a keeper that speaks lines of JSON on its standard input and output.
+func keeperMain(dir string) int {
+	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.AddSync(os.Stderr), zap.InfoLevel))
+	collector, err := logs.New(LogDir(dir), log)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer collector.Close()
+	e, err := New(Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	go serve(e)
+	if err := e.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func serve(e *Engine) {
+	var mu sync.Mutex
+	out := json.NewEncoder(os.Stdout)
+	in := bufio.NewReader(os.Stdin)
+	dec := json.NewDecoder(in)
+	for {
+		var c call
+		if err := dec.Decode(&c); err != nil {
+			return
+		}
+		go func() {
+			a := perform(e, c)
+			mu.Lock()
+			defer mu.Unlock()
+			out.Encode(a)
+		}()
+	}
+}
+
+func perform(e *Engine, c call) answer {
+	ctx := context.Background()
+	a := answer{ID: c.ID}
+	var err error
+	switch c.Method {
+	case "hello":
+		a.Hello, err = e.Hello(ctx)
+	case "changes":
+		a.Snapshot, err = e.Changes(ctx, c.Since)
+	case "start":
+		err = e.Start(ctx, c.Start)
+	case "update":
+		err = e.Update(ctx, c.Start)
+	case "stop":
+		err = e.Stop(ctx, c.Ref)
+	case "kill":
+		err = e.Kill(ctx, c.Ref)
+	case "renew":
+		err = e.Renew(ctx, c.Leases)
+	case "forget":
+		err = e.Forget(ctx, c.Ref, c.Remove)
+	case "signal":
+		err = e.Signal(ctx, c.Ref, c.Text)
+	case "stdin":
+		err = e.Stdin(ctx, c.Ref, []byte(c.Text))
+	case "owner":
+		err = e.SetOwner(ctx, c.Text)
+	case "shutdown":
+		err = e.Shutdown(ctx)
+	default:
+		err = fmt.Errorf("no method %q", c.Method)
+	}
+	if err != nil {
+		a.Error = err.Error()
+		for name, sentinel := range sentinels {
+			if errors.Is(err, sentinel) {
+				a.Kind = name
+			}
+		}
+	}
+	return a
+}

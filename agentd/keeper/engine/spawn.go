@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/fsm"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+// spawn starts some of what waits to be started.
+func (l *loop) spawn() {
+	l.inOrder()
+	for range spawnsPerPass {
+		if len(l.spawning) == 0 {
+			return
+		}
+		r := l.spawning[0]
+		l.spawning = l.spawning[1:]
+		l.sorted--
+		r.queued = false
+		l.spawnRun(r)
+	}
+}
+
+// spawnRun starts one copy, unless it is not wanted any more or its deadline is too near: this is the last
+// look before the exec.
+func (l *loop) spawnRun(r *run) {
+	l.now = readMoment()
+	l.enforceRun(r)
+	if l.ending != nil {
+		l.feed(r, fsm.Event{Kind: fsm.Stop})
+	}
+	if r.Machine.Copy != fsm.Wanted {
+		return
+	}
+	r.tries++
+	ends, err := openPipes(r.plan.redirect)
+	if err != nil {
+		l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: pipesFailed(r.plan.name, err)})
+		return
+	}
+	// An exec that hangs hangs the loop, so whoever steps in then must know of this one.
+	hard := earlier(l.page.deadline(), r.fence.hard)
+	l.guardBy(hard)
+	pidfd := -1
+	pid, err := l.fork(r, ends, &pidfd)
+	if err != nil {
+		l.notSpawned(r, ends, err)
+		return
+	}
+	l.now = readMoment()
+	l.born(r, pid, pidfd, ends)
+}
+
+// fork forks and execs, with the umask of the program.
+func (l *loop) fork(r *run, ends *pipes, pidfd *int) (int, error) {
+	plan := r.plan
+	attr := &syscall.ProcAttr{
+		Dir:   plan.dir,
+		Env:   plan.env,
+		Files: []uintptr{uintptr(ends.stdin.read), uintptr(ends.stdout.write), uintptr(ends.stderr.write)},
+		Sys: &syscall.SysProcAttr{
+			Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: plan.cred, PidFD: pidfd,
+		},
+	}
+	if err := r.cage.enter(attr.Sys); err != nil {
+		return 0, err
+	}
+	if plan.umask != nil {
+		unix.Umask(*plan.umask)
+		defer unix.Umask(l.umask)
+	}
+	return syscall.ForkExec(plan.path, plan.argv, attr)
+}
+
+// born takes a new main process over.
+func (l *loop) born(r *run, pid, pidfd int, ends *pipes) {
+	if pidfd < 0 {
+		pidfd, _ = unix.PidfdOpen(pid, 0) // it is not reaped, so the number is its own
+	}
+	r.PID, r.pidfd = pid, pidfd
+	r.Started = wallNow()
+	r.tag = l.watch(pidfd, unix.EPOLLIN, func() { l.exited(r) })
+	r.cage.entered(pid, []int{ends.stdin.read, ends.stdout.write, ends.stderr.write})
+	if l.oomScore < 0 { // the keeper's protection from the OOM killer is not its children's
+		l.resetOOMScore(pid)
+	}
+	r.stdin = &stdin{fd: ends.stdin.write}
+	l.attach(r.plan, ends)
+	ends.closeChild()
+	l.feed(r, fsm.Event{Kind: fsm.Spawned})
+	l.log.info("Started a process", processField(r), zap.Int("pid", pid), zap.Int64("token", r.Request.Token))
+}
+
+// watch has something done whenever a descriptor is ready. A descriptor that cannot be watched is one of a
+// process whose end is found by SIGCHLD, a little later.
+func (l *loop) watch(fd int, events uint32, do func()) (tag uint64) {
+	tag = l.nextTag
+	l.nextTag++
+	if err := l.poll.add(fd, events, tag); err != nil {
+		l.log.warn("A descriptor is not watched", zap.Error(err))
+		return tag
+	}
+	l.byTag[tag] = do
+	return tag
+}
+
+func (l *loop) unwatch(fd int, tag uint64) {
+	delete(l.byTag, tag)
+	l.poll.drop(fd)
+}
+
+func (l *loop) resetOOMScore(pid int) {
+	file := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
+	if err := os.WriteFile(file, []byte("0"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		l.log.warn("A process keeps the keeper's protection from the OOM killer", zap.Int("pid", pid), zap.Error(err))
+	}
+}
+
+// attach hands the reading ends of the output over to the log collector.
+func (l *loop) attach(plan *launch, ends *pipes) {
+	for i, sink := range plan.sinks() {
+		pipe := &ends.stdout
+		if i == 1 {
+			pipe = &ends.stderr
+		}
+		fd := pipe.read
+		pipe.read = -1
+		if err := l.engine.logs.Attach(fd, sink); err != nil {
+			l.log.warn("The output of a process is lost", zap.String("process", sink.Process),
+				zap.String("channel", sink.Channel), zap.Error(err))
+		}
+	}
+}
+
+// notSpawned tells why there is no new copy. What failed in the child is found out elsewhere, since it takes
+// looking at files.
+func (l *loop) notSpawned(r *run, ends *pipes, err error) {
+	errno, ok := err.(syscall.Errno)
+	if !ok { // of the cage, which comes before the fork
+		ends.closeAll()
+		l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: err.Error()})
+		return
+	}
+	if e, ok := forkFailed(r.plan.name, errno); ok {
+		ends.closeAll()
+		l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.text})
+		return
+	}
+	l.attach(r.plan, ends)
+	try, plan := r.tries, r.plan
+	go func() {
+		e := plan.explain(errno)
+		if e.inChild {
+			unix.Write(ends.stderr.write, []byte("supervisor: "+e.text+"\n"+supervisor.ChildNotSpawned))
+		}
+		ends.closeAll()
+		l.engine.post(func(l *loop) {
+			if r.tries != try {
+				return
+			}
+			if e.inChild {
+				l.noteExit(r, supervisor.ExitNotSpawned, "")
+			}
+			l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.text, Refused: e.refused})
+		})
+	}()
+}
+
+// exited reaps a main process.
+func (l *loop) exited(r *run) {
+	if r.PID == 0 {
+		return
+	}
+	var status unix.WaitStatus
+	pid, err := unix.Wait4(r.PID, &status, unix.WNOHANG, nil)
+	if err != nil || pid != r.PID {
+		return
+	}
+	l.unwatch(r.pidfd, r.tag)
+	l.closeStdin(r)
+	r.PID, r.pidfd = 0, -1
+	code, name := status.ExitStatus(), ""
+	if status.Signaled() {
+		code, name = -1, unix.SignalName(status.Signal())
+	}
+	l.noteExit(r, code, name)
+	l.feed(r, fsm.Event{Kind: fsm.Exit, Status: code})
+}
+
+func (l *loop) noteExit(r *run, code int, signal string) {
+	r.Exit, r.Signal, r.Stopped = &code, signal, wallNow()
+	r.dirty = true
+}
+
+// tell logs what a state machine went through.
+func (l *loop) tell(r *run, old fsm.Machine) {
+	m := r.Machine
+	if m.State == old.State && m.Over == old.Over {
+		return
+	}
+	fields := []zap.Field{processField(r), zap.Stringer("from", old.State), zap.Stringer("to", m.State)}
+	if m.Reason != "" {
+		fields = append(fields, zap.String("reason", m.Reason))
+	}
+	if old.Copy == fsm.Alive && m.Copy != fsm.Alive && r.Exit != nil {
+		fields = append(fields, zap.Int("exit", *r.Exit), zap.String("signal", r.Signal))
+	}
+	l.log.info("A process changed its state", fields...)
+}
+
+// pipe is both ends of one; -1 is closed.
+type pipe struct{ read, write int }
+
+// pipes are the standard descriptors of a child. With redirect_stderr the third is the second.
+type pipes struct {
+	stdin, stdout, stderr pipe
+	redirect              bool
+}
+
+func openPipes(redirect bool) (*pipes, error) {
+	p := &pipes{stdin: pipe{-1, -1}, stdout: pipe{-1, -1}, stderr: pipe{-1, -1}, redirect: redirect}
+	wanted := []*pipe{&p.stdin, &p.stdout, &p.stderr}
+	if redirect {
+		wanted = wanted[:2]
+	}
+	for _, end := range wanted {
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+			p.closeAll()
+			return nil, err
+		}
+		end.read, end.write = fds[0], fds[1]
+	}
+	if redirect {
+		p.stderr = pipe{-1, p.stdout.write}
+	}
+	unix.SetNonblock(p.stdin.write, true)
+	unix.SetNonblock(p.stdout.read, true)
+	if !redirect {
+		unix.SetNonblock(p.stderr.read, true)
+	}
+	return p, nil
+}
+
+func pipesFailed(process string, err error) string {
+	if errno := errnoOf(err); errno != unix.EMFILE && errno != unix.ENFILE {
+		return supervisor.PipesFailed(process, unix.ErrnoName(errno))
+	}
+	return supervisor.TooManyFiles(process)
+}
+
+// closeChild closes the child's ends.
+func (p *pipes) closeChild() {
+	closeEnds(&p.stdin.read, &p.stdout.write)
+	if !p.redirect {
+		closeEnds(&p.stderr.write)
+	}
+}
+
+// closeAll closes every end that is not handed over.
+func (p *pipes) closeAll() {
+	p.closeChild()
+	closeEnds(&p.stdin.write, &p.stdout.read, &p.stderr.read)
+}
+
+func closeEnds(fds ...*int) {
+	for _, fd := range fds {
+		if *fd >= 0 {
+			unix.Close(*fd)
+			*fd = -1
+		}
+	}
+}
+
+// markOf is how the environment of a run's processes names it.
+func markOf(r *run) mark {
+	return mark{Process: r.id, Token: fmt.Sprint(r.Request.Token)}
+}

@@ -1,0 +1,155 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	stateName = "keeper.json"
+	lockName  = "keeper.lock"
+	// Both lists of the state file are for killing what is left, so the newest entries matter.
+	maxKeepers = 1000
+	maxLeft    = 1000
+)
+
+// onDisk is the content of keeper.json: what a later keeper, or the guardian, needs to find what this
+// one started.
+type onDisk struct {
+	// Keepers that ran on this state directory, newest first, the present one among them.
+	Keepers []pastKeeper `json:"keepers"`
+	// Left are the runs whose children were left alone by leave_children.
+	Left []mark `json:"left,omitempty"`
+}
+
+type pastKeeper struct {
+	Instance string    `json:"instance"`
+	BootID   string    `json:"boot_id"`
+	Cgroup   string    `json:"cgroup,omitempty"` // its base, where it had one
+	Started  time.Time `json:"started"`
+}
+
+// stateFile is the state directory's file, held by one keeper at a time.
+type stateFile struct {
+	path string
+	lock int
+
+	mu   sync.Mutex // guards data, and its way to the disk
+	data onDisk
+}
+
+// lockWait is how long a keeper waits for one that is just dying.
+const lockWait = 3 * time.Second
+
+// openState locks the directory, which is made when it is not there, and reads what is in it.
+func openState(dir string) (*stateFile, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	lock, err := unix.Open(filepath.Join(dir, lockName), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, lockName), err)
+	}
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
+		err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			unix.Close(lock)
+			return nil, fmt.Errorf("another keeper runs in %s; stop it first, or use another state directory: %w", dir, err)
+		}
+	}
+	s := &stateFile{path: filepath.Join(dir, stateName), lock: lock}
+	if s.data, err = readState(s.path); err != nil {
+		unix.Close(lock)
+		return nil, err
+	}
+	return s, nil
+}
+
+// readState reads a state file; one that is not there is empty.
+func readState(path string) (onDisk, error) {
+	var data onDisk
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return data, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &data)
+	}
+	if err != nil {
+		return data, fmt.Errorf("read %s, which tells what earlier keepers may have left running: %w; "+
+			"when nothing of them is alive, for instance after a reboot, remove the file", path, err)
+	}
+	return data, nil
+}
+
+// addKeeper writes the present keeper down before it starts anything.
+func (s *stateFile) addKeeper(k pastKeeper) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data.Keepers = slices.Insert(s.data.Keepers, 0, k)
+	s.data.Keepers = s.data.Keepers[:min(len(s.data.Keepers), maxKeepers)]
+	return s.writeLocked()
+}
+
+// addLeft writes down that the children of a run are left alone.
+func (s *stateFile) addLeft(m mark) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data.Left = slices.Insert(s.data.Left, 0, m)
+	s.data.Left = s.data.Left[:min(len(s.data.Left), maxLeft)]
+	return s.writeLocked()
+}
+
+// writeLocked replaces the file as a whole.
+func (s *stateFile) writeLocked() error {
+	text, err := json.Marshal(s.data)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", s.path, err)
+	}
+	temporary := s.path + ".new"
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", s.path, err)
+	}
+	_, err = file.Write(append(text, '\n'))
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(temporary, s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", s.path, err)
+	}
+	return nil
+}
+
+func (s *stateFile) close() { unix.Close(s.lock) }
+
+// predecessors returns the instances of earlier keepers, newest first.
+func (d onDisk) predecessors() []string {
+	var ids []string
+	for _, k := range d.Keepers {
+		ids = append(ids, k.Instance)
+	}
+	return ids
+}
+
+// leftMarks is Left as a set.
+func (d onDisk) leftMarks() map[mark]bool {
+	left := map[mark]bool{}
+	for _, m := range d.Left {
+		left[m] = true
+	}
+	return left
+}
