@@ -24,10 +24,12 @@ install: build ## put the binaries below PREFIX (default /usr/local)
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin/
 
 demo: build ## a cluster of three machines on loopback: run, kill one machine, see it move, clean up
-	hack/demo
+	$(GO) run ./hack/demo -bin bin
 
-demo-selftest: build ## the demo must fail when fencing is switched off
-	hack/demo --selftest
+demo-selftest: ## the demo must fail when fencing is switched off
+	@mkdir -p bin/unfenced
+	$(GO) build -tags distsuper_unfenced -o bin/unfenced/ ./cmd/...
+	! $(GO) run ./hack/demo -bin bin/unfenced
 
 quick: ## pure logic and virtual time, a few seconds
 	$(GO) test -short ./pkg/... ./controller/... ./agentd/plan/... ./agentd/touch/... ./agentd ./store ./store/memstore ./store/storetest

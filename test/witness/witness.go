@@ -40,18 +40,18 @@ type Copy struct {
 	Exit    string
 }
 
-// Testify runs as a witness until stop closes, and writes below dir. The first line has the time at
+// Testify runs as a witness until a signal comes, which it returns, and writes below dir. began is the time at
 // which the caller's first statement ran.
-func Testify(dir string, began int64, beat time.Duration, stop <-chan os.Signal) error {
+func Testify(dir string, began int64, beat time.Duration, stop <-chan os.Signal) (os.Signal, error) {
 	name := fmt.Sprintf("%d-%d.witness", began, os.Getpid())
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer f.Close()
 	if _, err := fmt.Fprintf(f, "start %d %s %s %s %d\n", began, orDash(os.Getenv("DISTSUPER_PROCESS")),
 		orDash(os.Getenv("DISTSUPER_MACHINE")), orDash(os.Getenv("DISTSUPER_TOKEN")), os.Getpid()); err != nil {
-		return err
+		return nil, err
 	}
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
@@ -59,10 +59,10 @@ func Testify(dir string, began int64, beat time.Duration, stop <-chan os.Signal)
 		select {
 		case sig := <-stop:
 			_, err := fmt.Fprintf(f, "end %d %v\n", Now(), sig)
-			return err
+			return sig, err
 		case <-tick.C:
 			if _, err := fmt.Fprintf(f, "beat %d\n", Now()); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
