@@ -1,0 +1,134 @@
+// Package daemon is the keeper's process: engine, log collector and server, put together.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/daemon"
+)
+
+// Options of a keeper. StateDir, Version and GuardianCommand are needed.
+type Options struct {
+	StateDir string
+	Version  string
+	// GuardianCommand are the arguments with which this binary calls engine.Guardian.
+	GuardianCommand []string
+	// LogLevel is "info" when empty.
+	LogLevel string
+}
+
+// LogFile is the keeper's own log.
+func LogFile(stateDir string) string { return filepath.Join(stateDir, "keeper.log") }
+
+// Main is the whole life of a keeper, and returns its exit status. It must be called on the main goroutine. It tells
+// its starter over the descriptor of pkg/daemon when the socket is open, or why not. TERM, INT and a call
+// of Shutdown stop every process and end it; USR2 opens all log files anew; HUP changes nothing.
+func Main(o Options) int {
+	notify := daemon.NewNotifier()
+	if err := run(o, notify); err != nil {
+		notify.Failed(err)
+		fmt.Fprintf(os.Stderr, "keeper: %v\n", err)
+		return daemon.Code(err)
+	}
+	return 0
+}
+
+func run(o Options, notify *daemon.Notifier) error {
+	// Heard before anything is started, and never ignored: processes would inherit that.
+	reopen := make(chan os.Signal, 1)
+	signal.Notify(reopen, unix.SIGUSR2)
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGPIPE)
+
+	if o.LogLevel == "" {
+		o.LogLevel = "info"
+	}
+	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
+		return fmt.Errorf("make the state directory: %w", err)
+	}
+	log, err := daemon.OpenLog(daemon.Logging{File: LogFile(o.StateDir), MaxBytes: 50 << 20, Backups: 3, Level: o.LogLevel})
+	if err != nil {
+		return err
+	}
+	collector, err := logs.New(engine.LogDir(o.StateDir), log.Named("logs"))
+	if err != nil {
+		return err
+	}
+	defer closeInTime(collector, log.Logger)
+	e, err := engine.New(engine.Options{Dir: o.StateDir, Logs: collector, Logger: log.Named("keeper"), Version: o.Version,
+		GuardianCommand: o.GuardianCommand, Environ: environ(os.Environ())})
+	if err != nil {
+		log.Error("The keeper could not start", zap.Error(err))
+		return err
+	}
+	// The engine holds the lock of the state directory from here on: the socket is ours.
+	listener, err := keeper.Listen(o.StateDir)
+	if err != nil {
+		log.Error("The keeper could not start", zap.Error(err))
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- keeper.NewServer(service{e, collector}, log.Named("server")).Serve(ctx, listener)
+	}()
+	go reopenLogs(ctx, reopen, collector, log)
+	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
+	err = e.Run()
+	cancel()
+	return errors.Join(err, <-served)
+}
+
+// environ is what processes inherit of our environment: all but the settings that lead to etcd, which may hold a
+// password and are no business of theirs.
+func environ(all []string) []string {
+	var kept []string
+	for _, v := range all {
+		if !strings.HasPrefix(v, "DISTSUPER_ETCD_") {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// closeInTime writes the last output. A hung disk must not keep the keeper from ending.
+func closeInTime(collector *logs.Collector, log *zap.Logger) {
+	closed := make(chan struct{})
+	go func() {
+		collector.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+		log.Error("The last output of processes may be lost: their log files cannot be written")
+	}
+}
+
+func reopenLogs(ctx context.Context, signals <-chan os.Signal, collector *logs.Collector, log *daemon.Log) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+		}
+		err := errors.Join(log.Reopen(), collector.Reopen(ctx))
+		if err != nil && ctx.Err() == nil {
+			log.Error("Log files could not be opened anew", zap.Error(err))
+			continue
+		}
+		log.Info("Log files were opened anew")
+	}
+}

@@ -1,0 +1,47 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+)
+
+// service is the whole keeper.Keeper: the engine, and what the log collector answers.
+type service struct {
+	*engine.Engine
+	logs *logs.Collector
+}
+
+var _ keeper.Keeper = service{}
+
+// Log opens a channel's log; that of a process nobody knows, and output that is thrown away, is ErrNotFound.
+func (s service) Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error) {
+	if channel != "stdout" && channel != "stderr" {
+		return nil, fmt.Errorf("log of %s: there is no channel %q, only stdout and stderr", id, channel)
+	}
+	stream, err := s.logs.Tail(ctx, id, channel, n, follow)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %w", keeper.ErrNotFound, err)
+	}
+	return stream, err
+}
+
+// RemoveLogs deletes the AUTO logs of a process that has no run.
+func (s service) RemoveLogs(ctx context.Context, id string) error {
+	now, err := s.Changes(ctx, 0)
+	if err != nil {
+		return fmt.Errorf("remove the logs of %s: %w", id, err)
+	}
+	for _, r := range now.Runs {
+		if r.ID == id {
+			return fmt.Errorf("remove the logs of %s: %w", id, keeper.ErrToken)
+		}
+	}
+	return s.logs.Remove(ctx, id)
+}
