@@ -127,12 +127,17 @@ func (k *seenKV) Campaign(ctx context.Context, name, id string, ttl int) (Leader
 	return lead, nil
 }
 
-// Members notes the highest of what they say.
+// Members notes the highest of what they say, but the term of the leader only: a member that is cut off from the
+// others raises its own term without anybody's consent (etcd 3.4 does), and everybody else would seem behind.
 func (k *seenKV) Members(ctx context.Context) []Member {
 	members := k.KV.Members(ctx)
 	for _, m := range members {
-		if m.Err == nil {
+		switch {
+		case m.Err != nil:
+		case m.Leader:
 			k.seen.Note(m.Rev, m.Term)
+		default:
+			k.seen.Note(m.Rev, 0)
 		}
 	}
 	return members
