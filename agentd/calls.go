@@ -85,7 +85,8 @@ func (l *loop) callAnswered(ev callEvent) {
 		return
 	case a.Kind == plan.Start && definite(ev.err):
 		p.memory.Doubt = nil
-	case a.Kind != plan.Start && errors.Is(ev.err, keeper.ErrNotFound) && p.run != nil && p.run.Token == a.Token:
+	case a.Kind != plan.Start && p.run != nil && p.run.Token == a.Token &&
+		(errors.Is(ev.err, keeper.ErrNotFound) || errors.Is(ev.err, keeper.ErrToken)):
 		p.run = nil
 	}
 	l.wake.add(again, p.id)
@@ -98,7 +99,7 @@ func definite(err error) bool {
 			return true
 		}
 	}
-	return false
+	return keeper.Answered(err)
 }
 
 // called: the keeper has taken the action in. What it does to the run is known at once.

@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -104,6 +105,27 @@ func TestStartInDoubtIsSettledBeforeAnythingIsReleased(t *testing.T) {
 	s.step(callEvent{start, context.DeadlineExceeded}).want("")
 	s.del(s.l.keys.Placement("m1", "web")).want("start")
 	s.step(callEvent{s.call(), nil}).want("stop")
+}
+
+type answer struct{ error }
+
+func (answer) Answered() bool { return true }
+
+func TestStartThatTheKeeperRefusedInWordsIsNoDoubt(t *testing.T) {
+	s := newStepper(t).placeAndTouch().want("start")
+	s.step(callEvent{s.call(), fmt.Errorf("start web: %w", answer{errors.New("no cgroup can be made")})}).want("")
+	s.step(tickEvent{}).want("start")
+	s.step(callEvent{s.call(), answer{errors.New("no cgroup can be made")}})
+	s.del(s.l.keys.Placement("m1", "web")).want("release")
+}
+
+func TestStopOfARunThatTheKeeperDoesNotHaveLeadsToItsRelease(t *testing.T) {
+	for _, err := range []error{keeper.ErrNotFound, keeper.ErrToken} {
+		s := newStepper(t).placeAndTouch().want("start")
+		s.step(callEvent{s.call(), nil})
+		s.del(s.l.keys.Placement("m1", "web")).want("stop")
+		s.step(callEvent{s.call(), err}).want("release")
+	}
 }
 
 func TestRunThatTheKeeperHasTakenInIsKnownBeforeItTellsOfIt(t *testing.T) {

@@ -32,6 +32,13 @@ var (
 	ErrClosing = errors.New("the keeper is shutting down")
 )
 
+// Answered reports whether err is the keeper's own answer, which carries the method Answered: it took the call in
+// and refused it. Any other error but the ones above leaves open what happened.
+func Answered(err error) bool {
+	var a interface{ Answered() bool }
+	return errors.As(err, &a) && a.Answered()
+}
+
 // Deadline is a moment by both clocks of one boot, in nanoseconds: whichever reaches it first
 // counts. The zero Deadline has passed; NoDeadline never does.
 type Deadline struct {
@@ -152,7 +159,9 @@ type Keeper interface {
 	// Renew tells the deadlines of all leases that the agent holds. It returns when the enforcing loop has
 	// taken them, which is its sign of life. Leases not named here and on no run are dropped.
 	Renew(ctx context.Context, leases []Lease) error
-	// Forget drops a run that is Done; remove deletes its AUTO logs too.
+	// Forget drops a run that is Done; remove deletes its AUTO logs too. A token only rises for a process name, so
+	// a start under this token or an earlier one, which was under way when its caller gave it up, is refused
+	// with ErrToken from now on.
 	Forget(ctx context.Context, ref Ref, remove bool) error
 	Signal(ctx context.Context, ref Ref, signal string) error
 	Stdin(ctx context.Context, ref Ref, data []byte) error
