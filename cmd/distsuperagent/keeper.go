@@ -67,8 +67,28 @@ func (s *server) revive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.started = true
 	s.log.Info("keeper started", zap.Int("pid", pid))
 	// Its parent is this agent as long as that lives: somebody has to take note of its end.
 	go daemon.Reap(pid)
 	return nil
+}
+
+// abandon ends a keeper that this agent started for nothing: it could not take its place in the fleet, and no
+// process runs there.
+func (s *server) abandon(ctx context.Context) {
+	s.reviving.Lock()
+	defer s.reviving.Unlock()
+	if !s.started {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	snapshot, err := s.keeper.Changes(ctx, 0)
+	if err != nil || len(snapshot.Runs) > 0 {
+		return
+	}
+	if err := s.keeper.Shutdown(ctx); err != nil {
+		s.log.Warn("the keeper goes on without an agent", zap.Error(err))
+	}
 }

@@ -59,6 +59,7 @@ func run(cmd *cobra.Command, notify *daemon.Notifier) error {
 	defer done()
 	err = s.serve(ctx, hurry)
 	if ctx.Err() == nil {
+		s.abandon(hurry)
 		return err
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
@@ -84,7 +85,7 @@ func reread(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) *config.Con
 	if err := log.SetLevel(next.Agent.Log.Level); err != nil {
 		log.Error("the log level cannot be changed", zap.Error(err))
 	}
-	live, atStart := config.Changed(cfg, next)
+	live, atStart := config.Changed(cfg, next, self.Name)
 	log.Info("settings read again", zap.Strings("changed", live), zap.Strings("at_next_start", atStart))
 	for _, w := range next.Warnings {
 		log.Warn("configuration", zap.String("warning", w))

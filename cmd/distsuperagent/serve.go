@@ -41,7 +41,9 @@ type server struct {
 	keeper    *keeper.Client
 	id        rpc.Identity
 	https     net.Listener
-	reviving  sync.Mutex // one keeper at a time
+
+	reviving sync.Mutex // one keeper at a time; guards started
+	started  bool       // the keeper is one that this agent started
 
 	mu      sync.Mutex // guards what follows
 	cfg     *config.Config
@@ -228,6 +230,9 @@ func (s *server) health(ctx context.Context) rpc.Health {
 	return h
 }
 
+// worthTelling is how long a start may hang on something before it says on what.
+const worthTelling = time.Second
+
 // announce tells everybody who waits that the agent works, and until then what it waits for.
 func (s *server) announce(ctx context.Context) error {
 	addr := rpc.Reach(s.https, nil)
@@ -236,13 +241,16 @@ func (s *server) announce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := ""
+	last, since := "", time.Now()
 	ready := background.Until(ctx, func() bool {
 		h := s.agent.Health()
-		if h.Problem != last && h.Problem != "" && h.Problem != "starting" {
-			s.notify.Progress(h.Problem)
+		switch {
+		case h.Problem != last:
+			last, since = h.Problem, time.Now()
+		case last != "" && time.Since(since) > worthTelling:
+			s.notify.Progress(last)
+			since = since.Add(time.Hour) // once
 		}
-		last = h.Problem
 		return h.Connected && h.Claimed
 	})
 	if !ready {

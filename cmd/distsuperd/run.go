@@ -83,7 +83,7 @@ func reload(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) {
 		log.Error("the settings cannot be read again; the old ones stay", zap.Error(err))
 		return
 	}
-	live, atStart := config.Changed(cfg, next)
+	live, atStart := config.Changed(cfg, next, self.Name)
 	if err := log.SetLevel(next.Controller.Log.Level); err != nil {
 		log.Error("the log level cannot be changed", zap.Error(err))
 	}

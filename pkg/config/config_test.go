@@ -342,13 +342,22 @@ func flagNames(s Setting) []string {
 	return names
 }
 
-func TestChangedTellsWhatTakesEffectAtOnce(t *testing.T) {
+func TestChangedTellsWhatTakesEffectAtOnceForTheProgram(t *testing.T) {
 	w := newWorld(t)
-	w.write(FileName, "[distsuperagent]\nlabels = a=1\nmachine = m1\n")
+	w.write(FileName, "[distsuperagent]\nlabels = a=1\nmachine = m1\n[etcd]\nusername = u\npassword = one\n")
 	before := w.must(Agent)
-	w.write(FileName, "[distsuperagent]\nlabels = a=2\nmachine = m2\n")
-	live, atStart := Changed(before, w.must(Agent))
-	if !reflect.DeepEqual(live, []string{"[distsuperagent] labels"}) || !reflect.DeepEqual(atStart, []string{"[distsuperagent] machine"}) {
-		t.Errorf("live %q, at the next start %q", live, atStart)
+	w.write(FileName, "[distsuperagent]\nlabels = a=2\nmachine = m2\n[etcd]\nusername = u\npassword = two\n[distsuperd]\nlog_level = debug\n")
+	after := w.must(Agent)
+	for _, c := range []struct {
+		program       Program
+		live, atStart []string
+	}{
+		{Agent, []string{"[distsuperagent] labels"}, []string{"[etcd] password", "[distsuperagent] machine"}},
+		{Distsuperd, []string{"[distsuperd] log_level"}, []string{"[etcd] password"}},
+	} {
+		live, atStart := Changed(before, after, c.program)
+		if !reflect.DeepEqual(live, c.live) || !reflect.DeepEqual(atStart, c.atStart) {
+			t.Errorf("%s: live %q, at the next start %q", c.program, live, atStart)
+		}
 	}
 }

@@ -251,11 +251,12 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Changed names the settings that differ between two readings of the configuration: those that
-// take effect at once, and those that wait for the daemon's next start.
-func Changed(before, after *Config) (live, atStart []string) {
+// Changed names the settings of a program that differ between two readings: those that take effect at
+// once, and those that wait for the daemon's next start.
+func Changed(before, after *Config, program Program) (live, atStart []string) {
 	for _, s := range Settings {
 		switch {
+		case len(s.For) > 0 && !slices.Contains(s.For, program):
 		case before.texts[s.path()] == after.texts[s.path()]:
 		case s.Live:
 			live = append(live, s.Name())

@@ -13,7 +13,8 @@ type Setting struct {
 	// Shown is what help and template say instead where the default depends on the host.
 	Default string
 	Shown   string
-	// For are the programs that take the flag. Every program reads the file and the environment.
+	// For are the programs that take the flag; none means that there is no flag. Every program reads the
+	// file and the environment.
 	For []Program
 	// Live settings take effect when the daemon re-reads its file (HUP), the others at its next start.
 	Live bool

@@ -126,8 +126,10 @@ func (d Daemon) Start(cmd *cobra.Command, cfg *config.Config, timeout time.Durat
 // given are the settings' flags as they stand on the command line, to be handed on.
 func given(cmd *cobra.Command) []string {
 	var flags []string
-	cmd.InheritedFlags().Visit(func(f *pflag.Flag) {
-		flags = append(flags, "--"+f.Name+"="+f.Value.String())
+	cmd.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			flags = append(flags, "--"+f.Name+"="+f.Value.String())
+		}
 	})
 	return flags
 }
