@@ -23,9 +23,8 @@ func Defaults() api.Program {
 }
 
 // Normalize returns the program in the one form in which equal programs are equal values: lists
-// sorted where their order means nothing, one spelling for each word, nil for empty maps. Fields whose zero
-// value means nothing get their default: Source (the API's), ProcessName, StopSignal, Autorestart,
-// TouchTimeout and the log files. A negative number that supervisor takes to mean the same as 0 becomes 0.
+// sorted where their order means nothing, one spelling for each word, nil for empty maps. Texts that cannot
+// be empty get their default: Source (the API's), ProcessName, StopSignal, Autorestart and the log files. A negative number that supervisor takes to mean the same as 0 becomes 0.
 // What is wrong stays as it is, for Validate.
 func Normalize(p api.Program) api.Program {
 	d := Defaults()
@@ -33,7 +32,6 @@ func Normalize(p api.Program) api.Program {
 	fill(&p.ProcessName, d.ProcessName)
 	fill(&p.StopSignal, d.StopSignal)
 	fill(&p.Autorestart, d.Autorestart)
-	fill(&p.TouchTimeout, d.TouchTimeout)
 	if signal, err := parseSignal(p.StopSignal); err == nil {
 		p.StopSignal = signal
 	}

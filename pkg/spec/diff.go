@@ -122,7 +122,6 @@ type differ struct {
 
 // take checks and sorts both sides.
 func (d *differ) take(file []api.Program, stored []Stored) error {
-	var errs []error
 	var others []api.Program
 	for _, s := range stored {
 		s.Program = Normalize(s.Program)
@@ -135,23 +134,30 @@ func (d *differ) take(file []api.Program, stored []Stored) error {
 	}
 	for _, p := range file {
 		p.Source = d.source
-		p = Normalize(p)
-		if err := Validate(p); err != nil {
-			errs = append(errs, fmt.Errorf("program %s: %w", p.Name, err))
-		}
-		if slices.ContainsFunc(d.file, func(o api.Program) bool { return o.Name == p.Name }) {
-			errs = append(errs, fmt.Errorf("program %s: it is given twice", p.Name))
-		}
-		if i := slices.IndexFunc(others, func(o api.Program) bool { return o.Name == p.Name }); i >= 0 {
-			errs = append(errs, &ClashError{Program: p.Name, Source: others[i].Source})
-		}
-		d.file = append(d.file, p)
-		d.add(d.gets, p)
+		d.file = append(d.file, Normalize(p))
 	}
 	byName := func(a, b api.Program) int { return cmp.Compare(a.Name, b.Name) }
 	slices.SortStableFunc(others, byName)
 	slices.SortStableFunc(d.file, byName)
 	slices.SortStableFunc(d.own, func(a, b Stored) int { return byName(a.Program, b.Program) })
+	return d.check(others)
+}
+
+// check looks for what makes the load impossible, and collects the processes of the file.
+func (d *differ) check(others []api.Program) error {
+	var errs []error
+	for i, p := range d.file {
+		if err := Validate(p); err != nil {
+			errs = append(errs, fmt.Errorf("program %s: %w", p.Name, err))
+		}
+		if i > 0 && d.file[i-1].Name == p.Name {
+			errs = append(errs, fmt.Errorf("program %s: it is given twice", p.Name))
+		}
+		if i := slices.IndexFunc(others, func(o api.Program) bool { return o.Name == p.Name }); i >= 0 {
+			errs = append(errs, &ClashError{Program: p.Name, Source: others[i].Source})
+		}
+		d.add(d.gets, p)
+	}
 	if len(errs) == 0 {
 		if err := Conflict(append(others, d.file...)); err != nil {
 			errs = append(errs, err)

@@ -53,7 +53,7 @@ func (r *reader) groupPriority(s *ini.Section, name string) int {
 func (r *reader) group(s *ini.Section, g api.Group) {
 	for _, key := range s.Keys() {
 		if !s.Inherits(key) && !slices.Contains(groupKeys, key) {
-			r.unknown(s, key, "is not known and not used; %s", suggestion(key, groupKeys, "[group:x]"))
+			r.unknown(s, key, "%s", unknownText(key, groupKeys))
 		}
 	}
 	text, ok, err := r.groupValue(s, "programs", g.Name)
@@ -84,7 +84,7 @@ func (r *reader) join(s *ini.Section, program string, g api.Group) error {
 	case !known && fcgi:
 		r.warn(s, "programs", "%s is an fcgi-program and does not run", program)
 	case !known:
-		return errors.New("there is no [program:" + program + "]; " + suggestion(program, sortedKeys(r.at), "this file"))
+		return errors.New("there is no [program:" + program + "]" + suggestion(program, sortedKeys(r.at)))
 	case slices.Contains(r.member[program], g):
 		r.warn(s, "programs", "%s is named twice, which counts once", program)
 	default:

@@ -97,6 +97,9 @@ func ignored[T comparable](parse func(string) (T, error), idle T) value {
 // returns, but the names, which Read expands.
 var environment = value{
 	set: func(p *api.Program, s string) error {
+		if _, err := ini.References(s); err != nil {
+			return errors.New("a value is not right: " + withoutText(err))
+		}
 		e, err := ini.ParseEnvironmentTemplate(s)
 		if err == nil {
 			p.Environment = e.Map()

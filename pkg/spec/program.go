@@ -133,6 +133,9 @@ func (r *programReader) localMachine(key string) error {
 		case !isLocal(m):
 		case r.options.LocalMachine == "":
 			return errors.New(m + " stands for this machine, whose name is not known; write its name")
+		case isLocal(r.options.LocalMachine):
+			return errors.New(m + " stands for this machine, which is itself called " + r.options.LocalMachine +
+				"; give it a name of its own by [distsuperagent] machine")
 		default:
 			r.program.Machines[i] = r.options.LocalMachine
 			r.note(r.section, key, "%s is put as %s, the name of this machine", m, r.options.LocalMachine)
@@ -190,7 +193,7 @@ func (r *programReader) commandWarnings() {
 func (r *programReader) unknownKeys() {
 	for _, key := range r.section.Keys() {
 		if !r.section.Inherits(key) && !slices.Contains(names(), key) {
-			r.unknown(r.section, key, "is not known and not used; %s", suggestion(key, names(), "[program:x]"))
+			r.unknown(r.section, key, "%s", unknownText(key, names()))
 		}
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
-// ofOthers are the sections that are not about programs: the daemons', supervisord's own, and those of
-// distsuper 0.2, of which package config tells what replaced them.
+// ofOthers are the sections that are not about programs: the daemons' and supervisord's own.
 var ofOthers = []string{
 	"etcd", "embedded-etcd", "distsuperd", "distsuperagent", "distsuperctl", "include",
 	"supervisord", "supervisorctl", "unix_http_server", "inet_http_server",
-	"common", "agent", "server", "db", "http", "server-http", "agent-http",
 }
+
+// former are those of distsuper 0.2, of which package config tells what replaced them.
+var former = []string{"common", "agent", "server", "db", "http", "server-http", "agent-http"}
 
 // ofOthersNamed are such sections with a name behind a colon.
 var ofOthersNamed = []string{"rpcinterface", "ctlplugin", "unix_http_server", "inet_http_server"}
@@ -28,7 +29,7 @@ var idle = map[string]string{
 func (r *reader) otherSection(s *ini.Section) {
 	kind, name, named := strings.Cut(s.Name, ":")
 	switch {
-	case slices.Contains(ofOthers, s.Name), named && slices.Contains(ofOthersNamed, kind):
+	case slices.Contains(ofOthers, s.Name), slices.Contains(former, s.Name), named && slices.Contains(ofOthersNamed, kind):
 		return
 	case named && idle[kind] != "":
 		r.warn(s, "", "%s", idle[kind])
@@ -40,7 +41,7 @@ func (r *reader) otherSection(s *ini.Section) {
 			r.unknown(s, "", "has no name and is not used; write [%s:name]", kind)
 			return
 		}
-		kinds = append(slices.Clone(ofOthers[:10]), kinds...)
+		kinds = append(slices.Clone(ofOthers), kinds...)
 	}
 	near, ok := ini.Nearest(kind, kinds)
 	switch {
@@ -53,13 +54,23 @@ func (r *reader) otherSection(s *ini.Section) {
 	}
 }
 
-// suggestion says which word was probably meant, or all that there are.
-func suggestion(word string, known []string, where string) string {
-	if near, ok := ini.Nearest(word, known); ok {
-		return "did you mean " + near + "?"
+// unknownText says that a word is not known, and which one was probably meant.
+func unknownText(word string, known []string) string {
+	return "is not known and not used" + suggestion(word, known)
+}
+
+// suggestion names the nearest of the known words, or all if they are few; it begins with "; " or is empty.
+func suggestion(word string, known []string) string {
+	near, ok := ini.Nearest(word, known)
+	switch {
+	case ok:
+		return "; did you mean " + near + "?"
+	case slices.Contains(groupKeys, word):
+		return "; it belongs in [group:x]"
+	case slices.Contains(names(), word):
+		return "; it belongs in [program:x]"
+	case len(known) == 0 || len(known) > 12:
+		return ""
 	}
-	if len(known) == 0 {
-		return "there is none in " + where
-	}
-	return "known in " + where + ": " + strings.Join(known, ", ")
+	return "; there are " + strings.Join(known, ", ")
 }

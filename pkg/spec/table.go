@@ -21,7 +21,7 @@ var table = []Key{
 	{Name: "machines", Form: "a list, separated by commas", Ours: true,
 		Doc:   "Where it may run: names, addresses or labels (zone=a) of machines. Empty is anywhere; localhost is the machine that load runs on.",
 		value: parsed(func(p *api.Program) *[]string { return &p.Machines }, parseMachines, formatList)},
-	{Name: "process_name", Default: "%(program_name)s", Form: "a name, with %(process_num)d in it when numprocs is above 1", inLoop: true,
+	{Name: "process_name", Default: "%(program_name)s", Form: "a name, with %(process_num)d in it when numprocs is above 1", inLoop: true, unset: true,
 		Doc:   "The name of each process.",
 		value: text(func(p *api.Program) *string { return &p.ProcessName })},
 	{Name: "numprocs", Default: "1", Form: formInt,

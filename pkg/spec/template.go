@@ -84,5 +84,5 @@ func withoutText(err error) string {
 	if errors.As(err, &name) {
 		return name.hint()
 	}
-	return "it is badly formatted; write %(name)s for a name, and %% for a percent sign"
+	return "it has a percent sign that begins no name; write %% for a percent sign, and %(name)s for what a name stands for"
 }

@@ -127,9 +127,9 @@ func (c *checker) words() {
 	if !slices.Contains([]api.OnPartition{api.PartitionUnset, api.PartitionStop, api.PartitionKeep}, p.OnPartition) {
 		c.add(wrong("on_partition", string(p.OnPartition), "neither stop nor keep: %q", p.OnPartition))
 	}
-	for field, file := range map[string]string{"stdout_logfile": p.Stdout.File, "stderr_logfile": p.Stderr.File} {
-		if strings.EqualFold(file, "syslog") {
-			c.add(wrong(field, file, "syslog is not supported; write AUTO, NONE or a path, and let a log shipper read the file"))
+	for _, f := range []struct{ field, file string }{{"stdout_logfile", p.Stdout.File}, {"stderr_logfile", p.Stderr.File}} {
+		if strings.EqualFold(f.file, "syslog") {
+			c.add(wrong(f.field, f.file, "syslog is not supported; write AUTO, NONE or a path, and let a log shipper read the file"))
 		}
 	}
 }

@@ -77,6 +77,9 @@ func writeGroups(b *ini.Builder, programs []api.Program) error {
 	members := map[string][]string{}
 	priority := map[string]int{}
 	for _, p := range programs {
+		if len(p.Groups) > 0 && strings.Contains(p.Name, ",") {
+			return fmt.Errorf("write program %s: a group cannot name it, since its name has a comma", p.Name)
+		}
 		for _, g := range p.Groups {
 			if was, ok := priority[g.Name]; ok && was != g.Priority {
 				return fmt.Errorf("write group %s: its programs %s and %s disagree about its priority", g.Name, members[g.Name][0], p.Name)
