@@ -98,3 +98,29 @@ func TestResetTellsTheViewWhatIsGone(t *testing.T) {
 		t.Errorf("left: %v %v %v", v.Processes, v.Machines, v.Programs)
 	}
 }
+
+func TestMembersOfAFailedBatchAreWrittenSinglyAtOnce(t *testing.T) {
+	c := newCore()
+	program := api.Program{Name: "p", Numprocs: 5, ProcessName: "%(process_num)d", Settings: api.Settings{Command: "/bin/p", TouchTimeout: 5}}
+	entries := append(coreEntries(), store.Entry{Key: testKeys.Program("p"), Value: store.Encode(program), ModRev: 11})
+	for _, id := range []string{"p:0", "p:1", "p:2", "p:3", "p:4"} {
+		entries = append(entries, store.Entry{Key: testKeys.Intent(id), Value: store.Encode(api.Intent{Want: api.WantRun}), ModRev: 11})
+	}
+	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: entries})
+	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
+	first := c.Step(2, time.Time{}, Elected{lead})
+	if len(first) != 1 || len(first[0].(Write).History) != 6 {
+		t.Fatalf("does %+v, want one write for six", first)
+	}
+	failed := store.TxnResult{Rev: 61, Got: []*store.Entry{{Key: lead.Key, CreateRev: 50}}}
+	again := c.Step(3, time.Time{}, Written{ID: first[0].(Write).ID, Result: failed})
+	if len(again) != 6 {
+		t.Fatalf("%d writes after the batch failed, want six", len(again))
+	}
+	if got := c.Step(4, time.Time{}, Written{ID: again[0].(Write).ID, Result: failed}); len(got) != 0 {
+		t.Errorf("does %+v at once after a single write failed", got)
+	}
+	if c.Next() != clock.Instant(4).Add(retryLeast) {
+		t.Errorf("wakes at %d", c.Next())
+	}
+}

@@ -247,3 +247,19 @@ func TestRoomIsCountedWithTheWritesOnTheirWay(t *testing.T) {
 		}
 	})
 }
+
+func TestTouchThatAppearsBetweenPlanAndWriteStopsTheMove(t *testing.T) {
+	three(t, func(c *cluster) {
+		at := c.written() + 1
+		c.around(func(n int, _ *memstore.Client) {
+			if n == at { // the touch alone: the status is as the leader saw it
+				c.put(c.keys.Touch("m1", "x"), api.Touch{Token: c.owner("x").Token, Instance: "i-m1"})
+			}
+		}, nil)
+		c.agents["m1"].die()
+		c.await("a write was refused", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.refused > 0 })
+		c.stays("x is on m1", 20*time.Second, func() bool { return c.owner("x").Machine == "m1" && c.owner("x").Placed })
+		c.delete(c.keys.Touch("m1", "x"))
+		c.awaitRun("x", "m2")
+	})
+}
