@@ -22,7 +22,8 @@ them when a machine dies. Several may run, on different hosts; one of them leads
 With no [etcd] endpoints configured it runs an etcd of its own on this host, which
 outlives it: the next distsuperd takes it over.
 
-Signals to a running distsuperd: TERM and INT stop it, HUP reads the settings again.`
+Signals to a running distsuperd: TERM and INT stop it, and its etcd when no machine is live;
+USR1 stops it and leaves its etcd alone (restart); HUP reads the settings again.`
 
 const example = `  distsuperd start
   distsuperd status --json
