@@ -46,9 +46,15 @@ type server struct {
 
 // serve works until ctx ends.
 func (s *server) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	if err := s.begin(ctx, group); err != nil {
-		return errors.Join(err, s.end(group))
+		cancel() // what begin started, such as the loop that keeps etcd alive, would not end otherwise
+		if endErr := s.end(group); !errors.Is(endErr, context.Canceled) {
+			err = errors.Join(err, endErr)
+		}
+		return err
 	}
 	group.Go(func() error { return s.control.Run(ctx) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
