@@ -1,5 +1,7 @@
 package api
 
+import "time"
+
 // Program is what the user wrote: one [program:x] section. It is the value of
 // programs/<program>. Its Settings are still templates (see Settings); spec.Processes
 // makes the processes of it.
@@ -122,4 +124,14 @@ func ProcessID(group, name string) string {
 		return name
 	}
 	return group + ":" + name
+}
+
+// LoadRecord is the value of loads/<source>: a load that was begun in several transactions and is not complete. The
+// next load of the source completes it and deletes the record.
+type LoadRecord struct {
+	By      string    `json:"by"` // user@host
+	At      time.Time `json:"at"`
+	Added   int       `json:"added"`
+	Changed int       `json:"changed"`
+	Removed int       `json:"removed"`
 }

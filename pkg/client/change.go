@@ -1,0 +1,133 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+const (
+	// patience bounds a change whose context has no deadline.
+	patience = 4 * time.Second
+	// again is the pause before another try.
+	again = 50 * time.Millisecond
+)
+
+// draft is one transaction in the making. A draft without operations changes nothing.
+type draft struct {
+	cmps   []store.Cmp
+	ops    []store.Op
+	events []api.Event
+	names  []string // of the processes that it changes
+}
+
+func (d *draft) compare(c ...store.Cmp)   { d.cmps = append(d.cmps, c...) }
+func (d *draft) do(ops ...store.Op)       { d.ops = append(d.ops, ops...) }
+func (d *draft) tell(events ...api.Event) { d.events = append(d.events, events...) }
+
+// done is a draft that was written, at a revision of the store.
+type done struct {
+	names []string
+	rev   int64
+}
+
+// receipt is the key that exists exactly when a draft was written.
+type receipt struct {
+	key   string
+	names []string
+}
+
+// change carries out what decide drafts. decide reads what it needs and is called anew after every conflict and
+// every lost answer; what it returns must compare all that it read. The history entries of a draft are its
+// receipt: their keys are found exactly when it was written, so a lost answer is told from a lost request, and
+// nothing happens twice. It returns nil when decide found nothing to do.
+func (c *Client) change(ctx context.Context, decide func(context.Context) (draft, error)) (*done, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
+	var unknown []receipt
+	for {
+		d, err := c.try(ctx, decide, &unknown)
+		if err == nil {
+			return d, nil
+		}
+		if !errors.Is(err, errAgain) && !errors.Is(err, store.ErrUnavailable) {
+			return nil, err
+		}
+		if !sleep(ctx, again) {
+			if errors.Is(err, errAgain) {
+				err = fmt.Errorf("%w: others kept changing the same; try again", ErrUnavailable)
+			}
+			return nil, err
+		}
+	}
+}
+
+// errAgain says that something changed between the look and the write.
+var errAgain = errors.New("changed meanwhile")
+
+func (c *Client) try(ctx context.Context, decide func(context.Context) (draft, error), unknown *[]receipt) (*done, error) {
+	d, err := decide(ctx)
+	// A draft that is still under way fails its compares once we write, and if it arrived before
+	// decide's look its receipt is there: so the receipts are looked at after decide.
+	if happened, rerr := c.happened(ctx, *unknown); rerr != nil || happened != nil {
+		return happened, rerr
+	}
+	if err != nil || len(d.ops) == 0 {
+		return nil, err
+	}
+	ops, of := d.ops, receipt{names: d.names}
+	for _, e := range d.events {
+		e.By, e.At = c.who, c.wall()
+		op, err := c.history.Op(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		ops, of.key = append(ops, op), op.Key
+	}
+	res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps, Then: ops})
+	switch {
+	case err == nil && res.Succeeded:
+		return &done{names: d.names, rev: res.Rev}, nil
+	case err == nil:
+		return nil, errAgain
+	case errors.Is(err, store.ErrLeaseNotFound):
+		c.history.Forget()
+		return nil, errAgain
+	case errors.Is(err, store.ErrUnavailable):
+		*unknown = append(*unknown, of)
+	}
+	return nil, err
+}
+
+// happened looks for a receipt, nil for none.
+func (c *Client) happened(ctx context.Context, unknown []receipt) (*done, error) {
+	for _, r := range unknown {
+		got, err := c.get(ctx, r.key)
+		if err != nil {
+			return nil, err
+		}
+		if got[0] != nil {
+			return &done{names: r.names, rev: got[0].CreateRev}, nil
+		}
+	}
+	return nil, nil
+}
+
+// sleep waits and returns false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,157 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Errors on which callers branch. An invalid program is a *spec.FieldError or a *spec.ConflictError.
+var (
+	// ErrNotFound: there is no such program or process, or its id is of an earlier one.
+	ErrNotFound = errors.New("not found")
+	// ErrExists: a program of that name exists.
+	ErrExists = errors.New("already exists")
+	// ErrUnavailable: the store gave no answer. The change may have happened, and may be asked for again.
+	ErrUnavailable = store.ErrUnavailable
+	// ErrRefused: the state of things does not allow it; the error says why.
+	ErrRefused = errors.New("refused")
+)
+
+// Client asks for changes and reads what is so. It may be used by several goroutines.
+type Client struct {
+	kv      store.KV
+	keys    store.Keys
+	who     string
+	history *store.History
+	clock   clock.Clock
+	own     bool // Close closes kv, too
+}
+
+// Config says where the store is and who asks.
+type Config struct {
+	Store  store.Config
+	Prefix string // "" is store.DefaultPrefix
+	Who    string // user@host; "" is the user and host of this process
+}
+
+// Open makes a client of an etcd and makes sure that it answers and speaks our layout. Close ends it.
+func Open(ctx context.Context, cfg Config) (*Client, error) {
+	keys := store.NewKeys(cfg.Prefix)
+	kv, err := store.Connect(ctx, cfg.Store, keys.Schema())
+	if err != nil {
+		return nil, err
+	}
+	if err := store.CheckSchema(ctx, kv, keys); err != nil {
+		return nil, errors.Join(err, kv.Close())
+	}
+	c := New(kv, keys, cfg.Who)
+	c.own = true
+	return c, nil
+}
+
+// New makes a client of a store that is the caller's to close. who is user@host; "" is this process's.
+func New(kv store.KV, keys store.Keys, who string) *Client {
+	c := &Client{kv: kv, keys: keys, who: cmp.Or(who, Who()), clock: clock.Go{}}
+	c.history = store.NewHistory(kv, keys, c.who+"#"+suffix(), c.clock)
+	return c
+}
+
+// suffix tells clients of one user apart, so that what one wrote is not taken for another's.
+func suffix() string {
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// Close ends the client.
+func (c *Client) Close() error {
+	if !c.own {
+		return nil
+	}
+	return c.kv.Close()
+}
+
+// KV is the store behind the client, and Keys its keys.
+func (c *Client) KV() store.KV     { return c.kv }
+func (c *Client) Keys() store.Keys { return c.keys }
+
+// By is who asks.
+func (c *Client) By() string { return c.who }
+
+// Who is the user and host of this process, as user@host.
+func Who() string {
+	name := "?"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	} else if env := os.Getenv("USER"); env != "" {
+		name = env
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "?"
+	}
+	return name + "@" + host
+}
+
+// Program is a program with the defaults of a [program:x] section, to be completed and given to Create.
+func Program(name, command string) api.Program {
+	p := spec.Defaults()
+	p.Name, p.Command, p.Source = name, command, api.SourceAPI
+	return p
+}
+
+func (c *Client) wall() time.Time { return c.clock.Wall() }
+
+// get reads single keys, at most store.MaxTxnOps in one look.
+func (c *Client) get(ctx context.Context, keys ...string) ([]*store.Entry, error) {
+	var out []*store.Entry
+	for len(keys) > 0 {
+		n := min(len(keys), store.MaxTxnOps)
+		ops := make([]store.Op, n)
+		for i, k := range keys[:n] {
+			ops[i] = store.Get(k)
+		}
+		res, err := c.kv.Txn(ctx, store.Txn{Then: ops})
+		if err != nil {
+			return nil, err
+		}
+		out, keys = append(out, res.Got...), keys[n:]
+	}
+	return out, nil
+}
+
+// decode reads an entry; nil for an absent one.
+func decode[T any](e *store.Entry) (*T, error) {
+	if e == nil {
+		return nil, nil
+	}
+	v, err := store.Decode[T](*e)
+	if err != nil {
+		return nil, err
+	}
+	return &v, nil
+}
+
+// revOf is the revision of an entry, 0 for an absent one.
+func revOf(e *store.Entry) int64 {
+	if e == nil {
+		return 0
+	}
+	return e.ModRev
+}
+
+func notFound(what, name string) error {
+	return fmt.Errorf("%s %s: %w", what, name, ErrNotFound)
+}

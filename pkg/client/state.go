@@ -1,0 +1,125 @@
+package client
+
+import (
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+// describe says how a process is, from what the store says of it: supervisor's state, and its description or,
+// where supervisor has none, what is waited for. It claims nothing that is not known: of a run on a
+// machine that does not answer it says UNKNOWN until its lease has ended.
+func describe(p Process, now time.Time) (api.State, string) {
+	state, text := settled(p, now)
+	if p.Owner != nil && p.Owner.Waiting != "" && text != p.Owner.Waiting {
+		if text != "" {
+			text += "; "
+		}
+		text += p.Owner.Waiting
+	}
+	return state, text
+}
+
+func settled(p Process, now time.Time) (api.State, string) {
+	wanted := p.Intent != nil && p.Intent.Want == api.WantRun && p.Spec != nil
+	o := p.Owner
+	switch {
+	case o == nil && wanted:
+		return api.Starting, "waiting for a controller to place it"
+	case o == nil:
+		return api.Stopped, "Not started"
+	case !wanted:
+		return leaving(p, now)
+	case p.Intent.Restarts != o.Restarts && !(o.Placed && p.Live):
+		return awaited(p)
+	case o.Finished != nil:
+		return ended(p, *o.Finished, now)
+	case !o.Placed:
+		return awaited(p)
+	}
+	return placed(p, now)
+}
+
+// leaving: it is not to run.
+func leaving(p Process, now time.Time) (api.State, string) {
+	o, s := p.Owner, p.Status
+	switch {
+	case p.Touch != nil && p.Live:
+		return api.Stopping, ""
+	case p.Touch != nil:
+		return api.Stopping, "waiting for " + o.Machine + ", which is not live"
+	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
+		return api.Unknown, o.Machine + " is not live and may still run it (on_partition keep)"
+	case o.Placed && s == nil:
+		return api.Stopping, "" // placed, and not started: the placement is about to go
+	case o.Finished != nil:
+		return ended(p, *o.Finished, now)
+	case s != nil && s.Finished():
+		return ended(p, s.State, now)
+	case s != nil && !s.Released:
+		return api.Stopped, o.Machine + " was lost while it ran"
+	}
+	return ended(p, api.Stopped, now)
+}
+
+// awaited: it is to run, and not placed for the present wish.
+func awaited(p Process) (api.State, string) {
+	o := p.Owner
+	switch {
+	case p.Touch != nil && o.Placed:
+		return api.Unknown, o.Machine + " is not live"
+	case p.Touch != nil && p.Live:
+		return api.Stopping, "waiting for " + o.Machine
+	case p.Touch != nil:
+		return api.Stopping, "waiting for " + o.Machine + ", which is not live"
+	case o.Waiting != "":
+		return api.Stopped, o.Waiting
+	}
+	return api.Starting, "waiting for a controller to place it"
+}
+
+// placed: it is to run, on the machine where it is placed.
+func placed(p Process, now time.Time) (api.State, string) {
+	o, s := p.Owner, p.Status
+	switch {
+	case s != nil && s.Finished():
+		return ended(p, s.State, now)
+	case !p.Live && p.Touch == nil && (s == nil || s.Released || s.OnPartition == api.PartitionStop):
+		if o.Waiting != "" {
+			return api.Stopped, o.Waiting
+		}
+		return api.Starting, o.Machine + " is not live; waiting for a controller to place it elsewhere"
+	case !p.Live:
+		return api.Unknown, o.Machine + " is not live"
+	case s == nil:
+		return api.Starting, "waiting for " + o.Machine + " to start it"
+	case s.Released:
+		return api.Starting, o.Machine + " released it" + because(s.Reason)
+	}
+	return s.State, text(p, s.State, now)
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
+// ended: it stopped or finished. Of a failure the reason is the machine's, or else the leader's.
+func ended(p Process, state api.State, now time.Time) (api.State, string) {
+	if state == api.Fatal && (p.Status == nil || p.Status.Reason == "") {
+		return state, p.Owner.Reason
+	}
+	return state, text(p, state, now)
+}
+
+// text is supervisor's description.
+func text(p Process, state api.State, now time.Time) string {
+	d := supervisor.Description{Name: p.Name, State: state}
+	if s := p.Status; s != nil {
+		d.PID, d.Started, d.Stopped, d.SpawnError = s.PID, s.Started, s.Stopped.Local(), s.Reason
+	}
+	return d.Text(now)
+}
