@@ -1,0 +1,60 @@
+package spec
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// FuzzRead reads any text. Whatever it takes is valid, has processes, is planned without error, and
+// reads back the same when it is written.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{
+		"[program:a]\ncommand=cat\n",
+		"[DEFAULT]\nuser=x\n[program:a%]\ncommand=%(here)s %(ENV_X)s %%\nprocess_name=%(ENV_W)s\nnumprocs=2\nenvironment=W=\"%(process_num)d\"\n",
+		"[program:a]\ncommand='a '';b'\n 'c\n  d'\nmachines=zone=a,localhost\ndirectory=%(here).0s x\n[group:g]\nprograms=a\npriority=-1\n",
+		"[program:a]\ncommand=x\nstdout_logfile=/%%(process_num)d%(ENV_X)s\nstderr_logfile=off\nredirect_stderr=1\nexitcodes=\numask=0o7\n",
+		"[program: a ]\ncommand=x\n[group:a]\nprograms=a,a\n[x]\n[program]\n[eventlistener:x]\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := ini.Parse("/etc/x.ini", text)
+		if err != nil {
+			return
+		}
+		r, err := Read(file, world)
+		if err != nil {
+			if len(r.Programs) > 0 {
+				t.Fatalf("programs %v with error %v", r.Programs, err)
+			}
+			return
+		}
+		for _, p := range r.Programs {
+			if err := Validate(p); err != nil {
+				t.Fatalf("read %+v, which is not valid: %v", p, err)
+			}
+			if !reflect.DeepEqual(Normalize(p), p) {
+				t.Fatalf("read %+v, which is not normal", p)
+			}
+		}
+		plan, err := Diff("file", r.Programs, nil)
+		if err != nil || len(plan.Added) != len(r.Programs) {
+			t.Fatalf("plan %+v, error %v", plan, err)
+		}
+		var b strings.Builder
+		if err := Write(&b, r.Programs...); err != nil {
+			return // a name with odd references; TestWhatIsWrittenReadsBackTheSame says what has to be writable
+		}
+		back, err := ini.Parse("/etc/x.ini", b.String())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, b.String())
+		}
+		again, err := Read(back, world)
+		if err != nil || !reflect.DeepEqual(again.Programs, r.Programs) {
+			t.Fatalf("wrote\n%s\nof %+v\nread %+v, error %v", b.String(), r.Programs, again.Programs, err)
+		}
+	})
+}
