@@ -320,3 +320,14 @@ func TestTwoProgramsCannotAskForOneProcess(t *testing.T) {
 		t.Errorf("error %q", err)
 	}
 }
+
+func TestAProgramIsNamedOnce(t *testing.T) {
+	_, err := readText(t, "[program:a]\ncommand=x\n[program: a]\ncommand=y\n", world)
+	if want := "/etc/distsuper.ini:1: [program:a]: the program a is also [program: a] of /etc/distsuper.ini:3"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	r, err := readText(t, "[program: a ]\ncommand=x\n[program:b]\ncommand=x\n[program:b]\ndirectory=/\n", world)
+	if err != nil || len(r.Programs) != 2 || r.Programs[0].Name != "a" || r.Programs[1].Directory != "/" {
+		t.Errorf("programs %+v, error %v", r.Programs, err)
+	}
+}

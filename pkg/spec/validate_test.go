@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/ini"
 )
 
 func TestValidateNamesTheField(t *testing.T) {
@@ -100,5 +101,27 @@ func TestTheStoreKeepsTheNormalForm(t *testing.T) {
 		if !reflect.DeepEqual(back, p) {
 			t.Errorf("stored %+v\nread %+v", p, back)
 		}
+	}
+}
+
+func TestValidateTellsTheFirstFieldAndOnlyOnce(t *testing.T) {
+	p := program("web", func(p *api.Program) {
+		p.StopSignal, p.TouchTimeout, p.Command = "NO", 1, "%(a)s \x00"
+		p.Machines = []string{"", "a b"}
+	})
+	var fields []string
+	for _, e := range problems(p) {
+		fields = append(fields, e.Field)
+	}
+	if got := strings.Join(fields, " "); got != "command machines stopsignal touch_timeout" {
+		t.Errorf("problems of %s", got)
+	}
+	var field *FieldError
+	if err := Validate(p); !errors.As(err, &field) || field.Field != "command" {
+		t.Errorf("error %v, want that of command", err)
+	}
+	var unknown *ini.UnknownNameError
+	if _, err := Processes(program("web", func(p *api.Program) { p.ProcessName = "%(ENV_X)s" })); !errors.As(err, &unknown) || unknown.Name != "ENV_X" {
+		t.Errorf("error %v does not tell its cause", err)
 	}
 }
