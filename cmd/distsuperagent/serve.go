@@ -154,7 +154,7 @@ func (s *server) begin(ctx context.Context) error {
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.cfg.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
 		Machine: s.cfg.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.revive,
-		Info: s.info(), History: history.Op, Clock: clock.Real{}, Log: s.log.Named("agent"),
+		Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.log.Named("agent"),
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
