@@ -121,6 +121,26 @@ func TestErrorsKeepTheirIdentityOverTheSocket(t *testing.T) {
 	}
 }
 
+func TestARefusalOfTheKeeperIsToldFromACallWithoutAnAnswer(t *testing.T) {
+	f := fake(t)
+	c, stop := serve(t, f)
+	for _, refusal := range []error{keeper.ErrDeadline, keeper.ErrNotFound, errors.New("out of pipes")} {
+		f.FailCalls(func(string, string) error { return refusal })
+		if err := c.Start(t.Context(), start(7)); !keeper.Answered(err) {
+			t.Errorf("%v is the keeper's answer, but arrives as %v", refusal, err)
+		}
+	}
+	// A keeper that ends gives calls up that its loop may still carry out.
+	f.FailCalls(func(string, string) error { return context.Canceled })
+	if err := c.Start(t.Context(), start(7)); err == nil || keeper.Answered(err) {
+		t.Errorf("a call that was given up arrives as the answer %v", err)
+	}
+	stop()
+	if err := c.Start(t.Context(), start(7)); err == nil || keeper.Answered(err) {
+		t.Errorf("without a keeper the answer is %v", err)
+	}
+}
+
 func TestChangesWaitsOverTheSocketAndEndsWithItsContext(t *testing.T) {
 	f := fake(t)
 	c, _ := serve(t, f)

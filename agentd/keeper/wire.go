@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -61,23 +62,33 @@ var codes = []struct {
 	{ErrClosing, "closing", http.StatusServiceUnavailable},
 }
 
+// codeOpen: the call was given up while the keeper may still carry it out.
+const codeOpen = "open"
+
 func encodeError(err error) (int, errorBody) {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			return c.status, errorBody{Error: err.Error(), Code: c.code}
 		}
 	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusServiceUnavailable, errorBody{Error: err.Error(), Code: codeOpen}
+	}
 	return http.StatusInternalServerError, errorBody{Error: err.Error()}
 }
 
-// remoteError is an error of the keeper: its text, and the sentinel that it wrapped there.
+// remoteError is an error of the keeper: its text, and the sentinel that it wrapped there, nil for none.
 type remoteError struct {
 	text string
 	err  error
+	open bool
 }
 
 func (e *remoteError) Error() string { return e.text }
 func (e *remoteError) Unwrap() error { return e.err }
+
+// Answered is what the function Answered asks for.
+func (e *remoteError) Answered() bool { return !e.open }
 
 func decodeError(body []byte, status string) error {
 	var e errorBody
@@ -89,5 +100,5 @@ func decodeError(body []byte, status string) error {
 			return &remoteError{text: e.Error, err: c.err}
 		}
 	}
-	return errors.New(e.Error)
+	return &remoteError{text: e.Error, open: e.Code == codeOpen}
 }

@@ -46,6 +46,10 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 	if err != nil {
 		return fmt.Errorf("start %s: stopsignal: %w", r.Process.ID(), err)
 	}
+	if r.Instance != "" && r.Instance != e.hello.Instance {
+		return fmt.Errorf("start %s: it is meant for the keeper %s, this one is %s: %w",
+			r.Process.ID(), r.Instance, e.hello.Instance, keeper.ErrNotFound)
+	}
 	known := false
 	if err := e.do(ctx, func(l *loop) (err error) { known, err = l.admit(r); return err }); err != nil || known {
 		return named("start", r.Process.ID(), err)
@@ -58,7 +62,10 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 	n := &run{id: r.Process.ID(), plan: plan, cage: c, pidfd: -1, sweepAt: clock.Never}
 	n.setRequest(r, stop)
 	return named("start", n.id, e.do(ctx, func(l *loop) error {
-		taken, err := l.begin(n, refused)
+		err, taken := ctx.Err(), false // who has given up acts on it: nothing may begin behind its back
+		if err == nil {
+			taken, err = l.begin(n, refused)
+		}
 		if !taken {
 			go c.close() // another call for this run was faster, or the answer is an error
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -21,6 +22,9 @@ func (l *loop) admit(r keeper.StartRequest) (known bool, err error) {
 			return false, keeper.ErrToken
 		}
 		return true, nil
+	}
+	if last, any := l.forgot[r.Process.ID()]; any && r.Token <= last {
+		return false, fmt.Errorf("its run under token %d was forgotten: %w", last, keeper.ErrToken)
 	}
 	if l.now.passed(l.fenceOf(r).soft) {
 		return false, keeper.ErrDeadline
@@ -61,6 +65,7 @@ func (l *loop) find(ref keeper.Ref) (*run, error) {
 // forget drops a run that is done.
 func (l *loop) forget(n *run) {
 	delete(l.byID, n.id)
+	l.forgot[n.id] = max(l.forgot[n.id], n.Request.Token)
 	for i, r := range l.runs {
 		if r == n {
 			l.runs = append(l.runs[:i], l.runs[i+1:]...)
@@ -120,7 +125,7 @@ func (l *loop) enforce() {
 }
 
 func (l *loop) enforceRun(r *run) {
-	if r.Machine.Done() || r.Enforced == killed {
+	if !enforcing || r.Machine.Done() || r.Enforced == killed {
 		return
 	}
 	switch {
@@ -142,7 +147,7 @@ func (l *loop) enforceRun(r *run) {
 // fenceWake is when the next step of a run's fence is due.
 func (l *loop) fenceWake(r *run) clock.Instant {
 	switch {
-	case r.Machine.Done() || r.Enforced == killed:
+	case !enforcing || r.Machine.Done() || r.Enforced == killed:
 		return clock.Never
 	case r.Enforced == signalled:
 		return l.now.instant(r.fence.hard)

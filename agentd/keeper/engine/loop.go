@@ -40,6 +40,7 @@ type loop struct {
 	byID     map[string]*run
 	byTag    map[uint64]func()
 	leases   map[int64]keeper.Lease
+	forgot   map[string]int64 // by process, the last token that was forgotten: none up to it begins any more
 	nextTag  uint64
 	spawning []*run
 	sorted   int // how many of them are in their order
@@ -58,7 +59,7 @@ func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
 		return nil, err
 	}
 	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes,
-		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{},
+		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{}, forgot: map[string]int64{},
 		nextTag: firstTag, guardAt: clock.Never}, nil
 }
 
@@ -311,6 +312,9 @@ func (l *loop) rearm() {
 
 // guardBy sets when the kernel and the guardian step in.
 func (l *loop) guardBy(hard keeper.Deadline) {
+	if !enforcing {
+		return
+	}
 	l.stop.set(l.now.instant(hard).Add(backstopSlack))
 	if l.page.setDeadline(hard) {
 		l.guard.ring()

@@ -47,8 +47,9 @@ type Fake struct {
 	runs         map[string]*run // by process ID
 	leases       map[int64]keeper.Lease
 	forgot       []forgotten
-	changed      chan struct{} // closed at the next change
-	resumed      chan struct{} // not nil while paused; closed by Resume
+	spent        map[string]int64 // by process, the last token that was forgotten
+	changed      chan struct{}    // closed at the next change
+	resumed      chan struct{}    // not nil while paused; closed by Resume
 	down         bool
 	closing      bool
 	pid          int
@@ -109,6 +110,7 @@ func (f *Fake) freshLocked() {
 	f.instance = fmt.Sprintf("%s-%d", f.opts.Machine, f.instances)
 	f.seq, f.owner, f.down, f.closing = 1, "", false, false
 	f.runs, f.leases, f.forgot = map[string]*run{}, map[int64]keeper.Lease{}, nil
+	f.spent = map[string]int64{}
 	f.wakeLocked()
 }
 
@@ -257,6 +259,9 @@ func (f *Fake) Start(ctx context.Context, q keeper.StartRequest) error {
 		return err
 	}
 	defer f.mu.Unlock()
+	if q.Instance != "" && q.Instance != f.instance {
+		return fmt.Errorf("start %s for %s on %s: %w", id, q.Instance, f.instance, keeper.ErrNotFound)
+	}
 	if f.closing {
 		return fmt.Errorf("start %s: %w", id, keeper.ErrClosing)
 	}
@@ -265,6 +270,9 @@ func (f *Fake) Start(ctx context.Context, q keeper.StartRequest) error {
 			return nil
 		}
 		return fmt.Errorf("start %s under token %d: %w", id, q.Token, keeper.ErrToken)
+	}
+	if last, any := f.spent[id]; any && q.Token <= last {
+		return fmt.Errorf("start %s under the forgotten token %d: %w", id, q.Token, keeper.ErrToken)
 	}
 	r := &run{Run: keeper.Run{ID: id, Token: q.Token, Process: q.Process, Leases: q.Leases,
 		OnPartition: q.OnPartition, State: api.Stopped, Gone: true}, env: q.Env}
@@ -345,6 +353,7 @@ func (f *Fake) Forget(ctx context.Context, ref keeper.Ref, remove bool) error {
 			return fmt.Errorf("forget %s: the run is not over", r.ID)
 		}
 		delete(f.runs, r.ID)
+		f.spent[r.ID] = max(f.spent[r.ID], r.Token)
 		f.seq++
 		f.forgot = append(f.forgot, forgotten{f.seq, ref})
 		if remove {

@@ -246,3 +246,25 @@ func TestFakeFollowedLogEndsAtClose(t *testing.T) {
 		}
 	})
 }
+
+func TestFakeRefusesStartsThatAreOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, f *Fake) {
+		q := request(7)
+		q.Instance = "m1-0"
+		if err := f.Start(t.Context(), q); !errors.Is(err, keeper.ErrNotFound) {
+			t.Errorf("a start for another keeper: %v", err)
+		}
+		q.Instance = "m1-1"
+		must(t, f.Start(t.Context(), q))
+		ref := keeper.Ref{ID: "web", Token: 7}
+		must(t, f.Kill(t.Context(), ref))
+		synctest.Wait()
+		must(t, f.Forget(t.Context(), ref, false))
+		for _, token := range []int64{6, 7} {
+			if err := f.Start(t.Context(), request(token)); !errors.Is(err, keeper.ErrToken) {
+				t.Errorf("a start under token %d after 7 was forgotten: %v", token, err)
+			}
+		}
+		must(t, f.Start(t.Context(), request(8)))
+	})
+}
