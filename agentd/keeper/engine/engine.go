@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -23,7 +24,7 @@ type Logs interface {
 	Remove(ctx context.Context, process string) error
 }
 
-// Options are what a keeper is made of. All but NoCgroups and Environ are needed.
+// Options are what a keeper is made of. Dir, Logs, Logger and GuardianCommand are needed.
 type Options struct {
 	// Dir is the state directory: lock, keeper.json, logs.
 	Dir    string
@@ -37,6 +38,9 @@ type Options struct {
 	Environ []string
 	// NoCgroups hides cgroups, as DISTSUPER_NO_CGROUPS=1 does.
 	NoCgroups bool
+	// Linger is how long a keeper that was told to end, and whose runs are all over, waits for the agent to fetch and
+	// forget them, so that it can release them before the keeper is gone. Two seconds when 0.
+	Linger time.Duration
 }
 
 // LogDir is where the AUTO logs of a state directory are.
@@ -54,6 +58,8 @@ type Engine struct {
 	poll  *poller
 	file  *stateFile
 	loop  *loop
+
+	linger time.Duration
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended
@@ -76,6 +82,9 @@ func New(o Options) (*Engine, error) {
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
 		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version}}
+	if e.linger = o.Linger; e.linger == 0 {
+		e.linger = defaultLinger
+	}
 	if e.file, err = openState(o.Dir); err != nil {
 		return nil, err
 	}

@@ -27,11 +27,11 @@ const patience = 20 * time.Second
 var containments = []string{"cgroup2", "subreaper"}
 
 // onBoth runs a test with cgroups and with cgroups hidden.
-func onBoth(t *testing.T, test func(t *testing.T, k *kept)) {
+func onBoth(t *testing.T, test func(t *testing.T, k *kept), env ...string) {
 	for _, containment := range containments {
 		t.Run(containment, func(t *testing.T) {
 			t.Parallel()
-			test(t, startKeeper(t, t.TempDir(), containment))
+			test(t, startKeeper(t, t.TempDir(), containment, env...))
 		})
 	}
 }
@@ -141,18 +141,34 @@ func (k *kept) end() {
 	}
 }
 
-func (k *kept) call(c call) answer {
+// last makes the call with which the keeper ends, perhaps before it can answer, and waits for the end.
+func (k *kept) last(c call) {
+	k.t.Helper()
+	k.send(c)
+	select {
+	case <-k.exited:
+	case <-time.After(patience):
+		k.t.Fatalf("%s: the keeper has not ended\n%s", c.Method, k.err)
+	}
+}
+
+func (k *kept) send(c call) <-chan answer {
 	k.t.Helper()
 	answered := make(chan answer, 1)
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.nextID++
 	c.ID = k.nextID
 	k.waiting[c.ID] = answered
-	err := json.NewEncoder(k.in).Encode(c)
-	k.mu.Unlock()
-	if err != nil {
+	if err := json.NewEncoder(k.in).Encode(c); err != nil {
 		k.t.Fatalf("%s: %v\n%s", c.Method, err, k.err)
 	}
+	return answered
+}
+
+func (k *kept) call(c call) answer {
+	k.t.Helper()
+	answered := k.send(c)
 	select {
 	case a := <-answered:
 		return a

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
@@ -22,7 +25,25 @@ import (
 const (
 	envRole  = "ENGINE_TEST_ROLE"
 	envState = "ENGINE_TEST_STATE"
+	// envLinger is Options.Linger, a millisecond when it is not set.
+	envLinger = "ENGINE_TEST_LINGER"
+	// envWitness is the file of a witness.
+	envWitness = "ENGINE_TEST_WITNESS"
 )
+
+// witness is a program that ignores TERM and writes the boot time into a file, all the time that it lives: what
+// it wrote last is when it was alive for sure, whoever looks and however late.
+func witness(path string) {
+	signal.Ignore(unix.SIGTERM)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		os.Exit(1)
+	}
+	for {
+		fmt.Fprintf(file, "%d\n", readMoment().boot)
+		time.Sleep(2 * time.Millisecond)
+	}
+}
 
 func TestMain(m *testing.M) {
 	switch {
@@ -31,6 +52,8 @@ func TestMain(m *testing.M) {
 	case os.Getenv(envRole) == "keeper":
 		os.Unsetenv(envRole)
 		os.Exit(keeperMain(os.Getenv(envState)))
+	case os.Getenv(envRole) == "witness":
+		witness(os.Getenv(envWitness))
 	}
 	os.Exit(m.Run())
 }
@@ -71,7 +94,11 @@ func keeperMain(dir string) int {
 		return 1
 	}
 	defer collector.Close()
-	e, err := New(Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}})
+	linger, err := time.ParseDuration(os.Getenv(envLinger))
+	if err != nil {
+		linger = time.Millisecond
+	}
+	e, err := New(Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}, Linger: linger})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -114,6 +141,8 @@ func perform(e *Engine, c call) answer {
 		a.Snapshot, err = e.Changes(ctx, c.Since)
 	case "start":
 		err = e.Start(ctx, c.Start)
+	case "start abandoned":
+		err = e.Start(abandoned{ctx}, c.Start)
 	case "update":
 		err = e.Update(ctx, c.Start)
 	case "stop":

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,28 +80,24 @@ func allProcs() []procInfo {
 	}
 }
 
-// childPIDs returns the children of this process; ok is false where the kernel does not tell.
-// The list of a moment may lack a child while another one ends, so it is read twice.
-func childPIDs() (pids map[int]bool, ok bool) {
-	pids = map[int]bool{}
+// childPIDs returns the children of this process; ok is false where the kernel does not tell. All are
+// children of its first thread: that one forks, and to it the kernel gives orphans. The list of a moment may lack
+// a child while another one ends, so it is read twice.
+func childPIDs() (pids []int, ok bool) {
+	pid := strconv.Itoa(os.Getpid())
 	for range 2 {
-		files, _ := filepath.Glob("/proc/self/task/*/children")
-		if len(files) == 0 {
+		data, err := os.ReadFile("/proc/" + pid + "/task/" + pid + "/children")
+		if err != nil {
 			return nil, false
 		}
-		for _, file := range files {
-			data, err := os.ReadFile(file)
-			if err != nil {
-				continue // the thread has ended
-			}
-			for _, field := range strings.Fields(string(data)) {
-				if pid, err := strconv.Atoi(field); err == nil {
-					pids[pid] = true
-				}
+		for field := range strings.FieldsSeq(string(data)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
 			}
 		}
 	}
-	return pids, true
+	slices.Sort(pids)
+	return slices.Compact(pids), true
 }
 
 // marks reads the variables of a process's first environment that tell who started it; nil when

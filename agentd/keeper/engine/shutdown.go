@@ -10,24 +10,24 @@ import (
 	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
-// linger is how long a keeper whose runs are all over waits for the agent to fetch and forget them,
-// so that it can release them before the keeper is gone.
-const linger = 2 * time.Second
+// defaultLinger is Options.Linger unless it is set.
+const defaultLinger = 2 * time.Second
 
 // ending is a shutdown under way.
 type ending struct {
-	over clock.Instant // when the last run was over; Never before
-	end  bool
+	over   clock.Instant // when the last run was over; Never before
+	linger time.Duration
+	end    bool
 }
 
-func (e *ending) wake() clock.Instant { return e.over.Add(linger) }
+func (e *ending) wake() clock.Instant { return e.over.Add(e.linger) }
 
 // shutdown begins to stop everything. Asking again changes nothing.
 func (l *loop) shutdown(why string) {
 	if l.ending != nil {
 		return
 	}
-	l.ending = &ending{over: clock.Never}
+	l.ending = &ending{over: clock.Never, linger: l.engine.linger}
 	l.log.info("The keeper stops all processes and ends", zap.String("reason", why), zap.Int("runs", len(l.runs)))
 }
 

@@ -35,6 +35,7 @@ type trees struct {
 
 	mu    sync.Mutex // guards what follows, and all of tree
 	cages map[*tree]bool
+	mains map[int]*tree
 	left  map[mark]bool
 	spare map[int]bool // children that belong to no run: the guardian
 }
@@ -42,7 +43,7 @@ type trees struct {
 func newTrees(instance string, p *page, wake func()) *trees {
 	t := &trees{instance: instance, page: p, wake: wake, work: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
-		cages: map[*tree]bool{}, left: map[mark]bool{}, spare: map[int]bool{}}
+		cages: map[*tree]bool{}, mains: map[int]*tree{}, left: map[mark]bool{}, spare: map[int]bool{}}
 	go t.sweep()
 	return t
 }
@@ -94,21 +95,49 @@ func (c *tree) entered(pid int, pipes []int) {
 	}
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
-	c.main, c.group, c.pipes = pid, pid, inodes
+	c.group, c.pipes = pid, inodes
+	c.setMainLocked(pid)
 	c.slot = c.all.page.addGroup(pid)
 }
 
 func (c *tree) kill(main int) {
 	c.all.mu.Lock()
 	if c.main != main || c.asked == c.clean {
-		c.main, c.passes = main, 0
+		c.setMainLocked(main)
+		c.passes = 0
 		c.asked++
 	}
 	c.all.mu.Unlock()
+	if main == 0 && c.all.childless(c) {
+		return
+	}
 	select {
 	case c.all.work <- struct{}{}:
 	default:
 	}
+}
+
+// setMainLocked notes the main process, 0 when it is reaped.
+func (c *tree) setMainLocked(pid int) {
+	delete(c.all.mains, c.main)
+	c.main = pid
+	if pid != 0 {
+		c.all.mains[pid] = c
+	}
+}
+
+// childless empties the cage of a reaped main process at once when the keeper has no orphan at all, as after
+// most crashes: then nobody need be asked.
+func (t *trees) childless(c *tree) bool {
+	children, told := childPIDs()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !told || slices.ContainsFunc(children, func(pid int) bool { return !t.knownLocked(pid) }) {
+		return false
+	}
+	c.clean = c.asked
+	c.forgetLocked()
+	return true
 }
 
 func (c *tree) empty() bool {
@@ -127,7 +156,8 @@ func (c *tree) leave() error {
 
 // forgetLocked drops what is known of the last copy.
 func (c *tree) forgetLocked() {
-	c.main, c.group, c.pipes = 0, 0, nil
+	c.setMainLocked(0)
+	c.group, c.pipes = 0, nil
 	c.all.page.dropGroup(c.slot)
 	c.slot = -1
 }
@@ -180,10 +210,11 @@ func (t *trees) pass() (more bool) {
 	owners := t.owners(orphans)
 	emptied := false
 	for _, g := range targets {
-		found := g.main != 0
-		if t.stillMain(g) { // or its number may be somebody else's
-			killBelow(g.main, below)
+		if !t.stands(g) {
+			continue
 		}
+		found := g.main != 0
+		killBelow(g.main, below)
 		for _, orphan := range orphans {
 			if owners[orphan.pid] == g.cage {
 				found = true
@@ -215,10 +246,13 @@ func (t *trees) targets() []target {
 	return targets
 }
 
-func (t *trees) stillMain(g target) bool {
+// stands reports whether a target is what it was when the pass began. Else the loop has emptied the cage meanwhile, and
+// what the pass found may be the next copy, or have the number of a main process that was reaped.
+func (t *trees) stands(g target) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return g.main != 0 && g.cage.main == g.main
+	c := g.cage
+	return c.asked == g.asked && c.clean != c.asked && c.main == g.main
 }
 
 // settle notes what a pass found, and reports whether the cage is empty. Among orphans one was perhaps
@@ -227,6 +261,9 @@ func (t *trees) settle(g target, found, orphans bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := g.cage
+	if c.clean == c.asked {
+		return true
+	}
 	if found || c.asked != g.asked {
 		c.passes = 0
 		return false
@@ -243,37 +280,21 @@ func (t *trees) settle(g target, found, orphans bool) bool {
 func (t *trees) orphans() []procInfo {
 	var candidates []procInfo
 	if children, told := childPIDs(); told {
-		for pid := range children {
-			if !t.known(pid) {
-				if p, ok := readProc(pid); ok && !p.dead() {
-					candidates = append(candidates, p)
-				}
+		for _, pid := range children {
+			if p, ok := readProc(pid); ok && !p.dead() {
+				candidates = append(candidates, p)
 			}
 		}
-		return candidates
+	} else {
+		candidates = childrenOf(allProcs())[os.Getpid()]
 	}
-	for _, p := range allProcs() {
-		if p.ppid == os.Getpid() && !t.known(p.pid) {
-			candidates = append(candidates, p)
-		}
-	}
-	return candidates
-}
-
-// known reports whether a child is a main process, or none of a run.
-func (t *trees) known(pid int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.spare[pid] {
-		return true
-	}
-	for c := range t.cages {
-		if c.main == pid {
-			return true
-		}
-	}
-	return false
+	return slices.DeleteFunc(candidates, func(p procInfo) bool { return t.knownLocked(p.pid) })
 }
+
+// knownLocked reports whether a child is a main process, or none of a run.
+func (t *trees) knownLocked(pid int) bool { return t.spare[pid] || t.mains[pid] != nil }
 
 // owners finds the cage that each orphan belongs to.
 func (t *trees) owners(orphans []procInfo) map[int]*tree {
