@@ -23,6 +23,7 @@ type Snapshot struct {
 	Broken map[string]string
 
 	statuses map[string][]OldStatus // by process
+	owners   map[string]*api.Owner
 }
 
 // ProgramState is a program with its processes.
@@ -190,6 +191,7 @@ func join(keys store.Keys, entries []store.Entry, now time.Time) *Snapshot {
 			j.snap.Broken[e.Key] = err.Error()
 		}
 	}
+	j.snap.owners = j.owners
 	j.finish(now)
 	return j.snap
 }

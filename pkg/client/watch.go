@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
@@ -18,6 +19,9 @@ type Seen struct {
 	Connected bool
 	Why       error
 }
+
+// gather is how long changes are gathered before they are told.
+const gather = 15 * time.Millisecond
 
 // Watch calls tell with what the store says, at first and after every change; changes that come fast are told
 // together. It lasts until ctx ends (nil), tell returns an error (that error), or the store says what waiting
@@ -45,6 +49,11 @@ func (c *Client) Watch(ctx context.Context, tell func(Seen) error) error {
 		case err := <-failed:
 			return err
 		case <-w.wake:
+			// The parts are read by four watches: what was written in one transaction comes together
+			// when they get a moment.
+			if !sleep(ctx, gather) {
+				return nil
+			}
 			entries, seen, ready := w.take()
 			if !ready {
 				continue

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+func newControllers(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use: "controllers", Short: "show the distsuperds, and which of them leads",
+		Long: `controllers shows every distsuperd that has run here: whether it stands for election now, and which one leads.
+Only the leader decides; every one serves.`,
+		Example: "  distsuperctl controllers", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runControllers(cmd.Context(), c)
+		},
+	}
+}
+
+// controllerRow is the JSON of a controller.
+type controllerRow struct {
+	ID      string `json:"id"`
+	Role    string `json:"role"` // leader, standby, or gone: it does not stand for election
+	Host    string `json:"host"`
+	HTTP    string `json:"http"`
+	Version string `json:"version"`
+}
+
+func runControllers(ctx context.Context, c *ctl) error {
+	known, err := c.controllers(ctx)
+	if err != nil {
+		return err
+	}
+	leader, standing, err := c.election(ctx)
+	if err != nil {
+		return err
+	}
+	list, rows := []controllerRow{}, [][]string{}
+	for _, d := range known {
+		r := controllerRow{ID: d.ID, Role: "gone", Host: d.Host, HTTP: d.HTTP, Version: d.Version}
+		switch {
+		case d.ID == leader:
+			r.Role = "leader"
+		case standing[d.ID]:
+			r.Role = "standby"
+		}
+		list, rows = append(list, r), append(rows, []string{r.ID, r.Role, r.Host, orDash(r.HTTP), r.Version})
+	}
+	if c.json {
+		return printJSON(c.out, list)
+	}
+	if len(rows) > 0 {
+		if err := table(c.out, []string{"CONTROLLER", "ROLE", "HOST", "HTTP", "VERSION"}, rows); err != nil {
+			return err
+		}
+	}
+	if leader == "" {
+		c.warnf("distsuperctl: nobody leads: nothing is placed or moved until a distsuperd runs (distsuperd start)")
+	}
+	return nil
+}
+
+// election says who leads, which is who entered first, and who stands.
+func (c *ctl) election(ctx context.Context) (leader string, standing map[string]bool, err error) {
+	res, err := c.kv.Range(ctx, store.Range{Key: strings.TrimSuffix(c.keys.Election(), "/") + "/", Prefix: true})
+	if err != nil {
+		return "", nil, err
+	}
+	standing = map[string]bool{}
+	first := int64(0)
+	for _, e := range res.Entries {
+		standing[string(e.Value)] = true
+		if first == 0 || e.CreateRev < first {
+			first, leader = e.CreateRev, string(e.Value)
+		}
+	}
+	return leader, standing, nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/client"
+)
+
+func newCordon(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use: "cordon MACHINE", Short: "place no new processes on a machine",
+		Long:    "cordon keeps new processes away from a machine; those that are there stay. uncordon takes it back.",
+		Example: "  distsuperctl cordon m2", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runCordon(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func runCordon(ctx context.Context, c *ctl, machine string) error {
+	changed, err := c.client.Cordon(ctx, machine, false)
+	if err != nil {
+		return c.explainMachine(ctx, machine, err)
+	}
+	return c.done(machine, "cordoned", changed)
+}
+
+func newUncordon(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use: "uncordon MACHINE", Short: "take a cordon or a drain back",
+		Long:    "uncordon lets a machine take processes again. Nothing moves back by itself; rebalance evens the load out.",
+		Example: "  distsuperctl uncordon m2", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runUncordon(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func runUncordon(ctx context.Context, c *ctl, machine string) error {
+	changed, err := c.client.Uncordon(ctx, machine)
+	if err != nil {
+		return c.explainMachine(ctx, machine, err)
+	}
+	return c.done(machine, "uncordoned", changed)
+}
+
+func newDrain(c *ctl) *cobra.Command {
+	var o waitOptions
+	cmd := &cobra.Command{
+		Use: "drain MACHINE", Short: "move all processes away from a machine, and wait until it is empty",
+		Long: `drain cordons a machine and takes its processes away: each is stopped there and started elsewhere. A process
+that no other machine can take is stopped, and waits. drain returns when nothing runs there any more; uncordon
+takes it back.`,
+		Example: "  distsuperctl drain m2\n  distsuperctl drain m2 --no-wait", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runDrain(cmd.Context(), c, o, args[0])
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+func runDrain(ctx context.Context, c *ctl, o waitOptions, machine string) error {
+	changed, err := c.client.Cordon(ctx, machine, true)
+	if err != nil {
+		return c.explainMachine(ctx, machine, err)
+	}
+	if o.noWait {
+		return c.done(machine, "draining", changed)
+	}
+	limit := ctx
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		limit, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	left, err := c.awaitEmpty(limit, machine)
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(left) > 0 {
+		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, some(left))
+	}
+	return c.done(machine, "drained", true)
+}
+
+// errEmpty ends the watch of a machine that is empty.
+var errEmpty = fmt.Errorf("empty")
+
+// awaitEmpty waits until nothing is placed or held on a machine, and returns what is left when ctx ends.
+func (c *ctl) awaitEmpty(ctx context.Context, machine string) (left []string, err error) {
+	var told time.Time
+	err = c.client.Watch(ctx, func(s client.Seen) error {
+		if !s.Connected {
+			return nil
+		}
+		left = onMachine(s.Snapshot, machine)
+		if len(left) == 0 {
+			return errEmpty
+		}
+		if time.Since(told) > 2*time.Second {
+			c.warnf("%s: %s left: %s", machine, plural(len(left), "process"), some(left))
+			told = time.Now()
+		}
+		return nil
+	})
+	if err == errEmpty {
+		err = nil
+	}
+	return left, err
+}
+
+// onMachine are the processes that a machine is to run or holds.
+func onMachine(s *client.Snapshot, machine string) (names []string) {
+	m := s.Machine(machine)
+	if m == nil {
+		return nil
+	}
+	names = slices.Clone(m.Touches())
+	for _, p := range s.Processes {
+		if p.Owner != nil && p.Owner.Machine == machine && p.Owner.Placed {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

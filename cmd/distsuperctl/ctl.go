@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+)
+
+// ctl is what every command has: its terminal, the settings, and the store once it is open.
+type ctl struct {
+	in       io.Reader
+	out, err io.Writer
+	// terminal is true when somebody can be asked; colour when states are coloured.
+	terminal, colour bool
+	json             bool
+
+	cfg    *config.Config
+	kv     store.KV
+	keys   store.Keys
+	client *client.Client
+	who    string
+}
+
+func newCtl(in io.Reader, out, err io.Writer) *ctl {
+	return &ctl{in: in, out: out, err: err, who: client.Who(),
+		terminal: isTerminal(in) && isTerminal(err),
+		colour:   isTerminal(out) && os.Getenv("NO_COLOR") == ""}
+}
+
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// errSchema says that the key space is not one that this binary can use.
+var errSchema = errors.New("the key space cannot be used")
+
+// settings reads the configuration.
+func (c *ctl) settings(cmd *cobra.Command) error {
+	if c.cfg != nil {
+		return nil
+	}
+	cfg, err := config.Load(config.Options{Flags: cmd.Flags(), Program: config.Ctl})
+	if err != nil {
+		return usage(err)
+	}
+	c.cfg, c.keys = cfg, store.NewKeys(cfg.Etcd.Prefix)
+	return nil
+}
+
+// storeConfig says how the store is reached: as configured, else at distsuperd's own etcd on this host.
+func (c *ctl) storeConfig() (store.Config, error) {
+	e := c.cfg.Etcd
+	sc := store.Config{Endpoints: e.Endpoints, Username: e.Username, Password: e.Password, CA: e.CA, Cert: e.Cert, Key: e.Key}
+	if c.cfg.UsesEmbedded() {
+		endpoint, err := embedded.Endpoint(c.cfg.Controller.StateDir)
+		if err != nil {
+			return sc, usage(err)
+		}
+		sc.Endpoints = []string{endpoint}
+	}
+	return sc, nil
+}
+
+// connect opens the store, whatever is in it.
+func (c *ctl) connect(cmd *cobra.Command) error {
+	if c.client != nil {
+		return nil // a test brought it
+	}
+	if err := c.settings(cmd); err != nil {
+		return err
+	}
+	sc, err := c.storeConfig()
+	if err != nil {
+		return err
+	}
+	if c.kv, err = store.Connect(cmd.Context(), sc, c.keys.Schema()); err != nil {
+		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrPermission) {
+			return usage(err)
+		}
+		return err
+	}
+	c.client = client.New(c.kv, c.keys, c.who)
+	return nil
+}
+
+// open opens the store and makes sure that we understand what is in it.
+func (c *ctl) open(cmd *cobra.Command) error {
+	if err := c.connect(cmd); err != nil {
+		return err
+	}
+	return c.checkSchema(cmd.Context())
+}
+
+func (c *ctl) checkSchema(ctx context.Context) error {
+	err := store.CheckSchema(ctx, c.kv, c.keys)
+	if err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrPermission) {
+		return err
+	}
+	if errors.Is(err, store.ErrNoSchema) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errSchema, err)
+}
+
+func (c *ctl) close() error {
+	if c.kv == nil || c.cfg == nil { // a test's store is the test's to close
+		return nil
+	}
+	return c.kv.Close()
+}
+
+// printf writes to people; JSON output has none of it.
+func (c *ctl) printf(format string, args ...any) {
+	if !c.json {
+		fmt.Fprintf(c.out, format, args...)
+	}
+}
+
+// warnf writes a remark to stderr.
+func (c *ctl) warnf(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
+
+// confirm asks on a terminal; elsewhere --yes must have been given. It returns nil for yes.
+func (c *ctl) confirm(yes bool, question string) error {
+	switch {
+	case yes:
+		return nil
+	case !c.terminal:
+		return errors.New("nobody can be asked here; give --yes to do it")
+	}
+	fmt.Fprintf(c.err, "%s [y/N] ", question)
+	line, err := bufio.NewReader(c.in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
+		return nil
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return errors.New("nothing was done")
+}
+
+// Waiting for others.
+type waitOptions struct {
+	noWait  bool
+	timeout time.Duration
+}
+
+func (o *waitOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return when what is wanted is in etcd")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait; 0 waits as long as something can still happen")
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store/embedded"
+)
+
+// startEtcd starts the etcd that distsuperd would run, and which the next distsuperd takes over. The binary is
+// distsuperd's, so that this one need not have an etcd in it.
+func startEtcd(ctx context.Context, cfg *config.Config) error {
+	exe, err := distsuperd()
+	if err != nil {
+		return err
+	}
+	_, err = embedded.Start(ctx, embedded.Config{
+		StateDir: cfg.Controller.StateDir, Listen: cfg.Embedded.Listen, Exe: exe,
+		Args: []string{"etcd", "--state-dir=" + cfg.Controller.StateDir, "--embedded-etcd-listen=" + cfg.Embedded.Listen},
+	})
+	return err
+}
+
+// distsuperd is the binary beside this one, else the one in PATH.
+func distsuperd() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "distsuperd")
+		if info, err := os.Stat(beside); err == nil && !info.IsDir() {
+			return beside, nil
+		}
+	}
+	found, err := exec.LookPath("distsuperd")
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		return "", fmt.Errorf("start etcd: there is no distsuperd beside distsuperctl and none in PATH; "+
+			"run \"distsuperd start\" where it is, or set [etcd] endpoints (%w)", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+type historyOptions struct {
+	follow bool
+	number int
+}
+
+func (o *historyOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what happens")
+	cmd.Flags().IntVarP(&o.number, "number", "n", 50, "how many of the last entries; 0 is all that is kept")
+}
+
+func newHistory(c *ctl) *cobra.Command {
+	var o historyOptions
+	cmd := &cobra.Command{
+		Use:   "history [-f] [NAME|MACHINE]",
+		Short: "show what happened and why",
+		Long: `history shows what users, controllers and agents did, and why: of one process, of one machine and all processes on
+it, or of everything. The last 100 entries of a process are kept, for a week.`,
+		Example: "  distsuperctl history\n  distsuperctl history -f web\n  distsuperctl history m2 -n 200",
+		Args:    usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			name := ""
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return runHistory(cmd.Context(), c, o, name)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+func runHistory(ctx context.Context, c *ctl, o historyOptions, name string) error {
+	about, err := c.eventsOf(ctx, name)
+	if err != nil {
+		return err
+	}
+	if o.follow {
+		return c.followHistory(ctx, o, about)
+	}
+	events, err := c.events(ctx, about, o.number)
+	if err != nil {
+		return err
+	}
+	if len(events) == 0 && name != "" && !about.known {
+		return fmt.Errorf("nothing is known of %s: it is neither a process nor a machine", name)
+	}
+	if c.json {
+		return printJSON(c.out, events)
+	}
+	return c.printEvents(events)
+}
+
+// about is which events are meant.
+type about struct {
+	subject string // where they are kept; "" is everywhere
+	machine string // only those of this machine
+	known   bool
+}
+
+// eventsOf finds out whether a name is a process or a machine.
+func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
+	if name == "" {
+		return about{known: true}, nil
+	}
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return about{}, err
+	}
+	if snap.Process(name) != nil {
+		return about{subject: name, known: true}, nil
+	}
+	if snap.Machine(name) != nil {
+		return about{machine: name, known: true}, nil
+	}
+	if found, _ := selectNames(snap.Processes, []string{name}); len(found) == 1 {
+		return about{subject: found[0], known: true}, nil
+	}
+	return about{subject: name}, nil // one that was removed has a history still
+}
+
+func (a about) has(e api.Event) bool { return a.machine == "" || e.Machine == a.machine }
+
+// events reads the last n of them, the oldest first.
+func (c *ctl) events(ctx context.Context, a about, n int) ([]api.Event, error) {
+	limit := n
+	if a.machine != "" {
+		limit = 0 // they stand among others
+	}
+	all, err := store.NewHistory(c.kv, c.keys, c.who, nil).List(ctx, a.subject, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Event{}
+	for _, e := range all {
+		if a.has(e) {
+			out = append(out, e)
+		}
+	}
+	if n > 0 && len(out) > n {
+		out = out[len(out)-n:]
+	}
+	return out, nil
+}
+
+func (c *ctl) printEvents(events []api.Event) error {
+	if c.json {
+		for _, e := range events {
+			if err := printLine(c.out, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, e := range events {
+		fmt.Fprintln(c.out, eventLine(e))
+	}
+	return nil
+}
+
+// eventLine is one event for people.
+func eventLine(e api.Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  ", e.At.Local().Format("2006-01-02 15:04:05.000"))
+	subject := e.Process
+	if subject == "" {
+		subject = e.Machine
+	}
+	fmt.Fprintf(&b, "%s  %s", subject, e.What)
+	if e.Machine != "" && e.Process != "" {
+		fmt.Fprintf(&b, " on %s", e.Machine)
+	}
+	if e.Token != 0 {
+		fmt.Fprintf(&b, " (token %d)", e.Token)
+	}
+	if e.Why != "" {
+		fmt.Fprintf(&b, ": %s", e.Why)
+	}
+	fmt.Fprintf(&b, "  [%s]", e.By)
+	return b.String()
+}
+
+// followHistory shows the last events, and then every new one, until it is interrupted.
+func (c *ctl) followHistory(ctx context.Context, o historyOptions, a about) error {
+	prefix := c.keys.Histories()
+	if a.subject != "" {
+		prefix = c.keys.History(a.subject)
+	}
+	f := &historyFollower{c: c, about: a, number: o.number, seen: map[string]bool{}}
+	err := store.Follow(ctx, c.kv, prefix, store.FollowOptions{}, f)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// historyFollower shows each event once.
+type historyFollower struct {
+	c      *ctl
+	about  about
+	number int
+
+	mu   sync.Mutex // guards seen
+	seen map[string]bool
+}
+
+// Reset implements store.Handler.
+func (f *historyFollower) Reset(_ int64, entries []store.Entry) {
+	first := len(f.seen) == 0
+	events := f.fresh(entries)
+	if first && f.number > 0 && len(events) > f.number {
+		events = events[len(events)-f.number:]
+	}
+	_ = f.c.printEvents(events) // a closed stdout ends the program by its signal
+}
+
+// Apply implements store.Handler.
+func (f *historyFollower) Apply(_ int64, changes []store.Event) {
+	var entries []store.Entry
+	for _, e := range changes {
+		if e.Kind == store.EventPut {
+			entries = append(entries, e.Entry)
+		}
+	}
+	_ = f.c.printEvents(f.fresh(entries))
+}
+
+// fresh are the events that were not shown yet, by time.
+func (f *historyFollower) fresh(entries []store.Entry) []api.Event {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []api.Event
+	for _, e := range entries {
+		if f.seen[e.Key] {
+			continue
+		}
+		f.seen[e.Key] = true
+		if ev, err := store.Decode[api.Event](e); err == nil && f.about.has(ev) {
+			out = append(out, ev)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b api.Event) int { return a.At.Compare(b.At) })
+	return out
+}

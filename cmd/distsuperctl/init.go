@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+)
+
+func newInit(c *ctl) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "init", Short: "write a configuration, or create the key space",
+		Long:    "init config writes a distsuper.ini; init db creates the key space in etcd.",
+		Example: "  distsuperctl init config .\n  distsuperctl init db",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usage(errors.New("init what? write init config or init db"))
+		},
+	}
+	cmd.AddCommand(newInitConfig(c), newInitDB(c))
+	return cmd
+}
+
+type initConfigOptions struct {
+	force, join bool
+	out         string
+}
+
+func (o *initConfigOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite the file that is there")
+	cmd.Flags().BoolVar(&o.join, "join", false, "print the ini by which another machine joins this fleet, with certificates inline")
+	cmd.Flags().StringVar(&o.out, "out", "", "with --join: write it to `FILE`, readable by its owner only")
+}
+
+func newInitConfig(c *ctl) *cobra.Command {
+	var o initConfigOptions
+	cmd := &cobra.Command{
+		Use:   "config [DIR]",
+		Short: "write a commented distsuper.ini, or print the one by which machines join",
+		Long: `init config writes DIR/distsuper.ini, with every setting, its default, and a program to try.
+
+With --join it prints instead the ini that another machine needs: endpoints of etcd and what it takes to be
+let in. Whoever has it can change everything: copy it as you would a private key. Where distsuperd runs its own
+etcd that must listen for others: [embedded-etcd] listen = HOST:2379.`,
+		Example: "  distsuperctl init config .\n  distsuperctl init config --join --out m2.ini",
+		Args:    usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.join {
+				if err := c.settings(cmd); err != nil {
+					return err
+				}
+				return runJoin(c, o)
+			}
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			return runInitConfig(c, o, dir)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+func runInitConfig(c *ctl, o initConfigOptions, dir string) error {
+	if o.out != "" {
+		return usage(errors.New("--out goes with --join; otherwise name the directory"))
+	}
+	name := filepath.Join(dir, config.FileName)
+	if err := writeNew(name, config.Template(), o.force); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, map[string]string{"file": name})
+	}
+	c.printf("wrote %s; next: distsuperd start, distsuperagent start, distsuperctl load, distsuperctl start test\n", name)
+	return nil
+}
+
+// writeNew writes a file that only its owner may read. Without force it never replaces one.
+func writeNew(name, text string, force bool) error {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	if force {
+		// A new file in place of the old one: a link or wider permissions do not stay.
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	f, err := os.OpenFile(name, flags, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already; --force overwrites it", name)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString(text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}
+
+func runJoin(c *ctl, o initConfigOptions) error {
+	text, err := joinText(c.cfg)
+	if err != nil {
+		return err
+	}
+	if o.out == "" {
+		_, err = fmt.Fprint(c.out, text)
+		return err
+	}
+	if err := writeNew(o.out, text, o.force); err != nil {
+		return err
+	}
+	c.printf("wrote %s; copy it to the other machine as distsuper.ini and run distsuperagent start there\n", o.out)
+	return nil
+}
+
+// joinText is the ini of another machine.
+func joinText(cfg *config.Config) (string, error) {
+	e := cfg.Etcd
+	if cfg.UsesEmbedded() {
+		info, err := embedded.Join(cfg.Controller.StateDir)
+		if err != nil {
+			return "", err
+		}
+		e.Endpoints, e.CA, e.Cert, e.Key = info.Endpoints, info.CA, info.Cert, info.Key
+	}
+	var b strings.Builder
+	b.WriteString("; The key in here opens the whole fleet: keep this file private.\n[etcd]\n")
+	fmt.Fprintf(&b, "endpoints = %s\n", strings.Join(e.Endpoints, ","))
+	if e.Prefix != store.DefaultPrefix {
+		fmt.Fprintf(&b, "prefix = %s\n", escapeIni(e.Prefix))
+	}
+	for _, s := range []struct{ key, value string }{{"username", e.Username}, {"password", e.Password}} {
+		if s.value != "" {
+			fmt.Fprintf(&b, "%s = %s\n", s.key, escapeIni(s.value))
+		}
+	}
+	for _, s := range []struct{ key, value string }{{"ca", e.CA}, {"cert", e.Cert}, {"key", e.Key}} {
+		text, err := inline(s.value)
+		if err != nil {
+			return "", err
+		}
+		if text != "" {
+			fmt.Fprintf(&b, "%s =\n    %s\n", s.key, strings.ReplaceAll(text, "\n", "\n    "))
+		}
+	}
+	return b.String(), nil
+}
+
+// inline is the PEM text of a setting that is a file's name or the text.
+func inline(value string) (string, error) {
+	if value == "" || strings.HasPrefix(value, "-----BEGIN ") {
+		return strings.TrimSpace(value), nil
+	}
+	text, err := os.ReadFile(value)
+	if err != nil {
+		return "", fmt.Errorf("read a certificate for the other machine: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+func escapeIni(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+
+type initDBOptions struct {
+	drop, yes bool
+}
+
+func (o *initDBOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.drop, "drop", false, "delete everything below the prefix first; refused while a machine is live or holds a process")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+}
+
+func newInitDB(c *ctl) *cobra.Command {
+	var o initDBOptions
+	cmd := &cobra.Command{
+		Use:   "db",
+		Short: "create the key space in etcd; harmless when repeated",
+		Long: `init db creates the key space below [etcd] prefix: its schema and the cluster's signing key. With no endpoint
+configured it starts distsuperd's own etcd where that does not run.`,
+		Example: "  distsuperctl init db\n  distsuperctl init db --drop",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.ensureEtcd(cmd); err != nil {
+				return err
+			}
+			if err := c.connect(cmd); err != nil {
+				return err
+			}
+			return runInitDB(cmd.Context(), c, o)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+func runInitDB(ctx context.Context, c *ctl, o initDBOptions) error {
+	root := c.keys.Root()
+	if o.drop {
+		if err := c.confirm(o.yes, "Delete everything below "+root+", all programs and histories with it?"); err != nil {
+			return fmt.Errorf("init db --drop: %w", err)
+		}
+		if err := store.Drop(ctx, c.kv, c.keys); err != nil {
+			return err
+		}
+	}
+	created, err := store.Init(ctx, c.kv, c.keys, c.who)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.json:
+		return printJSON(c.out, map[string]any{"prefix": root, "created": created, "dropped": o.drop})
+	case created && o.drop:
+		c.printf("dropped and created the key space at %s\n", root)
+	case created:
+		c.printf("created the key space at %s\n", root)
+	default:
+		c.printf("the key space at %s is there already\n", root)
+	}
+	return nil
+}
+
+// ensureEtcd starts distsuperd's own etcd where no endpoint is configured and it does not run.
+func (c *ctl) ensureEtcd(cmd *cobra.Command) error {
+	if c.client != nil {
+		return nil // a test brought the store
+	}
+	if err := c.settings(cmd); err != nil {
+		return err
+	}
+	if !c.cfg.UsesEmbedded() || embedded.Running(c.cfg.Controller.StateDir) {
+		return nil
+	}
+	c.warnf("no etcd endpoint is configured and distsuperd's own etcd does not run: starting it")
+	return startEtcd(cmd.Context(), c.cfg)
+}

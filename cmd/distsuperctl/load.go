@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/controller/plan"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/spec"
+)
+
+type loadOptions struct {
+	dryRun, strict, yes bool
+}
+
+func (o *loadOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "refuse unknown keys and sections instead of warning")
+	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask, even if running processes stop")
+}
+
+func newLoad(c *ctl) *cobra.Command {
+	var o loadOptions
+	cmd := &cobra.Command{
+		Use:   "load",
+		Short: "make the programs of the configuration those of the fleet",
+		Long: `load reads the [program:x] and [group:x] sections of the configuration and makes them the fleet's: it says
+what is added, changed and removed, and does it, whole or not at all. Programs of another source ([distsuperctl]
+source, or the Go API) are never touched. A change of what a process itself sees restarts it, any
+other applies to it as it runs. New processes start if autostart says so; of those that were there, what the user
+last wanted stays.
+
+A load that stops running processes for good asks first, and needs --yes where nobody can be asked.
+With no endpoint configured it starts distsuperd's own etcd where that does not run.`,
+		Example: "  distsuperctl load --dry-run\n  distsuperctl load -c fleet.ini --yes",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.settings(cmd); err != nil {
+				return err
+			}
+			programs, err := readPrograms(c, o.strict)
+			if err != nil {
+				return err
+			}
+			if err := c.ensureEtcd(cmd); err != nil {
+				return err
+			}
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runLoad(cmd.Context(), c, o, c.cfg.Ctl.Source, programs)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+// readPrograms reads the programs of the configuration, and tells what is remarkable about them.
+func readPrograms(c *ctl, strict bool) ([]api.Program, error) {
+	if c.cfg.File == "" {
+		return nil, usage(errors.New("there is no distsuper.ini here and no /etc/distsuper.ini to load; name one with -c FILE"))
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("find the host name: %w", err)
+	}
+	environ := map[string]string{}
+	for _, entry := range os.Environ() {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			environ[name] = value
+		}
+	}
+	r, err := spec.Read(c.cfg.Ini, spec.Options{Source: c.cfg.Ctl.Source, Environ: environ, HostNode: host,
+		LocalMachine: c.cfg.Agent.Machine, Strict: strict})
+	told := map[string]bool{}
+	tell := func(what, text string) {
+		if !told[text] {
+			c.warnf("%s: %s", what, text)
+		}
+		told[text] = true
+	}
+	if r != nil {
+		for _, w := range r.Warnings {
+			tell("warning", w.String())
+		}
+	}
+	for _, w := range c.cfg.Warnings {
+		tell("warning", w)
+	}
+	if err != nil {
+		return nil, usage(fmt.Errorf("load: nothing was done:\n%w", err))
+	}
+	if strict && len(c.cfg.Warnings) > 0 {
+		return nil, usage(errors.New("load --strict: nothing was done, because of the warnings above"))
+	}
+	for _, n := range r.Notes {
+		tell("note", n.String())
+	}
+	return r.Programs, nil
+}
+
+// loadResult is the JSON of load.
+type loadResult struct {
+	Source    string   `json:"source"`
+	DryRun    bool     `json:"dry_run,omitempty"`
+	Added     []string `json:"added"`
+	Changed   []string `json:"changed"`
+	Removed   []string `json:"removed"`
+	Unchanged []string `json:"unchanged"`
+	Stops     []string `json:"stops"`
+	Restarts  []string `json:"restarts"`
+}
+
+func runLoad(ctx context.Context, c *ctl, o loadOptions, source string, programs []api.Program) error {
+	p, err := c.client.PlanLoad(ctx, source, programs)
+	if err != nil {
+		return err
+	}
+	c.printf("%s", p.Text())
+	if u := p.Unfinished; u != nil {
+		c.warnf("an earlier load of %s by %s was cut short; this one completes it", source, u.By)
+	}
+	c.warnNoMachine(ctx, programs)
+	if len(p.Restarts) > 0 {
+		c.printf("running, and restarted by this: %s\n", some(p.Restarts))
+	}
+	if len(p.Stops) > 0 {
+		c.printf("running, and stopped by this: %s\n", strings.Join(p.Stops, ", "))
+	}
+	if !o.dryRun && !p.Empty() {
+		if len(p.Stops) > 0 {
+			if err := c.confirm(o.yes, "Stop "+plural(len(p.Stops), "running process")+"?"); err != nil {
+				return fmt.Errorf("load would stop %s: %w", strings.Join(p.Stops, ", "), err)
+			}
+		}
+		if err := c.client.Load(ctx, p); err != nil {
+			return err
+		}
+	}
+	if c.json {
+		return printJSON(c.out, loadResult{Source: source, DryRun: o.dryRun, Added: names(p.Added), Changed: names(p.Changed),
+			Removed: names(p.Removed), Unchanged: names(p.Unchanged), Stops: orEmpty(p.Stops), Restarts: orEmpty(p.Restarts)})
+	}
+	return nil
+}
+
+// warnNoMachine names programs that no machine which is known now may run. More may come.
+func (c *ctl) warnNoMachine(ctx context.Context, programs []api.Program) {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil || len(snap.Machines) == 0 {
+		return // the load itself tells of the error; a fleet that has not begun has no machines
+	}
+	for _, p := range programs {
+		if !anyMatches(snap, p.Machines) {
+			c.warnf("warning: program %s: no machine matches machines = %s; known are %s", p.Name, strings.Join(p.Machines, ","), machineNames(snap))
+		}
+	}
+}
+
+func anyMatches(snap *client.Snapshot, machines []string) bool {
+	for _, m := range snap.Machines {
+		if m.Info != nil && plan.MatchMachine(machines, *m.Info) {
+			return true
+		}
+	}
+	return false
+}
+
+func machineNames(snap *client.Snapshot) string {
+	var out []string
+	for _, m := range snap.Machines {
+		out = append(out, m.Name)
+	}
+	return some(out)
+}
+
+func names(changes []spec.Change) []string {
+	out := []string{}
+	for _, ch := range changes {
+		out = append(out, ch.Name)
+	}
+	return out
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func newRemove(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove PROGRAM...",
+		Short: "stop a program's processes and forget it",
+		Long: `remove stops all processes of a program and forgets it, whatever its source. A program that stands in a
+configuration comes back with the next load of that.`,
+		Example:           "  distsuperctl remove web",
+		Args:              usageArgs(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: c.completePrograms,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runRemove(cmd.Context(), c, args)
+		},
+	}
+}
+
+func runRemove(ctx context.Context, c *ctl, programs []string) error {
+	type removed struct {
+		Program string `json:"program"`
+		Removed bool   `json:"removed"`
+		Error   string `json:"error,omitempty"`
+	}
+	list := []removed{}
+	var last error
+	for _, name := range programs {
+		_, err := c.client.Remove(ctx, name)
+		r := removed{Program: name, Removed: err == nil}
+		switch {
+		case errors.Is(err, client.ErrNotFound):
+			r.Error = "no such program"
+			c.printf("%s: ERROR (no such program)\n", name)
+			last = failed(exitGeneric)
+		case err != nil:
+			return err
+		default:
+			c.printf("%s: removed\n", name)
+		}
+		list = append(list, r)
+	}
+	if c.json {
+		if err := printJSON(c.out, list); err != nil {
+			return err
+		}
+	}
+	return last
+}

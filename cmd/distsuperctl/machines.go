@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/client"
+)
+
+func newMachines(c *ctl) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "machines",
+		Short: "show machines: live or not, processes, labels, version",
+		Long: `machines shows every machine that has ever joined and was not forgotten: whether its agent is live, how many
+processes are placed there, its addresses, labels and version, and what is wrong with it.`,
+		Example: "  distsuperctl machines\n  distsuperctl machines forget m3\n  distsuperctl machines confirm-dead m3",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runMachines(cmd.Context(), c)
+		},
+	}
+	cmd.AddCommand(newForget(c), newConfirmDead(c))
+	return cmd
+}
+
+// machineRow is a machine as machines shows it, and its JSON.
+type machineRow struct {
+	Name         string            `json:"name"`
+	State        string            `json:"state"` // live, dead; with cordoned or draining behind
+	Live         bool              `json:"live"`
+	Cordoned     bool              `json:"cordoned"`
+	Draining     bool              `json:"draining"`
+	CordonedBy   string            `json:"cordoned_by,omitempty"`
+	ConfirmedBy  string            `json:"confirmed_dead_by,omitempty"`
+	Processes    int               `json:"processes"`
+	MaxProcesses int               `json:"max_processes,omitempty"`
+	Held         int               `json:"touches"`
+	Addresses    []string          `json:"addresses"`
+	Labels       map[string]string `json:"labels"`
+	Version      string            `json:"version"`
+	API          string            `json:"api,omitempty"`
+	Host         string            `json:"host,omitempty"`
+	Instance     string            `json:"instance,omitempty"`
+	Since        time.Time         `json:"since,omitzero"`
+	Warning      string            `json:"warning,omitempty"`
+}
+
+func machineRowOf(m client.Machine) machineRow {
+	r := machineRow{Name: m.Name, State: "dead", Processes: m.Placed, Held: m.Touched, Addresses: []string{}, Labels: map[string]string{}}
+	if i := m.Info; i != nil {
+		r.MaxProcesses, r.Version, r.API, r.Warning = i.MaxProcesses, i.Version, i.API, i.Warning
+		r.Addresses = append(r.Addresses, i.Addresses...)
+		maps.Copy(r.Labels, i.Labels)
+	}
+	if a := m.Alive; a != nil {
+		r.Live, r.State, r.Host, r.Instance, r.Since = true, "live", a.Host, a.Instance, a.Since
+	}
+	if d := m.Dead; d != nil && m.Alive == nil {
+		r.ConfirmedBy = d.By
+		r.State = "dead (confirmed)"
+	}
+	if k := m.Cordon; k != nil {
+		r.CordonedBy = k.By
+		if k.Drain {
+			r.Draining = true
+			r.State += ", draining"
+		} else {
+			r.Cordoned = true
+			r.State += ", cordoned"
+		}
+	}
+	return r
+}
+
+func runMachines(ctx context.Context, c *ctl) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	list := []machineRow{}
+	var rows [][]string
+	for _, m := range snap.Machines {
+		r := machineRowOf(m)
+		list = append(list, r)
+		processes := strconv.Itoa(r.Processes)
+		if r.MaxProcesses > 0 {
+			processes += "/" + strconv.Itoa(r.MaxProcesses)
+		}
+		rows = append(rows, []string{r.Name, r.State, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.Version), r.Warning})
+	}
+	if c.json {
+		return printJSON(c.out, list)
+	}
+	if len(rows) == 0 {
+		c.printf("no machine has joined yet; run distsuperagent start on one\n")
+		return nil
+	}
+	return table(c.out, []string{"MACHINE", "STATE", "PROCESSES", "LABELS", "ADDRESSES", "VERSION", ""}, rows)
+}
+
+func labels(m map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, k+"="+m[k])
+	}
+	return strings.Join(out, ",")
+}
+
+func newForget(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "forget MACHINE",
+		Short: "remove a machine that is gone for good",
+		Long: `forget removes what is known of a machine. It is refused while the machine is live or may still hold a process.
+A machine that comes back joins anew.`,
+		Example: "  distsuperctl machines forget m3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runForget(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func runForget(ctx context.Context, c *ctl, machine string) error {
+	if err := c.client.Forget(ctx, machine); err != nil {
+		return c.explainMachine(ctx, machine, err)
+	}
+	return c.done(machine, "forgotten", true)
+}
+
+// done says what was done to a machine.
+func (c *ctl) done(machine, what string, changed bool) error {
+	if c.json {
+		return printJSON(c.out, map[string]any{"machine": machine, "result": what, "changed": changed})
+	}
+	if !changed {
+		what = "already " + what
+	}
+	c.printf("%s: %s\n", machine, what)
+	return nil
+}
+
+// explainMachine adds the nearest name to the error of an unknown machine.
+func (c *ctl) explainMachine(ctx context.Context, machine string, err error) error {
+	if !errors.Is(err, client.ErrNotFound) {
+		return err
+	}
+	snap, serr := c.client.Snapshot(ctx)
+	if serr != nil {
+		return err
+	}
+	if len(snap.Machines) == 0 {
+		return fmt.Errorf("machine %s is not known; no machine has joined yet", machine)
+	}
+	return fmt.Errorf("machine %s is not known; known are %s", machine, machineNames(snap))
+}
+
+func newConfirmDead(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "confirm-dead MACHINE",
+		Short: "vouch that a machine is off, so that what it kept running moves",
+		Long: `confirm-dead says that you have made sure that a machine which does not answer is off. Processes under
+on_partition = keep, which go on without etcd, move then. If the machine still runs them, there are two
+copies: only its power switch or its console can tell. Other processes move by themselves.`,
+		Example: "  distsuperctl machines confirm-dead m3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runConfirmDead(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func runConfirmDead(ctx context.Context, c *ctl, machine string) error {
+	processes, err := c.client.ConfirmDead(ctx, machine)
+	if err != nil {
+		return c.explainMachine(ctx, machine, err)
+	}
+	if c.json {
+		return printJSON(c.out, map[string]any{"machine": machine, "result": "confirmed dead", "changed": true, "processes": processes})
+	}
+	c.printf("%s: confirmed dead by %s; these may move now: %s\n", machine, c.who, strings.Join(processes, ", "))
+	return nil
+}

@@ -1,0 +1,175 @@
+// Command distsuperctl says what is to run, and tells what does. It writes what is wanted into etcd and reads
+// what is so from there; the logs of processes it gets from the agents.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/version"
+	"github.com/distsuper/distsuper/store"
+)
+
+const long = `distsuperctl says what is to run on the fleet, and tells what does.
+
+A NAME is a process: group:name, or just name where both are equal. "group:*" (or "group:")
+is a whole group, "all" is everything, and * ? [abc] match within names.`
+
+const example = `  distsuperctl init config . && distsuperd start && distsuperagent start
+  distsuperctl load
+  distsuperctl start test
+  distsuperctl status -w
+  distsuperctl tail -f test`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, newCtl(os.Stdin, os.Stdout, os.Stderr), os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// execute runs one command line and returns its exit code.
+func execute(ctx context.Context, c *ctl, args []string) int {
+	root := newRoot(c)
+	root.SetArgs(tailNumber(args))
+	root.SetIn(c.in)
+	root.SetOut(c.out)
+	root.SetErr(c.err)
+	err := root.ExecuteContext(ctx)
+	if cerr := c.close(); err == nil {
+		err = cerr
+	}
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = errors.New("interrupted; what was asked for goes on")
+	}
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(c.err, "distsuperctl: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func newRoot(c *ctl) *cobra.Command {
+	root := &cobra.Command{
+		Use: "distsuperctl", Short: "the command line of distsuper", Long: long, Example: example,
+		Version:      version.String(),
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(fmt.Errorf("there is no command %q; see distsuperctl --help", args[0]))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.Help(); err != nil {
+				return err
+			}
+			return &exitError{code: exitUsage}
+		},
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetHelpTemplate(root.HelpTemplate() + exitHelp)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+	})
+	config.AddFlags(root.PersistentFlags(), config.Ctl)
+	root.PersistentFlags().BoolVar(&c.json, "json", false, "write JSON with stable fields")
+	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
+		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
+		newShow(c), newControllers(c), newVersion(c))
+	return root
+}
+
+var isNumber = regexp.MustCompile(`^-[0-9]+$`)
+
+// tailNumber turns the -N of "tail -N NAME" into a flag that the flag library knows.
+func tailNumber(args []string) []string {
+	out := make([]string, 0, len(args))
+	for _, a := range args {
+		if isNumber.MatchString(a) && len(out) > 0 {
+			a = "--bytes=" + a[1:]
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// usageArgs marks a complaint about arguments as wrong usage.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usage(fmt.Errorf("%w; write %s", err, cmd.UseLine()))
+		}
+		return nil
+	}
+}
+
+// exitError is an error with an exit code of its own; without Err the code is the whole answer.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+func usage(err error) error { return &exitError{code: exitUsage, err: err} }
+
+// failed makes an exit code an error, nil for 0.
+func failed(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+func exitCode(err error) int {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.Is(err, store.ErrUnavailable):
+		return exitUnreachable
+	case errors.Is(err, errSchema):
+		return exitVersion
+	}
+	return exitGeneric
+}
+
+// Exit codes, which are supervisorctl's. In a command about several processes the last one that fails sets the
+// code, and success never resets it.
+const (
+	exitOK          = 0 // also: already started on start, not running on stop
+	exitGeneric     = 1 // a bad name, a missing or unusable command, a timeout, anything else
+	exitUsage       = 2 // wrong flags, arguments or configuration; start of an unknown group
+	exitDead        = 3 // status: a process that is shown is STOPPED, EXITED, FATAL or UNKNOWN
+	exitUnreachable = 4 // etcd does not answer; status: an unknown name
+	exitVersion     = 5 // the key space is of another version
+	exitNotRunning  = 7 // start and restart: spawn error or abnormal termination
+)
+
+const exitHelp = `
+Exit codes:
+  0  done; also start of what runs, stop of what does not
+  1  failed: a bad name, a command that is missing, a timeout; the reason is printed
+  2  wrong flags, arguments or configuration; start of an unknown group
+  3  status: a process that is shown is STOPPED, EXITED, FATAL or UNKNOWN
+  4  etcd does not answer; status: an unknown name
+  5  the key space is of another version
+  7  start, restart: the process could not be spawned, or ended before it was RUNNING
+`

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// badName is a name that means nothing. Group says that a whole group was meant.
+type badName struct {
+	Name  string
+	Group bool
+	Hint  string
+}
+
+// Line is how supervisorctl says it.
+func (b badName) Line() string {
+	if b.Group {
+		return b.Name + ": ERROR (no such group)"
+	}
+	return b.Name + ": ERROR (no such process)"
+}
+
+// selectNames finds the processes that names mean, in the order of the list, each once.
+func selectNames(processes []client.Process, names []string) (found []string, bad []badName) {
+	chosen := map[string]bool{}
+	for _, name := range names {
+		any := false
+		match := matcher(name)
+		for _, p := range processes {
+			if match(p) {
+				chosen[p.Name], any = true, true
+			}
+		}
+		if !any && name != "all" {
+			bad = append(bad, explainName(processes, name))
+		}
+	}
+	for _, p := range processes {
+		if chosen[p.Name] {
+			found = append(found, p.Name)
+		}
+	}
+	return found, bad
+}
+
+// matcher makes the test of one name.
+func matcher(name string) func(client.Process) bool {
+	group, rest, grouped := strings.Cut(name, ":")
+	wild := strings.ContainsAny(name, "*?[")
+	return func(p client.Process) bool {
+		switch {
+		case name == "all":
+			return true
+		case grouped && (rest == "*" || rest == "") && !strings.ContainsAny(group, "*?["):
+			return p.Group == group
+		case grouped && group == rest: // supervisor shows and takes "web" for web:web
+			return p.Name == group
+		case wild:
+			ok, err := path.Match(strings.TrimSuffix(name, ":"), p.Name)
+			return err == nil && ok
+		}
+		return p.Name == name
+	}
+}
+
+func explainName(processes []client.Process, name string) badName {
+	group, rest, grouped := strings.Cut(name, ":")
+	if grouped && (rest == "*" || rest == "") {
+		return badName{Name: group, Group: true, Hint: nearest(group, groups(processes))}
+	}
+	if slices.Contains(groups(processes), name) {
+		return badName{Name: name, Hint: fmt.Sprintf("%s is a group; write '%s:*'", name, name)}
+	}
+	var all []string
+	for _, p := range processes {
+		all = append(all, p.Name)
+	}
+	return badName{Name: name, Hint: nearest(name, all)}
+}
+
+func nearest(name string, known []string) string {
+	if near, ok := ini.Nearest(name, known); ok {
+		return "did you mean " + near + "?"
+	}
+	if len(known) == 0 {
+		return "nothing is loaded; see distsuperctl load"
+	}
+	return "distsuperctl status shows what there is"
+}
+
+func groups(processes []client.Process) []string {
+	var out []string
+	for _, p := range processes {
+		if !slices.Contains(out, p.Group) {
+			out = append(out, p.Group)
+		}
+	}
+	return out
+}
+
+// tellBad prints what supervisorctl prints, and what may help.
+func (c *ctl) tellBad(bad []badName) {
+	for _, b := range bad {
+		c.printf("%s\n", b.Line())
+		if b.Hint != "" {
+			c.warnf("distsuperctl: %s: %s", b.Name, b.Hint)
+		}
+	}
+}

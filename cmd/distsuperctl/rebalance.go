@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/controller/plan"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/spec"
+)
+
+func newRebalance(c *ctl) *cobra.Command {
+	dry := false
+	cmd := &cobra.Command{
+		Use:   "rebalance",
+		Short: "even the load out with the fewest moves",
+		Long: `rebalance asks for the fewest moves after which the live machines have as even a number of processes as the
+programs' machines allow. Each moved process is stopped and started elsewhere. status -w shows it happen.`,
+		Example: "  distsuperctl rebalance --dry-run\n  distsuperctl rebalance",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runRebalance(cmd.Context(), c, dry)
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be moved, and move nothing")
+	return cmd
+}
+
+func runRebalance(ctx context.Context, c *ctl, dry bool) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	moves := plan.Rebalance(viewOf(snap))
+	if moves == nil {
+		moves = []plan.Move{}
+	}
+	for _, m := range moves {
+		c.printf("%s: %s -> %s\n", m.Process, m.From, m.To)
+	}
+	if len(moves) == 0 {
+		c.printf("the load is even already\n")
+	}
+	for _, m := range moves {
+		if dry {
+			break
+		}
+		if err := c.client.MoveProcess(ctx, m.Process, m.To); err != nil {
+			return fmt.Errorf("move %s: %w; what was asked before that goes on", m.Process, err)
+		}
+	}
+	if c.json {
+		return printJSON(c.out, map[string]any{"dry_run": dry, "moves": moves})
+	}
+	if len(moves) > 0 && !dry {
+		c.printf("%s asked; distsuperctl status -w shows them\n", plural(len(moves), "move"))
+	}
+	return nil
+}
+
+// viewOf is a snapshot as the planner reads it, as far as loads go.
+func viewOf(s *client.Snapshot) *plan.View {
+	v := plan.NewView(spec.Processes, spec.Fingerprint)
+	for _, m := range s.Machines {
+		v.SetInfo(m.Name, entry(m.Info))
+		v.SetAlive(m.Name, entry(m.Alive))
+		v.SetCordon(m.Name, entry(m.Cordon))
+	}
+	for _, p := range s.Programs {
+		v.SetProgram(p.Name, &plan.Entry[api.Program]{Value: p.Program})
+	}
+	for _, p := range s.Processes {
+		v.SetIntent(p.Name, entry(p.Intent))
+		v.SetOwner(p.Name, entry(p.Owner))
+	}
+	return v
+}
+
+func entry[T any](value *T) *plan.Entry[T] {
+	if value == nil {
+		return nil
+	}
+	return &plan.Entry[T]{Value: *value}
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+	"github.com/distsuper/distsuper/store"
+)
+
+type statusOptions struct {
+	watch bool
+}
+
+func (o *statusOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on, with a line for every change")
+}
+
+func newStatus(c *ctl) *cobra.Command {
+	var o statusOptions
+	cmd := &cobra.Command{
+		Use:   "status [NAME...]",
+		Short: "show processes: name, state, machine, and pid and uptime or the reason",
+		Long: `status shows processes with their state, their machine (where it ran last, for what is down), and their
+pid and uptime, or why they are not as they should be. With -w it goes on and tells every change.`,
+		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w",
+		ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runStatus(cmd.Context(), c, o, args)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+// row is a process as status shows it, and its JSON.
+type row struct {
+	Name        string    `json:"name"`
+	Group       string    `json:"group"`
+	Program     string    `json:"program"`
+	State       api.State `json:"state"`
+	StateCode   int       `json:"statecode"`
+	Machine     string    `json:"machine"`
+	Description string    `json:"description"`
+	PID         int       `json:"pid,omitempty"`
+	Started     time.Time `json:"started,omitzero"`
+	Stopped     time.Time `json:"stopped,omitzero"`
+	Exit        *int      `json:"exit,omitempty"`
+	Signal      string    `json:"signal,omitempty"`
+	Starts      int       `json:"starts,omitempty"`
+	Token       int64     `json:"token,omitempty"`
+	Live        bool      `json:"machine_live"`
+	Want        api.Want  `json:"want"`
+	AskedBy     string    `json:"asked_by,omitempty"`
+	Restarts    int64     `json:"restarts,omitempty"`
+	Waiting     string    `json:"waiting,omitempty"`
+	StdoutLog   string    `json:"stdout_log,omitempty"`
+	StderrLog   string    `json:"stderr_log,omitempty"`
+}
+
+func rowOf(p client.Process) row {
+	r := row{Name: p.Name, Group: p.Group, Program: p.Program, State: p.State, StateCode: int(p.State), Description: p.Text,
+		Live: p.Live, Want: api.WantStop}
+	if i := p.Intent; i != nil {
+		r.Want, r.AskedBy, r.Restarts = i.Want, i.By, i.Restarts
+	}
+	if o := p.Owner; o != nil {
+		r.Machine, r.Token, r.Waiting = o.Machine, o.Token, o.Waiting
+	}
+	if s := p.Status; s != nil {
+		r.PID, r.Started, r.Stopped, r.Exit, r.Signal, r.Starts = s.PID, s.Started, s.Stopped, s.Exit, s.Signal, s.Starts
+		r.StdoutLog, r.StderrLog = s.StdoutLog, s.StderrLog
+	}
+	return r
+}
+
+func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) error {
+	if o.watch {
+		return watchStatus(ctx, c, names)
+	}
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	rows, bad := chooseRows(snap, names)
+	c.addSilence(ctx, snap, rows)
+	c.tellBad(bad)
+	states := make([]api.State, len(rows))
+	for i, r := range rows {
+		states[i] = r.State
+	}
+	if c.json {
+		if err := printJSON(c.out, rows); err != nil {
+			return err
+		}
+	} else {
+		c.printRows(rows)
+	}
+	c.tellWarnings(ctx, snap)
+	return failed(supervisor.StatusExit(states, len(bad) > 0))
+}
+
+// chooseRows are the processes that are meant, all without a name.
+func chooseRows(snap *client.Snapshot, names []string) (rows []row, bad []badName) {
+	if len(names) == 0 {
+		names = []string{"all"}
+	}
+	found, bad := selectNames(snap.Processes, names)
+	rows = []row{}
+	for _, name := range found {
+		rows = append(rows, rowOf(*snap.Process(name)))
+	}
+	return rows, bad
+}
+
+// printRows writes the table: supervisor's columns, and the machine.
+func (c *ctl) printRows(rows []row) {
+	names := make([]string, len(rows))
+	machine := 0
+	for i, r := range rows {
+		names[i] = r.Name
+		machine = max(machine, len(orDash(r.Machine)))
+	}
+	width := supervisor.StatusWidth(names)
+	for _, r := range rows {
+		fmt.Fprintln(c.out, c.line(r, width, machine))
+	}
+}
+
+func (c *ctl) line(r row, width, machine int) string {
+	state := padTo(r.State.String(), 10)
+	return strings.TrimRight(padTo(r.Name, width+3)+c.paint(r.State, state)+padTo(orDash(r.Machine), machine+2)+r.Description, " ")
+}
+
+// addSilence says of processes that wait for a silent machine since when it is silent, as the lease of their
+// touch tells.
+func (c *ctl) addSilence(ctx context.Context, snap *client.Snapshot, rows []row) {
+	for i := range rows {
+		p := snap.Process(rows[i].Name)
+		if p == nil || p.Live || p.Touch == nil {
+			continue
+		}
+		if since, ok := c.client.SilentSince(ctx, *p); ok {
+			rows[i].Description += ", silent since " + since.Local().Format("15:04:05")
+		}
+	}
+}
+
+// tellWarnings says in a line each what is wrong with etcd and with machines.
+func (c *ctl) tellWarnings(ctx context.Context, snap *client.Snapshot) {
+	told := map[string]bool{}
+	warn := func(text string) {
+		if !told[text] {
+			c.warnf("warning: %s", text)
+		}
+		told[text] = true
+	}
+	members, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var versions []string
+	for _, m := range c.kv.Members(members) {
+		versions = append(versions, m.Version)
+		for _, a := range m.Alarms {
+			switch a {
+			case "NOSPACE":
+				warn("etcd at " + m.Endpoint + " is out of space (NOSPACE): nothing can be changed until it is compacted, defragmented and disarmed")
+			default:
+				warn("etcd at " + m.Endpoint + " raises the alarm " + a)
+			}
+		}
+	}
+	if w := store.FencingWarning(versions); w != "" {
+		warn(w)
+	}
+	for _, m := range snap.Machines {
+		if m.Info != nil && m.Alive != nil && m.Info.Warning != "" && !told[m.Info.Warning] {
+			warn(m.Name + ": " + m.Info.Warning)
+		}
+	}
+	for key, why := range snap.Broken {
+		warn("a value in etcd cannot be read: " + key + ": " + why)
+	}
+}
+
+// watchStatus shows all rows, and then those that change, until it is interrupted.
+func watchStatus(ctx context.Context, c *ctl, names []string) error {
+	var last map[string]row
+	down := false
+	err := c.client.Watch(ctx, func(s client.Seen) error {
+		if s.Connected == down {
+			if down = !s.Connected; down {
+				c.warnf("etcd does not answer; what is shown may be old (%v)", s.Why)
+			} else {
+				c.warnf("etcd answers again")
+			}
+		}
+		if down {
+			return nil
+		}
+		rows, _ := chooseRows(s.Snapshot, names)
+		next := make(map[string]row, len(rows))
+		var changed []row
+		for _, r := range rows {
+			next[r.Name] = r
+			if !same(last[r.Name], r) {
+				changed = append(changed, r)
+			}
+		}
+		for name, r := range last {
+			if _, stays := next[name]; !stays {
+				r.State, r.StateCode, r.Description, r.PID = api.Stopped, int(api.Stopped), "removed", 0
+				changed = append(changed, r)
+			}
+		}
+		first := last == nil
+		last = next
+		return c.printChanges(changed, first)
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if ctx.Err() != nil { // the only way to end it
+		return nil
+	}
+	return err
+}
+
+// same ignores what passes with time alone.
+func same(a, b row) bool {
+	return a.State == b.State && a.Machine == b.Machine && a.PID == b.PID && a.Token == b.Token && a.Waiting == b.Waiting &&
+		a.Started.Equal(b.Started) && a.Want == b.Want && (a.Description == b.Description || b.State == api.Running)
+}
+
+func (c *ctl) printChanges(rows []row, first bool) error {
+	if c.json {
+		for _, r := range rows {
+			if err := printLine(c.out, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if first {
+		c.printRows(rows)
+		return nil
+	}
+	for _, r := range rows {
+		fmt.Fprintf(c.out, "%s  %s\n", time.Now().Format("15:04:05"), c.line(r, 30, len(orDash(r.Machine))))
+	}
+	return nil
+}

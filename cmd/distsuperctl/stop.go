@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+func newStop(c *ctl) *cobra.Command {
+	var o waitOptions
+	cmd := &cobra.Command{
+		Use:   "stop NAME...",
+		Short: "stop processes, and wait until they are down",
+		Long: `stop asks for processes not to run and waits until each is down. A process on a machine that does not
+answer is down when its lease has ended. What is stopped stays so over every restart, until it is started.`,
+		Example:           "  distsuperctl stop web\n  distsuperctl stop all --timeout 1m",
+		Args:              usageArgs(cobra.MinimumNArgs(1)),
+		ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runStop(cmd.Context(), c, o, args)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+func runStop(ctx context.Context, c *ctl, o waitOptions, names []string) error {
+	return runVerb(ctx, c, o, names, verb{
+		ask: c.client.StopProcesses, judge: judgeStop, word: "stopped", asked: "stop asked",
+		already: func(p *client.Process) (supervisor.Fault, bool) { return supervisor.NotRunning, down(p) },
+		exit:    supervisor.StopExit, noGroup: exitGeneric,
+	})
+}
+
+// down reports whether nothing of a process runs.
+func down(p *client.Process) bool {
+	return p.State == api.Stopped || p.State == api.Exited || p.State == api.Fatal
+}

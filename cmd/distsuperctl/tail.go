@@ -1,0 +1,280 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/trust"
+)
+
+type tailOptions struct {
+	follow  bool
+	bytes   int64
+	machine string
+}
+
+func (o *tailOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what comes, wherever the process moves")
+	cmd.Flags().Int64Var(&o.bytes, "bytes", 1600, "how many of the last bytes; also written -N")
+	cmd.Flags().StringVar(&o.machine, "machine", "", "read what stands on this machine, where it may have run before")
+}
+
+func newTail(c *ctl) *cobra.Command {
+	var o tailOptions
+	cmd := &cobra.Command{
+		Use:   "tail [-f] [-N] NAME [stdout|stderr]",
+		Short: "show the end of a process's log, wherever it runs",
+		Long: `tail shows the last bytes of a process's log (1600, or N), which it gets from the agent of the machine where
+the process is, or ran last; when that cannot be reached from here, through a controller.`,
+		Example:           "  distsuperctl tail test\n  distsuperctl tail -f -100 web:web_1 stderr",
+		Args:              usageArgs(cobra.RangeArgs(1, 2)),
+		ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			channel := "stdout"
+			if len(args) == 2 {
+				channel = args[1]
+			}
+			if channel != "stdout" && channel != "stderr" {
+				return fmt.Errorf("bad channel %q; write stdout or stderr", channel)
+			}
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runTail(cmd.Context(), c, o, args[0], channel)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+// place is where a log is to be read: a machine and, once the process has started there, a file.
+type place struct{ machine, file string }
+
+func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	p := snap.Process(name)
+	if found, _ := selectNames(snap.Processes, []string{name}); p == nil && len(found) == 1 {
+		p = snap.Process(found[0])
+	}
+	if p == nil {
+		c.printf("%s: ERROR (no such process name)\n", name)
+		c.warnf("distsuperctl: %s: %s", name, explainName(snap.Processes, name).Hint)
+		return failed(exitGeneric)
+	}
+	at := place{machine: o.machine}
+	if o.machine == "" {
+		if p.Owner == nil || p.Owner.Machine == "" {
+			return fmt.Errorf("%s has never run: it has no log file", p.Name)
+		}
+		at = placeOf(p, channel)
+		if older := snap.Elsewhere(p.Name); len(older) > 0 {
+			c.warnf("%s is on %s; older output is on %s (--machine)", p.Name, at.machine, olderPlaces(older, channel))
+		}
+	}
+	if !o.follow {
+		return c.copyLog(ctx, at.machine, p.Name, channel, o.bytes, false)
+	}
+	return c.followLog(ctx, o, p.Name, channel, at)
+}
+
+func placeOf(p *client.Process, channel string) place {
+	if p == nil || p.Owner == nil {
+		return place{}
+	}
+	at := place{machine: p.Owner.Machine}
+	if p.Status != nil {
+		at.file = logOf(*p.Status, channel)
+	}
+	return at
+}
+
+func logOf(s api.Status, channel string) string {
+	if channel == "stderr" {
+		return s.StderrLog
+	}
+	return s.StdoutLog
+}
+
+// olderPlaces lists where a process left output before.
+func olderPlaces(older []client.OldStatus, channel string) string {
+	var out []string
+	for _, o := range older {
+		out = append(out, strings.TrimSuffix(o.Machine+":"+logOf(o.Status, channel), ":"))
+	}
+	return strings.Join(out, ", ")
+}
+
+// followLog copies the log from where the process is, and goes on elsewhere when it moves, until it is
+// interrupted.
+func (c *ctl) followLog(ctx context.Context, o tailOptions, name, channel string, at place) error {
+	moved, ended := make(chan place, 1), make(chan error, 1)
+	watching, stop := context.WithCancel(ctx)
+	go func() { ended <- c.watchPlace(watching, o.machine, name, channel, at, moved) }()
+	defer func() { <-ended }()
+	defer stop()
+	bytes, told := o.bytes, ""
+	for ctx.Err() == nil {
+		to, err := c.followOnce(ctx, at, name, channel, bytes, moved)
+		switch {
+		case to != nil:
+			c.warnf("%s is on %s now", name, to.machine)
+			at, bytes, told = *to, o.bytes, ""
+			continue
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, rpc.ErrNotFound) && bytes == o.bytes && told == "":
+			return err
+		case err != nil && err.Error() != told:
+			told = err.Error()
+			c.warnf("%v; trying again", err)
+		case err == nil:
+			told = ""
+		}
+		bytes = 0 // what came meanwhile cannot be told from what was shown
+		pause(ctx, 500*time.Millisecond)
+	}
+	return nil
+}
+
+// followOnce copies until the log ends, or the process is somewhere else, which it returns.
+func (c *ctl) followOnce(ctx context.Context, at place, name, channel string, bytes int64, moved <-chan place) (*place, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.copyLog(ctx, at.machine, name, channel, bytes, true) }()
+	select {
+	case to := <-moved:
+		cancel()
+		<-done
+		return &to, nil
+	case err := <-done:
+		return nil, err
+	}
+}
+
+// watchPlace tells when a process is on another machine, or writes another file. With a machine given nothing
+// is told.
+func (c *ctl) watchPlace(ctx context.Context, fixed, name, channel string, last place, moved chan place) error {
+	if fixed != "" {
+		<-ctx.Done()
+		return nil
+	}
+	return c.client.Watch(ctx, func(s client.Seen) error {
+		if !s.Connected {
+			return nil
+		}
+		now := placeOf(s.Process(name), channel)
+		if now.machine == last.machine && (now.file == "" || last.file == "") {
+			last.file = now.file + last.file
+			return nil
+		}
+		if now.machine == "" || now == last {
+			return nil
+		}
+		select {
+		case <-moved: // only the last one counts
+		default:
+		}
+		moved <- now
+		last = now
+		return nil
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// copyLog copies a log to stdout.
+func (c *ctl) copyLog(ctx context.Context, machine, name, channel string, bytes int64, follow bool) error {
+	r, err := c.openLog(ctx, machine, name, channel, bytes, follow)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(c.out, r)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// openLog asks the agent, and when it cannot be reached every controller in turn.
+func (c *ctl) openLog(ctx context.Context, machine, name, channel string, bytes int64, follow bool) (io.ReadCloser, error) {
+	info, err := trust.Machine(ctx, c.kv, c.keys, machine)
+	if errors.Is(err, trust.ErrNoMachine) {
+		return nil, fmt.Errorf("%s: machine %s is not known any more, and its logs with it", name, machine)
+	}
+	if err != nil {
+		return nil, err
+	}
+	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
+	if err != nil {
+		return nil, err
+	}
+	agent, direct := rpc.Agents{Cert: cert}.Client(info)
+	if direct == nil {
+		var r io.ReadCloser
+		if r, direct = agent.Log(ctx, name, channel, bytes, follow); direct == nil {
+			return r, nil
+		}
+	}
+	if answered(direct) || ctx.Err() != nil {
+		return nil, direct
+	}
+	controllers, err := c.controllers(ctx)
+	if err != nil {
+		return nil, direct
+	}
+	tried := []error{direct}
+	for _, d := range controllers {
+		if d.HTTP == "" {
+			continue
+		}
+		through := rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint)).Through(machine)
+		r, err := through.Log(ctx, name, channel, bytes, follow)
+		if err == nil || answered(err) {
+			return r, err
+		}
+		tried = append(tried, err)
+	}
+	return nil, fmt.Errorf("the log of %s cannot be read: %w", name, errors.Join(tried...))
+}
+
+// answered reports whether an error is the agent's own answer.
+func answered(err error) bool {
+	return errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrBadRequest)
+}
+
+// controllers reads who they are.
+func (c *ctl) controllers(ctx context.Context) ([]api.Controller, error) {
+	res, err := c.kv.Range(ctx, store.Range{Key: c.keys.Controllers(), Prefix: true})
+	if err != nil {
+		return nil, err
+	}
+	var out []api.Controller
+	for _, e := range res.Entries {
+		if d, err := store.Decode[api.Controller](e); err == nil {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+)
+
+// whyRow is the JSON of why.
+type whyRow struct {
+	Process   string            `json:"process"`
+	State     api.State         `json:"state"`
+	Reason    string            `json:"reason"`
+	Want      api.Want          `json:"want"`
+	AskedBy   string            `json:"asked_by,omitempty"`
+	AskedAt   time.Time         `json:"asked_at,omitzero"`
+	Machine   string            `json:"machine,omitempty"`
+	Live      bool              `json:"machine_live"`
+	Token     int64             `json:"token,omitempty"`
+	Placed    bool              `json:"placed"`
+	PlacedAt  time.Time         `json:"decided_at,omitzero"`
+	Decision  string            `json:"decision,omitempty"`
+	Rejected  map[string]string `json:"rejected,omitempty"`
+	Failed    []string          `json:"failed,omitempty"`
+	Proof     api.Proof         `json:"proof,omitempty"`
+	Waiting   string            `json:"waiting,omitempty"`
+	Touched   bool              `json:"touched"`
+	TouchLeft *int64            `json:"touch_seconds_left,omitempty"`
+	Partition string            `json:"on_partition,omitempty"`
+	Status    *api.Status       `json:"status,omitempty"`
+	Events    []api.Event       `json:"history"`
+}
+
+func newWhy(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "why NAME",
+		Short: "say why a process is where and how it is",
+		Long: `why shows what is wanted of a process and by whom, the last decision of the leader with the reason that each machine
+was or was not taken, how it knew that the run before was dead, the touch, and what happened last.`,
+		Example: "  distsuperctl why web:web_1", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runWhy(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func runWhy(ctx context.Context, c *ctl, name string) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	p := snap.Process(name)
+	if found, bad := selectNames(snap.Processes, []string{name}); p == nil {
+		if len(found) != 1 {
+			if len(bad) == 0 {
+				return errors.New("name one process, not several")
+			}
+			c.tellBad(bad)
+			return failed(exitGeneric)
+		}
+		p = snap.Process(found[0])
+	}
+	w := whyOf(*p)
+	if p.Touch != nil && p.Lease != 0 {
+		if left, err := c.kv.TimeToLive(ctx, p.Lease); err == nil {
+			w.TouchLeft = &left
+		}
+	}
+	if w.Events, err = c.events(ctx, about{subject: p.Name}, 10); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, w)
+	}
+	return c.printWhy(w)
+}
+
+func whyOf(p client.Process) whyRow {
+	w := whyRow{Process: p.Name, State: p.State, Reason: p.Text, Want: api.WantStop, Live: p.Live, Touched: p.Touch != nil, Status: p.Status}
+	if i := p.Intent; i != nil {
+		w.Want, w.AskedBy, w.AskedAt = i.Want, i.By, i.At
+	}
+	if o := p.Owner; o != nil {
+		w.Machine, w.Token, w.Placed, w.PlacedAt, w.Decision = o.Machine, o.Token, o.Placed, o.At, o.Reason
+		w.Rejected, w.Failed, w.Proof, w.Waiting = o.Rejected, o.Failed, o.Proof, o.Waiting
+	}
+	switch {
+	case p.Placement != nil:
+		w.Partition = string(p.Placement.OnPartition)
+		if p.Placement.Written {
+			w.Partition += " (as the program says)"
+		}
+	case p.Status != nil:
+		w.Partition = string(p.Status.OnPartition)
+	}
+	return w
+}
+
+func (c *ctl) printWhy(w whyRow) error {
+	asked := string(w.Want)
+	if w.AskedBy != "" {
+		asked += ", asked by " + w.AskedBy + " at " + moment(w.AskedAt)
+	}
+	machine := w.Machine
+	if machine != "" && !w.Live {
+		machine += " (not live)"
+	}
+	token := ""
+	if w.Token != 0 {
+		token = fmt.Sprint(w.Token)
+	}
+	touch := "none"
+	if w.Touched {
+		touch = "stands"
+		if w.TouchLeft != nil {
+			touch += fmt.Sprintf(", %d s of its lease are left", *w.TouchLeft)
+		}
+	}
+	decision := w.Decision
+	if decision != "" {
+		decision += " (" + moment(w.PlacedAt) + ")"
+	}
+	if err := facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "wanted", asked,
+		"machine", machine, "token", token, "decision", decision, "waiting", w.Waiting,
+		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition); err != nil {
+		return err
+	}
+	for _, line := range lastCopy(w.Status) {
+		c.printf("%s\n", line)
+	}
+	if len(w.Rejected) > 0 {
+		c.printf("\nnot taken:\n")
+		for _, m := range sortedNames(w.Rejected) {
+			c.printf("  %s: %s\n", m, w.Rejected[m])
+		}
+	}
+	if len(w.Events) > 0 {
+		c.printf("\nhistory:\n")
+		for _, e := range w.Events {
+			c.printf("  %s\n", eventLine(e))
+		}
+	}
+	return nil
+}
+
+func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
+
+// proofText says how the leader knew that the run before was dead.
+func proofText(p api.Proof) string {
+	if p == api.ProofNone {
+		return ""
+	}
+	return "the run before was dead: " + string(p)
+}
+
+// lastCopy tells the times of the last copy.
+func lastCopy(s *api.Status) (lines []string) {
+	if s == nil {
+		return nil
+	}
+	if !s.Started.IsZero() {
+		lines = append(lines, "started       "+moment(s.Started))
+	}
+	if !s.Stopped.IsZero() {
+		line := "ended         " + moment(s.Stopped)
+		switch {
+		case s.Signal != "":
+			line += ", by signal " + s.Signal
+		case s.Exit != nil:
+			line += fmt.Sprintf(", with status %d", *s.Exit)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func sortedNames(m map[string]string) []string {
+	var out []string
+	for name := range m {
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,168 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+// machine reads what is known of one machine; an unknown one is ErrNotFound.
+func (c *Client) machine(ctx context.Context, name string) (*Machine, *Snapshot, error) {
+	snap, err := c.Snapshot(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := snap.Machine(name)
+	if m == nil {
+		return nil, nil, notFound("machine", name)
+	}
+	return m, snap, nil
+}
+
+// Cordon keeps new processes away from a machine; with drain those that are there leave it, too. It returns
+// whether that was not so yet.
+func (c *Client) Cordon(ctx context.Context, machine string, drain bool) (changed bool, err error) {
+	if _, _, err := c.machine(ctx, machine); err != nil {
+		return false, err
+	}
+	what := "cordoned"
+	if drain {
+		what = "drain asked"
+	}
+	did, err := c.change(ctx, func(ctx context.Context) (d draft, err error) {
+		got, err := c.get(ctx, c.keys.Cordon(machine))
+		if err != nil {
+			return d, err
+		}
+		if was, err := decode[api.Cordon](got[0]); err == nil && was != nil && was.Drain == drain {
+			return d, nil
+		}
+		d.compare(store.Unchanged(c.keys.Cordon(machine), revOf(got[0])))
+		d.do(store.Put(c.keys.Cordon(machine), store.Encode(api.Cordon{Drain: drain, By: c.who, At: c.wall()})))
+		d.tell(api.Event{Machine: machine, What: what})
+		return d, nil
+	})
+	return did != nil, err
+}
+
+// Uncordon takes a cordon or a drain back.
+func (c *Client) Uncordon(ctx context.Context, machine string) (changed bool, err error) {
+	if _, _, err := c.machine(ctx, machine); err != nil {
+		return false, err
+	}
+	did, err := c.change(ctx, func(ctx context.Context) (d draft, err error) {
+		got, err := c.get(ctx, c.keys.Cordon(machine))
+		if err != nil || got[0] == nil {
+			return d, err
+		}
+		d.compare(store.Unchanged(c.keys.Cordon(machine), got[0].ModRev))
+		d.do(store.Delete(c.keys.Cordon(machine)))
+		d.tell(api.Event{Machine: machine, What: "uncordoned"})
+		return d, nil
+	})
+	return did != nil, err
+}
+
+// ConfirmDead notes that an operator vouches that a machine is off: what it may still run under on_partition =
+// keep is taken for dead, and moves. A live machine is refused. It returns the processes that this is about.
+func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []string, err error) {
+	m, snap, err := c.machine(ctx, machine)
+	if err != nil {
+		return nil, err
+	}
+	if m.Alive != nil {
+		return nil, fmt.Errorf("%w: machine %s is live (%s); stop its agent, or drain it", ErrRefused, machine, m.Alive.Host)
+	}
+	instance := ""
+	for _, p := range snap.Processes {
+		if p.Owner == nil || p.Owner.Machine != machine {
+			continue
+		}
+		if held(p) {
+			processes = append(processes, p.Name)
+			instance = p.Owner.Instance
+		}
+	}
+	if instance == "" {
+		return nil, fmt.Errorf("%w: machine %s holds no process; machines forget removes it from the list", ErrRefused, machine)
+	}
+	_, err = c.change(ctx, func(context.Context) (d draft, err error) {
+		d.compare(store.Absent(c.keys.Alive(machine)))
+		d.do(store.Put(c.keys.Dead(machine), store.Encode(api.ConfirmDead{Instance: instance, By: c.who, At: c.wall()})))
+		d.tell(api.Event{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
+		if res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps}); err != nil || !res.Succeeded {
+			if err == nil {
+				err = fmt.Errorf("%w: machine %s came back meanwhile", ErrRefused, machine)
+			}
+			return d, err
+		}
+		return d, nil
+	})
+	return processes, err
+}
+
+// held reports whether a process's machine may still run it, as far as the store tells.
+func held(p Process) bool {
+	return p.Touch != nil || p.Owner != nil && p.Owner.Placed || p.Status != nil && !p.Status.Released
+}
+
+// Forget removes a machine that is gone for good. It is refused while the machine is live, or may still hold a
+// process: what it holds has to be moved or stopped first, so that nothing forgets a copy that may run.
+func (c *Client) Forget(ctx context.Context, machine string) error {
+	m, snap, err := c.machine(ctx, machine)
+	if err != nil {
+		return err
+	}
+	if m.Alive != nil {
+		return fmt.Errorf("%w: machine %s is live (%s); stop its agent with \"distsuperagent stop --all\"", ErrRefused, machine, m.Alive.Host)
+	}
+	if names := mayHold(m, snap); len(names) > 0 {
+		return fmt.Errorf("%w: machine %s may still hold %s; when it is off, say machines confirm-dead %s, or stop these",
+			ErrRefused, machine, strings.Join(names, ", "), machine)
+	}
+	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
+		d.compare(store.Absent(c.keys.Alive(machine)), store.AbsentPrefix(c.keys.Touches(machine)), store.AbsentPrefix(c.keys.Placements(machine)))
+		if res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps}); err != nil || !res.Succeeded {
+			if err == nil {
+				err = fmt.Errorf("%w: machine %s came back meanwhile", ErrRefused, machine)
+			}
+			return d, err
+		}
+		d.do(store.DeletePrefix(c.keys.Machine(machine)))
+		d.tell(api.Event{Machine: machine, What: "forgotten"})
+		return d, nil
+	})
+	return err
+}
+
+// mayHold names the processes of which a machine may have a copy. A run under on_partition stop whose touch is gone
+// is dead; one that is kept is not before its agent or an operator says so.
+func mayHold(m *Machine, snap *Snapshot) []string {
+	names := slices.Clone(m.Touches())
+	for _, p := range snap.Processes {
+		if p.Owner != nil && p.Owner.Machine == m.Name && p.Owner.Placed {
+			names = append(names, p.Name)
+		}
+	}
+	for process, list := range snap.statuses {
+		for _, o := range list {
+			s := o.Status
+			dead := m.Dead != nil && m.Dead.Instance == s.Instance
+			if o.Machine == m.Name && !s.Released && s.OnPartition != api.PartitionStop && !dead && ownedUnder(snap, process, m.Name, s.Token) {
+				names = append(names, process)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// ownedUnder reports whether the last run of a process is the one that this machine tells of.
+func ownedUnder(snap *Snapshot, process, machine string, token int64) bool {
+	o := snap.owners[process]
+	return o != nil && o.Machine == machine && o.Token == token
+}
