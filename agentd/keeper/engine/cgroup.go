@@ -224,9 +224,13 @@ func (c *cgroup) leave() error {
 // killCgroupAt kills all processes of a cgroup and of those below it. One pass does it where the kernel
 // has cgroup.kill (5.14); elsewhere what is forked meanwhile is met by the next.
 func killCgroupAt(dir int) {
-	if writeAt(dir, "cgroup.kill", "1") == nil {
-		return
+	if writeAt(dir, "cgroup.kill", "1") != nil {
+		killFrozen(dir)
 	}
+}
+
+// killFrozen is cgroup.kill for a kernel without it.
+func killFrozen(dir int) {
 	frozen := writeAt(dir, "cgroup.freeze", "1") == nil // 5.2: so that no fork slips through
 	killListed(dir)
 	if frozen {

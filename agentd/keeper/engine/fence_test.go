@@ -102,7 +102,7 @@ func TestAProcessIsDeadWhenItsDeadlineHasCome(t *testing.T) {
 
 func TestARenewalKeepsAProcessAlive(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	f := startFenced(t, k, 4*time.Second)
 	for end := f.lease.Deadline.Boot + int64(time.Second); int64(readMoment().boot) < end; {
 		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, 4*time.Second)}})
@@ -128,7 +128,7 @@ func TestAFencedProcessStartsAgainInPlaceWhenItsLeaseIsRenewed(t *testing.T) {
 
 func TestARenewalAfterTheStopSignalEndsTheCopyAndStartsAnother(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	file := filepath.Join(t.TempDir(), "stops")
 	ready := file + ".ready"
 	p := program("slow", "trap 'echo 1 >>"+file+"; sleep 0.3; exit 0' TERM; echo 1 >"+ready+"; while :; do sleep 0.01; done")
@@ -147,7 +147,7 @@ func TestARenewalAfterTheStopSignalEndsTheCopyAndStartsAnother(t *testing.T) {
 
 func TestAStartAfterTheDeadlineIsRefused(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	p := program("late", "exec sleep 1000")
 	for name, leases := range map[string][]keeper.Lease{
 		"an unknown lease":       nil,
@@ -168,7 +168,7 @@ func TestAStartAfterTheDeadlineIsRefused(t *testing.T) {
 
 func TestTheEarlierOfTwoLeasesCountsWhileATouchIsMoved(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	f := startFenced(t, k, time.Hour)
 	f.lease = lease(2, testTTL, 500*time.Millisecond)
 	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, time.Hour), f.lease}})
@@ -180,7 +180,7 @@ func TestTheEarlierOfTwoLeasesCountsWhileATouchIsMoved(t *testing.T) {
 
 func TestARunWithKeepHasNoDeadline(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, -time.Hour)}})
 	request := keep(program("kept", "exec sleep 1000"))
 	request.Leases = []int64{1}

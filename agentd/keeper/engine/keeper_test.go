@@ -49,7 +49,7 @@ func TestTermStopsGroupsOneByOneHighestPriorityNumberFirstAndExitsZero(t *testin
 
 func TestAShutdownDoesNotRestartWhatCrashes(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2", envLinger+"=1s")
+	k := startKeeper(t, t.TempDir(), either, envLinger+"=1s")
 	for i := range 20 {
 		k.start(keep(program(fmt.Sprint("p", i), "sleep 0.01; exit 1")))
 	}
@@ -102,7 +102,7 @@ func TestTheCgroupsOfAKeeperThatEndedAreRemoved(t *testing.T) {
 
 func TestASecondKeeperInTheSameStateDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	cmd := exec.Command(k.cmd.Path)
 	cmd.Env = append(os.Environ(), envRole+"=keeper", envState+"="+k.dir)
 	var stderr bytes.Buffer
@@ -142,7 +142,7 @@ func TestABrokenStateFileIsNotTakenForAnEmptyOne(t *testing.T) {
 
 func TestChangesWaitsForTheNextChange(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	s := k.must(call{Method: "changes"}).Snapshot
 	if s.Seq == 0 || s.Instance != k.hello.Instance || len(s.Runs) != 0 {
 		t.Fatalf("%+v", s)

@@ -24,16 +24,22 @@ const (
 	envKeeper  = "DISTSUPER_KEEPER"
 )
 
-// notInherited are variables of the keeper's environment that are for the keeper alone, or that belong
-// to a process which a keeper above this one started.
-var notInherited = []string{
-	envProcess, envToken, envKeeper, "DISTSUPER_MACHINE", "DISTSUPER_NO_CGROUPS", envGuardian,
-	"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
+// notInherited are variables that a service manager meant for the keeper or the agent alone.
+var notInherited = []string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}
+
+// inherited reports whether processes get a variable of the keeper. Those of distsuper they do not: they may hold
+// the password of the store, or marks of a process which a keeper above this one started. The configuration file's
+// name is let through, so that a process can call distsuperctl.
+func inherited(name string) bool {
+	if strings.HasPrefix(name, "DISTSUPER_") {
+		return name == "DISTSUPER_CONFIG"
+	}
+	return name != "" && !slices.Contains(notInherited, name)
 }
 
 // host is what a resolution takes from the machine and from the keeper.
 type host struct {
-	env      map[string]string // of the keeper, without notInherited
+	env      map[string]string // of the keeper, as far as it is inherited
 	node     string
 	instance string
 	logDir   string
@@ -52,7 +58,7 @@ func newHost(environ []string, instance, logDir string) (host, error) {
 	}
 	h := host{env: map[string]string{}, node: node, instance: instance, logDir: logDir, cwd: cwd, uid: os.Getuid()}
 	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && name != "" && !slices.Contains(notInherited, name) {
+		if name, value, ok := strings.Cut(entry, "="); ok && inherited(name) {
 			h.env[name] = value
 		}
 	}

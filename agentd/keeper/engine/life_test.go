@@ -94,7 +94,7 @@ func TestStopSendsTheStopsignalToTheGroupOnlyWithStopasgroup(t *testing.T) {
 	for _, asGroup := range []bool{false, true} {
 		t.Run(fmt.Sprint(asGroup), func(t *testing.T) {
 			dir := t.TempDir()
-			k := startKeeper(t, t.TempDir(), "cgroup2")
+			k := startKeeper(t, t.TempDir(), either)
 			p := program("g", fmt.Sprintf(`cd %s
 sh -c 'trap "echo 1 >child; exit" USR1; echo 1 >ready; while :; do sleep 0.05; done' &
 trap 'n=0; while [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done; exit' USR1
@@ -210,7 +210,7 @@ func TestManyQuickExitsAreAllSeen(t *testing.T) {
 
 func TestStartIsHarmlessWhenRepeatedAndRefusesAnotherToken(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	request := keep(program("web", "exec sleep 1000"))
 	ref := k.start(request)
 	first := k.awaitState("web", api.Running)
@@ -248,7 +248,7 @@ func TestStartIsHarmlessWhenRepeatedAndRefusesAnotherToken(t *testing.T) {
 
 func TestUpdateChangesALiveProcessWithoutRestart(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	request := keep(program("web", "trap '' TERM; while :; do sleep 1000; done"))
 	ref := k.start(request)
 	first := k.awaitState("web", api.Running)
@@ -266,7 +266,7 @@ func TestUpdateChangesALiveProcessWithoutRestart(t *testing.T) {
 
 func TestSignalsAndStdinReachTheMainProcess(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	file := filepath.Join(t.TempDir(), "got")
 	ref := k.start(keep(program("web", fmt.Sprintf("trap 'echo 12 >>%s' USR1; while :; do read line && echo $line >>%s; done", file, file))))
 	k.awaitState("web", api.Running)

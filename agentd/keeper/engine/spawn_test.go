@@ -37,10 +37,10 @@ func (k *kept) printed(p api.Process) (string, keeper.Run) {
 
 func TestAChildIsSetUpAsBySupervisor(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2", "INHERITED=from keeper", "OVERRIDE=keeper", "DISTSUPER_TOKEN=99")
+	k := startKeeper(t, t.TempDir(), either, "INHERITED=from keeper", "OVERRIDE=keeper", "DISTSUPER_TOKEN=99", "DISTSUPER_ETCD_PASSWORD=secret", "NOTIFY_SOCKET=/x")
 	dir := t.TempDir()
 	umask := 0o027
-	p := program("x", `umask; pwd; env | grep -E '^(SUPERVISOR_[A-Z_]*|DISTSUPER_[A-Z]*|INHERITED|OVERRIDE|OWN|NODE|ENGINE_TEST_STATE)=' | sort; echo err >&2; cut -d' ' -f5,6 /proc/$$/stat; echo $$; ls /proc/$$/fd; echo end`)
+	p := program("x", `umask; pwd; env | grep -E '^(SUPERVISOR_[A-Z_]*|DISTSUPER_[A-Z]*|INHERITED|OVERRIDE|OWN|NODE|NOTIFY_SOCKET|ENGINE_TEST_STATE)=' | sort; echo err >&2; cut -d' ' -f5,6 /proc/$$/stat; echo $$; ls /proc/$$/fd; echo end`)
 	p.Group = "grp"
 	p.Umask, p.Directory, p.RedirectStderr = &umask, "%(ENV_OWN)s", true
 	p.Environment = map[string]string{"OVERRIDE": "program", "OWN": dir, "NODE": "%(host_node_name)s %(ENV_INHERITED)s 100%%"}
@@ -73,7 +73,7 @@ func TestAChildIsSetUpAsBySupervisor(t *testing.T) {
 
 func TestTheUmaskOfOneProgramIsNotAnothers(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	first := program("a", "umask; echo end")
 	first.Umask = new(int)
 	*first.Umask = 0o777
@@ -97,7 +97,7 @@ func TestTheProgramsUserIsSwitchedToWithItsGroups(t *testing.T) {
 	if err != nil {
 		t.Skip("this system has no user nobody")
 	}
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	p := program("x", "id -u; id -g; echo $HOME; echo end")
 	p.User = "nobody"
 	text, _ := k.printed(p)
@@ -115,7 +115,7 @@ func TestTheProgramsUserIsSwitchedToWithItsGroups(t *testing.T) {
 
 func TestAMachineThatCannotRunAProgramRefusesWithSupervisorsText(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain")
 	garbage := filepath.Join(dir, "garbage")
@@ -170,7 +170,7 @@ func TestAMachineThatCannotRunAProgramRefusesWithSupervisorsText(t *testing.T) {
 
 func TestACommandThatVanishesBetweenTwoCopiesIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	command := filepath.Join(t.TempDir(), "cmd")
 	if err := os.WriteFile(command, []byte("#!/bin/sh\nexec sleep 1000\n"), 0o700); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestACommandThatVanishesBetweenTwoCopiesIsTriedAgain(t *testing.T) {
 
 func TestLogFilesAreExpandedTwiceAndShared(t *testing.T) {
 	dir := t.TempDir()
-	k := startKeeper(t, t.TempDir(), "cgroup2", "LOGDIR="+dir)
+	k := startKeeper(t, t.TempDir(), either, "LOGDIR="+dir)
 	p := program("x", "echo out; echo err >&2; echo end")
 	p.Stdout.File, p.Stderr.File = "%%(ENV_LOGDIR)s/100%%%%.log", "NONE"
 	text, r := k.printed(p)
@@ -202,7 +202,7 @@ func TestLogFilesAreExpandedTwiceAndShared(t *testing.T) {
 
 func TestChildrenDoNotInheritTheKeepersOwnLimitsAndProtection(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	var own syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &own); err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestTheOrphansOfOneRunAreNotKilledWithAnother(t *testing.T) {
 
 func TestOrphansThatEndLeaveNoZombies(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	file := filepath.Join(t.TempDir(), "pids")
 	k.start(keep(program("x", "for i in 1 2 3 4 5 6 7 8 9; do (setsid sh -c 'echo $$ >>"+file+"' &); done; exec sleep 1000")))
 	pids := awaitNumbers(t, file, 9)

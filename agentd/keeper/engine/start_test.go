@@ -20,7 +20,7 @@ func (abandoned) Err() error { return context.Canceled }
 
 func TestAStartForAnotherKeeperIsRefused(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	request := keep(program("web", "exec sleep 1000"))
 	request.Instance = "an earlier keeper"
 	if err := k.call(call{Method: "start", Start: request}).err(); !errors.Is(err, keeper.ErrNotFound) {
@@ -36,7 +36,7 @@ func TestAStartForAnotherKeeperIsRefused(t *testing.T) {
 
 func TestAStartUnderAForgottenTokenOrAnEarlierOneIsRefused(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	request := keep(program("web", "exec sleep 1000"))
 	ref := k.start(request)
 	k.must(call{Method: "stop", Ref: ref})
@@ -58,7 +58,7 @@ func TestAStartUnderAForgottenTokenOrAnEarlierOneIsRefused(t *testing.T) {
 
 func TestAStartWhoseCallerHasGivenItUpDoesNotBegin(t *testing.T) {
 	t.Parallel()
-	k := startKeeper(t, t.TempDir(), "cgroup2")
+	k := startKeeper(t, t.TempDir(), either)
 	request := keep(program("web", "exec sleep 1000"))
 	err := k.call(call{Method: "start abandoned", Start: request}).err()
 	if err == nil || !strings.Contains(err.Error(), context.Canceled.Error()) {

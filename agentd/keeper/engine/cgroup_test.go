@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// testCage makes a cage of its own, outside of any keeper.
+func testCage(t *testing.T) *cgroup {
+	t.Helper()
+	c, err := newCgroups(fmt.Sprint("test-", os.Getpid(), "-", time.Now().UnixNano()))
+	if err != nil {
+		if os.Getenv("CI") == "true" && os.Getuid() == 0 {
+			t.Fatal(err)
+		}
+		t.Skip("cgroups cannot be used here: ", err)
+	}
+	t.Cleanup(c.remove)
+	made, err := c.open("x", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cage := made.(*cgroup)
+	t.Cleanup(func() {
+		killCgroupAt(cage.fd)
+		cage.close()
+	})
+	return cage
+}
+
+// fill starts a family in a cage and returns its pids.
+func fill(t *testing.T, c *cgroup) []int {
+	t.Helper()
+	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Env: os.Environ(), Sys: &syscall.SysProcAttr{Setpgid: true}}
+	if err := c.enter(attr.Sys); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pids")
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", family(file)}, attr)
+	if err != nil {
+		t.Skip("no process can be started in a cgroup here: ", err)
+	}
+	t.Cleanup(func() { syscall.Wait4(pid, nil, 0, nil) })
+	return awaitNumbers(t, file, familySize)
+}
+
+func TestACgroupIsEmptiedWithoutCgroupKill(t *testing.T) {
+	c := testCage(t)
+	pids := fill(t, c)
+	eventually(t, func() (bool, string) {
+		killFrozen(c.fd)
+		return c.empty(), fmt.Sprintf("%v live", living(pids))
+	})
+	awaitDead(t, pids)
+}
+
+func TestACageThatWasKilledTakesAnotherCopy(t *testing.T) {
+	c := testCage(t)
+	first := c.dir
+	for range 3 {
+		pids := fill(t, c)
+		if alive := living(pids); len(alive) != familySize {
+			t.Fatalf("of %v only %v live in a cage that was killed before", pids, alive)
+		}
+		c.kill(0)
+		eventually(t, func() (bool, string) { return c.empty(), fmt.Sprintf("%v live", living(pids)) })
+	}
+	eventually(t, func() (bool, string) {
+		_, err := os.Stat(first)
+		return os.IsNotExist(err), "the directory of the first copy is left: " + first
+	})
+}
