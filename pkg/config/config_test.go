@@ -282,6 +282,19 @@ func TestAgentListensForOthersOnlyWhenThereAreOthers(t *testing.T) {
 	}
 }
 
+func TestPortZeroAsksForAFreePortOfOurOwnAndIsNoAddressOfEtcd(t *testing.T) {
+	w := newWorld(t)
+	w.write(FileName, "[distsuperd]\nhttp = 127.0.0.1:0\n[distsuperagent]\nhttp = *:0\n")
+	c := w.must(Agent)
+	if c.Controller.HTTP != "127.0.0.1:0" || c.Agent.HTTP != ":0" {
+		t.Errorf("http = %q and %q, want 127.0.0.1:0 and :0", c.Controller.HTTP, c.Agent.HTTP)
+	}
+	w.write(FileName, "[embedded-etcd]\nlisten = 127.0.0.1:0\n")
+	if _, err := w.load(Distsuperd); err == nil {
+		t.Error("etcd may listen on port 0, where nobody finds it")
+	}
+}
+
 func TestTemplateParsesWithoutWarningsAndGivesTheDefaults(t *testing.T) {
 	empty := newWorld(t)
 	empty.write(FileName, "")

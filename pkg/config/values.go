@@ -90,6 +90,21 @@ func address(field func(*Config) *string) setter {
 	}
 }
 
+// listener is address for a port of our own, where 0 takes any that is free: it is told to whom it concerns.
+func listener(field func(*Config) *string) setter {
+	return func(c *Config, text, dir string) error {
+		host, isAny := strings.CutSuffix(text, ":0")
+		if !isAny {
+			return address(field)(c, text, dir)
+		}
+		if err := address(field)(c, host+":1", dir); err != nil {
+			return err
+		}
+		*field(c) = strings.TrimSuffix(*field(c), "1") + "0"
+		return nil
+	}
+}
+
 func pairs(field func(*Config) *map[string]string) setter {
 	return func(c *Config, text, _ string) error {
 		labels := map[string]string{}
