@@ -23,8 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// markName is the environment variable of the mark.
-const markName = "DISTSUPER_TEST_MARK"
+// markName is the environment variable of the mark. Processes inherit it, as they do not inherit DISTSUPER_ ones.
+const markName = "CLUSTER_TEST_MARK"
 
 // Cluster is the folder below which all nodes live and the binaries that they run.
 type Cluster struct {
