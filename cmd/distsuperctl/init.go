@@ -206,6 +206,9 @@ configured it starts distsuperd's own etcd where that does not run.`,
 func runInitDB(ctx context.Context, c *ctl, o initDBOptions) error {
 	root := c.keys.Root()
 	if o.drop {
+		if err := c.checkUnused(ctx); err != nil {
+			return err
+		}
 		if err := c.confirm(o.yes, "Delete everything below "+root+", all programs and histories with it?"); err != nil {
 			return fmt.Errorf("init db --drop: %w", err)
 		}
@@ -226,6 +229,27 @@ func runInitDB(ctx context.Context, c *ctl, o initDBOptions) error {
 		c.printf("created the key space at %s\n", root)
 	default:
 		c.printf("the key space at %s is there already\n", root)
+	}
+	return nil
+}
+
+// checkUnused says who uses the key space before anybody is asked whether to drop it; Drop itself makes sure.
+func (c *ctl) checkUnused(ctx context.Context) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	var used store.InUseError
+	for _, m := range snap.Machines {
+		if m.Alive != nil {
+			used.Machines = append(used.Machines, m.Name)
+		}
+		for _, process := range m.Touches() {
+			used.Touches = append(used.Touches, process+" on "+m.Name)
+		}
+	}
+	if len(used.Machines)+len(used.Touches) > 0 {
+		return fmt.Errorf("init db --drop: %w", &used)
 	}
 	return nil
 }

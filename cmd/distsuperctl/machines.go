@@ -190,8 +190,12 @@ func runConfirmDead(ctx context.Context, c *ctl, machine string) error {
 		return c.explainMachine(ctx, machine, err)
 	}
 	if c.json {
-		return printJSON(c.out, map[string]any{"machine": machine, "result": "confirmed dead", "changed": true, "processes": processes})
+		return printJSON(c.out, map[string]any{"machine": machine, "result": "confirmed dead", "changed": len(processes) > 0, "processes": orEmpty(processes)})
 	}
-	c.printf("%s: confirmed dead by %s; these may move now: %s\n", machine, c.who, strings.Join(processes, ", "))
+	if len(processes) == 0 {
+		c.printf("%s: nothing waits for its death to be confirmed\n", machine)
+		return nil
+	}
+	c.printf("%s: confirmed dead by %s; these may run elsewhere now: %s\n", machine, c.who, strings.Join(processes, ", "))
 	return nil
 }

@@ -56,7 +56,7 @@ type waiter struct {
 	left    []string
 	stuck   map[string]time.Time // since when
 	shown   map[string]progress
-	noted   time.Time            // of the last summary
+	noted   time.Time // of the last summary
 	down    bool
 	current client.Seen
 }
@@ -185,6 +185,8 @@ func (w *waiter) lasting(name string, now time.Time, v verdict) verdict {
 	}
 	if strings.Contains(v.text, waitsForLeader) {
 		v.text = "no controller has answered for " + limit.String() + "; is distsuperd running? (distsuperctl controllers)"
+	} else if p := w.find(name); p != nil && p.Text != "" {
+		v.text = p.Text
 	}
 	return over(supervisor.Failed, v.text)
 }

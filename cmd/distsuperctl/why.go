@@ -127,12 +127,18 @@ func (c *ctl) printWhy(w whyRow) error {
 			touch += fmt.Sprintf(", %d s of its lease are left", *w.TouchLeft)
 		}
 	}
-	decision := w.Decision
+	decision, waiting := w.Decision, w.Waiting
+	if decision == waiting {
+		decision = ""
+	}
+	if strings.Contains(w.Reason, waiting) {
+		waiting = "" // the state has it
+	}
 	if decision != "" {
 		decision += " (" + moment(w.PlacedAt) + ")"
 	}
 	if err := facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "wanted", asked,
-		"machine", machine, "token", token, "decision", decision, "waiting", w.Waiting,
+		"machine", machine, "token", token, "decision", decision, "waiting", waiting,
 		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition); err != nil {
 		return err
 	}

@@ -68,7 +68,8 @@ func (c *Client) Uncordon(ctx context.Context, machine string) (changed bool, er
 }
 
 // ConfirmDead notes that an operator vouches that a machine is off: what it may still run under on_partition =
-// keep is taken for dead, and moves. A live machine is refused. It returns the processes that this is about.
+// keep is taken for dead, and moves. A live machine is ErrRefused. It returns the processes that this is about; for none
+// of them nothing is noted.
 func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []string, err error) {
 	m, snap, err := c.machine(ctx, machine)
 	if err != nil {
@@ -79,35 +80,41 @@ func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []s
 	}
 	instance := ""
 	for _, p := range snap.Processes {
-		if p.Owner == nil || p.Owner.Machine != machine {
-			continue
-		}
-		if held(p) {
-			processes = append(processes, p.Name)
-			instance = p.Owner.Instance
+		if p.Owner != nil && p.Owner.Machine == machine && mayRun(p) {
+			processes, instance = append(processes, p.Name), p.Owner.Instance
 		}
 	}
 	if instance == "" {
-		return nil, fmt.Errorf("%w: machine %s holds no process; machines forget removes it from the list", ErrRefused, machine)
+		return nil, nil
 	}
-	_, err = c.change(ctx, func(context.Context) (d draft, err error) {
+	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
 		d.compare(store.Absent(c.keys.Alive(machine)))
-		d.do(store.Put(c.keys.Dead(machine), store.Encode(api.ConfirmDead{Instance: instance, By: c.who, At: c.wall()})))
-		d.tell(api.Event{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
-		if res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps}); err != nil || !res.Succeeded {
-			if err == nil {
-				err = fmt.Errorf("%w: machine %s came back meanwhile", ErrRefused, machine)
-			}
+		if err := c.stillSo(ctx, d, machine); err != nil {
 			return d, err
 		}
+		d.do(store.Put(c.keys.Dead(machine), store.Encode(api.ConfirmDead{Instance: instance, By: c.who, At: c.wall()})))
+		d.tell(api.Event{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
 		return d, nil
 	})
 	return processes, err
 }
 
-// held reports whether a process's machine may still run it, as far as the store tells.
-func held(p Process) bool {
-	return p.Touch != nil || p.Owner != nil && p.Owner.Placed || p.Status != nil && !p.Status.Released
+// stillSo looks whether a draft's compares hold: a machine that is back is no conflict to be tried again.
+func (c *Client) stillSo(ctx context.Context, d draft, machine string) error {
+	res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps})
+	if err == nil && !res.Succeeded {
+		err = fmt.Errorf("%w: machine %s came back meanwhile, or was given something to do", ErrRefused, machine)
+	}
+	return err
+}
+
+// mayRun reports whether a process's silent machine may still run it, as far as the store tells: a run that its
+// machine stops by itself is dead once its touch is gone.
+func mayRun(p Process) bool {
+	if p.Touch != nil || p.Owner.Placed {
+		return true
+	}
+	return p.Status != nil && !p.Status.Released && p.Status.OnPartition != api.PartitionStop
 }
 
 // Forget removes a machine that is gone for good. It is refused while the machine is live, or may still hold a
@@ -126,10 +133,7 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 	}
 	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
 		d.compare(store.Absent(c.keys.Alive(machine)), store.AbsentPrefix(c.keys.Touches(machine)), store.AbsentPrefix(c.keys.Placements(machine)))
-		if res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps}); err != nil || !res.Succeeded {
-			if err == nil {
-				err = fmt.Errorf("%w: machine %s came back meanwhile", ErrRefused, machine)
-			}
+		if err := c.stillSo(ctx, d, machine); err != nil {
 			return d, err
 		}
 		d.do(store.DeletePrefix(c.keys.Machine(machine)))

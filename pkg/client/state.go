@@ -109,8 +109,11 @@ func because(reason string) string {
 
 // ended: it stopped or finished. Of a failure the reason is the machine's, or else the leader's.
 func ended(p Process, state api.State, now time.Time) (api.State, string) {
-	if state == api.Fatal && (p.Status == nil || p.Status.Reason == "") {
+	switch {
+	case state == api.Fatal && (p.Status == nil || p.Status.Reason == ""):
 		return state, p.Owner.Reason
+	case p.Status == nil && p.Owner.Token != 0: // forgotten with its machine, or taken away before it started
+		return state, "last placed on " + p.Owner.Machine
 	}
 	return state, text(p, state, now)
 }

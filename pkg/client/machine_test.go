@@ -1,0 +1,134 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/store"
+)
+
+func (w *world) machine(name string, live bool) {
+	w.put(keys.Info(name), api.MachineInfo{Name: name})
+	if live {
+		w.put(keys.Alive(name), api.Alive{Instance: "i1", Host: "h"})
+	}
+}
+
+func TestCordonAndDrainAreToldOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.machine("m1", true)
+		ctx := t.Context()
+		w.is(true)(w.c.Cordon(ctx, "m1", false))
+		w.is(false)(w.c.Cordon(ctx, "m1", false))
+		w.is(true)(w.c.Cordon(ctx, "m1", true))
+		w.is(true)(w.c.Uncordon(ctx, "m1"))
+		w.is(false)(w.c.Uncordon(ctx, "m1"))
+		if _, err := w.c.Cordon(ctx, "m2", false); !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("an unknown machine: %v", err)
+		}
+	})
+}
+
+func TestMachineThatMayHoldAProcessIsNotForgotten(t *testing.T) {
+	kept := api.Status{Token: 10, Instance: "i1", State: api.Running, OnPartition: api.PartitionKeep}
+	fenced := kept
+	fenced.OnPartition = api.PartitionStop
+	for name, c := range map[string]struct {
+		prepare func(w *world)
+		refused bool
+	}{
+		"live":   {func(w *world) { w.machine("m1", true) }, true},
+		"placed": {func(w *world) { w.put(keys.Owner("web"), api.Owner{Machine: "m1", Token: 10, Placed: true}) }, true},
+		"touch":  {func(w *world) { w.put(keys.Touch("m1", "web"), api.Touch{Token: 10}) }, true},
+		"kept, and stopped since": {func(w *world) {
+			w.put(keys.Owner("web"), api.Owner{Machine: "m1", Token: 10, Instance: "i1"})
+			w.put(keys.Status("m1", "web"), kept)
+		}, true},
+		"kept, and confirmed dead": {func(w *world) {
+			w.put(keys.Owner("web"), api.Owner{Machine: "m1", Token: 10, Instance: "i1"})
+			w.put(keys.Status("m1", "web"), kept)
+			w.put(keys.Dead("m1"), api.ConfirmDead{Instance: "i1"})
+		}, false},
+		"fenced": {func(w *world) {
+			w.put(keys.Owner("web"), api.Owner{Machine: "m1", Token: 10, Instance: "i1"})
+			w.put(keys.Status("m1", "web"), fenced)
+		}, false},
+		"of an older run": {func(w *world) {
+			w.put(keys.Owner("web"), api.Owner{Machine: "m2", Token: 20, Placed: true})
+			w.put(keys.Status("m1", "web"), kept)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				w.create("web", nil)
+				w.machine("m1", false)
+				c.prepare(w)
+				err := w.c.Forget(t.Context(), "m1")
+				if left := len(w.server.Entries(keys.Machine("m1"))) > 0; errors.Is(err, client.ErrRefused) != c.refused || left != c.refused {
+					t.Errorf("forget: %v; keys are left: %v", err, left)
+				}
+			})
+		})
+	}
+}
+
+func TestDeathIsConfirmedOnlyOfASilentMachine(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create("web", nil)
+		w.is(true)(w.c.Start(t.Context(), "web"))
+		w.run("web", 10, api.Running)
+		w.machine("m1", true)
+		if _, err := w.c.ConfirmDead(t.Context(), "m1"); !errors.Is(err, client.ErrRefused) {
+			t.Errorf("of a live machine: %v", err)
+		}
+		if _, err := w.kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Delete(keys.Alive("m1"))}}); err != nil {
+			t.Fatal(err)
+		}
+		names, err := w.c.ConfirmDead(t.Context(), "m1")
+		if err != nil || !slices.Equal(names, []string{"web"}) {
+			t.Errorf("it is about %v, %v", names, err)
+		}
+		if d, err := store.Decode[api.ConfirmDead](w.server.Entries(keys.Dead("m1"))[0]); err != nil || d.Instance != "i1" || d.By != "ann@desk" {
+			t.Errorf("the word is %+v, %v", d, err)
+		}
+	})
+}
+
+func TestWatchGoesOnAfterAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create("web", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		var last client.Seen
+		ended := make(chan error)
+		go func() { ended <- w.c.Watch(ctx, func(s client.Seen) error { last = s; return nil }) }()
+		settle := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		settle(time.Second)
+		if p := last.Process("web"); p == nil || p.State != api.Stopped || !last.Connected {
+			t.Fatalf("at first: %+v", last)
+		}
+		w.server.Stop()
+		settle(30 * time.Second)
+		if last.Connected || last.Why == nil || last.Process("web") == nil {
+			t.Errorf("in an outage: connected %v, %v", last.Connected, last.Why)
+		}
+		w.server.Start()
+		settle(5 * time.Second)
+		other := w.server.Client("other")
+		defer other.Close()
+		w.is(true)(client.New(other, keys, "bob@desk").Start(t.Context(), "web"))
+		settle(time.Second)
+		if p := last.Process("web"); !last.Connected || p.State != api.Starting || p.Intent.By != "bob@desk" {
+			t.Errorf("afterwards: %v, %+v", last.Connected, p)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,141 @@
+package client
+
+import (
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+var (
+	testKeys = store.NewKeys("")
+	testNow  = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+)
+
+// moment is what the store says of one process at a moment.
+type moment struct {
+	want     api.Want // "" is no intent
+	restarts int64
+	owner    *api.Owner
+	live     bool // m1 is alive as i1
+	touch    bool
+	status   *api.Status
+	removed  bool // no program asks for it
+}
+
+func (m moment) entries() []store.Entry {
+	var out []store.Entry
+	add := func(key string, v any) {
+		out = append(out, store.Entry{Key: key, Value: store.Encode(v), CreateRev: 1, ModRev: 1})
+	}
+	if !m.removed {
+		p := Program("web", "/bin/web")
+		add(testKeys.Program("web"), p)
+	}
+	if m.want != "" {
+		add(testKeys.Intent("web"), api.Intent{Want: m.want, Restarts: m.restarts})
+	}
+	if m.owner != nil {
+		add(testKeys.Owner("web"), m.owner)
+	}
+	if m.live {
+		add(testKeys.Alive("m1"), api.Alive{Instance: "i1"})
+	}
+	if m.touch {
+		add(testKeys.Touch("m1", "web"), api.Touch{Token: 7, Instance: "i1"})
+	}
+	if m.status != nil {
+		add(testKeys.Status("m1", "web"), m.status)
+	}
+	return out
+}
+
+func on(change func(*api.Owner)) *api.Owner {
+	o := &api.Owner{Machine: "m1", Instance: "i1", Token: 7, Placed: true, Restarts: 1}
+	if change != nil {
+		change(o)
+	}
+	return o
+}
+
+func saw(state api.State, change func(*api.Status)) *api.Status {
+	s := &api.Status{Token: 7, Instance: "i1", State: state, PID: 42, OnPartition: api.PartitionStop,
+		Started: testNow.Add(-65 * time.Second), Stopped: testNow.Add(-5 * time.Second)}
+	if change != nil {
+		change(s)
+	}
+	return s
+}
+
+func released(s *api.Status) { s.Released = true }
+
+func finished(state api.State) func(*api.Owner) {
+	return func(o *api.Owner) { o.Placed, o.Finished = false, &state }
+}
+
+func TestStateShownIsTrueInEverySituation(t *testing.T) {
+	stopTime := testNow.Add(-5 * time.Second).Local().Format("Jan 02 03:04 PM")
+	unplaced := func(o *api.Owner) { o.Placed = false }
+	for name, c := range map[string]struct {
+		m     moment
+		state api.State
+		text  string
+	}{
+		"never wanted":            {moment{}, api.Stopped, "Not started"},
+		"wanted, nobody looked":   {moment{want: "run", restarts: 1}, api.Starting, "waiting for a controller to place it"},
+		"no machine can take it":  {moment{want: "run", restarts: 1, owner: &api.Owner{Restarts: 1, Waiting: "no machine can take it"}}, api.Stopped, "no machine can take it"},
+		"placed":                  {moment{want: "run", restarts: 1, owner: on(nil), live: true}, api.Starting, "waiting for m1 to start it"},
+		"runs":                    {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, "pid 42, uptime 0:01:05"},
+		"restart asked":           {moment{want: "run", restarts: 2, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, "pid 42, uptime 0:01:05"},
+		"status of an older run":  {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.Token = 9 }), live: true, touch: true, status: saw(api.Running, nil)}, api.Starting, "waiting for m1 to start it"},
+		"fails and tries again":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Backoff, func(s *api.Status) { s.Reason = "Exited too quickly" })}, api.Backoff, "Exited too quickly"},
+		"machine silent":          {moment{want: "run", restarts: 1, owner: on(nil), touch: true, status: saw(api.Running, nil)}, api.Unknown, "m1 is not live"},
+		"machine dead":            {moment{want: "run", restarts: 1, owner: on(nil), status: saw(api.Running, nil)}, api.Starting, "m1 is not live; waiting for a controller to place it elsewhere"},
+		"machine silent, kept":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.Waiting = "verified alive" }), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, "m1 is not live; verified alive"},
+		"exited":                  {moment{want: "run", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, stopTime},
+		"exited, not noted yet":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Exited, released)}, api.Exited, stopTime},
+		"exited, started again":   {moment{want: "run", restarts: 2, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Starting, "waiting for a controller to place it"},
+		"fatal":                   {moment{want: "run", restarts: 1, owner: on(finished(api.Fatal)), live: true, status: saw(api.Fatal, func(s *api.Status) { s.Released, s.Reason = true, "can't find command" })}, api.Fatal, "can't find command"},
+		"fatal without a word":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { finished(api.Fatal)(o); o.Reason = "given up" }), live: true}, api.Fatal, "given up"},
+		"stop asked":              {moment{want: "stop", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, ""},
+		"stop asked, placed only": {moment{want: "stop", restarts: 1, owner: on(nil), live: true}, api.Stopping, ""},
+		"stopped":                 {moment{want: "stop", restarts: 1, owner: on(unplaced), live: true, status: saw(api.Stopped, released)}, api.Stopped, stopTime},
+		"stop waits for silence":  {moment{want: "stop", restarts: 1, owner: on(unplaced), touch: true, status: saw(api.Running, nil)}, api.Stopping, "waiting for m1, which is not live"},
+		"stopped by expiry":       {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, nil)}, api.Stopped, "m1 was lost while it ran"},
+		"stopped, and kept there": {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, "m1 is not live and may still run it (on_partition keep)"},
+		"stopped after it exited": {moment{want: "stop", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, stopTime},
+		"stopped, status gone":    {moment{want: "stop", restarts: 1, owner: on(unplaced)}, api.Stopped, "last placed on m1"},
+		"start waits for the old": {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, "waiting for m1"},
+		"its program was removed": {moment{removed: true, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, ""},
+	} {
+		s := join(testKeys, c.m.entries(), testNow)
+		p := s.Process("web")
+		if p == nil {
+			t.Errorf("%s: it is not shown", name)
+			continue
+		}
+		if p.State != c.state || p.Text != c.text {
+			t.Errorf("%s: %v %q, want %v %q", name, p.State, p.Text, c.state, c.text)
+		}
+	}
+}
+
+func TestRemovedProcessIsShownWhileSomethingOfItIsLeft(t *testing.T) {
+	m := moment{removed: true, owner: on(func(o *api.Owner) { o.Placed = false }), live: true, status: saw(api.Stopped, released)}
+	if p := join(testKeys, m.entries(), testNow).Process("web"); p != nil {
+		t.Errorf("it is shown: %+v", p)
+	}
+}
+
+func TestValueThatCannotBeReadHidesNothingElse(t *testing.T) {
+	m := moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}
+	entries := append(m.entries(), store.Entry{Key: testKeys.Owner("other"), Value: []byte("{")})
+	s := join(testKeys, entries, testNow)
+	if p := s.Process("web"); p == nil || p.State != api.Running {
+		t.Errorf("web is %+v", p)
+	}
+	if s.Broken[testKeys.Owner("other")] == "" {
+		t.Errorf("broken are %v", s.Broken)
+	}
+}
