@@ -1,0 +1,251 @@
+// Package fleet makes whole fleets out of package cluster for the end-to-end tests and the measurements: etcd,
+// controllers and machines that are up, a client of the Go API, and programs that testify.
+//
+// It judges nothing. Its waiting is for a condition, with a deadline, and says what was seen instead.
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/witness"
+)
+
+// Options say what a fleet is made of.
+type Options struct {
+	// Dir is an empty folder, Bin the folder of the three binaries and of "witness".
+	Dir, Bin string
+	// Controllers are named d1, d2 ..., Machines m1, m2 ...
+	Controllers, Machines int
+	// Endpoints of an etcd that is there; none: d1 runs an embedded one.
+	Endpoints []string
+	// ControllerLines and MachineLines are added to each one's section.
+	ControllerLines, MachineLines []string
+	// Env is added to the environment of everything, as NAME=value.
+	Env []string
+}
+
+// Fleet is a running fleet.
+type Fleet struct {
+	*cluster.Cluster
+	Controllers []*cluster.Node
+	Machines    []*cluster.Node
+	// Endpoints at which etcd answers.
+	Endpoints []string
+	// Sightings is the folder of the witnesses' files.
+	Sightings string
+	Client    *client.Client
+}
+
+// Build builds the three binaries and the witness into dir.
+func Build(ctx context.Context, dir string) error {
+	const module = "github.com/distsuper/distsuper/"
+	for _, args := range [][]string{
+		{"-o", dir + "/", module + "cmd/distsuperd", module + "cmd/distsuperagent", module + "cmd/distsuperctl"},
+		{"-o", filepath.Join(dir, "witness"), module + "test/witness/bin"},
+	} {
+		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags=-s -w"}, args...)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// Start makes a fleet. What it has started stays when it fails: Close the fleet, which is never nil.
+func Start(ctx context.Context, o Options) (*Fleet, error) {
+	f := &Fleet{Cluster: cluster.New(o.Dir, o.Bin), Endpoints: o.Endpoints, Sightings: filepath.Join(o.Dir, "sightings")}
+	f.Env = o.Env
+	// The witnesses of a fleet whose user is not ours write there, too.
+	if err := errors.Join(os.Mkdir(f.Sightings, 0o700), os.Chmod(f.Sightings, 0o777)); err != nil {
+		return f, err
+	}
+	if len(o.Endpoints) > 0 {
+		if err := f.initStore(ctx); err != nil {
+			return f, err
+		}
+	}
+	for i := range o.Controllers {
+		if err := f.addController(ctx, fmt.Sprintf("d%d", i+1), o.ControllerLines); err != nil {
+			return f, err
+		}
+	}
+	if err := f.AddMachines(ctx, o.Machines, o.MachineLines...); err != nil {
+		return f, err
+	}
+	var err error
+	f.Client, err = client.Open(ctx, client.Config{Store: store.Config{Endpoints: f.Endpoints}})
+	return f, err
+}
+
+// initStore makes the key space of an etcd that is not ours.
+func (f *Fleet) initStore(ctx context.Context) error {
+	f.Etcd = "[etcd]\nendpoints = " + strings.Join(f.Endpoints, ", ")
+	kv, err := store.Open(ctx, store.Config{Endpoints: f.Endpoints})
+	if err != nil {
+		return err
+	}
+	defer kv.Close()
+	_, err = store.Init(ctx, kv, store.NewKeys(""), "fleet")
+	return err
+}
+
+func (f *Fleet) addController(ctx context.Context, name string, lines []string) error {
+	n, err := f.Controller(name, lines...)
+	if err != nil {
+		return err
+	}
+	f.Controllers = append(f.Controllers, n)
+	if _, err := n.Must(ctx, "distsuperd", "start"); err != nil {
+		return err
+	}
+	if len(f.Endpoints) > 0 {
+		return nil
+	}
+	s, err := Health(ctx, n)
+	if err != nil {
+		return err
+	}
+	f.Endpoints = []string{s.Embedded.Endpoint}
+	f.Etcd = "[etcd]\nendpoints = " + s.Embedded.Endpoint
+	return nil
+}
+
+// AddMachines starts n more machines, at once.
+func (f *Fleet) AddMachines(ctx context.Context, n int, lines ...string) error {
+	var group errgroup.Group
+	for range n {
+		m, err := f.Machine(fmt.Sprintf("m%d", len(f.Machines)+1), lines...)
+		if err != nil {
+			return err
+		}
+		f.Machines = append(f.Machines, m)
+		group.Go(func() error {
+			_, err := m.Must(ctx, "distsuperagent", "start")
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// Node is the controller or machine of a name; it panics for any other.
+func (f *Fleet) Node(name string) *cluster.Node {
+	for _, n := range append(f.Controllers, f.Machines...) {
+		if n.Name == name {
+			return n
+		}
+	}
+	panic("no node " + name)
+}
+
+// Close ends everything.
+func (f *Fleet) Close() {
+	if f.Client != nil {
+		_ = f.Client.Close() // nothing is written any more
+	}
+	f.Cluster.Close()
+}
+
+// Status is what `distsuperd status --json` says.
+type Status struct {
+	Running  bool
+	Daemon   struct{ PID int }
+	Health   struct{ Leader bool }
+	Embedded struct {
+		Running  bool
+		Endpoint string
+	} `json:"embedded_etcd"`
+}
+
+// Health asks a controller's node how it is. One that does not run is no error.
+func Health(ctx context.Context, n *cluster.Node) (Status, error) {
+	var s Status
+	r := n.Run(ctx, "distsuperd", "status", "--json")
+	if r.Code != 0 && r.Code != 3 {
+		return s, fmt.Errorf("%s: distsuperd status: exit %d: %s", n.Name, r.Code, r.Stderr)
+	}
+	return s, json.Unmarshal([]byte(r.Stdout), &s)
+}
+
+// Leader is the controller that leads, nil while none says so.
+func (f *Fleet) Leader(ctx context.Context) *cluster.Node {
+	for _, n := range f.Controllers {
+		if s, err := Health(ctx, n); err == nil && s.Running && s.Health.Leader {
+			return n
+		}
+	}
+	return nil
+}
+
+// Witness is a program that testifies; flags are the witness's. It may run anywhere, with the shortest touch_timeout.
+func (f *Fleet) Witness(name string, flags ...string) api.Program {
+	words := append(append([]string{filepath.Join(f.Bin, "witness")}, flags...), f.Sightings)
+	p := client.Program(name, strings.Join(words, " "))
+	p.TouchTimeout, p.Autostart = 2, true
+	return p
+}
+
+// Copies are all testimonies so far.
+func (f *Fleet) Copies() ([]witness.Copy, error) { return witness.Read(f.Sightings) }
+
+// Until asks look again and again until it is satisfied or within has passed; the error says what was seen last.
+func Until(ctx context.Context, within time.Duration, what string, look func() (ok bool, seen string)) error {
+	deadline := time.Now().Add(within)
+	for {
+		ok, seen := look()
+		if ok {
+			return nil
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("not within %v: %s; seen instead: %s", within, what, seen)
+		}
+		time.Sleep(20 * time.Millisecond) // between two looks at other processes' work
+	}
+}
+
+// Where sees the processes of one look: it is satisfied when ok is true of each of n processes.
+func (f *Fleet) Where(ctx context.Context, n int, ok func(client.Process) bool) func() (bool, string) {
+	return func() (bool, string) {
+		snap, err := f.Client.Snapshot(ctx)
+		if err != nil {
+			return false, err.Error()
+		}
+		var not []string
+		for _, p := range snap.Processes {
+			if !ok(p) {
+				not = append(not, Describe(p))
+			}
+		}
+		if len(not) > 8 {
+			not = append(not[:8], "...")
+		}
+		seen := fmt.Sprintf("%d processes, not so: %s", len(snap.Processes), strings.Join(not, "; "))
+		return len(snap.Processes) == n && len(not) == 0, seen
+	}
+}
+
+// Describe is one line about a process.
+func Describe(p client.Process) string {
+	where := "nowhere"
+	if p.Owner != nil {
+		where = fmt.Sprintf("%s token %d", p.Owner.Machine, p.Owner.Token)
+	}
+	return fmt.Sprintf("%s %v on %s (%s)", p.Name, p.State, where, p.Text)
+}
+
+// Runs reports that a process runs on a machine that is live.
+func Runs(p client.Process) bool { return p.State == api.Running && p.Live && p.Touch != nil }
