@@ -207,6 +207,11 @@ func (s *server) reload(next *config.Config) {
 
 func (s *server) serveHTTPS(ctx context.Context) error {
 	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	keeping.Go(func() { pins.Keep(ctx, s.log.Named("https")) })
 	conf := rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil))
 	return rpc.Serve(ctx, tls.NewListener(s.https, conf), web.Handler(s.keeper, s.health, s.log.Named("https")), s.log.Named("https"))
 }

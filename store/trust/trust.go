@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -19,19 +20,27 @@ import (
 // one read.
 const fresh = 1e9
 
-// Pins knows the controllers and the cluster's public key. It reads etcd when somebody calls, not
-// before; while etcd is silent it goes by what it read last, so that logs can be read then, too. Agents'
-// fingerprints are not among those it knows: no agent calls another or a controller.
+// patience is how long a caller waits for etcd when something was read before. Whoever asks an agent
+// that etcd has lost gives it little time.
+const patience = 300 * time.Millisecond
+
+// Pins knows the controllers and the cluster's public key. It reads etcd when somebody calls whom it does not
+// know; while etcd is silent it goes by what it learned last, so that an agent answers then, too. Keep
+// learns in advance. Agents' fingerprints are not among those it knows: no agent calls another or a
+// controller.
 type Pins struct {
 	kv    store.KV
 	keys  store.Keys
 	clock clock.Clock
 	own   string
 
-	mu     sync.Mutex // guards what follows
-	read   clock.Instant
-	known  map[string]bool // nil before the first read
+	reading sync.Mutex // one read at a time; guards read
+	read    clock.Instant
+
+	mu     sync.Mutex        // guards what follows
+	known  map[string]string // fingerprints by key; nil before the first read
 	public []byte
+	kept   bool // Keep holds known up to date
 }
 
 var _ rpc.Pins = (*Pins)(nil)
@@ -47,61 +56,96 @@ func (p *Pins) Known(ctx context.Context, fingerprint string) (bool, error) {
 	if fingerprint == p.own {
 		return true, nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.refreshLocked(ctx); err != nil {
+	if fingerprint == "" {
+		return false, nil
+	}
+	if known, _, kept := p.learned(); kept && contains(known, fingerprint) {
+		return true, nil
+	}
+	if err := p.refresh(ctx); err != nil {
 		return false, err
 	}
-	return p.known[fingerprint], nil
+	known, _, _ := p.learned()
+	return contains(known, fingerprint), nil
 }
 
 // PublicKey implements rpc.Pins.
 func (p *Pins) PublicKey(ctx context.Context) ([]byte, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.refreshLocked(ctx); err != nil {
+	if err := p.refresh(ctx); err != nil {
 		return nil, err
 	}
-	if len(p.public) == 0 {
+	_, public, _ := p.learned()
+	if len(public) == 0 {
 		return nil, fmt.Errorf("%s is empty; run distsuperctl init db", p.keys.PublicKey())
 	}
-	return p.public, nil
+	return public, nil
 }
 
-// refreshLocked reads anew what is old. It fails only when nothing was ever read.
-func (p *Pins) refreshLocked(ctx context.Context) error {
+func contains(known map[string]string, fingerprint string) bool {
+	for _, f := range known {
+		if f == fingerprint {
+			return true
+		}
+	}
+	return false
+}
+
+// learned is what is known now. The map is never changed, only replaced.
+func (p *Pins) learned() (known map[string]string, public []byte, kept bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known, p.public, p.kept
+}
+
+// refresh reads anew what is old. It fails only when nothing was ever read.
+func (p *Pins) refresh(ctx context.Context) error {
+	p.reading.Lock()
+	defer p.reading.Unlock()
+	old, _, _ := p.learned()
 	now := p.clock.Now()
-	if p.known != nil && now.Sub(p.read) < fresh {
+	if old != nil && p.read != 0 && now.Sub(p.read) < fresh {
 		return nil
+	}
+	if old != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
 	}
 	known, public, err := p.look(ctx)
 	switch {
 	case err == nil:
-		p.known, p.public, p.read = known, public, now
-	case p.known == nil:
+		p.mu.Lock()
+		p.known, p.public = known, public
+		p.mu.Unlock()
+		p.read = now
+	case old == nil:
 		return err
-	case errors.Is(err, store.ErrUnavailable):
-		p.read = now // and callers do not each wait for etcd
+	case errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		p.read = p.clock.Now() // and callers do not each wait for etcd
 	default:
 		return err
 	}
 	return nil
 }
 
-func (p *Pins) look(ctx context.Context) (map[string]bool, []byte, error) {
+func (p *Pins) look(ctx context.Context) (map[string]string, []byte, error) {
 	controllers, err := p.kv.Range(ctx, store.Range{Key: p.keys.Controllers(), Prefix: true})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the controllers' fingerprints: %w", err)
 	}
-	known := map[string]bool{}
-	for _, e := range controllers.Entries {
+	public, err := one(ctx, p.kv, p.keys.PublicKey())
+	return fingerprints(controllers.Entries), public, err
+}
+
+func fingerprints(entries []store.Entry) map[string]string {
+	known := map[string]string{}
+	for _, e := range entries {
 		// A broken entry is nobody; the others still count.
 		if c, err := store.Decode[api.Controller](e); err == nil && c.Fingerprint != "" {
-			known[c.Fingerprint] = true
+			known[e.Key] = c.Fingerprint
 		}
 	}
-	public, err := one(ctx, p.kv, p.keys.PublicKey())
-	return known, public, err
+	return known
 }
 
 // one reads a key's value; an absent one is nil.

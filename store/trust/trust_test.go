@@ -101,6 +101,40 @@ func TestWhileEtcdIsSilentWhatWasReadLastCounts(t *testing.T) {
 	})
 }
 
+func TestWhoIsKeptIsKnownWithoutAskingEtcd(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
+		put(t, kv, controller("d1", "f1"))
+		p := NewPins(kv, keys, "own", clock.Go{})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			p.Keep(ctx, zap.NewNop())
+			close(ended)
+		}()
+		synctest.Wait()
+		put(t, kv, controller("d2", "f2"), store.Delete(keys.Controller("d1")))
+		synctest.Wait()
+		kv.Cut()
+		time.Sleep(time.Hour)
+		began := time.Now()
+		if !known(t, p, "f2") {
+			t.Error("a controller that was published before the cut is not known")
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("that took %v: the caller waits for a silent etcd", took)
+		}
+		began = time.Now()
+		if known(t, p, "f1") || known(t, p, "f3") {
+			t.Error("who was removed, or never published, is known")
+		}
+		if took := time.Since(began); took > 2*patience {
+			t.Errorf("a stranger was let wait for %v", took)
+		}
+		cancel()
+		<-ended
+	})
+}
+
 func TestMintedCertificateIsBelievedByPinsOfTheSameStore(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
 		if _, err := Mint(t.Context(), kv, keys, "ann@desk"); err == nil || !strings.Contains(err.Error(), "init db") {

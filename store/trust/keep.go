@@ -1,0 +1,50 @@
+package trust
+
+import (
+	"context"
+	"maps"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+// Keep learns the controllers in advance, and each change at once, until ctx ends: the leader asks an agent whether
+// its processes live just when that agent has lost etcd and cannot look anybody up any more. It never
+// fails; without Keep, or while it hears nothing, Pins reads when somebody calls.
+func (p *Pins) Keep(ctx context.Context, log *zap.Logger) {
+	if err := p.refresh(ctx); err != nil && ctx.Err() == nil {
+		log.Warn("the cluster's public key is read later", zap.Error(err))
+	}
+	err := store.Follow(ctx, p.kv, p.keys.Controllers(), store.FollowOptions{Clock: p.clock, Log: log}, keeping{p})
+	if err != nil && ctx.Err() == nil {
+		p.mu.Lock()
+		p.kept = false
+		p.mu.Unlock()
+		log.Warn("the controllers are not followed: this daemon looks them up when they call", zap.Error(err))
+	}
+}
+
+// keeping is Pins as a handler of what Follow sees.
+type keeping struct{ *Pins }
+
+// Reset implements store.Handler.
+func (k keeping) Reset(_ int64, entries []store.Entry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.known, k.kept = fingerprints(entries), true
+}
+
+// Apply implements store.Handler.
+func (k keeping) Apply(_ int64, events []store.Event) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known := maps.Clone(k.known)
+	for _, e := range events {
+		delete(known, e.Entry.Key)
+		if e.Kind == store.EventPut {
+			maps.Copy(known, fingerprints([]store.Entry{e.Entry}))
+		}
+	}
+	k.known = known
+}
