@@ -36,6 +36,8 @@ type Options struct {
 	ControllerLines, MachineLines []string
 	// Env is added to the environment of everything, as NAME=value.
 	Env []string
+	// Owner gets the nodes' folders, unless it is 0.
+	Owner int
 }
 
 // Fleet is a running fleet.
@@ -48,6 +50,8 @@ type Fleet struct {
 	// Sightings is the folder of the witnesses' files.
 	Sightings string
 	Client    *client.Client
+
+	owner int
 }
 
 // Build builds the three binaries and the witness into dir.
@@ -68,7 +72,7 @@ func Build(ctx context.Context, dir string) error {
 
 // Start makes a fleet. What it has started stays when it fails: Close the fleet, which is never nil.
 func Start(ctx context.Context, o Options) (*Fleet, error) {
-	f := &Fleet{Cluster: cluster.New(o.Dir, o.Bin), Endpoints: o.Endpoints, Sightings: filepath.Join(o.Dir, "sightings")}
+	f := &Fleet{Cluster: cluster.New(o.Dir, o.Bin), Endpoints: o.Endpoints, Sightings: filepath.Join(o.Dir, "sightings"), owner: o.Owner}
 	f.Env = o.Env
 	// The witnesses of a fleet whose user is not ours write there, too.
 	if err := errors.Join(os.Mkdir(f.Sightings, 0o700), os.Chmod(f.Sightings, 0o777)); err != nil {
@@ -110,6 +114,9 @@ func (f *Fleet) addController(ctx context.Context, name string, lines []string) 
 		return err
 	}
 	f.Controllers = append(f.Controllers, n)
+	if err := f.give(n); err != nil {
+		return err
+	}
 	if _, err := n.Must(ctx, "distsuperd", "start"); err != nil {
 		return err
 	}
@@ -125,6 +132,14 @@ func (f *Fleet) addController(ctx context.Context, name string, lines []string) 
 	return nil
 }
 
+// give makes a node's folder its user's.
+func (f *Fleet) give(n *cluster.Node) error {
+	if f.owner == 0 {
+		return nil
+	}
+	return errors.Join(os.Chown(n.Dir, f.owner, f.owner), os.Chown(filepath.Join(n.Dir, "distsuper.ini"), f.owner, f.owner))
+}
+
 // AddMachines starts n more machines, at once.
 func (f *Fleet) AddMachines(ctx context.Context, n int, lines ...string) error {
 	var group errgroup.Group
@@ -134,6 +149,9 @@ func (f *Fleet) AddMachines(ctx context.Context, n int, lines ...string) error {
 			return err
 		}
 		f.Machines = append(f.Machines, m)
+		if err := f.give(m); err != nil {
+			return err
+		}
 		group.Go(func() error {
 			_, err := m.Must(ctx, "distsuperagent", "start")
 			return err

@@ -1,0 +1,101 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/test/etcdproc"
+	"github.com/distsuper/distsuper/test/fleet"
+)
+
+// Property: a fleet in which nothing changes writes nothing: the revision stands, no lease comes or goes, and what is
+// renewed counts machines, not processes.
+func TestAnIdleFleetWritesNothing(t *testing.T) {
+	t.Parallel()
+	t.Run("embedded etcd", func(t *testing.T) { idle(t, start(t, 1, 3), 20*time.Second) })
+}
+
+func TestAnIdleFleetWritesNothingForAMinuteLong(t *testing.T) {
+	onlyLong(t)
+	t.Run("embedded etcd", func(t *testing.T) { t.Parallel(); idle(t, start(t, 2, 3), time.Minute) })
+	t.Run("etcd of the distribution", func(t *testing.T) {
+		t.Parallel()
+		etcd := etcdproc.Start(t, 1)
+		idle(t, start(t, 2, 3, func(o *fleet.Options) { o.Endpoints = etcd.Endpoints() }), time.Minute)
+	})
+}
+
+func idle(t *testing.T, f *fixture, window time.Duration) {
+	t.Helper()
+	const n, machines = 50, 3
+	p := f.many("w", n, "-beat", "1s")
+	p.TouchTimeout = 5
+	f.run(n, p)
+	f.until("the start has been told in full", f.quiet)
+	lives, before, rev := f.lives(), f.counters(), f.all().Rev
+	changed := f.watchStore(rev+1, window)
+	after, now := f.counters(), f.all().Rev
+	if now != rev || len(changed) > 0 {
+		t.Errorf("the store's revision moved from %d to %d in %v without a change; written: %v", rev, now, window, changed)
+	}
+	for _, name := range []string{"granted", "revoked"} {
+		if a, b := after["etcd_debugging_lease_"+name+"_total"], before["etcd_debugging_lease_"+name+"_total"]; a != b {
+			t.Errorf("%v leases %s in %v", a-b, name, window)
+		}
+	}
+	// A lease is renewed every min(TTL/6, 1 s). A machine has two here: its history's may still stand.
+	renewed := after["etcd_debugging_lease_renewed_total"] - before["etcd_debugging_lease_renewed_total"]
+	perSecond := renewed / window.Seconds()
+	t.Logf("%.1f renewals a second for %d processes on %d machines and %d controllers", perSecond, n, machines, len(f.Controllers))
+	if most := float64(3*machines + 2*len(f.Controllers)); perSecond > most {
+		t.Errorf("%.1f renewals a second: more than %v, they do not count machines", perSecond, most)
+	}
+	if renewed == 0 {
+		t.Error("etcd counts no renewal at all: its counters are not what is looked at here")
+	}
+	f.noticed(lives, "nothing happened")
+}
+
+// quiet is satisfied when two seconds pass without a write.
+func (f *fixture) quiet() (bool, string) {
+	changed := f.watchStore(f.all().Rev+1, 2*time.Second)
+	return len(changed) == 0, fmt.Sprint(changed)
+}
+
+// counters are etcd's metrics without labels, from the socket or port that clients use.
+func (f *fixture) counters() map[string]float64 {
+	f.t.Helper()
+	network, address := "tcp", f.Endpoints[0]
+	if path, ok := strings.CutPrefix(address, "unix://"); ok {
+		network, address = "unix", path
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}}}
+	answer, err := client.Get("http://etcd/metrics")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(line, "#") {
+			if v, err := strconv.ParseFloat(value, 64); err == nil {
+				all[name] = v
+			}
+		}
+	}
+	return all
+}
