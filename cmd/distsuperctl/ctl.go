@@ -116,6 +116,18 @@ func (c *ctl) checkSchema(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", errSchema, err)
 }
 
+// explainSilence says of an etcd that stopped answering in the middle which endpoints were tried and what to check.
+func (c *ctl) explainSilence(ctx context.Context, err error) error {
+	if !errors.Is(err, store.ErrUnavailable) || c.kv == nil || c.cfg == nil || ctx.Err() != nil {
+		return err
+	}
+	sc, cerr := c.storeConfig()
+	if cerr != nil {
+		return err
+	}
+	return store.Unreachable(ctx, sc, err)
+}
+
 func (c *ctl) close() error {
 	if c.kv == nil || c.cfg == nil { // a test's store is the test's to close
 		return nil

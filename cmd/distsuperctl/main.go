@@ -43,7 +43,7 @@ func execute(ctx context.Context, c *ctl, args []string) int {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	err := root.ExecuteContext(ctx)
+	err := c.explainSilence(ctx, root.ExecuteContext(ctx))
 	if cerr := c.close(); err == nil {
 		err = cerr
 	}

@@ -62,7 +62,7 @@ func (c *Client) change(ctx context.Context, decide func(context.Context) (draft
 		}
 		if !sleep(ctx, again) {
 			if errors.Is(err, errAgain) {
-				err = fmt.Errorf("%w: others kept changing the same; try again", ErrUnavailable)
+				err = fmt.Errorf("%w: others kept changing the same; try again", ErrRefused)
 			}
 			return nil, err
 		}

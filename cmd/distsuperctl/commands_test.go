@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/config"
+)
+
+// tree are processes of three groups.
+func tree() (out []client.Process) {
+	for _, name := range []string{"db", "web:web_0", "web:web_1", "work:a", "work:b"} {
+		group, _, _ := strings.Cut(name, ":")
+		out = append(out, client.Process{Name: name, Group: group})
+	}
+	return out
+}
+
+func TestNamesMeanWhatSupervisorMeansAndPatternsToo(t *testing.T) {
+	for _, c := range []struct {
+		names string
+		found string
+		bad   string
+	}{
+		{"db", "db", ""},
+		{"db:db", "db", ""},
+		{"web:*", "web:web_0 web:web_1", ""},
+		{"work:", "work:a work:b", ""},
+		{"all", "db web:web_0 web:web_1 work:a work:b", ""},
+		{"work:b db", "db work:b", ""},
+		{"w*:*", "web:web_0 web:web_1 work:a work:b", ""},
+		{"*_1", "web:web_1", ""},
+		{"web:web_[01]", "web:web_0 web:web_1", ""},
+		{"web", "", "web: ERROR (no such process)"},
+		{"nope:*", "", "nope: ERROR (no such group)"},
+		{"nope:x db", "db", "nope:x: ERROR (no such process)"},
+		{"x*", "", "x*: ERROR (no such process)"},
+	} {
+		found, bad := selectNames(tree(), strings.Fields(c.names))
+		var lines []string
+		for _, b := range bad {
+			lines = append(lines, b.Line())
+		}
+		if strings.Join(found, " ") != c.found || strings.Join(lines, "\n") != c.bad {
+			t.Errorf("%s: %v, %v; want %s, %s", c.names, found, lines, c.found, c.bad)
+		}
+	}
+}
+
+func TestNumberBecomesBytesOnlyBehindACommand(t *testing.T) {
+	got := tailNumber([]string{"tail", "-f", "-100", "web"})
+	if want := []string{"tail", "-f", "--bytes=100", "web"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func TestTableIsAligned(t *testing.T) {
+	var b strings.Builder
+	if err := table(&b, []string{"NAME", "N", ""}, [][]string{{"a", "100", ""}, {"länger", "2", "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "NAME    N\na       100\nlänger  2    x\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+func TestJSONFieldsAreStable(t *testing.T) {
+	fields := func(v any) (out []string) {
+		for i := range reflect.TypeOf(v).NumField() {
+			name, _, _ := strings.Cut(reflect.TypeOf(v).Field(i).Tag.Get("json"), ",")
+			if name != "" {
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	for _, c := range []struct {
+		of   any
+		want string
+	}{
+		{row{}, "name group program state statecode machine description pid started stopped exit signal starts token machine_live want asked_by restarts waiting stdout_log stderr_log"},
+		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches addresses labels version api host instance since warning"},
+		{result{}, "process changed ok result reason state machine"},
+		{loadResult{}, "source dry_run added changed removed unchanged stops restarts"},
+		{controllerRow{}, "id role host http version"},
+		{whyRow{}, "process state reason want asked_by asked_at machine machine_live token placed decided_at decision rejected failed proof waiting touched touch_seconds_left on_partition status history"},
+	} {
+		if got := strings.Join(fields(c.of), " "); got != c.want {
+			t.Errorf("%T: fields are for ever; they are\n%s, want\n%s", c.of, got, c.want)
+		}
+	}
+}
+
+func TestEveryCommandWritesJSON(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", func(p *api.Program) { p.Environment = map[string]string{"SECRET": "s3cr3t"} }))
+		for _, args := range []string{"start web", "restart web", "status", "status web", "machines", "why web", "history", "history web", "history m1",
+			"controllers", "show", "rebalance", "move web", "cordon m1", "uncordon m1", "drain m1", "version", "stop web", "start none", "remove web", "init db"} {
+			r := f.ctl(append(strings.Fields(args), "--json")...)
+			var v any
+			if err := json.Unmarshal([]byte(r.out), &v); err != nil {
+				t.Errorf("%s --json: %v in\n%s%s", args, err, r.out, r.errout)
+			}
+			if strings.Contains(r.out+r.errout, "s3cr3t") {
+				t.Errorf("%s --json shows a value of the environment:\n%s", args, r.out)
+			}
+		}
+	})
+}
+
+func TestValuesOfTheEnvironmentAreShownOnDemandOnly(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, f *fleet) {
+		secret := func(p *api.Program) { p.Environment = map[string]string{"SECRET": "s3cr3t"} }
+		f.load(program("web", secret))
+		if r := f.wants(exitOK, "*", "show", "web"); strings.Contains(r.out, "s3cr3t") || !strings.Contains(r.out, "SECRET") {
+			t.Error(r.out)
+		}
+		if r := f.wants(exitOK, "*", "show", "web", "--show-environment"); !strings.Contains(r.out, "s3cr3t") {
+			t.Error(r.out)
+		}
+	})
+}
+
+func TestHistoryTellsOfProcessesAndMachines(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		f.wants(exitOK, "web: started\n", "start", "web")
+		f.wants(exitOK, "m1: cordoned\n", "cordon", "m1")
+		for _, c := range []struct{ about, want string }{
+			{"web", "web  start asked  [ann@desk]"}, {"web", "placed on m1"}, {"m1", "m1  cordoned  [ann@desk]"}, {"m1", "web  started on m1"}, {"", "m1  cordoned"},
+		} {
+			if r := f.wants(exitOK, "*", slices.DeleteFunc([]string{"history", c.about}, func(s string) bool { return s == "" })...); !strings.Contains(r.out, c.want) {
+				t.Errorf("history %s has no %q:\n%s", c.about, c.want, r.out)
+			}
+		}
+		f.wants(exitGeneric, "", "history", "nobody")
+	})
+}
+
+func TestWatchedStatusAndHistoryTellEveryChangeOverAnOutage(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil), program("db", nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		status, history := f.session(), f.session()
+		ended := make(chan int, 2)
+		go func() { ended <- execute(ctx, status.ctl, []string{"status", "-w", "web"}) }()
+		go func() { ended <- execute(ctx, history.ctl, []string{"history", "-f", "web"}) }()
+		time.Sleep(time.Second)
+		f.server.Restart(2 * time.Second)
+		time.Sleep(5 * time.Second)
+		f.wants(exitOK, "*", "start", "all")
+		f.wants(exitOK, "*", "stop", "web")
+		time.Sleep(time.Second)
+		cancel()
+		for range 2 {
+			if code := <-ended; code != exitOK {
+				t.Errorf("exit %d", code)
+			}
+		}
+		out := status.stdout.String()
+		for _, want := range []string{"STOPPED   -  Not started", "RUNNING   m1", "STOPPED   m1"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("status -w has no %q:\n%s", want, out)
+			}
+		}
+		if strings.Contains(out, "db") {
+			t.Errorf("it tells of what was not asked:\n%s", out)
+		}
+		if errout := status.stderr.String(); !strings.Contains(errout, "etcd does not answer") || !strings.Contains(errout, "answers again") {
+			t.Errorf("status -w did not tell the outage: %s", errout)
+		}
+		told := history.stdout.String()
+		if strings.Count(told, "web  start asked") != 1 || strings.Count(told, "web  stop asked") != 1 {
+			t.Errorf("history -f told\n%s", told)
+		}
+	})
+}
+
+func TestInitConfigOverwritesOnlyWithForce(t *testing.T) {
+	dir := t.TempDir()
+	s := (&fleet{t: t}).session()
+	if err := runInitConfig(s.ctl, initConfigOptions{}, dir); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, config.FileName)
+	if text, err := os.ReadFile(name); err != nil || string(text) != config.Template() {
+		t.Errorf("it wrote %q, %v", text, err)
+	}
+	if err := os.WriteFile(name, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := runInitConfig(s.ctl, initConfigOptions{}, dir); err == nil || !strings.Contains(err.Error(), "--force") {
+		t.Errorf("over a file: %v", err)
+	}
+	if text, _ := os.ReadFile(name); string(text) != "mine" {
+		t.Errorf("it overwrote the file with %q", text)
+	}
+	if err := runInitConfig(s.ctl, initConfigOptions{force: true}, dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestJoinTextReadsBackToTheSameSettings(t *testing.T) {
+	dir := t.TempDir()
+	pem := "-----BEGIN CERTIFICATE-----\nAAAA\nBBBB\n-----END CERTIFICATE-----\n"
+	if err := os.WriteFile(filepath.Join(dir, "key.pem"), []byte(pem), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var cfg config.Config
+	cfg.Etcd = config.EtcdConfig{Endpoints: []string{"https://a:2379", "https://b:2379"}, Prefix: "/x%y/", Username: "u", Password: "p%40;x",
+		CA: pem, Cert: pem, Key: filepath.Join(dir, "key.pem")}
+	text, err := joinText(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "distsuper.ini")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Load(config.Options{Program: config.Ctl, Cwd: dir, Host: "h"})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	want := cfg.Etcd
+	want.Key = pem
+	if !reflect.DeepEqual(got.Etcd, want) {
+		t.Errorf("%+v, want %+v", got.Etcd, want)
+	}
+}
+
+func TestWithoutConfigurationOrEtcdTheErrorSaysWhatToDo(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, c := range []struct {
+		args string
+		code int
+		say  string
+	}{
+		{"status", exitUsage, "distsuperctl init config"},
+		{"status --etcd-endpoints 127.0.0.1:1", exitUnreachable, "127.0.0.1:1: connection refused"},
+		{"load --etcd-endpoints 127.0.0.1:1", exitUsage, "-c FILE"},
+		{"start", exitUsage, "start NAME..."},
+		{"status --bogus", exitUsage, "unknown flag"},
+		{"frobnicate", exitUsage, "no command \"frobnicate\""},
+	} {
+		s := (&fleet{t: t}).session()
+		s.ctl.kv, s.ctl.client = nil, nil
+		begin := time.Now()
+		code := execute(t.Context(), s.ctl, strings.Fields(c.args))
+		if code != c.code || !strings.Contains(s.stderr.String(), c.say) || !strings.HasPrefix(s.stderr.String(), "distsuperctl: ") {
+			t.Errorf("%s: exit %d, %s", c.args, code, s.stderr)
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("%s took %v", c.args, took)
+		}
+	}
+}
+
+func TestEveryCommandHasAnExampleAndItsHelpEndsWithExitCodes(t *testing.T) {
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Short == "" || cmd.Long == "" || cmd.Example == "" {
+			t.Errorf("%s lacks words: %q", cmd.CommandPath(), cmd.Short)
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot((&fleet{t: t}).session().ctl))
+	s := (&fleet{t: t}).session()
+	if code := execute(t.Context(), s.ctl, []string{"start", "--help"}); code != exitOK || !strings.HasSuffix(s.stdout.String(), exitHelp) {
+		t.Errorf("exit %d\n%s", code, s.stdout)
+	}
+}
