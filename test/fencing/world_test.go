@@ -1,0 +1,222 @@
+package fencing
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/proxy"
+	"github.com/distsuper/distsuper/test/witness"
+)
+
+// patience is how long a test waits for what must happen soon, on a host that may be busy.
+const patience = 30 * time.Second
+
+// What the processes of an agent's node are called, see cluster.Node.PIDs.
+const (
+	agentProcess    = "distsuperagent run"
+	keeperProcess   = "distsuperagent keeper"
+	guardianProcess = "distsuperagent guardian"
+)
+
+// world is a running cluster in the hands of a test.
+type world struct {
+	*cluster.Cluster
+	t         *testing.T
+	endpoint  string
+	client    *client.Client
+	sightings string
+}
+
+// newWorld starts a controller with binaries of a kind, on an etcd of its own or on the given endpoint.
+func newWorld(t *testing.T, kind func() (string, error), endpoint string) *world {
+	t.Helper()
+	bin, err := kind()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A short path: sockets are below it.
+	dir, err := os.MkdirTemp("", "dsf-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Cluster: cluster.New(dir, bin), t: t, endpoint: endpoint, sightings: filepath.Join(dir, "sightings")}
+	t.Cleanup(func() {
+		w.Close()
+		if t.Failed() {
+			w.showLogs()
+		}
+		os.RemoveAll(dir)
+	})
+	if endpoint != "" {
+		w.setEtcd(endpoint)
+		w.initialise()
+	}
+	d, err := w.Controller("d1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must(d, "distsuperd", "start")
+	if endpoint == "" {
+		w.findEtcd(d)
+	}
+	w.client, err = client.Open(t.Context(), client.Config{Store: store.Config{Endpoints: []string{w.endpoint}}, Who: "tester@here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.client.Close() })
+	return w
+}
+
+func (w *world) setEtcd(endpoint string) { w.Etcd = "[etcd]\nendpoints = " + endpoint }
+
+// initialise makes the key space on an etcd that is not distsuperd's own.
+func (w *world) initialise() {
+	w.t.Helper()
+	kv, err := store.Open(w.t.Context(), store.Config{Endpoints: []string{w.endpoint}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer kv.Close()
+	if _, err := store.Init(w.t.Context(), kv, store.NewKeys(""), "tester@here"); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// findEtcd asks a distsuperd where its own etcd answers.
+func (w *world) findEtcd(d *cluster.Node) {
+	w.t.Helper()
+	var s struct {
+		Embedded struct{ Endpoint string } `json:"embedded_etcd"`
+	}
+	if err := json.Unmarshal([]byte(w.must(d, "distsuperd", "status", "--json")), &s); err != nil {
+		w.t.Fatal(err)
+	}
+	w.endpoint = s.Embedded.Endpoint
+	w.setEtcd(w.endpoint)
+}
+
+func (w *world) must(n *cluster.Node, program string, args ...string) string {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 2*patience)
+	defer cancel()
+	out, err := n.Must(ctx, program, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// machine starts an agent. With a proxy it reaches etcd through that only.
+func (w *world) machine(name string, through *proxy.Proxy) *cluster.Node {
+	w.t.Helper()
+	if through != nil {
+		defer w.setEtcd(w.endpoint)
+		w.setEtcd("http://" + through.Addr())
+	}
+	m, err := w.Machine(name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.must(m, "distsuperagent", "start")
+	return m
+}
+
+// proxy makes a way to etcd that can be cut.
+func (w *world) proxy() *proxy.Proxy {
+	if path, ok := strings.CutPrefix(w.endpoint, "unix://"); ok {
+		return proxy.New(w.t, "unix", path)
+	}
+	return proxy.New(w.t, "tcp", strings.TrimPrefix(w.endpoint, "http://"))
+}
+
+// run makes a program of one process, which may run on the given machines: a witness that ignores TERM, with a
+// grandchild of the same kind in a session of its own. It returns when the process runs.
+func (w *world) run(name string, touchTimeout int, policy api.OnPartition, machines ...string) *subject {
+	w.t.Helper()
+	s := &subject{world: w, name: name, touchTimeout: touchTimeout, dir: filepath.Join(w.sightings, name)}
+	for _, part := range []string{mainPart, childPart} {
+		if err := os.MkdirAll(filepath.Join(s.dir, part), 0o700); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	be := fmt.Sprintf("%s %s -ignore-term %s/", self, witness.Role, s.dir)
+	p := client.Program(name, fmt.Sprintf("setsid %s%s & exec %s%s", be, childPart, be, mainPart))
+	p.Shell, p.Autostart, p.StartSecs, p.StopWaitSecs = true, true, 0, 1
+	p.Machines, p.TouchTimeout, p.OnPartition = machines, touchTimeout, policy
+	if _, err := w.client.Create(w.t.Context(), p); err != nil {
+		w.t.Fatal(err)
+	}
+	s.awaitRunning()
+	return s
+}
+
+// look reads what the store says.
+func (w *world) look() *client.Snapshot {
+	w.t.Helper()
+	s, err := w.client.Snapshot(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// awaitLive waits until a machine is live, or is not.
+func (w *world) awaitLive(machine string, live bool) {
+	w.t.Helper()
+	eventually(w.t, func() (bool, string) {
+		m := w.look().Machine(machine)
+		return m != nil && (m.Alive != nil) == live, fmt.Sprintf("%s should be live: %v; it is %+v", machine, live, m)
+	})
+}
+
+// showLogs tells what the daemons said at last.
+func (w *world) showLogs() {
+	files, _ := filepath.Glob(filepath.Join(w.Dir, "*", ".distsuper", "*.log"))
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err == nil && !strings.Contains(file, "etcd") {
+			rel, _ := filepath.Rel(w.Dir, file)
+			w.t.Logf("--- %s\n%s", rel, text[max(0, len(text)-6000):])
+		}
+	}
+}
+
+// eventually waits for a condition, which tells what it saw instead.
+func eventually(t *testing.T, ok func() (bool, string)) {
+	t.Helper()
+	within(t, patience, ok)
+}
+
+func within(t *testing.T, limit time.Duration, ok func() (bool, string)) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		is, saw := ok()
+		if is {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: %s", limit, saw)
+		}
+	}
+}
+
+// in is the world as a subtest sees it.
+func (w *world) in(t *testing.T) *world {
+	c := *w
+	c.t = t
+	return &c
+}
