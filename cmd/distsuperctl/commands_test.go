@@ -67,10 +67,10 @@ func TestNumberBecomesBytesOnlyBehindACommand(t *testing.T) {
 
 func TestTableIsAligned(t *testing.T) {
 	var b strings.Builder
-	if err := table(&b, []string{"NAME", "N", ""}, [][]string{{"a", "100", ""}, {"länger", "2", "x"}}); err != nil {
+	if err := table(&b, []string{"NAME", "N", ""}, [][]string{{"a", "100", ""}, {"l\u00e4nger", "2", "x"}}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "NAME    N\na       100\nlänger  2    x\n"; b.String() != want {
+	if want := "NAME    N\na       100\nl\u00e4nger  2    x\n"; b.String() != want {
 		t.Errorf("%q, want %q", b.String(), want)
 	}
 }
