@@ -22,6 +22,8 @@ type Program struct {
 	Machines []string `json:"machines,omitempty"`
 	// MaxFailCount is the number of machines tried after FATAL before giving up.
 	MaxFailCount int `json:"max_fail_count"`
+	// ServerURL is what processes find in SUPERVISOR_SERVER_URL; "" is what there is to be found.
+	ServerURL string `json:"serverurl,omitempty"`
 	Settings
 }
 
@@ -79,6 +81,8 @@ type Log struct {
 	File     string `json:"file"`
 	MaxBytes int64  `json:"maxbytes"` // 0 never rotates
 	Backups  int    `json:"backups"`
+	// Syslog sends each line to syslog, too, whatever File is.
+	Syslog bool `json:"syslog,omitempty"`
 }
 
 const (

@@ -40,6 +40,7 @@ func Normalize(p api.Program) api.Program {
 	}
 	normalizeLogs(&p)
 	p.KillAsGroup = p.KillAsGroup || p.StopAsGroup
+	p.ServerURL, _ = parseServerURL(p.ServerURL) // takes any text
 	p.ExitCodes = slices.Compact(slices.Sorted(slices.Values(p.ExitCodes)))
 	if p.ExitCodes == nil {
 		p.ExitCodes = []int{} // "none is expected" stands as [] in the store
@@ -64,6 +65,9 @@ func fill[T comparable](field *T, value T) {
 func normalizeLogs(p *api.Program) {
 	for _, l := range []*api.Log{&p.Stdout, &p.Stderr} {
 		l.File = logName(l.File)
+		if l.File == logSyslog {
+			l.File, l.Syslog = api.LogNone, true
+		}
 		l.MaxBytes = max(l.MaxBytes, 0)
 	}
 	if p.RedirectStderr {

@@ -26,7 +26,8 @@ type Key struct {
 	Template bool
 	// Restarts: the process sees the value, so that a change of it restarts the process.
 	Restarts bool
-	// NoEffect: supervisor knows the key; here its value is checked, and does nothing.
+	// NoEffect: supervisor knows the key; here its value is checked, and does nothing. One with a default
+	// is kept in the program all the same.
 	NoEffect bool
 
 	// unset: an empty value is read as if the key were not there, with a warning.

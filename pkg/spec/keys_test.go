@@ -158,12 +158,14 @@ var keyCases = []struct {
 	{key: "stdout_events_enabled", text: "x", fault: "not a boolean"},
 	{key: "stderr_events_enabled", text: "true", warns: "has no effect"},
 	{key: "stderr_events_enabled", text: "x", fault: "not a boolean"},
-	{key: "stdout_syslog", text: "true", warns: "has no effect"},
+	{key: "stdout_syslog", text: "true", want: "true", warns: "has no effect"},
+	{key: "stdout_syslog", text: "no", want: "false"},
 	{key: "stdout_syslog", text: "x", fault: "not a boolean"},
-	{key: "stderr_syslog", text: "true", warns: "has no effect"},
+	{key: "stderr_syslog", text: "true", want: "true", warns: "has no effect"},
 	{key: "stderr_syslog", text: "x", fault: "not a boolean"},
 	{key: "serverurl", text: "auto"},
-	{key: "serverurl", text: "http://x", warns: "has no effect"},
+	{key: "serverurl", text: "http://x:%(ENV_N)s", want: "http://x:3"},
+	{key: "serverurl", text: "", warns: "is empty"},
 	{key: "serverurl", text: "%(x)s", fault: "is not known"},
 	{key: "stdout_logfile", text: "/log/%(ENV_X)s/%(process_num)d.log", want: "/log/%(ENV_X)s/%(process_num)d.log"},
 	{key: "stdout_logfile", text: "Auto", want: "AUTO"},
@@ -174,9 +176,9 @@ var keyCases = []struct {
 	{key: "stdout_logfile", text: "/log/100%%%%", want: "/log/100%%%%"},
 	{key: "stdout_logfile", text: "/log/%%(process_num)d", want: "/log/%%(process_num)d"},
 	{key: "stdout_logfile", text: "/log/%(ENV_X)s%%(process_num)d", fault: "the second time"},
-	{key: "stdout_logfile", text: "Syslog", fault: "syslog is not supported; write AUTO, NONE or a path"},
+	{key: "stdout_logfile", text: "Syslog", want: "NONE", warns: "syslog is deprecated here; write stdout_syslog = true"},
 	{key: "stderr_logfile", text: "~/err.log", want: "~/err.log"},
-	{key: "stderr_logfile", text: "syslog", fault: "syslog is not supported"},
+	{key: "stderr_logfile", text: "syslog", want: "NONE", warns: "thrown away: write AUTO or a path"},
 }
 
 // fieldOf finds the value of a key in a program by the name in its JSON.
@@ -188,6 +190,10 @@ func fieldOf(p api.Program, key string) any {
 		return p.Stdout.MaxBytes
 	case "stdout_logfile_backups":
 		return p.Stdout.Backups
+	case "stdout_syslog":
+		return p.Stdout.Syslog
+	case "stderr_syslog":
+		return p.Stderr.Syslog
 	case "stderr_logfile":
 		return p.Stderr.File
 	case "stderr_logfile_maxbytes":

@@ -49,7 +49,7 @@ var oracleCases = []struct{ name, text, ours string }{
 	{name: "log sizes", text: "[program:a]\ncommand=x\nstdout_logfile_maxbytes=1KB\nstdout_logfile_backups=0\nstderr_logfile_maxbytes=2 mb\nstderr_logfile_backups=3\n"},
 	{name: "log size of the process", text: "[program:a]\ncommand=x\nnumprocs=1\nstdout_logfile_maxbytes=%(numprocs)dKB\n"},
 	{name: "log backups that differ", text: "[program:a]\ncommand=x\nstdout_logfile_backups=%(process_num)d\n", ours: "settings are the program's, not the process's"},
-	{name: "syslog", text: "[program:a]\ncommand=x\nstdout_logfile=syslog\n", ours: "refused"},
+	{name: "syslog", text: "[program:a]\ncommand=x\nstdout_logfile=syslog\nstderr_syslog=1\n"},
 	{name: "stderr redirected", text: "[program:a]\ncommand=x\nredirect_stderr=true\nstderr_logfile=/tmp/x\n"},
 	{name: "stop as group", text: "[program:a]\ncommand=x\nstopasgroup=true\n"},
 	{name: "kill as group", text: "[program:a]\ncommand=x\nkillasgroup=true\n"},
@@ -189,8 +189,8 @@ func onTheMachine(p api.Process) (seen, error) {
 		Umask: -1, Priority: p.Priority, Autorestart: string(p.Autorestart), StartSecs: p.StartSecs, StartRetries: p.StartRetries,
 		StopSignal: p.StopSignal, StopWaitSecs: p.StopWaitSecs, StopAsGroup: p.StopAsGroup, KillAsGroup: p.KillAsGroup,
 		ExitCodes: p.ExitCodes, RedirectStderr: p.RedirectStderr, UID: -1, Environment: environment,
-		Stdout: []any{expand(expand(p.Stdout.File)), float64(p.Stdout.MaxBytes), float64(p.Stdout.Backups)},
-		Stderr: []any{expand(expand(p.Stderr.File)), float64(p.Stderr.MaxBytes), float64(p.Stderr.Backups)}}
+		Stdout: []any{expand(expand(p.Stdout.File)), float64(p.Stdout.MaxBytes), float64(p.Stdout.Backups), p.Stdout.Syslog},
+		Stderr: []any{expand(expand(p.Stderr.File)), float64(p.Stderr.MaxBytes), float64(p.Stderr.Backups), p.Stderr.Syslog}}
 	if p.Umask != nil {
 		s.Umask = *p.Umask
 	}

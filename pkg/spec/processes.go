@@ -55,6 +55,7 @@ func process(p api.Program, g api.Group, num int) (api.Process, error) {
 			out.Environment[name] = e.known("environment", p.Environment[name])
 		}
 	}
+	out.Environment = withServerURL(out.Environment, p.ServerURL)
 	if err := ValidName("the name of a process", out.Name); err != nil {
 		e.keep("process_name", p.ProcessName, err)
 	}
@@ -62,6 +63,22 @@ func process(p api.Program, g api.Group, num int) (api.Process, error) {
 		return out, e.err
 	}
 	return out, nil
+}
+
+// serverURLVariable is where supervisor's client libraries look.
+const serverURLVariable = "SUPERVISOR_SERVER_URL"
+
+// withServerURL adds a written serverurl to an environment, which may say otherwise itself. It changes only maps
+// that process has made.
+func withServerURL(environment map[string]string, url string) map[string]string {
+	if _, own := environment[serverURLVariable]; own || url == "" {
+		return environment
+	}
+	if environment == nil {
+		environment = map[string]string{}
+	}
+	environment[serverURLVariable] = ini.EscapePercent(url)
+	return environment
 }
 
 // expander keeps the first error, so that its caller reads as a list of fields.

@@ -132,6 +132,21 @@ func TestWhatDependsOnTheMachineStaysForTheMachine(t *testing.T) {
 	}
 }
 
+func TestAWrittenServerURLIsInTheEnvironmentUnlessThatHasItsOwn(t *testing.T) {
+	for _, c := range []struct{ own, want string }{{"", "http://x/50%%"}, {"unix:///y", "unix:///y"}} {
+		p := program("web", func(p *api.Program) {
+			p.ServerURL = "http://x/50%"
+			if c.own != "" {
+				p.Environment = map[string]string{"SUPERVISOR_SERVER_URL": c.own}
+			}
+		})
+		processes, err := Processes(p)
+		if err != nil || processes[0].Environment["SUPERVISOR_SERVER_URL"] != c.want {
+			t.Errorf("own %q: environment %q, error %v; want %q", c.own, processes[0].Environment, err, c.want)
+		}
+	}
+}
+
 func TestValidName(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"a": true, "ünïcode": true, "a-b_c.d%;#": true, strings.Repeat("x", 200): true,
@@ -161,6 +176,7 @@ func TestFingerprintChangesWithWhatTheProcessSees(t *testing.T) {
 
 // other has for each key a value that is not its default.
 var other = map[string]string{
+	"stdout_syslog": "true", "stderr_syslog": "true", "serverurl": "http://x:9001",
 	"command": "tac", "shell": "true", "machines": "m2", "process_name": "p%(process_num)d", "numprocs": "0", "numprocs_start": "4",
 	"priority": "1", "autostart": "false", "startsecs": "9", "startretries": "9", "autorestart": "true", "exitcodes": "7",
 	"stopsignal": "INT", "stopwaitsecs": "9", "stopasgroup": "true", "killasgroup": "true", "leave_children": "true",
@@ -171,7 +187,7 @@ var other = map[string]string{
 
 func changeKey(t *testing.T, p *api.Program, k Key) {
 	t.Helper()
-	if k.NoEffect {
+	if k.NoEffect && k.Default == "" { // nothing keeps its value
 		return
 	}
 	text, ok := other[k.Name]

@@ -111,11 +111,17 @@ func (r *programReader) key(k Key) {
 	if err == nil && k.Name == "machines" {
 		err = r.localMachine(name)
 	}
-	if errors.Is(err, errNoEffect) {
+	if errors.Is(err, errNoEffect) || err == nil && k.NoEffect && r.asks(k) {
 		r.warn(r.section, name, "has no effect: distsuper does not do this yet (%s)", strings.TrimSuffix(k.Doc, "."))
 		return
 	}
 	r.reject(k, name, err)
+}
+
+// asks reports whether the program has another value than the default of a key.
+func (r *programReader) asks(k Key) bool {
+	text, err := k.get(r.program)
+	return err == nil && text != k.Default
 }
 
 func (r *programReader) reject(k Key, name string, err error) {
@@ -153,13 +159,16 @@ func (r *programReader) contradictions() {
 			r.failf(s, "killasgroup", "stopasgroup is true, and so killasgroup cannot be false: a group that is asked to stop is killed as a group; leave killasgroup out")
 		}
 	}
-	if file := p.Stderr.File; p.RedirectStderr && file != api.LogAuto && file != api.LogNone {
+	if file := p.Stderr.File; p.RedirectStderr && file != api.LogAuto && file != api.LogNone && file != logSyslog {
 		r.warn(s, "stderr_logfile", "is not used, since redirect_stderr is true")
 	}
 	for _, ch := range []struct {
 		name string
 		log  api.Log
 	}{{"stdout", p.Stdout}, {"stderr", p.Stderr}} {
+		if ch.log.File == logSyslog {
+			r.warn(s, ch.name+"_logfile", "syslog is deprecated here; write %s_syslog = true. Distsuper does not write to syslog yet, so that the output is thrown away: write AUTO or a path", ch.name)
+		}
 		if ch.log.File == api.LogAuto && ch.log.MaxBytes <= 0 && !(ch.name == "stderr" && p.RedirectStderr) {
 			r.warn(s, ch.name+"_logfile_maxbytes", "is 0: the log of %s is never rotated and may fill the disk", ch.name)
 		}

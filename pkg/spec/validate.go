@@ -100,7 +100,7 @@ func (c *checker) texts() {
 	p := c.p
 	for _, f := range []struct{ field, value string }{
 		{"command", p.Command}, {"process_name", p.ProcessName}, {"directory", p.Directory}, {"user", p.User},
-		{"stdout_logfile", p.Stdout.File}, {"stderr_logfile", p.Stderr.File},
+		{"stdout_logfile", p.Stdout.File}, {"stderr_logfile", p.Stderr.File}, {"serverurl", p.ServerURL},
 	} {
 		check(f.field, f.value, f.value)
 	}
@@ -126,11 +126,6 @@ func (c *checker) words() {
 	}
 	if !slices.Contains([]api.OnPartition{api.PartitionUnset, api.PartitionStop, api.PartitionKeep}, p.OnPartition) {
 		c.add(wrong("on_partition", string(p.OnPartition), "neither stop nor keep: %q", p.OnPartition))
-	}
-	for _, f := range []struct{ field, file string }{{"stdout_logfile", p.Stdout.File}, {"stderr_logfile", p.Stderr.File}} {
-		if strings.EqualFold(f.file, "syslog") {
-			c.add(wrong(f.field, f.file, "syslog is not supported; write AUTO, NONE or a path, and let a log shipper read the file"))
-		}
 	}
 }
 

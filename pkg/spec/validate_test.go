@@ -29,7 +29,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"command", func(p *api.Program) { p.Command = "%(here)s/x" }, "here is known in files only"},
 		{"user", func(p *api.Program) { p.User = "%d" }, "names no variable"},
 		{"directory", func(p *api.Program) { p.Directory = "%(" }, "closing parenthesis"},
-		{"stdout_logfile", func(p *api.Program) { p.Stdout.File = "syslog" }, "syslog is not supported"},
+		{"serverurl", func(p *api.Program) { p.ServerURL = "a\x00" }, "NUL"},
 		{"stderr_logfile", func(p *api.Program) { p.Stderr.File = "/a%%" }, "the second time"},
 		{"environment", func(p *api.Program) { p.Environment = map[string]string{"": "secret"} }, "cannot be the name of a variable"},
 		{"environment", func(p *api.Program) { p.Environment = map[string]string{"A=": "secret"} }, "cannot be the name of a variable"},

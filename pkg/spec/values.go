@@ -38,9 +38,14 @@ func logName(s string) string {
 		return api.LogAuto
 	case "none", "off":
 		return api.LogNone
+	case "syslog":
+		return logSyslog
 	}
 	return s
 }
+
+// logSyslog is supervisor's deprecated spelling of a log file NONE whose lines go to syslog. Normalize replaces it.
+const logSyslog = "syslog"
 
 var (
 	parseBytes = ini.ParseBytes
@@ -48,7 +53,7 @@ var (
 )
 
 func parseServerURL(s string) (string, error) {
-	if strings.EqualFold(s, "AUTO") {
+	if strings.EqualFold(strings.TrimSpace(s), "AUTO") {
 		return "", nil
 	}
 	return s, nil

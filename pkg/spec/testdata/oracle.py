@@ -37,8 +37,10 @@ def process(group, c):
         "stopasgroup": bool(c.stopasgroup), "killasgroup": bool(c.killasgroup),
         "exitcodes": sorted(set(c.exitcodes)), "redirect_stderr": c.redirect_stderr,
         "uid": -1 if c.uid is None else c.uid, "environment": dict(c.environment),
-        "stdout": [log(c.stdout_logfile), c.stdout_logfile_maxbytes, c.stdout_logfile_backups],
-        "stderr": [log(c.stderr_logfile), c.stderr_logfile_maxbytes, c.stderr_logfile_backups],
+        "stdout": [log(c.stdout_logfile), c.stdout_logfile_maxbytes, c.stdout_logfile_backups,
+                   c.stdout_syslog],
+        "stderr": [log(c.stderr_logfile), c.stderr_logfile_maxbytes, c.stderr_logfile_backups,
+                   c.stderr_syslog],
     }
 
 
