@@ -40,9 +40,16 @@ var (
 	bothStopped = loss{name: "both-stopped",
 		begin: func(v *victim) { v.world.signal(v.Node, unix.SIGSTOP, agentProcess, keeperProcess) },
 		heal:  func(v *victim) { v.world.signal(v.Node, unix.SIGCONT, agentProcess) }}
+	keeperStopped = loss{name: "keeper-stopped", // for good: its own timer ends it
+		begin: func(v *victim) { v.world.signal(v.Node, unix.SIGSTOP, keeperProcess) }}
 	keeperKilled = loss{name: "keeper-killed",
 		begin: func(v *victim) { v.world.signal(v.Node, unix.SIGKILL, keeperProcess) }}
+	guardianKilled = loss{name: "guardian-killed", // with the keeper: the next keeper is the killer in line
+		begin: func(v *victim) { v.world.signal(v.Node, unix.SIGKILL, guardianProcess, keeperProcess) }}
 )
+
+// fences are the losses after which only deadlines stand between an old copy and a new one.
+var fences = []loss{agentStopped, agentKilled, agentCutOff, bothStopped}
 
 // victim starts a machine that a loss can befall.
 func (w *world) victim(l loss) *victim {
@@ -58,12 +65,23 @@ func (w *world) victim(l loss) *victim {
 // their grandchildren live there, and lets what is left of each machine return afterwards.
 func TestTheOldCopyIsDeadBeforeTheNewOneStarts(t *testing.T) {
 	t.Parallel()
-	losses := []loss{agentStopped, agentKilled, agentCutOff, bothStopped, keeperKilled}
-	w := newWorld(t, fenced, "")
+	loseEach(t, []int{2, 5}, append([]loss{keeperStopped, keeperKilled, guardianKilled}, fences...))
+}
+
+// TestTheOldCopyIsDeadBeforeTheNewOneStartsWithoutCgroups is the same where a keeper knows what it started by
+// parentage, session and environment only.
+func TestTheOldCopyIsDeadBeforeTheNewOneStartsWithoutCgroups(t *testing.T) {
+	t.Parallel()
+	loseEach(t, []int{2}, []loss{agentStopped, bothStopped, keeperKilled, guardianKilled}, "DISTSUPER_NO_CGROUPS=1")
+}
+
+// loseEach makes a world with a machine for each loss, and on it a process for each touch_timeout.
+func loseEach(t *testing.T, timeouts []int, losses []loss, env ...string) {
+	w := newWorld(t, fenced, "", env...)
 	victims, subjects := map[string]*victim{}, map[string][]*subject{}
 	for _, l := range losses {
 		victims[l.name] = w.victim(l)
-		for _, timeout := range []int{2, 5} {
+		for _, timeout := range timeouts {
 			name := l.name + "-" + string(rune('0'+timeout))
 			subjects[l.name] = append(subjects[l.name], w.run(name, timeout, api.PartitionStop, l.name, "spare"))
 		}
@@ -81,11 +99,10 @@ func TestTheOldCopyIsDeadBeforeTheNewOneStarts(t *testing.T) {
 
 func lose(t *testing.T, l loss, v *victim, subjects []*subject) {
 	var old []witness.Copy
-	for i, s := range subjects {
+	for _, s := range subjects {
 		s.world = v.world
 		c, _ := s.awaitRunning()
 		old = append(old, c)
-		subjects[i] = s
 	}
 	began := witness.Now()
 	l.begin(v)
@@ -108,15 +125,14 @@ func lose(t *testing.T, l loss, v *victim, subjects []*subject) {
 // would see without fencing, with the same processes, losses and judge.
 func TestTwoCopiesAreSeenWhenKeepersEnforceNoDeadline(t *testing.T) {
 	t.Parallel()
-	losses := []loss{agentStopped, agentCutOff}
 	w := newWorld(t, unfenced, "")
 	victims, subjects := map[string]*victim{}, map[string]*subject{}
-	for _, l := range losses {
+	for _, l := range fences {
 		victims[l.name] = w.victim(l)
 		subjects[l.name] = w.run(l.name, 2, api.PartitionStop, l.name, "spare")
 	}
 	w.machine("spare", nil)
-	for _, l := range losses {
+	for _, l := range fences {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			v, s := *victims[l.name], *subjects[l.name]

@@ -8,6 +8,7 @@
 package fencing
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +32,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	builds = dir
+	flag.Parse()
+	if err := flag.Set("test.parallel", "3"); err != nil { // they wait for leases, most of the time
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)

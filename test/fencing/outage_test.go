@@ -19,7 +19,7 @@ func TestEtcdOutages(t *testing.T) {
 	w := newWorld(t, fenced, "http://"+member.Client)
 	w.machine("m1", nil)
 	w.machine("m2", nil)
-	shared := w.run("shared", 5, api.PartitionUnset, "m1", "m2")
+	shared := w.run("shared", 8, api.PartitionUnset, "m1", "m2")
 	only := w.run("only", 2, api.PartitionUnset, "m1")
 	sharedLife, onlyLife := shared.life(), only.life()
 
@@ -32,7 +32,7 @@ func TestEtcdOutages(t *testing.T) {
 
 	t.Log("etcd is silent for longer than every deadline")
 	member.Signal(unix.SIGSTOP)
-	w.outlasts(6*time.Second, only, onlyLife)
+	w.outlasts(9*time.Second, only, onlyLife)
 	member.Signal(unix.SIGCONT)
 	only.unchanged(onlyLife)
 	shared.awaitRunning()
@@ -40,7 +40,7 @@ func TestEtcdOutages(t *testing.T) {
 
 	t.Log("etcd is down for longer than every deadline")
 	member.Kill()
-	w.outlasts(6*time.Second, only, onlyLife)
+	w.outlasts(9*time.Second, only, onlyLife)
 	member.Start()
 	etcd.Ready()
 	only.unchanged(onlyLife)

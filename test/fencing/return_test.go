@@ -17,6 +17,20 @@ import (
 // the stop signal, the deadline and the expiry of its lease. Whoever wins, there is one copy.
 func TestAnAgentMayReturnInTheMiddleOfItsOwnFailover(t *testing.T) {
 	t.Parallel()
+	returning(t, 1)
+}
+
+// TestLongAgentsReturnInTheMiddleOfTheirFailoversAgainAndAgain is the same, many times and with the moments of one
+// agent's return meeting those of the next one's failover.
+func TestLongAgentsReturnInTheMiddleOfTheirFailoversAgainAndAgain(t *testing.T) {
+	if os.Getenv("DISTSUPER_LONG") == "" {
+		t.Skip("a long run; make test-long runs it")
+	}
+	t.Parallel()
+	returning(t, 25)
+}
+
+func returning(t *testing.T, rounds int) {
 	w := newWorld(t, fenced, "")
 	var pauses []time.Duration
 	for pause := 1200 * time.Millisecond; pause <= 2600*time.Millisecond; pause += 200 * time.Millisecond {
@@ -28,10 +42,6 @@ func TestAnAgentMayReturnInTheMiddleOfItsOwnFailover(t *testing.T) {
 		nodes[name] = w.machine(name, nil)
 		subjects[i] = w.run("returns-"+name, 2, api.PartitionStop)
 	}
-	rounds := 1
-	if os.Getenv("DISTSUPER_LONG") != "" {
-		rounds = 20
-	}
 	for i, pause := range pauses {
 		t.Run(pause.String(), func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +51,7 @@ func TestAnAgentMayReturnInTheMiddleOfItsOwnFailover(t *testing.T) {
 				c, p := s.awaitRunning()
 				node := nodes[p.Owner.Machine]
 				s.world.signal(node, unix.SIGSTOP, agentProcess)
-				time.Sleep(pause + rand.N(100*time.Millisecond)) // the pause itself
+				time.Sleep(pause + rand.N(200*time.Millisecond)) // the pause itself
 				s.world.signal(node, unix.SIGCONT, agentProcess)
 				s.world.awaitLive(p.Owner.Machine, true)
 				next, _ := s.awaitRunning()

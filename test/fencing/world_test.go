@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen soon, on a host that may be busy.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // What the processes of an agent's node are called, see cluster.Node.PIDs.
 const (
@@ -37,8 +37,9 @@ type world struct {
 	sightings string
 }
 
-// newWorld starts a controller with binaries of a kind, on an etcd of its own or on the given endpoint.
-func newWorld(t *testing.T, kind func() (string, error), endpoint string) *world {
+// newWorld starts a controller with binaries of a kind, on an etcd of its own or on the given endpoint. Everything
+// that runs in the world gets env.
+func newWorld(t *testing.T, kind func() (string, error), endpoint string, env ...string) *world {
 	t.Helper()
 	bin, err := kind()
 	if err != nil {
@@ -50,6 +51,7 @@ func newWorld(t *testing.T, kind func() (string, error), endpoint string) *world
 		t.Fatal(err)
 	}
 	w := &world{Cluster: cluster.New(dir, bin), t: t, endpoint: endpoint, sightings: filepath.Join(dir, "sightings")}
+	w.Env = env
 	t.Cleanup(func() {
 		w.Close()
 		if t.Failed() {
@@ -153,7 +155,7 @@ func (w *world) run(name string, touchTimeout int, policy api.OnPartition, machi
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	be := fmt.Sprintf("%s %s -ignore-term %s/", self, witness.Role, s.dir)
+	be := fmt.Sprintf("%s %s -ignore-term -beat 10ms %s/", self, witness.Role, s.dir)
 	p := client.Program(name, fmt.Sprintf("setsid %s%s & exec %s%s", be, childPart, be, mainPart))
 	p.Shell, p.Autostart, p.StartSecs, p.StopWaitSecs = true, true, 0, 1
 	p.Machines, p.TouchTimeout, p.OnPartition = machines, touchTimeout, policy
@@ -164,13 +166,15 @@ func (w *world) run(name string, touchTimeout int, policy api.OnPartition, machi
 	return s
 }
 
-// look reads what the store says.
+// look reads what the store says, and waits for its answer.
 func (w *world) look() *client.Snapshot {
 	w.t.Helper()
-	s, err := w.client.Snapshot(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	var s *client.Snapshot
+	eventually(w.t, func() (bool, string) {
+		var err error
+		s, err = w.client.Snapshot(w.t.Context())
+		return err == nil, fmt.Sprint(err)
+	})
 	return s
 }
 
