@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,12 +95,21 @@ func (f *fixture) until(what string, look func() (bool, string)) {
 	}
 }
 
-// create makes a program, and ends the test when that fails.
+// create makes programs, and ends the test when that fails. While etcd elects a leader it is told so at once, and tries again as a caller would.
 func (f *fixture) create(programs ...api.Program) {
 	f.t.Helper()
 	for _, p := range programs {
-		if _, err := f.Client.Create(f.ctx, p); err != nil {
-			f.t.Fatal(err)
+		deadline, doubt := time.Now().Add(20*time.Second), false
+		for {
+			_, err := f.Client.Create(f.ctx, p)
+			if err == nil || doubt && errors.Is(err, client.ErrExists) {
+				break
+			}
+			if !errors.Is(err, client.ErrUnavailable) || time.Now().After(deadline) {
+				f.t.Fatal(err)
+			}
+			doubt = true
+			f.t.Logf("again: %v", err)
 		}
 	}
 }
