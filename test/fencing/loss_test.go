@@ -81,6 +81,7 @@ func loseEach(t *testing.T, timeouts []int, losses []loss, env ...string) {
 	victims, subjects := map[string]*victim{}, map[string][]*subject{}
 	for _, l := range losses {
 		victims[l.name] = w.victim(l)
+		w.holdsBy(victims[l.name].Node, len(env) == 0)
 		for _, timeout := range timeouts {
 			name := l.name + "-" + string(rune('0'+timeout))
 			subjects[l.name] = append(subjects[l.name], w.run(name, timeout, api.PartitionStop, l.name, "spare"))

@@ -27,7 +27,7 @@ func TestLongAgentsReturnInTheMiddleOfTheirFailoversAgainAndAgain(t *testing.T) 
 		t.Skip("a long run; make test-long runs it")
 	}
 	t.Parallel()
-	returning(t, 25)
+	returning(t, 15)
 }
 
 func returning(t *testing.T, rounds int) {

@@ -133,6 +133,21 @@ func (w *world) machine(name string, through *proxy.Proxy) *cluster.Node {
 	return m
 }
 
+// holdsBy makes sure that a machine's keeper holds processes by cgroups, or that it does not.
+func (w *world) holdsBy(n *cluster.Node, cgroups bool) {
+	w.t.Helper()
+	var s struct{ Keeper struct{ Containment string } }
+	if err := json.Unmarshal([]byte(w.must(n, "distsuperagent", "status", "--json")), &s); err != nil {
+		w.t.Fatal(err)
+	}
+	if got := s.Keeper.Containment; (got == "cgroup2") == cgroups {
+		return
+	} else if cgroups && got != "" && os.Getenv("CI") == "" {
+		w.t.Skipf("cgroup v2 cannot be written here, processes are held by %s", got)
+	}
+	w.t.Fatalf("%s holds processes by %+v, with cgroups: %v", n.Name, s.Keeper, cgroups)
+}
+
 // proxy makes a way to etcd that can be cut.
 func (w *world) proxy() *proxy.Proxy {
 	if path, ok := strings.CutPrefix(w.endpoint, "unix://"); ok {
