@@ -47,6 +47,12 @@ test: deps vet build ## everything but the long runs (at most 6 minutes with a w
 test-long: deps build ## the long runs: soaks of faults, every seed, many machines (at most 25 minutes)
 	DISTSUPER_LONG=1 $(GO) test -timeout 25m -count=1 -run 'Long' ./...
 
+failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 6 minutes)
+	$(GO) run ./hack/failover -bin bin
+
+bench-core: build ## restart in place against bare fork+exec, the start of 300, what the daemons cost, as tables
+	$(GO) run ./hack/benchcore -bin bin
+
 cross: ## distsuperctl for macOS and Windows, the daemons for arm64
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/distsuperctl
 	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/distsuperctl

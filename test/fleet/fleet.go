@@ -5,12 +5,12 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,8 +26,9 @@ import (
 
 // Options say what a fleet is made of.
 type Options struct {
-	// Dir is an empty folder, Bin the folder of the three binaries and of "witness".
-	Dir, Bin string
+	// Dir is an empty folder, Bin the folder of the three binaries. Witness is the file of the fourth, "witness" in
+	// Bin when it is empty.
+	Dir, Bin, Witness string
 	// Controllers are named d1, d2 ..., Machines m1, m2 ...
 	Controllers, Machines int
 	// Endpoints of an etcd that is there; none: d1 runs an embedded one.
@@ -51,28 +52,14 @@ type Fleet struct {
 	Sightings string
 	Client    *client.Client
 
-	owner int
-}
-
-// Build builds the three binaries and the witness into dir.
-func Build(ctx context.Context, dir string) error {
-	const module = "github.com/distsuper/distsuper/"
-	for _, args := range [][]string{
-		{"-o", dir + "/", module + "cmd/distsuperd", module + "cmd/distsuperagent", module + "cmd/distsuperctl"},
-		{"-o", filepath.Join(dir, "witness"), module + "test/witness/bin"},
-	} {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-ldflags=-s -w"}, args...)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("go build %s: %w\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	return nil
+	witness string
+	owner   int
 }
 
 // Start makes a fleet. What it has started stays when it fails: Close the fleet, which is never nil.
 func Start(ctx context.Context, o Options) (*Fleet, error) {
-	f := &Fleet{Cluster: cluster.New(o.Dir, o.Bin), Endpoints: o.Endpoints, Sightings: filepath.Join(o.Dir, "sightings"), owner: o.Owner}
+	f := &Fleet{Cluster: cluster.New(o.Dir, o.Bin), Endpoints: o.Endpoints, Sightings: filepath.Join(o.Dir, "sightings"),
+		witness: cmp.Or(o.Witness, filepath.Join(o.Bin, "witness")), owner: o.Owner}
 	f.Env = o.Env
 	// The witnesses of a fleet whose user is not ours write there, too.
 	if err := errors.Join(os.Mkdir(f.Sightings, 0o700), os.Chmod(f.Sightings, 0o777)); err != nil {
@@ -211,7 +198,7 @@ func (f *Fleet) Leader(ctx context.Context) *cluster.Node {
 
 // Witness is a program that testifies; flags are the witness's. It may run anywhere, with the shortest touch_timeout.
 func (f *Fleet) Witness(name string, flags ...string) api.Program {
-	words := append(append([]string{filepath.Join(f.Bin, "witness")}, flags...), f.Sightings)
+	words := append(append([]string{f.witness}, flags...), f.Sightings)
 	p := client.Program(name, strings.Join(words, " "))
 	p.TouchTimeout, p.Autostart = 2, true
 	return p

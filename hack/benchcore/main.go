@@ -1,0 +1,63 @@
+// Benchcore measures what distsuper costs on this host: a restart in place beside a bare fork+exec loop of the same
+// run, the start and stop of 300 processes, and the CPU and memory of the daemons when nothing happens. It
+// prints tables to be pasted into the README.
+//
+//	go run ./hack/benchcore -bin bin
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/distsuper/distsuper/test/fleet"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder of the three binaries")
+	kills := flag.Int("kills", 200, "crashes to measure")
+	size := flag.Int("size", 300, "processes of the large fleet")
+	idle := flag.Duration("idle", 30*time.Second, "how long to look at the idle daemons")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *bin, *kills, *size, *idle)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "benchcore:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, bin string, kills, size int, idle time.Duration) error {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	host := fleet.Host()
+	dir, err := os.MkdirTemp("", "benchcore-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	witness := filepath.Join(dir, "witness")
+	if err := fleet.BuildWitness(ctx, witness); err != nil {
+		return err
+	}
+	small := filepath.Join(dir, "small")
+	large := filepath.Join(dir, "large")
+	for _, d := range []string{small, large} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return err
+		}
+	}
+	fmt.Println(host)
+	if err := restarts(ctx, fleet.Options{Dir: small, Bin: bin, Witness: witness, Controllers: 1, Machines: 1}, kills); err != nil {
+		return err
+	}
+	return crowd(ctx, fleet.Options{Dir: large, Bin: bin, Witness: witness, Controllers: 1, Machines: 3}, size, idle)
+}

@@ -1,0 +1,106 @@
+// Failover measures how fast a fleet on this host gets over a death: of a machine, of the leading distsuperd, and
+// over a planned leave. It prints every round, of those that took longer than promised the whole timeline, and
+// a table to be pasted into the README.
+//
+//	go run ./hack/failover -bin bin -n 20
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/distsuper/distsuper/test/fleet"
+)
+
+func main() {
+	bin := flag.String("bin", "bin", "folder of the three binaries")
+	rounds := flag.Int("n", 20, "rounds of each measurement")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *bin, *rounds)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failover:", err)
+		os.Exit(1)
+	}
+}
+
+// measure is one row of the table.
+type measure struct {
+	name    string
+	promise time.Duration
+	took    []time.Duration
+}
+
+func run(ctx context.Context, bin string, rounds int) error {
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return err
+	}
+	host := fleet.Host()
+	dir, err := os.MkdirTemp("", "failover-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	witness := filepath.Join(dir, "witness")
+	if err := fleet.BuildWitness(ctx, witness); err != nil {
+		return err
+	}
+	f, err := fleet.Start(ctx, fleet.Options{Dir: dir, Bin: bin, Witness: witness, Controllers: 2, Machines: 3})
+	defer f.Close()
+	if err != nil {
+		return err
+	}
+	b := &bench{Fleet: f, tape: newTape(ctx, f.Client)}
+	defer b.tape.close()
+	var table []measure
+	for _, seconds := range []int{2, 5} {
+		m, err := b.machineDeaths(ctx, seconds, rounds)
+		table = append(table, m)
+		if err != nil {
+			return err
+		}
+	}
+	for _, step := range []func(context.Context, int) (measure, error){b.drains, b.leaderDeaths, b.resignations} {
+		m, err := step(ctx, rounds)
+		table = append(table, m)
+		if err != nil {
+			return err
+		}
+	}
+	show(host, table)
+	return b.onceEach()
+}
+
+func show(host string, table []measure) {
+	fmt.Printf("\n%s\n\n| measured | rounds | p50 | max | promised | later than that |\n|---|---|---|---|---|---|\n", host)
+	for _, m := range table {
+		late := 0
+		for _, t := range m.took {
+			if t > m.promise {
+				late++
+			}
+		}
+		fmt.Printf("| %s | %d | %s | %s | %s | %d |\n", m.name, len(m.took), fleet.Millis(fleet.Quantile(m.took, 0.5)),
+			fleet.Millis(fleet.Quantile(m.took, 1)), fleet.Millis(m.promise), late)
+	}
+}
+
+// add takes a round in and prints it, with its timeline when it took too long.
+func (m *measure) add(took time.Duration, detail string, timeline func() string) {
+	m.took = append(m.took, took)
+	fmt.Printf("%s, round %d: %s%s\n", m.name, len(m.took), fleet.Millis(took), detail)
+	if took > m.promise {
+		fmt.Printf("  later than %s:\n%s", fleet.Millis(m.promise), timeline())
+	}
+}
+
+var errTwice = errors.New("a process ran twice at once")

@@ -1,0 +1,39 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+const module = "github.com/distsuper/distsuper/"
+
+// Build builds the three binaries and the witness into dir.
+func Build(ctx context.Context, dir string) error {
+	err := build(ctx, dir+"/", "cmd/distsuperd", "cmd/distsuperagent", "cmd/distsuperctl")
+	if err != nil {
+		return err
+	}
+	return BuildWitness(ctx, filepath.Join(dir, "witness"))
+}
+
+// BuildWitness builds the witness alone.
+func BuildWitness(ctx context.Context, file string) error {
+	return build(ctx, file, "test/witness/bin")
+}
+
+func build(ctx context.Context, out string, packages ...string) error {
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}
+	for _, p := range packages {
+		args = append(args, module+p)
+	}
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
