@@ -5,27 +5,49 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/concurrency"
+	"google.golang.org/grpc"
 )
 
-// The keys are those of etcd's concurrency.Election: <name>/<lease in hex>, the value names the
-// candidate, the oldest key leads; so "etcdctl elect" and its kind can look on. The campaign is our own:
-// concurrency's does not notice the loss of its session, hangs for ever on a watch of a member that
-// is cut off, and cannot be cancelled while etcd is away.
+// The election is etcd's concurrency.Election. What it leaves open is closed here:
+//
+//   - A campaign does not notice the loss of its session, and may then win without a key: it runs
+//     under the session's context, and asks after winning whether its key still stands on its lease.
+//   - After an error it leaves its key behind: the session is closed, which removes the key, and
+//     another candidacy begins. Only when no answer to the entry came is the entry repeated: it finds
+//     its own key by its lease.
+//   - It cannot be cancelled while etcd is away, and its wait can hang at a member that fell silent: each
+//     candidacy has a client of its own, whose closing ends all of it, and a watchdog.
 
-// campaign returns when this candidate leads. Four guards hold:
-// it ends with its session; it asks after winning whether its key still stands; when the answer to its entry
-// was missed it finds its own key by its lease; and after any error that time does not heal it gives
-// the session up, with the key, and starts over. life is how long the leadership may last at most.
-func campaign(ctx, life context.Context, kv KV, name, id string, ttl int) (Leadership, error) {
+// turnProbe is how often a waiting candidate looks whether its turn came unheard; turnGrace is how long
+// it then may still be told of it.
+const (
+	turnProbe = 2 * time.Second
+	turnGrace = 1 * time.Second
+)
+
+// leaveTimeout is what a candidacy that failed has to remove its key: time for a second member to be asked.
+const leaveTimeout = 2 * writeTimeout
+
+// errWait is a wait for the turn that broke off.
+var errWait = errors.New("the wait for the turn broke off")
+
+// campaign begins candidacies, each with a client from connect, until one of them wins.
+func (s *etcd) campaign(ctx context.Context, connect func() (*clientv3.Client, error), name, id string, ttl int) (Leadership, error) {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		lead, err := campaignOnce(ctx, life, kv, name, id, ttl)
+		c, err := s.newCandidacy(ctx, connect, name, ttl)
 		if err == nil {
-			return lead, nil
+			if err = c.win(ctx, id); err == nil {
+				return Leadership{Key: c.key, Rev: c.election.Rev(), Lost: c.session.Done(), Resign: c.resign}, nil
+			}
+			c.leave()
 		}
 		switch {
 		case ctx.Err() != nil:
 			return Leadership{}, fmt.Errorf("campaign for %s: %w", name, ctx.Err())
-		case life.Err() != nil:
+		case s.life.Err() != nil:
 			return Leadership{}, fmt.Errorf("campaign for %s: %w: the store is closed", name, ErrUnavailable)
 		case errors.Is(err, ErrPermission), errors.Is(err, ErrInvalid), errors.Is(err, ErrBehind):
 			return Leadership{}, fmt.Errorf("campaign for %s: %w", name, err)
@@ -34,136 +56,135 @@ func campaign(ctx, life context.Context, kv KV, name, id string, ttl int) (Leade
 	}
 }
 
-// campaignOnce is a campaign with one session.
-func campaignOnce(ctx, life context.Context, kv KV, name, id string, ttl int) (Leadership, error) {
-	s, err := newSession(ctx, life, kv, ttl)
+// candidacy is one session's part in an election, from its lease to its resignation.
+type candidacy struct {
+	kv       *etcd
+	cli      *clientv3.Client
+	session  *concurrency.Session
+	election *concurrency.Election
+	lease    LeaseID
+	key      string
+	forget   func() bool // of the store's end
+}
+
+func (s *etcd) newCandidacy(ctx context.Context, connect func() (*clientv3.Client, error), name string, ttl int) (*candidacy, error) {
+	sent := time.Now()
+	lease, err := s.Grant(ctx, int64(ttl))
 	if err != nil {
-		return Leadership{}, err
+		return nil, err
 	}
-	running, cancel := context.WithCancel(ctx)
-	go func() { // guard: the campaign ends with its session
-		defer cancel()
-		select {
-		case <-s.lost:
-		case <-running.Done():
-		}
-	}()
-	c := candidate{kv: kv, prefix: name + "/", key: name + "/" + hex(s.id), id: id, lease: s.id}
-	rev, err := c.win(running)
-	cancel()
+	cli, err := connect()
 	if err != nil {
-		closeSession(ctx, s)
-		return Leadership{}, err
+		return nil, fmt.Errorf("connect for the election: %w", err)
 	}
-	resign := func(ctx context.Context) error {
-		err := s.close(ctx)
-		if err != nil && !errors.Is(err, ErrLeaseNotFound) {
-			return fmt.Errorf("resign from %s: %w", c.key, err)
+	cli.Lease = &renewing{Lease: cli.Lease, kv: s, ttl: time.Duration(lease.TTL) * time.Second, answered: sent}
+	c := &candidacy{kv: s, cli: cli, lease: lease.ID, key: name + "/" + hex(lease.ID)}
+	c.session, err = concurrency.NewSession(cli,
+		concurrency.WithLease(clientv3.LeaseID(lease.ID)), concurrency.WithTTL(int(lease.TTL)))
+	if err != nil {
+		_ = cli.Close()
+		return nil, fmt.Errorf("begin a session: %w", err)
+	}
+	c.election = concurrency.NewElection(c.session, name)
+	c.forget = context.AfterFunc(s.life, func() { _ = cli.Close() })
+	return c, nil
+}
+
+// win returns when the candidate leads, and with an error when ctx or the session ended before.
+func (c *candidacy) win(ctx context.Context, id string) error {
+	running, cancel := context.WithCancel(c.session.Ctx())
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	// A campaign whose context ends resigns, for as long as its client lives.
+	lives := context.AfterFunc(running, func() { time.AfterFunc(leaveTimeout, c.close) })
+	go c.watchdog(running, cancel)
+
+	_, err := again(running, func(running context.Context) (struct{}, error) { return struct{}{}, c.campaign(running, id) })
+	if err == nil {
+		_, err = again(running, c.verify)
+	}
+	if !lives() && err == nil {
+		err = running.Err()
+	}
+	return err
+}
+
+// campaign may be called again when etcd gave no answer: it was the entry that got none.
+func (c *candidacy) campaign(ctx context.Context, id string) error {
+	// Cut off from the others, a member would let us wait for ever.
+	err := c.election.Campaign(clientv3.WithRequireLeader(ctx), id)
+	if err != nil && c.election.Key() != "" {
+		// Of no class: a wait is refused for a login that expired, too. The next entry tells.
+		return fmt.Errorf("campaign with %s: %w: %v", c.key, errWait, err)
+	}
+	return fail(ctx, err, "campaign with", c.key)
+}
+
+// verify asks whether the key still is the one of this candidacy.
+func (c *candidacy) verify(ctx context.Context) (TxnResult, error) {
+	res, err := c.kv.Txn(ctx, Txn{If: []Cmp{
+		Created(c.key, c.election.Rev()), {Key: c.key, Kind: CmpLease, Rev: int64(c.lease)}}})
+	if err == nil && !res.Succeeded {
+		err = fmt.Errorf("%s is gone: %w", c.key, ErrLeaseNotFound)
+	}
+	return res, err
+}
+
+// watchdog ends a campaign that is not told that its turn has come. It only reads, so a waiting
+// candidate writes nothing.
+func (c *candidacy) watchdog(running context.Context, end context.CancelFunc) {
+	for wait := turnProbe; sleep(running, wait); {
+		first, err := c.election.Leader(running)
+		switch {
+		case err == nil && string(first.Kvs[0].Key) != c.key:
+			wait = turnProbe
+		case err != nil && !errors.Is(err, concurrency.ErrElectionNoLeader): // decides nothing
+		case wait == turnGrace:
+			end()
+			return
+		default:
+			wait = turnGrace
 		}
+	}
+}
+
+// resign deletes the key and, as the last word, gives the lease back. Without an answer within ctx,
+// or 1 s, the key goes with the lease's TTL.
+func (c *candidacy) resign(ctx context.Context) error {
+	ctx, cancel := within(ctx, writeTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, c.close)()
+	first, cancel := context.WithTimeout(ctx, writeTimeout/2)
+	defer cancel()
+	_ = c.election.Resign(first) // the end of the lease does it, too
+	err := c.session.Close()
+	c.close()
+	if err = fail(ctx, err, "resign from", c.key); errors.Is(err, ErrLeaseNotFound) {
 		return nil
 	}
-	return Leadership{Key: c.key, Rev: rev, Lost: s.lost, Resign: resign}, nil
+	return err
 }
 
-// closeSession gives a lost campaign's lease back even when ctx has ended, so that its key is not waited
-// for. When that fails the key goes with the lease's TTL.
-func closeSession(ctx context.Context, s *session) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+// leave closes the session of a candidacy that failed.
+func (c *candidacy) leave() {
+	defer time.AfterFunc(leaveTimeout, c.close).Stop()
+	_ = c.session.Close() // else the key goes with the lease's TTL
+	c.close()
+}
+
+// close ends whatever is under way. It may be called again, and while other calls are under way.
+func (c *candidacy) close() {
+	c.forget()
+	_ = c.cli.Close() // it only says that its context ended
+}
+
+// bounded gives a call without a deadline one, and so the next member a chance: concurrency sets none, and
+// clientv3 sends again what was not answered in time. Every write of an election bears that.
+func bounded(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn,
+	invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	ctx, cancel := within(ctx, writeTimeout)
 	defer cancel()
-	_ = s.close(ctx)
-}
-
-type candidate struct {
-	kv          KV
-	prefix, key string
-	id          string
-	lease       LeaseID
-}
-
-// win enters, waits for its turn and makes sure that it has not lost its key meanwhile. What etcd could
-// not answer is asked again as long as ctx, and so the session, lasts.
-func (c candidate) win(ctx context.Context) (rev int64, err error) {
-	if rev, err = again(ctx, c.enter); err != nil {
-		return 0, err
-	}
-	for {
-		turn, err := again(ctx, func(ctx context.Context) (turn, error) { return c.turn(ctx, rev) })
-		if err != nil {
-			return 0, err
-		}
-		if turn.before == "" {
-			break
-		}
-		c.awaitChange(ctx, turn)
-	}
-	_, err = again(ctx, func(ctx context.Context) (bool, error) {
-		res, err := c.kv.Txn(ctx, Txn{If: []Cmp{Created(c.key, rev)}})
-		if err == nil && !res.Succeeded {
-			err = fmt.Errorf("%s is gone: %w", c.key, ErrLeaseNotFound)
-		}
-		return res.Succeeded, err
-	})
-	return rev, err
-}
-
-// enter puts the candidate's key and returns its create revision. A key of that name is its own, since it
-// is named after its lease: an earlier answer was missed.
-func (c candidate) enter(ctx context.Context) (int64, error) {
-	res, err := c.kv.Txn(ctx, Txn{
-		If:   []Cmp{Absent(c.key)},
-		Then: []Op{PutOn(c.key, []byte(c.id), c.lease)},
-		Else: []Op{Get(c.key)},
-	})
-	if err != nil {
-		return 0, err
-	}
-	if res.Succeeded {
-		return res.Rev, nil
-	}
-	if own := res.Got[0]; own != nil && own.Lease == c.lease {
-		return own.CreateRev, nil
-	}
-	return 0, fmt.Errorf("%s is on another lease: %w", c.key, ErrLeaseNotFound)
-}
-
-// turn tells whom the candidate waits for.
-type turn struct {
-	rev    int64
-	before string // the key of the candidate just before; "" when it is our turn
-}
-
-func (c candidate) turn(ctx context.Context, rev int64) (turn, error) {
-	res, err := c.kv.Range(ctx, Range{Key: c.prefix, Prefix: true, KeysOnly: true})
-	if err != nil {
-		return turn{}, err
-	}
-	t, newest, present := turn{rev: res.Rev}, int64(0), false
-	for _, e := range res.Entries {
-		if e.CreateRev < rev && e.CreateRev > newest {
-			t.before, newest = e.Key, e.CreateRev
-		}
-		present = present || e.Key == c.key && e.CreateRev == rev
-	}
-	if !present { // deleted by hand, or with its lease
-		return t, fmt.Errorf("%s is gone: %w", c.key, ErrLeaseNotFound)
-	}
-	return t, nil
-}
-
-// awaitChange returns when the key just before is deleted, or when it has to be looked at afresh. So one
-// resignation wakes one candidate.
-func (c candidate) awaitChange(ctx context.Context, t turn) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w := c.kv.Watch(ctx, t.before, t.rev+1)
-	for res := range w.C() {
-		for _, ev := range res.Events {
-			if ev.Kind == EventDelete && ev.Entry.Key == t.before {
-				return
-			}
-		}
-	}
-	sleep(ctx, 50*time.Millisecond) // the watch failed; no spinning
+	return invoke(ctx, method, req, reply, cc, opts...)
 }
 
 // again repeats f while etcd gives no answer.

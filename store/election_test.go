@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/memstore"
 	"github.com/distsuper/distsuper/test/proxy"
 )
 
@@ -156,16 +158,42 @@ func TestCandidateThatLosesItsLeaseWhileWaitingDoesNotWinWithIt(t *testing.T) {
 	}
 }
 
+func TestWaitingCandidateThatLosesItsLeaseEntersAgainMeanwhile(t *testing.T) {
+	c := startEtcd(t, 1)
+	a, b := open(t, c.Members[0].Client), open(t, c.Members[0].Client)
+	first := lead(t, a, "a", 5)
+	won, _ := campaigns(t, t.Context(), b, "b", 5)
+	candidates(t, a, 2)
+	for _, e := range keys(t, a, "/election/") {
+		if e.Key != first.Key {
+			if err := a.Revoke(t.Context(), e.Lease); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	candidates(t, a, 1)
+	candidates(t, a, 2)
+	select {
+	case <-won:
+		t.Error("two lead at once")
+	case <-first.Lost:
+		t.Error("the leader is lost")
+	default:
+	}
+}
+
 func TestCandidateThatMissedTheAnswerRecognisesItsOwnKey(t *testing.T) {
-	server := memstore.New(memstore.Options{})
-	t.Cleanup(server.Close)
-	kv := &loseFirstPut{KV: server.Client("a")}
-	l, err := store.CampaignForTest(t.Context(), kv, "/election", "a", 5)
+	c := startEtcd(t, 1)
+	kv := open(t, c.Members[0].Client)
+	var lost atomic.Int64
+	l, err := store.CampaignForTest(t.Context(), kv, func(cli *clientv3.Client) {
+		cli.KV = loseFirstTxn{cli.KV, &lost}
+	}, "/election", "a", 5)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kv.lost.Load() != 1 {
-		t.Fatalf("%d answers were lost", kv.lost.Load())
+	if lost.Load() == 0 || lost.Load() != l.Rev {
+		t.Errorf("leads since revision %d; its entry without an answer was at %d", l.Rev, lost.Load())
 	}
 	if e := keys(t, kv, "/election/"); len(e) != 1 || e[0].Key != l.Key || e[0].CreateRev != l.Rev {
 		t.Errorf("leads with %s at %d; the keys are %+v", l.Key, l.Rev, e)
@@ -175,18 +203,90 @@ func TestCandidateThatMissedTheAnswerRecognisesItsOwnKey(t *testing.T) {
 	}
 }
 
-// loseFirstPut loses the answer to the first write, which happens.
-type loseFirstPut struct {
-	store.KV
-	lost atomic.Int32
+// loseFirstTxn loses the answer to the first transaction, which happens at the revision lost.
+type loseFirstTxn struct {
+	clientv3.KV
+	lost *atomic.Int64
 }
 
-func (k *loseFirstPut) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
-	res, err := k.KV.Txn(ctx, t)
-	if err == nil && len(t.Then) > 0 && k.lost.CompareAndSwap(0, 1) {
-		return store.TxnResult{}, fmt.Errorf("%w: lost", store.ErrUnavailable)
+func (k loseFirstTxn) Txn(ctx context.Context) clientv3.Txn { return losingTxn{k.KV.Txn(ctx), k.lost} }
+
+type losingTxn struct {
+	clientv3.Txn
+	lost *atomic.Int64
+}
+
+func (x losingTxn) If(c ...clientv3.Cmp) clientv3.Txn  { return losingTxn{x.Txn.If(c...), x.lost} }
+func (x losingTxn) Then(o ...clientv3.Op) clientv3.Txn { return losingTxn{x.Txn.Then(o...), x.lost} }
+func (x losingTxn) Else(o ...clientv3.Op) clientv3.Txn { return losingTxn{x.Txn.Else(o...), x.lost} }
+
+func (x losingTxn) Commit() (*clientv3.TxnResponse, error) {
+	res, err := x.Txn.Commit()
+	if err == nil && x.lost.CompareAndSwap(0, res.Header.Revision) {
+		return nil, rpctypes.ErrTimeout
 	}
 	return res, err
+}
+
+// A wait that a silent member never ends is noticed, and one that breaks off leaves no key behind, for which
+// the candidate would then wait.
+func TestCandidateWhoseWatchFailsBeginsAnewAndLeads(t *testing.T) {
+	c := startEtcd(t, 1)
+	for name, watch := range map[string]badWatcher{
+		"silent":    {},
+		"compacted": {answers: []clientv3.WatchResponse{{Canceled: true, CompactRevision: 2}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := open(t, c.Members[0].Client), open(t, c.Members[0].Client)
+			first := lead(t, a, "a", 5)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			var second store.Leadership
+			won, begun := make(chan error, 1), 0
+			go func() {
+				var err error
+				second, err = store.CampaignForTest(ctx, b, func(cli *clientv3.Client) {
+					if begun++; begun == 1 {
+						cli.Watcher = badWatcher{cli.Watcher, watch.answers}
+					}
+				}, "/election", "b", 5)
+				won <- err
+			}()
+			candidates(t, a, 2)
+			if err := first.Resign(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-won; err != nil {
+				t.Fatal(err)
+			}
+			if begun < 2 || !guarded(t, b, second) {
+				t.Errorf("it leads in candidacy %d; its guard must hold", begun)
+			}
+			candidates(t, a, 1)
+			if err := second.Resign(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// badWatcher hears the same answers whatever it watches, and then nothing.
+type badWatcher struct {
+	clientv3.Watcher
+	answers []clientv3.WatchResponse
+}
+
+func (w badWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
+	c := make(chan clientv3.WatchResponse, len(w.answers))
+	for _, answer := range w.answers {
+		c <- answer
+	}
+	if len(w.answers) > 0 {
+		close(c) // as etcd's ends after an error
+	} else {
+		context.AfterFunc(ctx, func() { close(c) })
+	}
+	return c
 }
 
 func TestCancelledCampaignLeavesNoKeyAndReturnsWhileEtcdIsAway(t *testing.T) {

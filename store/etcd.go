@@ -46,6 +46,7 @@ type Config struct {
 type etcd struct {
 	cfg       Config
 	log       *zap.Logger
+	login     *login
 	cli       *clientv3.Client
 	endpoints []*endpoint
 	// life ends with Close: sessions and renewals hang on it.
@@ -66,14 +67,14 @@ func Open(_ context.Context, cfg Config) (KV, error) {
 	}
 	s := &etcd{cfg: cfg, log: cfg.Logger}
 	s.life, s.end = context.WithCancel(context.Background())
-	user := newLogin(cfg.Username, cfg.Password)
+	s.login = newLogin(cfg.Username, cfg.Password)
 	var err error
-	if s.cli, err = cfg.connect(cfg.Endpoints, user); err != nil {
+	if s.cli, err = s.connect(); err != nil {
 		s.end()
 		return nil, fmt.Errorf("open etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), err)
 	}
 	for _, ep := range cfg.Endpoints {
-		s.endpoints = append(s.endpoints, &endpoint{cfg: cfg, login: user, addr: ep})
+		s.endpoints = append(s.endpoints, &endpoint{cfg: cfg, login: s.login, addr: ep})
 	}
 	return s, nil
 }
@@ -131,7 +132,7 @@ func (c Config) connect(endpoints []string, user *login) (*clientv3.Client, erro
 					Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 				MinConnectTimeout: c.DialTimeout,
 			}),
-			grpc.WithChainUnaryInterceptor(sendOnce),
+			grpc.WithChainUnaryInterceptor(sendOnce, bounded),
 		},
 	}
 	cfg.DialOptions = append(cfg.DialOptions, user.options()...)
@@ -148,8 +149,11 @@ func (c Config) connect(endpoints []string, user *login) (*clientv3.Client, erro
 func (s *etcd) Endpoints() []string { return slices.Clone(s.cfg.Endpoints) }
 
 func (s *etcd) Campaign(ctx context.Context, name, id string, ttl int) (Leadership, error) {
-	return campaign(ctx, s.life, s, name, id, ttl)
+	return s.campaign(ctx, s.connect, name, id, ttl)
 }
+
+// connect makes another client of all endpoints.
+func (s *etcd) connect() (*clientv3.Client, error) { return s.cfg.connect(s.cfg.Endpoints, s.login) }
 
 // Close ends every watch, renewal stream and session. It revokes nothing.
 func (s *etcd) Close() error {

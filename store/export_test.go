@@ -1,8 +1,19 @@
 package store
 
-import "context"
+import (
+	"context"
 
-// CampaignForTest is the election of the etcd store on any KV.
-func CampaignForTest(ctx context.Context, kv KV, name, id string, ttl int) (Leadership, error) {
-	return campaign(ctx, context.Background(), kv, name, id, ttl)
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// CampaignForTest is the Campaign of a store of etcd with each candidacy's client changed before its use.
+func CampaignForTest(ctx context.Context, kv KV, change func(*clientv3.Client), name, id string, ttl int) (Leadership, error) {
+	s := kv.(*etcd)
+	return s.campaign(ctx, func() (*clientv3.Client, error) {
+		cli, err := s.connect()
+		if err == nil {
+			change(cli)
+		}
+		return cli, err
+	}, name, id, ttl)
 }

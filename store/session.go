@@ -3,74 +3,60 @@ package store
 import (
 	"context"
 	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// session keeps one lease alive for an election. It renews on raw streams and goes to the next
-// endpoint after a missed answer: clientv3's keepalive would lose it with each member that hangs.
-type session struct {
-	kv   KV
-	id   LeaseID
-	ttl  time.Duration
-	stop context.CancelFunc
-	// lost closes when the lease may have ended: etcd said so, or no renewal was answered for its
-	// TTL less a twelfth, counted from the sending of the last one that was; or when stop was called.
-	lost chan struct{}
+// renewing is the Lease of a candidacy's client. It renews on raw streams and goes to the next endpoint after
+// a missed answer: clientv3's own keepalive loses a short lease with each member that hangs, and says so
+// up to a second too late.
+type renewing struct {
+	clientv3.Lease
+	kv       KV
+	ttl      time.Duration
+	answered time.Time // when the last request was sent that got an answer; keep's, once it runs
 }
 
-// newSession grants a lease within ctx; the session itself lives until life ends.
-func newSession(ctx, life context.Context, kv KV, ttl int) (*session, error) {
-	sent := time.Now()
-	lease, err := kv.Grant(ctx, int64(ttl))
-	if err != nil {
-		return nil, err
-	}
-	s := &session{kv: kv, id: lease.ID, ttl: time.Duration(lease.TTL) * time.Second, lost: make(chan struct{})}
-	life, s.stop = context.WithCancel(life)
+// KeepAlive is what concurrency.Session calls, once, and it only waits for the channel to close. That happens when
+// the lease may have ended: etcd said so, or no renewal was answered for its TTL less a twelfth, counted
+// from the sending of the last one that was; or when ctx ends.
+func (r *renewing) KeepAlive(ctx context.Context, id clientv3.LeaseID) (<-chan *clientv3.LeaseKeepAliveResponse, error) {
+	ended := make(chan *clientv3.LeaseKeepAliveResponse)
 	go func() {
-		defer close(s.lost)
-		defer s.stop()
-		s.keep(life, sent)
+		defer close(ended)
+		r.keep(ctx, LeaseID(id))
 	}()
-	return s, nil
+	return ended, nil
 }
 
-// keep renews until life ends or the lease may have ended. answered is when the last
-// request was sent that got an answer.
-func (s *session) keep(life context.Context, answered time.Time) {
-	every, patience := min(s.ttl/6, time.Second), min(s.ttl/8, 500*time.Millisecond)
-	r := renewer{kv: s.kv, id: s.id, endpoints: len(s.kv.Endpoints())}
-	defer r.close()
+func (r *renewing) keep(ctx context.Context, id LeaseID) {
+	every, patience := min(r.ttl/6, time.Second), min(r.ttl/8, 500*time.Millisecond)
+	at := renewer{kv: r.kv, id: id, endpoints: len(r.kv.Endpoints())}
+	defer at.close()
 	wait := every
 	for missed := 0; ; {
-		if !sleep(life, min(wait, time.Until(s.deadline(answered)))) || !time.Now().Before(s.deadline(answered)) {
+		if !sleep(ctx, min(wait, time.Until(r.deadline()))) || !time.Now().Before(r.deadline()) {
 			return
 		}
 		sent := time.Now()
-		answer, err := r.once(life, patience)
+		answer, err := at.once(ctx, patience)
 		switch {
 		case err != nil:
 			// The next endpoint at once, but no spinning when all of them refuse.
 			missed++
 			wait = 0
-			if missed%r.endpoints == 0 {
+			if missed%at.endpoints == 0 {
 				wait = 100 * time.Millisecond
 			}
 		case answer.TTL <= 0:
 			return
 		default:
-			missed, wait, answered = 0, every, sent
+			missed, wait, r.answered = 0, every, sent
 		}
 	}
 }
 
-func (s *session) deadline(answered time.Time) time.Time { return answered.Add(s.ttl - s.ttl/12) }
-
-// close gives the lease back and with it every key on it.
-func (s *session) close(ctx context.Context) error {
-	s.stop()
-	<-s.lost
-	return s.kv.Revoke(ctx, s.id)
-}
+func (r *renewing) deadline() time.Time { return r.answered.Add(r.ttl - r.ttl/12) }
 
 // renewer sends single renewals on a stream that it keeps while it works.
 type renewer struct {
