@@ -190,14 +190,12 @@ func TestUnknownNamesWarnWithPlaceAndNearestKnown(t *testing.T) {
 		":4: [etcd] endpoint is not known and not used; did you mean endpoints?",
 		":5: [etcd] settle is not known and not used; it belongs in [distsuperd]",
 		":6: [etcd] zzz is not known and not used; known here: endpoints, prefix",
-		":7: [distsuperdd] is not known and not used; did you mean [distsuperd]?",
-		":8: [porgram:web] is not known and not used; did you mean [program:web]?",
-		":9: [program] has no name and is not used; write [program:name]",
-		":14: [supervisord] is supervisord's own",
-		":15: [rpcinterface:x] is supervisord's own",
-		":16: [db] is of distsuper 0.2 and not used; there is no database",
-		":17: [server-http] is of distsuper 0.2 and not used; [distsuperd] http",
-		":18: [whatever] is not known and not used; known are [etcd]",
+		":7: [distsuperdd]: is not known and not used; did you mean [distsuperd]?",
+		":8: [porgram:web]: is not known and not used; did you mean [program:web]?",
+		":9: [program]: has no name and is not used; write [program:name]",
+		":16: [db]: is of distsuper 0.2 and not used; there is no database",
+		":17: [server-http]: is of distsuper 0.2 and not used; [distsuperd] http",
+		":18: [whatever]: is not known and not used; programs stand in [program:x]",
 	}
 	got := w.must(Ctl).Warnings
 	for i, line := range want {
@@ -207,6 +205,30 @@ func TestUnknownNamesWarnWithPlaceAndNearestKnown(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("further warnings: %q", got[len(want):])
+	}
+}
+
+func TestAConfigurationOfSupervisordIsTakenAndTellsWhatAFleetDoesNotFollow(t *testing.T) {
+	w := newWorld(t)
+	file := w.write("supervisord.conf", strings.Join([]string{
+		"[unix_http_server]", "file=/run/s.sock", "[inet_http_server:2]", "port=9001", "[supervisorctl]", "[rpcinterface:supervisor]",
+		"[ctlplugin:x]", "[eventlistener:l]", "[fcgi-program:f]", "[supervisord]", "logfile=/var/log/s.log", "nodaemon=true", "user=app",
+		"umask=022", "strip_ansi = true", "[program:web]", "command=x",
+	}, "\n"))
+	t.Setenv(EnvFile, file)
+	got := w.must(Ctl).Warnings
+	want := []string{":13: [supervisord] user: is not followed by a fleet: programs run as the agent's user; write user in each",
+		":15: [supervisord] strip_ansi: is not followed by a fleet"}
+	for i, line := range want {
+		if i >= len(got) || !strings.HasPrefix(got[i], file+line) {
+			t.Fatalf("warnings are\n%s\nwant at %d\n%s", strings.Join(got, "\n"), i, file+line)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("further warnings: %q", got[len(want):])
+	}
+	if got := w.must(Agent).Warnings; len(got) > 0 {
+		t.Errorf("the agent, which loads no programs, warns %q", got)
 	}
 }
 

@@ -105,7 +105,7 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{File: name, Ini: file, Warnings: slices.Concat(file.Warnings, warnings(file)), texts: map[string]string{}}
+	c := &Config{File: name, Ini: file, Warnings: slices.Concat(file.Warnings, warnings(file, o.Program)), texts: map[string]string{}}
 	if err := c.fill(o); err != nil {
 		return nil, err
 	}

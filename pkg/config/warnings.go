@@ -6,13 +6,8 @@ import (
 	"strings"
 
 	"github.com/distsuper/distsuper/pkg/ini"
+	"github.com/distsuper/distsuper/pkg/spec"
 )
-
-// elsewhere are the sections of package spec; "program:" stands for every "program:x".
-var elsewhere = []string{"include", "program:", "group:", "eventlistener:", "fcgi-program:"}
-
-// ofSupervisor are supervisor's own sections, which a supervisord.conf may keep.
-var ofSupervisor = []string{"supervisord", "supervisorctl", "unix_http_server", "inet_http_server", "rpcinterface:"}
 
 // replaced tells what became of the sections of distsuper 0.2.
 var replaced = map[string]string{
@@ -25,14 +20,16 @@ var replaced = map[string]string{
 	"agent-http":  "[distsuperagent] http says where the agent listens; it is HTTPS and needs no password",
 }
 
-// warnings lists what in the file is not known, with the nearest thing that is.
-func warnings(file *ini.File) []string {
+// warnings lists what in the file is not known, with the nearest thing that is. Whoever loads programs is told
+// as well what of supervisord's own settings a fleet does not follow.
+func warnings(file *ini.File, program Program) []string {
 	var out []string
 	for _, s := range file.Sections() {
 		known := keys(s.Name)
 		if known == nil {
 			if problem := sectionProblem(s.Name); problem != "" {
-				out = append(out, fmt.Sprintf("%s:%d: [%s] %s", s.File, s.Line, s.Name, problem))
+				// In the words of package spec, which tells of the same: whoever hears both says it once.
+				out = append(out, spec.Remark{File: s.File, Line: s.Line, Section: s.Name, Text: problem}.String())
 			}
 			continue
 		}
@@ -42,6 +39,11 @@ func warnings(file *ini.File) []string {
 			}
 			v, _ := s.Get(key)
 			out = append(out, fmt.Sprintf("%s:%d: [%s] %s is not known and not used; %s", v.File, v.Line, s.Name, key, suggestKey(s.Name, key, known)))
+		}
+	}
+	if program == Ctl {
+		for _, r := range spec.FleetRemarks(file) {
+			out = append(out, r.String())
 		}
 	}
 	return out
@@ -65,30 +67,5 @@ func sectionProblem(name string) string {
 	if what, ok := replaced[name]; ok {
 		return "is of distsuper 0.2 and not used; " + what
 	}
-	for _, of := range ofSupervisor {
-		if name == of || strings.HasSuffix(of, ":") && strings.HasPrefix(name, of) {
-			return "is supervisord's own and not used; distsuper's daemons have [distsuperd] and [distsuperagent]"
-		}
-	}
-	kind, _, named := strings.Cut(name, ":")
-	for _, of := range elsewhere {
-		switch {
-		case name == of, named && kind+":" == of:
-			return ""
-		case !named && kind+":" == of:
-			return "has no name and is not used; write [" + of + "name]"
-		}
-	}
-	var known []string
-	for _, s := range slices.Concat(sections(), elsewhere) {
-		if strings.HasSuffix(s, ":") == named {
-			known = append(known, strings.TrimSuffix(s, ":"))
-		}
-	}
-	if near, ok := ini.Nearest(kind, known); ok && named {
-		return "is not known and not used; did you mean [" + near + name[len(kind):] + "]?"
-	} else if ok {
-		return "is not known and not used; did you mean [" + near + "]?"
-	}
-	return "is not known and not used; known are [" + strings.Join(slices.Concat(sections(), []string{"program:x", "group:x", "include"}), "], [") + "]"
+	return spec.UnknownSection(name)
 }

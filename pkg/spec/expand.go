@@ -126,7 +126,11 @@ func (r *programReader) environment(k Key, key string, v ini.Value) error {
 		if _, twice := out[name]; twice {
 			return fmt.Errorf("the name %s is given twice", name)
 		}
-		if out[name], err = r.here(templates[template], v); err != nil {
+		value, err := r.commonInto(templates[template])
+		if err == nil {
+			value, err = r.here(value, v)
+		}
+		if out[name] = value; err != nil {
 			return fmt.Errorf("the value of %s: %s", name, withoutText(err))
 		}
 	}

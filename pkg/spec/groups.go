@@ -2,6 +2,7 @@ package spec
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -51,11 +52,7 @@ func (r *reader) groupPriority(s *ini.Section, name string) int {
 
 // group makes the programs that a section names members of g.
 func (r *reader) group(s *ini.Section, g api.Group) {
-	for _, key := range s.Keys() {
-		if !s.Inherits(key) && !slices.Contains(groupKeys, key) {
-			r.unknown(s, key, "%s", unknownText(key, groupKeys))
-		}
-	}
+	r.unknownOptions(s, groupKeys)
 	text, ok, err := r.groupValue(s, "programs", g.Name)
 	switch {
 	case !ok:
@@ -77,12 +74,15 @@ func (r *reader) group(s *ini.Section, g api.Group) {
 // join makes one program a member of a group.
 func (r *reader) join(s *ini.Section, program string, g api.Group) error {
 	_, known := r.at[program]
-	_, fcgi := r.file.Section("fcgi-program:" + program)
+	section := "fcgi-program:" + program
+	_, fcgi := r.file.Section(section)
 	switch {
 	case program == "":
 		return errors.New("there is a comma too many; write programs = a,b")
-	case !known && fcgi:
-		r.warn(s, "programs", "%s is an fcgi-program and does not run", program)
+	case known && fcgi:
+		return fmt.Errorf("%s is not clear: there are [program:%s] and [%s]; rename one of the two", program, program, section)
+	case fcgi:
+		r.fcgiMember[section] = append(r.fcgiMember[section], g)
 	case !known:
 		return errors.New("there is no [program:" + program + "]" + suggestion(program, sortedKeys(r.at)))
 	case slices.Contains(r.member[program], g):
@@ -91,6 +91,27 @@ func (r *reader) join(s *ini.Section, program string, g api.Group) error {
 		r.member[program] = append(r.member[program], g)
 	}
 	return nil
+}
+
+// groupNames looks for groups of one name, of which supervisor keeps one and drops the others without a word.
+func (r *reader) groupNames() {
+	first := map[string]*ini.Section{}
+	claim := func(name string, s *ini.Section) {
+		other := first[name]
+		if first[name] = s; other == nil {
+			return
+		}
+		r.failf(s, "", "the group %s is also that of [%s] in %s:%d, and only one of them can be; rename one of the two, or name the program in programs",
+			name, other.Name, other.File, other.Line)
+	}
+	for _, s := range r.file.Sections() {
+		kind, name, named := strings.Cut(s.Name, ":")
+		name = trimName(name)
+		own := kind == "program" && r.at[name] == s && len(r.member[name]) == 0 || kind == "fcgi-program" && len(r.fcgiMember[s.Name]) == 0
+		if named && (own || kind == "group" && r.grouped[name] == s || kind == "eventlistener") {
+			claim(name, s)
+		}
+	}
 }
 
 // groupValue returns the expanded value of a group's key.

@@ -16,19 +16,23 @@ type programReader struct {
 	section *ini.Section
 	program api.Program
 	bad     map[string]bool // the keys with an error: nothing more is said of them
+	extra   []string        // further keys of this kind of program, read elsewhere
 }
 
 // read returns the program, or false when anything in its section is wrong.
 func (r *programReader) read() (api.Program, bool) {
 	before := len(r.errs)
 	for _, late := range []bool{false, true} { // what supervisor reads for each process needs what it reads once
+		if late {
+			r.withCommon()
+		}
 		for _, k := range table {
 			if k.inLoop == late {
 				r.key(k)
 			}
 		}
 	}
-	r.unknownKeys()
+	r.unknownOptions(r.section, slices.Concat(names(), r.extra))
 	r.contradictions()
 	r.program = Normalize(r.program)
 	for _, e := range problems(r.program) {
@@ -137,14 +141,14 @@ func (r *programReader) localMachine(key string) error {
 	for i, m := range r.program.Machines {
 		switch {
 		case !isLocal(m):
-		case r.options.LocalMachine == "":
+		case r.settings.LocalMachine == "":
 			return errors.New(m + " stands for this machine, whose name is not known; write its name")
-		case isLocal(r.options.LocalMachine):
-			return errors.New(m + " stands for this machine, which is itself called " + r.options.LocalMachine +
+		case isLocal(r.settings.LocalMachine):
+			return errors.New(m + " stands for this machine, which is itself called " + r.settings.LocalMachine +
 				"; give it a name of its own by [distsuperagent] machine")
 		default:
-			r.program.Machines[i] = r.options.LocalMachine
-			r.note(r.section, key, "%s is put as %s, the name of this machine", m, r.options.LocalMachine)
+			r.program.Machines[i] = r.settings.LocalMachine
+			r.note(r.section, key, "%s is put as %s, the name of this machine", m, r.settings.LocalMachine)
 		}
 	}
 	return nil
@@ -195,15 +199,6 @@ func (r *programReader) commandWarnings() {
 	}
 	if _, err := ini.Split(command); err != nil {
 		r.warn(r.section, "command", "cannot be split into words and will not start: %v", err)
-	}
-}
-
-// unknownKeys tells of the section's own keys that no program has.
-func (r *programReader) unknownKeys() {
-	for _, key := range r.section.Keys() {
-		if !r.section.Inherits(key) && !slices.Contains(names(), key) {
-			r.unknown(r.section, key, "%s", unknownText(key, names()))
-		}
 	}
 }
 

@@ -35,6 +35,14 @@ type Result struct {
 	// Notes tell what was put into values when the file was read: what depended on the environment, and
 	// the machine's name in place of localhost.
 	Notes []Remark
+
+	// What supervisord has besides programs, in the order of the file. Listeners and FastCGIs do not run yet,
+	// plug-ins never will.
+	Listeners []EventListener
+	FastCGIs  []FastCGI
+	Servers   []Server
+	Ctl       *SupervisorCtl // nil without a [supervisorctl]
+	Plugins   []Plugin
 }
 
 // A Remark is about a place in a file. Key is empty when it is about a section.
@@ -51,14 +59,17 @@ func (r Remark) String() string {
 	return (&ini.Error{File: r.File, Line: r.Line, Section: r.Section, Key: r.Key, Err: errors.New(r.Text)}).Error()
 }
 
-// Read makes the programs of a file's [program:x] and [group:x] sections. It looks at every section, and
+// Read makes the programs of a file's [program:x] and [group:x] sections, and what supervisord's other sections
+// say. It looks at every section, and
 // its error joins one error for each thing that is wrong, each of which names file, line, section, key and what
 // is accepted (an *ini.Error, with a *FieldError in it where Validate found the problem). With an error the result
 // still has the warnings and notes, but no programs: a file is taken whole or not at all.
 //
-// Sections of the daemons and of supervisord's own are skipped.
+// Sections of the daemons and [supervisord] are skipped, but for the environment of the latter, which every
+// program gets below its own.
 func Read(f *ini.File, o Options) (*Result, error) {
 	r := newReader(f, o)
+	r.shared()
 	r.groups()
 	for _, s := range f.Sections() {
 		kind, name, named := strings.Cut(s.Name, ":")
@@ -66,6 +77,18 @@ func Read(f *ini.File, o Options) (*Result, error) {
 		case named && kind == "program":
 			r.program(s, trimName(name))
 		case named && kind == "group": // read before
+		case named && kind == "eventlistener":
+			r.listener(s, trimName(name))
+		case named && kind == "fcgi-program":
+			r.fastCGI(s, trimName(name))
+		case named && kind == "rpcinterface":
+			r.rpcInterface(s)
+		case named && kind == "ctlplugin":
+			r.ctlPlugin(s)
+		case s.Name == "supervisorctl":
+			r.supervisorctl(s)
+		case strings.HasPrefix(s.Name, unixServer), strings.HasPrefix(s.Name, inetServer):
+			r.server(s)
 		default:
 			r.otherSection(s)
 		}
@@ -77,7 +100,7 @@ func Read(f *ini.File, o Options) (*Result, error) {
 // reader is the state of one Read.
 type reader struct {
 	file     *ini.File
-	options  Options
+	settings Options
 	vars     ini.Vars // of here, the host and the environment
 	programs []api.Program
 	at       map[string]*ini.Section // by program
@@ -86,14 +109,22 @@ type reader struct {
 	warnings []Remark
 	notes    []Remark
 	errs     []*ini.Error
+
+	common     map[string]string      // the environment of [supervisord], as templates
+	fcgiMember map[string][]api.Group // by the name of the section
+	listeners  []EventListener
+	fastCGIs   []FastCGI
+	servers    []Server
+	ctl        *SupervisorCtl
+	plugins    []Plugin
 }
 
 func newReader(f *ini.File, o Options) *reader {
 	if o.Source == "" {
 		o.Source = DefaultSource
 	}
-	r := &reader{file: f, options: o, vars: ini.Vars{"host_node_name": o.HostNode},
-		at: map[string]*ini.Section{}, member: map[string][]api.Group{}, grouped: map[string]*ini.Section{}}
+	r := &reader{file: f, settings: o, vars: ini.Vars{"host_node_name": o.HostNode},
+		at: map[string]*ini.Section{}, member: map[string][]api.Group{}, grouped: map[string]*ini.Section{}, fcgiMember: map[string][]api.Group{}}
 	for name, value := range o.Environ {
 		r.vars["ENV_"+name] = value
 	}
@@ -140,7 +171,7 @@ func (r *reader) note(s *ini.Section, key, format string, args ...any) {
 
 // unknown is a warning, or an error when strict.
 func (r *reader) unknown(s *ini.Section, key, format string, args ...any) {
-	if r.options.Strict {
+	if r.settings.Strict {
 		r.failf(s, key, format, args...)
 		return
 	}
@@ -158,7 +189,7 @@ func (r *reader) program(s *ini.Section, name string) {
 		return
 	}
 	pr := &programReader{reader: r, section: s, bad: map[string]bool{}, program: Defaults()}
-	pr.program.Name, pr.program.Source, pr.program.Groups = name, r.options.Source, r.member[name]
+	pr.program.Name, pr.program.Source, pr.program.Groups = name, r.settings.Source, r.member[name]
 	if p, ok := pr.read(); ok {
 		r.programs = append(r.programs, p)
 	}
@@ -166,12 +197,7 @@ func (r *reader) program(s *ini.Section, name string) {
 
 // together checks what can only be seen when all programs are known.
 func (r *reader) together() {
-	for name, s := range r.grouped {
-		if other, ok := r.at[name]; ok && len(r.member[name]) == 0 {
-			r.failf(s, "", "the group %s has the name of the program in %s:%d that is in no group, and so has a group of that name for itself; "+
-				"name it in programs, or rename one of the two", name, other.File, other.Line)
-		}
-	}
+	r.groupNames()
 	var e *ConflictError
 	if len(r.errs) == 0 && errors.As(Conflict(r.programs), &e) {
 		r.fail(r.at[e.Programs[1]], "process_name", e)
@@ -187,6 +213,7 @@ func (r *reader) result() (*Result, error) {
 	out := &Result{Warnings: r.warnings, Notes: r.notes}
 	if len(r.errs) == 0 {
 		out.Programs = r.programs
+		out.Listeners, out.FastCGIs, out.Servers, out.Ctl, out.Plugins = r.listeners, r.fastCGIs, r.servers, r.ctl, r.plugins
 		slices.SortFunc(out.Programs, func(a, b api.Program) int { return cmp.Compare(a.Name, b.Name) })
 		return out, nil
 	}

@@ -7,51 +7,49 @@ import (
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
-// ofOthers are the sections that are not about programs: the daemons' and supervisord's own.
-var ofOthers = []string{
-	"etcd", "embedded-etcd", "distsuperd", "distsuperagent", "distsuperctl", "include",
-	"supervisord", "supervisorctl", "unix_http_server", "inet_http_server",
-}
+// ofOthers are the sections that are read elsewhere, whatever they hold.
+var ofOthers = []string{"etcd", "embedded-etcd", "distsuperd", "distsuperagent", "distsuperctl", "include", "supervisord"}
 
 // former are those of distsuper 0.2, of which package config tells what replaced them.
 var former = []string{"common", "agent", "server", "db", "http", "server-http", "agent-http"}
 
-// ofOthersNamed are such sections with a name behind a colon.
-var ofOthersNamed = []string{"rpcinterface", "ctlplugin", "unix_http_server", "inet_http_server"}
+// ofSupervisor are those of supervisor's that have no name behind a colon, kinds those that have.
+var (
+	ofSupervisor = []string{"supervisorctl", unixServer, inetServer}
+	kinds        = []string{"program", "group", "eventlistener", "fcgi-program", "rpcinterface", "ctlplugin"}
+)
 
-// idle are supervisor's kinds of programs that we do not run, and why it matters.
-var idle = map[string]string{
-	"eventlistener": "does not run: distsuper sends no supervisor events",
-	"fcgi-program":  "does not run: distsuper makes no FastCGI sockets",
+// otherSection warns of a section that nobody reads.
+func (r *reader) otherSection(s *ini.Section) {
+	if problem := UnknownSection(s.Name); problem != "" {
+		r.unknown(s, "", "%s", problem)
+	}
 }
 
-// otherSection warns of a section that is neither of a program or group nor somebody else's.
-func (r *reader) otherSection(s *ini.Section) {
-	kind, name, named := strings.Cut(s.Name, ":")
+// UnknownSection says what is wrong with a section of that name; "" is nothing. Those of distsuper 0.2 are not
+// its to tell of.
+func UnknownSection(name string) string {
+	kind, rest, named := strings.Cut(name, ":")
 	switch {
-	case slices.Contains(ofOthers, s.Name), slices.Contains(former, s.Name), named && slices.Contains(ofOthersNamed, kind):
-		return
-	case named && idle[kind] != "":
-		r.warn(s, "", "%s", idle[kind])
-		return
+	case slices.Contains(ofOthers, name), slices.Contains(ofSupervisor, name), slices.Contains(former, name):
+		return ""
+	case named && slices.Contains(kinds, kind), strings.HasPrefix(name, unixServer), strings.HasPrefix(name, inetServer):
+		return ""
+	case slices.Contains(kinds, kind):
+		return "has no name and is not used; write [" + kind + ":name]"
 	}
-	kinds := []string{"program", "group", "eventlistener", "fcgi-program"}
+	known := kinds
 	if !named {
-		if slices.Contains(kinds, kind) {
-			r.unknown(s, "", "has no name and is not used; write [%s:name]", kind)
-			return
-		}
-		kinds = append(slices.Clone(ofOthers), kinds...)
+		known = slices.Concat(ofOthers, ofSupervisor, kinds)
 	}
-	near, ok := ini.Nearest(kind, kinds)
+	near, ok := ini.Nearest(kind, known)
 	switch {
 	case !ok:
-		r.unknown(s, "", "is not known and not used; programs stand in [program:x], groups in [group:x]")
+		return "is not known and not used; programs stand in [program:x], groups in [group:x]"
 	case named:
-		r.unknown(s, "", "is not known and not used; did you mean [%s:%s]?", near, name)
-	default:
-		r.unknown(s, "", "is not known and not used; did you mean [%s]?", near)
+		return "is not known and not used; did you mean [" + near + ":" + rest + "]?"
 	}
+	return "is not known and not used; did you mean [" + near + "]?"
 }
 
 // unknownText says that a word is not known, and which one was probably meant.

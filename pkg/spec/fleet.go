@@ -1,0 +1,36 @@
+package spec
+
+import (
+	"slices"
+
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// ofTheDaemon are the settings of [supervisord] that its children feel, with what to do about them in a fleet.
+var ofTheDaemon = []struct{ key, usual, text string }{
+	{"user", "root", "is not followed by a fleet: programs run as the agent's user; write user in each [program:x], or once in [DEFAULT]"},
+	{"umask", "022", "is not followed by a fleet: programs have the agent's umask; write umask in each [program:x], or once in [DEFAULT]"},
+	{"directory", "", "is not followed by a fleet: programs run where the agent does; write directory in each [program:x], or once in [DEFAULT]"},
+	{"childlogdir", "", "is not followed by a fleet: AUTO logs are in the state directory of the agent; write stdout_logfile and stderr_logfile for other places"},
+	{"minfds", "1024", "is not followed by a fleet: the limit of open files is that of the agent's service"},
+	{"minprocs", "200", "is not followed by a fleet: the limit of processes is that of the agent's service"},
+	{"strip_ansi", "false", "is not followed by a fleet: logs keep what programs write"},
+}
+
+// FleetRemarks tells which settings of [supervisord] change how programs run under supervisord and do not in a
+// fleet, where there is no such daemon.
+func FleetRemarks(f *ini.File) []Remark {
+	s, ok := f.Section("supervisord")
+	if !ok {
+		return nil
+	}
+	var out []Remark
+	for _, k := range ofTheDaemon {
+		v, ok := s.Get(k.key)
+		if ok && !s.Inherits(k.key) && v.Text != k.usual {
+			out = append(out, remark(s, k.key, "%s", k.text))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Remark) int { return a.Line - b.Line })
+	return out
+}
