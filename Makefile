@@ -37,6 +37,7 @@ quick: ## pure logic and virtual time, a few seconds
 vet: ## gofmt and go vet
 	@out=$$(gofmt -l cmd pkg controller agentd store test); [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags distsuper_unfenced ./agentd/keeper/...
 
 deps: ## what the tests need from the system (Debian packages)
 	@hack/install-test-deps
