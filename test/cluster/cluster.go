@@ -140,6 +140,8 @@ func (n *Node) Must(ctx context.Context, program string, args ...string) (string
 // PIDs are the live processes that the node started, by their command's name when any are given.
 func (n *Node) PIDs(names ...string) []int {
 	want := []byte(markName + "=" + n.mark)
+	// A guardian has an environment of its own, which names the file of the keeper that it guards.
+	guards := []byte(`"state":"` + n.Dir + "/")
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -151,7 +153,7 @@ func (n *Node) PIDs(names ...string) []int {
 			continue
 		}
 		env, err := os.ReadFile(filepath.Join("/proc", e.Name(), "environ"))
-		if err != nil || !hasVariable(env, want) {
+		if err != nil || !hasVariable(env, want) && !bytes.Contains(env, guards) {
 			continue
 		}
 		if len(names) == 0 || runs(pid, names) {

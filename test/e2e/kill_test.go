@@ -77,7 +77,15 @@ func TestEverythingRunsAgainOnceEachAfterAKill(t *testing.T) {
 		f.must(target, "distsuperagent", "start")
 	})
 	step("a keeper", mine, func() { f.kill(target, "distsuperagent keeper") })
+	for _, part := range []string{"run", "keeper", "guardian"} {
+		if pids := target.PIDs("distsuperagent " + part); len(pids) != 1 {
+			t.Errorf("%s has the processes %v of distsuperagent %s, want one: its death would not be whole", target.Name, pids, part)
+		}
+	}
 	step("a machine", mine, func() { target.Kill() })
+	if left := target.PIDs(); len(left) > 0 {
+		t.Errorf("after its death %s still has %v", target.Name, left)
+	}
 	f.must(target, "distsuperagent", "start")
 	f.onceEach()
 }
