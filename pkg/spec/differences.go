@@ -1,0 +1,96 @@
+package spec
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Difference is a place where distsuper knowingly does something else than supervisor.
+type Difference struct {
+	ID         string // by which tests name it
+	Area       string
+	What       string
+	Supervisor string // what it does
+	Distsuper  string // what distsuper does
+	Why        string
+}
+
+// The areas of differences.
+const (
+	AreaConfiguration = "configuration"
+	AreaProcesses     = "processes"
+)
+
+// Differences is the table from which that of README.md is printed. Each row of AreaConfiguration is shown by a
+// case of test/parity, and each case there that differs is one of a row.
+var Differences = []Difference{
+	{ID: "nameless-percent", Area: AreaConfiguration,
+		What: "a conversion without a name, such as `%s`", Supervisor: "puts the whole environment of the daemon in its place", Distsuper: "refuses it, and says to write `%%`",
+		Why: "it is always a mistake, and secrets end up on a command line"},
+	{ID: "unquoted-environment", Area: AreaConfiguration,
+		What: "`environment` with characters that need quotes: `A=a b`, `A=$B`, `A=~x`", Supervisor: "cuts the value there without a word", Distsuper: "refuses it, and says which value to quote",
+		Why: "a value that is cut is worse than none"},
+	{ID: "environment-quotes", Area: AreaConfiguration,
+		What: "quotes in `environment`", Supervisor: "up to 4.3 only takes the outer quotes off, and keeps backslashes", Distsuper: "reads quotes and backslashes as a shell does, like supervisor from 4.4 on",
+		Why: "a value with a quote in it cannot be written otherwise"},
+	{ID: "common-environment", Area: AreaConfiguration,
+		What: "`%%` and `%(host_node_name)s` in the `environment` of `[supervisord]`", Supervisor: "up to 4.3 expands it twice, and refuses both", Distsuper: "takes them, like supervisor from 4.4 on",
+		Why: "a percent sign cannot be written otherwise"},
+	{ID: "names-after-expansion", Area: AreaConfiguration,
+		What: "`process_name` that expands to a name with `:`, `/` or a space, or to none", Supervisor: "looks at the name before it is expanded only", Distsuper: "refuses it; an empty `process_name` counts as not written",
+		Why: "nothing could name such a process"},
+	{ID: "process-names", Area: AreaConfiguration,
+		What: "`numprocs` above 1", Supervisor: "asks for the text `%(process_num)` in `process_name`, and loses processes whose names are equal all the same", Distsuper: "asks that all names differ, however they are made",
+		Why: "that is what the rule is for"},
+	{ID: "dropped-groups", Area: AreaConfiguration,
+		What: "two groups of one name, as those of a group and of a program that is in none", Supervisor: "runs the first and drops the others without a word", Distsuper: "refuses the file, and names both places",
+		Why: "a program that does not run must be told of"},
+	{ID: "dropped-processes", Area: AreaConfiguration,
+		What: "two processes of one name in a group", Supervisor: "runs the last and drops the others without a word", Distsuper: "refuses two programs; a program that is named twice counts once",
+		Why: "a program that does not run must be told of"},
+	{ID: "empty-groups", Area: AreaConfiguration,
+		What: "`[group:x]` without `programs`", Supervisor: "takes it for an empty group", Distsuper: "refuses it", Why: "the key is misspelt or forgotten"},
+	{ID: "names", Area: AreaConfiguration,
+		What: "names with control characters or any white space, of more than 200 bytes, or none", Supervisor: "refuses only `:`, `/` and the plain space", Distsuper: "refuses them",
+		Why: "names are keys in etcd, and words on a terminal"},
+	{ID: "negative-numbers", Area: AreaConfiguration,
+		What: "negative seconds, retries, sizes and backups", Supervisor: "takes them, with the effect of 0 or a surprising one", Distsuper: "counts them as 0, and says so where it matters",
+		Why: "no negative one means anything"},
+	{ID: "huge-numbers", Area: AreaConfiguration,
+		What: "numbers above 2147483647, `numprocs` above 10000", Supervisor: "takes any", Distsuper: "refuses them", Why: "they are slips of the hand"},
+	{ID: "modes", Area: AreaConfiguration,
+		What: "a negative `umask` or `chmod`", Supervisor: "takes it", Distsuper: "refuses it", Why: "no negative one means anything"},
+	{ID: "empty-values", Area: AreaConfiguration,
+		What: "an empty `user`, `directory`, log file or `command`", Supervisor: "takes the empty text: the start fails later, or a log has no name", Distsuper: "refuses an empty `command` or `file`; the others count as not written, with a warning",
+		Why: "that is what people mean who clear a value"},
+	{ID: "settings-of-one-process", Area: AreaConfiguration,
+		What: "`%(process_num)d` in `stdout_logfile_backups` and its kind, and in the names of variables", Supervisor: "gives each process its own, and shows variables of one to those after it", Distsuper: "refuses it: only `command`, `process_name`, `directory`, the values of `environment` and the log files differ by process",
+		Why: "the other settings are the program's"},
+	{ID: "checks-on-the-machine", Area: AreaConfiguration,
+		What: "users and log directories", Supervisor: "have to exist where the file is read", Distsuper: "have to exist where the process starts, which fails there and says why",
+		Why: "the file is read on one machine and followed on others"},
+	{ID: "broken-header", Area: AreaConfiguration,
+		What: "`[program:x` without its closing bracket", Supervisor: "takes it for a key `[program` of the section above: the program is lost", Distsuper: "refuses it", Why: "a program that does not run must be told of"},
+	{ID: "no-supervisord", Area: AreaConfiguration,
+		What: "a file without `[supervisord]`", Supervisor: "refuses it", Distsuper: "takes it", Why: "there is no such daemon in a fleet"},
+	{ID: "ipv6", Area: AreaConfiguration,
+		What: "IPv6 in `[inet_http_server] port`", Supervisor: "takes `[::1]:9001` and `::1:9001`, and cannot listen there", Distsuper: "knows `[::1]:9001`, and refuses the other", Why: "an address should work or be refused"},
+	{ID: "python-plugins", Area: AreaConfiguration,
+		What: "`[rpcinterface:x]` factories, `[ctlplugin:x]`, `result_handler`", Supervisor: "loads the Python code, and refuses the file when it cannot", Distsuper: "warns and goes on; supervisor's own factory needs no loading",
+		Why: "there is no Python in distsuper"},
+	{ID: "instant-death", Area: AreaProcesses,
+		What: "a process that dies at once", Supervisor: "is sometimes RUNNING for a moment, and then its `startretries` begin anew", Distsuper: "is never RUNNING before it has lived for `startsecs`",
+		Why: "a process that cannot start must become FATAL"},
+	{ID: "backoff-counter", Area: AreaProcesses,
+		What: "a stop in BACKOFF", Supervisor: "leaves the next start with fewer tries", Distsuper: "gives the next start all its tries", Why: "a start that a person asks for is a new one"},
+}
+
+// DifferencesTable is the table as Markdown.
+func DifferencesTable() string {
+	var b strings.Builder
+	b.WriteString("| what | supervisor | distsuper | why |\n| --- | --- | --- | --- |\n")
+	for _, d := range Differences {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", d.What, d.Supervisor, d.Distsuper, d.Why)
+	}
+	return b.String()
+}
