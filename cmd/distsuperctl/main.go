@@ -83,7 +83,7 @@ func newRoot(c *ctl) *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "write JSON with stable fields")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
-		newShow(c), newControllers(c), newVersion(c))
+		newShow(c), newConfig(c), newControllers(c), newVersion(c))
 	return root
 }
 
