@@ -216,6 +216,21 @@ func TestUnwrittenKeepWaitsForTheOperator(t *testing.T) {
 	}
 }
 
+func TestAMachineThatIsBackWithoutItsRunsGetsThemAnewByTheOperatorsWord(t *testing.T) {
+	m := kept(t)
+	m.expire("m1")
+	m.alive("m1", "i-new")
+	m.run()
+	if o := m.v.Processes["x"].Owner.Value; o.Instance != "i-m1" || !strings.Contains(o.Waiting, "is back") || !strings.Contains(o.Waiting, "confirm-dead m1") {
+		t.Fatalf("owner %+v, want to wait for the word about the earlier run", o)
+	}
+	m.confirmDead("m1", "i-m1")
+	m.run()
+	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m1" || o.Instance != "i-new" || o.Proof != api.ProofOperator {
+		t.Fatalf("owner %+v, want a new run on m1 by the operator's word", o)
+	}
+}
+
 func TestConfirmDeadOfALiveMachineMovesNothing(t *testing.T) {
 	m := kept(t)
 	m.machine("m2")

@@ -77,9 +77,13 @@ func (d *decider) kept(p *Process, machine string, s *Slot, f *freedom) {
 		return
 	}
 	if !keepWritten(p, s) {
+		f.tell = true
 		f.why = fmt.Sprintf("%s cannot be reached and keeps it running (on_partition keep, as no other machine matched); "+
 			"run machines confirm-dead %s when it is off", machine, machine)
-		f.tell = true
+		if m != nil && m.Alive != nil && !m.LiveAs(instance) {
+			f.why = fmt.Sprintf("%s is back and knows nothing of the run that it had, which may go on (on_partition keep, as no other "+
+				"machine matched); run machines confirm-dead %s when you have made sure that it does not", machine, machine)
+		}
 		return
 	}
 	answer, known := d.in.Asks[p.ID]

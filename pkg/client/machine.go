@@ -68,27 +68,33 @@ func (c *Client) Uncordon(ctx context.Context, machine string) (changed bool, er
 }
 
 // ConfirmDead notes that an operator vouches that a machine is off: what it may still run under on_partition =
-// keep is taken for dead, and moves. A live machine is ErrRefused. It returns the processes that this is about; for none
+// keep is taken for dead, and moves. A live machine is ErrRefused, unless it is back without knowing of earlier
+// runs: those of its earlier keeper, which may still run, are what this is about then. It returns the processes that this is about; for none
 // of them nothing is noted.
 func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []string, err error) {
 	m, snap, err := c.machine(ctx, machine)
 	if err != nil {
 		return nil, err
 	}
+	live, instance := "", ""
 	if m.Alive != nil {
-		return nil, fmt.Errorf("%w: machine %s is live (%s); stop its agent, or drain it", ErrRefused, machine, m.Alive.Host)
+		live = m.Alive.Instance
 	}
-	instance := ""
 	for _, p := range snap.Processes {
-		if p.Owner != nil && p.Owner.Machine == machine && mayRun(p) {
+		if p.Owner != nil && p.Owner.Machine == machine && p.Owner.Instance != live && mayRun(p) {
 			processes, instance = append(processes, p.Name), p.Owner.Instance
 		}
+	}
+	if m.Alive != nil && instance == "" {
+		return nil, fmt.Errorf("%w: machine %s is live (%s); stop its agent, or drain it", ErrRefused, machine, m.Alive.Host)
 	}
 	if instance == "" {
 		return nil, nil
 	}
 	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
-		d.compare(store.Absent(c.keys.Alive(machine)))
+		if live == "" { // the leader believes nobody about an instance that is live, so this is for the asker
+			d.compare(store.Absent(c.keys.Alive(machine)))
+		}
 		if err := c.stillSo(ctx, d, machine); err != nil {
 			return d, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,6 +97,27 @@ func TestDeathIsConfirmedOnlyOfASilentMachine(t *testing.T) {
 		}
 		if d, err := store.Decode[api.ConfirmDead](w.server.Entries(keys.Dead("m1"))[0]); err != nil || d.Instance != "i1" || d.By != "ann@desk" {
 			t.Errorf("the word is %+v, %v", d, err)
+		}
+	})
+}
+
+func TestDeathOfAnEarlierKeeperIsConfirmedThoughItsMachineIsBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.create("web", nil)
+		w.is(true)(w.c.Start(t.Context(), "web"))
+		w.run("web", 10, api.Running)
+		w.machine("m1", false)
+		w.put(keys.Alive("m1"), api.Alive{Instance: "i2", Host: "h"})
+		names, err := w.c.ConfirmDead(t.Context(), "m1")
+		if err != nil || !slices.Equal(names, []string{"web"}) {
+			t.Fatalf("it is about %v, %v", names, err)
+		}
+		if d, err := store.Decode[api.ConfirmDead](w.server.Entries(keys.Dead("m1"))[0]); err != nil || d.Instance != "i1" {
+			t.Errorf("the word is %+v, %v; want it about i1", d, err)
+		}
+		snap, err := w.c.Snapshot(t.Context())
+		if p := snap.Process("web"); err != nil || strings.Contains(p.Text, "not live") {
+			t.Errorf("of a live machine it says %q, %v", p.Text, err)
 		}
 	})
 }

@@ -50,6 +50,7 @@ type Process struct {
 	Lease store.LeaseID
 	// Live reports whether Owner's machine is alive as the instance that Owner names.
 	Live bool
+	back bool // the machine is alive, as another instance
 
 	// State and Text are what to show: supervisor's state and description, or what it waits for.
 	State api.State
@@ -324,8 +325,9 @@ func (j *joiner) process(id string, proc *api.Process, now time.Time) Process {
 		if s := j.statuses[where]; s != nil && s.Token == o.Token {
 			p.Status = s
 		}
-		if m := j.machines[o.Machine]; m != nil && m.Alive != nil && m.Alive.Instance == o.Instance {
-			p.Live = true
+		if m := j.machines[o.Machine]; m != nil && m.Alive != nil {
+			p.Live = m.Alive.Instance == o.Instance
+			p.back = !p.Live
 		}
 	}
 	p.State, p.Text = describe(p, now)

@@ -48,9 +48,9 @@ func leaving(p Process, now time.Time) (api.State, string) {
 	case p.Touch != nil && p.Live:
 		return api.Stopping, ""
 	case p.Touch != nil:
-		return api.Stopping, "waiting for " + o.Machine + ", which is not live"
+		return api.Stopping, "waiting for " + o.Machine + ", which " + lack(p)
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
-		return api.Unknown, o.Machine + " is not live and may still run it (on_partition keep)"
+		return api.Unknown, o.Machine + " " + lack(p) + " and may still run it (on_partition keep)"
 	case o.Placed && s == nil:
 		return api.Stopping, "" // placed, and not started: the placement is about to go
 	case o.Finished != nil:
@@ -68,11 +68,11 @@ func awaited(p Process) (api.State, string) {
 	o := p.Owner
 	switch {
 	case p.Touch != nil && o.Placed:
-		return api.Unknown, o.Machine + " is not live"
+		return api.Unknown, o.Machine + " " + lack(p)
 	case p.Touch != nil && p.Live:
 		return api.Stopping, "waiting for " + o.Machine
 	case p.Touch != nil:
-		return api.Stopping, "waiting for " + o.Machine + ", which is not live"
+		return api.Stopping, "waiting for " + o.Machine + ", which " + lack(p)
 	case o.Waiting != "":
 		return api.Stopped, o.Waiting
 	}
@@ -89,15 +89,23 @@ func placed(p Process, now time.Time) (api.State, string) {
 		if o.Waiting != "" {
 			return api.Stopped, o.Waiting
 		}
-		return api.Starting, o.Machine + " is not live; waiting for a controller to place it elsewhere"
+		return api.Starting, o.Machine + " " + lack(p) + "; waiting for a controller to place it elsewhere"
 	case !p.Live:
-		return api.Unknown, o.Machine + " is not live"
+		return api.Unknown, o.Machine + " " + lack(p)
 	case s == nil:
 		return api.Starting, "waiting for " + o.Machine + " to start it"
 	case s.Released:
 		return api.Starting, o.Machine + " released it" + because(s.Reason)
 	}
 	return s.State, text(p, s.State, now)
+}
+
+// lack says how the machine that had the run is not there for it.
+func lack(p Process) string {
+	if p.back {
+		return "is back without this run"
+	}
+	return "is not live"
 }
 
 func because(reason string) string {
