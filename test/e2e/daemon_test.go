@@ -1,0 +1,140 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/test/fleet"
+)
+
+// Property: an agent whose state was wiped is not taken for the one whose lease still stands: it waits that lease
+// out, says so, and then works. What its machine was to keep, and may still run, waits for an operator's word.
+func TestAnAgentWithoutItsStateWaitsForTheOldLeaseAndSaysSo(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 1)
+	p := f.Witness("w")
+	p.TouchTimeout = 5
+	stops := p
+	stops.Name, stops.OnPartition = "stops", api.PartitionStop
+	f.run(2, p, stops)
+	before := f.lives()
+	m := f.Machines[0]
+	m.Kill()
+	f.until("it is dead", func() (bool, string) { return len(m.PIDs()) == 0, fmt.Sprint(m.PIDs()) })
+	if err := os.RemoveAll(filepath.Join(m.Dir, ".distsuper")); err != nil {
+		t.Fatal(err)
+	}
+	r := m.Run(t.Context(), "distsuperagent", "start", "--timeout", "30s")
+	if r.Code != 0 {
+		t.Fatalf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	says(t, r.Stdout+r.Stderr, "lease")
+	again := func(name string) func() (bool, string) {
+		return func() (bool, string) {
+			p := f.process(name)
+			return fleet.Runs(p) && p.Owner.Token > before[name].Token, fleet.Describe(p)
+		}
+	}
+	f.until("what was to stop runs again", again("stops"))
+	f.until("what was to be kept says what to do", func() (bool, string) {
+		p := f.process("w")
+		return strings.Contains(p.Text, "is back without this run") && strings.Contains(p.Text, "confirm-dead m1"), fleet.Describe(p)
+	})
+	f.ctl("machines", "confirm-dead", "m1")
+	f.until("it runs again by the operator's word", again("w"))
+	f.onceEach()
+}
+
+// Property: what the daemons do at signals: TERM to an agent leaves the processes, USR1 drains, HUP reads the settings
+// again, TERM to the keeper stops and releases everything.
+func TestDaemonsObeySignals(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 2)
+	p := f.many("w", 4)
+	p.TouchTimeout = 10
+	f.run(4, p)
+	m1, m2 := f.Machines[0], f.Machines[1]
+	before := f.lives()
+
+	if m1.Signal(unix.SIGTERM, "distsuperagent run") != 1 {
+		t.Fatal("m1 has no agent")
+	}
+	f.until("the agent is gone", func() (bool, string) { return len(m1.PIDs("distsuperagent run")) == 0, "it is not" })
+	f.must(m1, "distsuperagent", "start")
+	f.noticed(before, "the agent got TERM and was started")
+
+	ini := filepath.Join(m2.Dir, "distsuper.ini")
+	text, err := os.ReadFile(ini)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(ini, append(text, "labels = zone=b\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m2.Signal(unix.SIGHUP, "distsuperagent run")
+	f.until("the new label is known", func() (bool, string) {
+		m := f.snapshot().Machine("m2")
+		return m != nil && m.Info != nil && m.Info.Labels["zone"] == "b", fmt.Sprintf("%+v", m)
+	})
+	f.noticed(before, "the agent got HUP")
+
+	on := func(machine string) func(client.Process) bool {
+		return func(p client.Process) bool { return fleet.Runs(p) && p.Owner.Machine == machine }
+	}
+	m1.Signal(unix.SIGUSR1, "distsuperagent run")
+	f.until("all run on m2 after USR1", f.Where(f.ctx, 4, on("m2")))
+	f.until("the drained agent is gone", func() (bool, string) { return len(m1.PIDs("distsuperagent run")) == 0, "it is not" })
+	f.must(m1, "distsuperagent", "start")
+
+	m2.Signal(unix.SIGTERM, "distsuperagent keeper")
+	f.until("all run again after TERM to the keeper", f.Where(f.ctx, 4, func(p client.Process) bool {
+		return fleet.Runs(p) && p.Owner.Token > before[p.Name].Token
+	}))
+	f.onceEach()
+}
+
+// Property: what the daemons say of themselves is what is so, for people and for programs.
+func TestDaemonsSayHowTheyAre(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 1)
+	d, m := f.Controllers[0], f.Machines[0]
+	f.leader()
+	says(t, f.must(d, "distsuperd", "status"), "running", "leader", "unix://")
+	says(t, f.must(m, "distsuperagent", "status"), "running", "machine", "m1", "keeper")
+	var s struct {
+		Running bool
+		Keeper  struct{ PID int }
+		Health  struct{ Machine string }
+	}
+	if err := json.Unmarshal([]byte(f.must(m, "distsuperagent", "status", "--json")), &s); err != nil {
+		t.Fatal(err)
+	}
+	keepers := m.PIDs("distsuperagent keeper")
+	if !s.Running || s.Health.Machine != "m1" || len(keepers) != 1 || s.Keeper.PID != keepers[0] {
+		t.Errorf("it says %+v, and its keeper is %v", s, keepers)
+	}
+	for _, program := range []string{"distsuperd", "distsuperagent", "distsuperctl"} {
+		if v := f.must(d, program, "--version"); !strings.Contains(v, program) {
+			t.Errorf("%s --version says %q", program, v)
+		}
+	}
+	// Nobody answers: within 5 s each says whom it asked.
+	lost := d.Run(t.Context(), "distsuperctl", "status", "--etcd-endpoints", "127.0.0.1:1")
+	if lost.Code != 4 || !strings.Contains(lost.Stderr, "127.0.0.1:1") {
+		t.Errorf("status without etcd: exit %d after %v: %s", lost.Code, lost.Took, lost.Stderr)
+	}
+	t.Logf("distsuperctl gave up on etcd after %v", lost.Took)
+	f.kill(d, "distsuperd run")
+	r := d.Run(t.Context(), "distsuperd", "status")
+	if r.Code != 3 {
+		t.Errorf("status of a killed distsuperd: exit %d, want 3: %s", r.Code, r.Stdout)
+	}
+}
