@@ -54,6 +54,14 @@ failover: build ## how long a machine's death, a drain and a leader's death take
 bench-core: build ## restart in place against bare fork+exec, the start of 300, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin
 
+FUZZTIME ?= 1000000x
+
+fuzz: ## the fuzzers of the configuration, a million inputs each beside supervisor's own parser (FUZZTIME=1m: a minute each)
+	@for f in FuzzParse FuzzExpand FuzzEnvironment FuzzSplit; do \
+		$(GO) test ./pkg/ini -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) || exit 1; \
+	done
+	$(GO) test ./pkg/spec -run '^$$' -fuzz '^FuzzRead$$' -fuzztime $(FUZZTIME)
+
 cross: ## distsuperctl for macOS and Windows, the daemons for arm64
 	GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/distsuperctl
 	GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/distsuperctl

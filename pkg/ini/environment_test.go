@@ -257,6 +257,12 @@ func FuzzEnvironment(f *testing.F) {
 		e, err := ParseEnvironment(text)
 		if err == nil && strings.ToValidUTF8(text, "") == text {
 			checkEnvironmentRoundTrip(t, e)
+			pairs := [][]string{}
+			for _, v := range e {
+				pairs = append(pairs, []string{v.Name, v.Value})
+			}
+			// We may refuse more than supervisor, but what we take is what it takes.
+			live.ask(t, question{Kind: "environment", Text: text, check: same("environment", text, pairs, nil, "")})
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -216,5 +217,10 @@ func FuzzExpand(f *testing.F) {
 		if got, err := Expand(EscapePercent(template), nil); err != nil || got != template {
 			t.Fatalf("escaped %q became %q, %v", template, got, err)
 		}
+		got, err := Expand(template, first)
+		if !utf8.ValidString(template+text) || err != nil && oursAlone(err) {
+			return
+		}
+		live.ask(t, question{Kind: "expand", Text: template, Vars: first, check: same("expand", template, got, err, "")})
 	})
 }

@@ -58,12 +58,8 @@ func askOracle(t *testing.T, questions []question) []answer {
 		}
 		t.Skipf("no oracle: %s", reason)
 	}
-	const python = "/usr/bin/python3"
-	if _, err := os.Stat(python); err != nil {
-		missing(err.Error())
-	}
-	if out, err := exec.Command(python, "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('supervisor') is None)").CombinedOutput(); err != nil {
-		missing(fmt.Sprintf("%s knows no supervisor: %s", python, out))
+	if reason := noOracle(); reason != "" {
+		missing(reason)
 	}
 	input, err := json.Marshal(questions)
 	if err != nil {
@@ -81,6 +77,19 @@ func askOracle(t *testing.T, questions []question) []answer {
 		t.Fatalf("oracle: %d answers to %d questions, %v", len(answers), len(questions), err)
 	}
 	return answers
+}
+
+const python = "/usr/bin/python3"
+
+// noOracle says why supervisor cannot be asked, "" when it can.
+func noOracle() string {
+	if _, err := os.Stat(python); err != nil {
+		return err.Error()
+	}
+	if out, err := exec.Command(python, "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('supervisor') is None)").CombinedOutput(); err != nil {
+		return fmt.Sprintf("%s knows no supervisor: %s", python, out)
+	}
+	return ""
 }
 
 // same makes a check that our result, or our failure, is the oracle's; or that

@@ -238,5 +238,12 @@ func FuzzParse(f *testing.F) {
 	for _, c := range grammarCases {
 		f.Add(c.input)
 	}
-	f.Fuzz(func(t *testing.T, input string) { checkFormatRoundTrip(t, input) })
+	f.Fuzz(func(t *testing.T, input string) {
+		checkFormatRoundTrip(t, input)
+		f, err := Parse("x.ini", input)
+		if !readsLikePython(input) || err != nil && strings.Contains(err.Error(), "no closing bracket") {
+			return // the latter is ours, see the table
+		}
+		live.ask(t, question{Kind: "parse", Text: input, check: same("parse", input, sectionsOf(f), err, "")})
+	})
 }

@@ -94,6 +94,11 @@ func TestFormatCommandGuardsOnlyWhatIsInDanger(t *testing.T) {
 			t.Errorf("%q is written as %q, %v, want %q", command, got, err, want)
 		}
 		checkCommandRoundTrip(t, command)
+		got, err := Split(command)
+		if got == nil {
+			got = []string{}
+		}
+		live.ask(t, question{Kind: "split", Text: command, check: same("split", command, got, err, "")})
 	}
 }
 
@@ -159,5 +164,10 @@ func FuzzSplit(f *testing.F) {
 		}
 		ShellMetacharacters(command)
 		checkCommandRoundTrip(t, command)
+		got, err := Split(command)
+		if got == nil {
+			got = []string{}
+		}
+		live.ask(t, question{Kind: "split", Text: command, check: same("split", command, got, err, "")})
 	})
 }

@@ -1,7 +1,8 @@
 """Answers what Python and supervisor make of the cases on standard input.
 
 Reads a JSON list of {"kind", "text", ...} and writes a JSON list of
-{"value": ...} or {"error": "..."}, one for each. See oracle_test.go.
+{"value": ...} or {"error": "..."}, one for each. See oracle_test.go. With the
+argument --lines it does so line by line, without the lists.
 """
 import io
 import json
@@ -102,6 +103,10 @@ def answer(case):
 
 
 def main():
+    if "--lines" in sys.argv:
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line))), flush=True)
+        return
     cases = json.load(sys.stdin)
     json.dump([answer(case) for case in cases], sys.stdout)
 
