@@ -61,6 +61,37 @@ func TestReadmeShowsWhatEtcdctlPrints(t *testing.T) {
 	}
 }
 
+// Property: README's table of commands and exit codes is what distsuperctl --help says.
+func TestReadmeNamesTheCommandsThatThereAre(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command(bin+"/distsuperctl", "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, commands, _ := strings.Cut(string(out), "Available Commands:\n")
+	commands, _, _ = strings.Cut(commands, "\n\n")
+	var rows []string
+	for _, line := range strings.Split(commands, "\n") {
+		name, what, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name != "help" && name != "completion" {
+			rows = append(rows, "| `"+name+"` | "+strings.TrimSpace(what)+" |")
+		}
+	}
+	_, codes, found := strings.Cut(string(out), "Exit codes:\n")
+	if len(rows) < 15 || !found {
+		t.Fatalf("distsuperctl --help has changed its form:\n%s", out)
+	}
+	for what, text := range map[string]string{"commands": strings.Join(rows, "\n") + "\n\n", "exit codes": strings.TrimRight(codes, "\n") + "\n```\n"} {
+		if !strings.Contains(string(readme), text) {
+			t.Errorf("README's %s are not those of distsuperctl --help:\n%s", what, text)
+		}
+	}
+}
+
 // varying are the fields whose values depend on the host and the moment.
 var varying = []string{"instance", "boot_id", "host", "since", "addresses", "version", "api", "fingerprint", "token", "lease",
 	"pid", "started", "stdout_log", "stderr_log"}
