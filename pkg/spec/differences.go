@@ -81,6 +81,12 @@ var Differences = []Difference{
 	{ID: "instant-death", Area: AreaProcesses,
 		What: "a process that dies at once", Supervisor: "is sometimes RUNNING for a moment, and then its `startretries` begin anew", Distsuper: "is never RUNNING before it has lived for `startsecs`",
 		Why: "a process that cannot start must become FATAL"},
+	{ID: "whole-update", Area: AreaProcesses,
+		What: "a changed program in a group", Supervisor: "`update` restarts all members of the group", Distsuper: "`load` restarts the processes that would see the change, and lists them before",
+		Why: "the others have done nothing"},
+	{ID: "stale-environment", Area: AreaProcesses,
+		What: "a variable that is taken out of `[supervisord] environment`", Supervisor: "is still known to `%(ENV_X)s` until the daemon starts anew", Distsuper: "is gone with the next reading",
+		Why: "a file means the same whenever it is read"},
 	{ID: "backoff-counter", Area: AreaProcesses,
 		What: "a stop in BACKOFF", Supervisor: "leaves the next start with fewer tries", Distsuper: "gives the next start all its tries", Why: "a start that a person asks for is a new one"},
 }

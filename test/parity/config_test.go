@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
@@ -101,6 +102,46 @@ func TestEveryRealConfigurationReadsTheSame(t *testing.T) {
 		}
 		if found := compare(a, b); len(found) > 0 {
 			t.Errorf("%s:\n%s", name, strings.Join(found, "\n"))
+		}
+	}
+}
+
+// TestEveryRealConfigurationLoadsUnchanged goes the way of distsuperctl load: nothing is refused, and all that is
+// said about supervisor's own sections is what a fleet does not follow.
+func TestEveryRealConfigurationLoadsUnchanged(t *testing.T) {
+	roots, err := filepath.Glob(filepath.Join("testdata", "real", "*", "supervisord.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range environ {
+		t.Setenv(name, value)
+	}
+	for _, root := range roots {
+		name := filepath.Base(filepath.Dir(root))
+		path, err := filepath.Abs(root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(config.EnvFile, path)
+		cfg, err := config.Load(config.Options{Program: config.Ctl, Host: host})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, w := range cfg.Warnings {
+			if !strings.Contains(w, "is not followed by a fleet") && !strings.Contains(w, "no file matches") {
+				t.Errorf("%s: warning %s", name, w)
+			}
+		}
+		r, err := spec.Read(cfg.Ini, spec.Options{Environ: environ, HostNode: host, LocalMachine: cfg.Agent.Machine})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, w := range r.Warnings {
+			if strings.HasPrefix(w.Section, "rpcinterface") || strings.Contains(w.Section, "_http_server") || w.Section == "supervisorctl" {
+				t.Errorf("%s: warning %s", name, w)
+			}
 		}
 	}
 }
