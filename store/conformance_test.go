@@ -40,7 +40,7 @@ func TestPackagedEtcdConforms(t *testing.T) {
 		c.Members[0].Start()
 		answers(t, kv)
 	}
-	s := storetest.Server{KV: kv, Compact: compact(raw(t, c)), Elect: restart, Restart: restart, Slack: 2 * time.Second,
+	s := storetest.Server{KV: kv, Compact: compact(raw(t, c)), Elect: restart, Restart: restart, Slack: 4 * time.Second,
 		LoseNextAnswer: func() { p.LoseNextAnswer(500 * time.Millisecond) }}
 	// A group, since the cases that wait together at the end need the server until they end.
 	t.Run("on", func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestPackagedEtcdConforms(t *testing.T) {
 func TestThreePackagedMembersConform(t *testing.T) {
 	c := startEtcd(t, 3)
 	kv := open(t, c.Endpoints()...)
-	s := storetest.Server{KV: kv, Compact: compact(raw(t, c)), Slack: 2 * time.Second,
+	s := storetest.Server{KV: kv, Compact: compact(raw(t, c)), Slack: 4 * time.Second,
 		Elect: func() { killLeader(t, c, kv) }}
 	// A group, since the cases that wait together at the end need the server until they end.
 	t.Run("on", func(t *testing.T) {

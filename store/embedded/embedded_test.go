@@ -154,7 +154,7 @@ func TestEmbeddedEtcdConforms(t *testing.T) {
 		c = start(t, cfg)
 		answers(t, kv)
 	}
-	s := storetest.Server{KV: kv, Elect: restart, Restart: restart, Slack: 2 * time.Second,
+	s := storetest.Server{KV: kv, Elect: restart, Restart: restart, Slack: 4 * time.Second,
 		Compact: func(ctx context.Context, rev int64) error {
 			_, err := cli.Compact(ctx, rev)
 			return err

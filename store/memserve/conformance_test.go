@@ -53,7 +53,7 @@ func TestServedMemoryBehavesAsEtcd(t *testing.T) {
 			}
 		}
 	}
-	s := storetest.Server{KV: kv, Slack: 2 * time.Second,
+	s := storetest.Server{KV: kv, Slack: 4 * time.Second,
 		Compact: func(_ context.Context, rev int64) error { return mem.Compact(rev) },
 		Elect:   away(mem.Elect), Restart: away(mem.Restart),
 		LoseNextAnswer: func() { mem.Next(memstore.LoseAnswer, nil) },
