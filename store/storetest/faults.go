@@ -54,7 +54,7 @@ func startsLeasesAnew(t *testing.T, s Server) {
 	elected := time.Now()
 	equal(t, "the raft term rose", b.read(store.Range{Key: b.key("k")}).Term > before, true)
 	time.Sleep(time.Until(start.Add(3800 * time.Millisecond)))
-	if b.get("k") == nil {
+	if b.get("k") == nil && time.Since(start) < 4*time.Second { // a crowded host may answer too late to tell
 		t.Fatal("the lease went before its TTL from the election")
 	}
 	b.eventually("the lease ended", func() bool { return b.get("k") == nil })
