@@ -46,6 +46,8 @@ type Options struct {
 	PID         int         // 0 is os.Getpid
 	// TouchTimeout is the TTL of the alive key's lease while no process asks for a shorter one; 0 is 5.
 	TouchTimeout int64
+	// Lasting: the store is in this process and its leases do not end by themselves; see touch.Options.
+	Lasting bool
 }
 
 // Agent is one machine's agent.
@@ -105,7 +107,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, callSlots)}
 	a.loop = newLoop(o)
-	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Times: o.Times, Log: o.Log.Named("touch")})
+	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Times: o.Times, Log: o.Log.Named("touch"), Lasting: o.Lasting})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
 }
@@ -149,7 +151,7 @@ func (a *Agent) run(ctx context.Context) error {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	for {
-		timer.Reset(min(a.loop.Next(), a.o.Clock.Now().Add(beatEvery)))
+		timer.Reset(min(a.loop.Next(), a.o.Clock.Now().Add(a.beatEvery())))
 		select {
 		case ev := <-a.events:
 			a.step(ctx, ev)
@@ -163,6 +165,13 @@ func (a *Agent) run(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (a *Agent) beatEvery() time.Duration {
+	if a.o.Lasting {
+		return touch.LastingPace
+	}
+	return beatEvery
 }
 
 // step takes one event through the loop and begins what it wants done.

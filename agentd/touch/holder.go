@@ -41,7 +41,13 @@ type Options struct {
 	Clock  clock.Clock
 	Times  Times
 	Log    *zap.Logger
+	// Lasting: no lease ends by itself, since the store is in this very process. Then nobody has to show life, and
+	// leases are renewed, and the keeper is told of them, once in LastingPace: an idle machine shall rest.
+	Lasting bool
 }
+
+// LastingPace is how often something is done for leases that do not end by themselves.
+const LastingPace = time.Minute
 
 // Kind is what an Event tells.
 type Kind int

@@ -74,8 +74,15 @@ func (h *Holder) keep(ctx context.Context, id, ttl int64) {
 		if lost {
 			return
 		}
-		r.sleep(ctx, start.Add(Interval(ttl)))
+		r.sleep(ctx, start.Add(h.interval(ttl)))
 	}
+}
+
+func (h *Holder) interval(ttl int64) time.Duration {
+	if h.o.Lasting {
+		return LastingPace
+	}
+	return Interval(ttl)
 }
 
 func (r *renewer) sleep(ctx context.Context, until clock.Instant) {
@@ -226,6 +233,8 @@ func (h *Holder) gate(now clock.Instant) string {
 	switch {
 	case h.halted:
 		return "etcd is behind what was seen before"
+	case h.o.Lasting:
+		return ""
 	case now.Sub(h.beat) > Life:
 		return fmt.Sprintf("the agent's main loop has shown no life for %v", now.Sub(h.beat).Round(time.Second))
 	case now.Sub(h.keeper) > Life:

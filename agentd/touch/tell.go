@@ -24,6 +24,9 @@ func (h *Holder) teller(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
 		wait, tell := probe, h.tell
+		if h.o.Lasting {
+			wait = LastingPace
+		}
 		if err := h.tellOnce(ctx); err != nil && ctx.Err() == nil {
 			if !failing {
 				h.o.Log.Warn("the keeper does not answer", zap.Error(err))

@@ -30,9 +30,9 @@ func PolicyOf(s api.Settings) Policy {
 	}
 }
 
-// expected reports whether exitcodes names the status; death by a signal has -1, which it
+// Expects reports whether exitcodes names the status; death by a signal has -1, which it
 // cannot name.
-func (p Policy) expected(status int) bool { return slices.Contains(p.ExitCodes, status) }
+func (p Policy) Expects(status int) bool { return slices.Contains(p.ExitCodes, status) }
 
 // again reports whether a process that was RUNNING is restarted after this status.
 func (p Policy) again(status int) bool {
@@ -42,7 +42,7 @@ func (p Policy) again(status int) bool {
 	case api.RestartNever:
 		return false
 	default:
-		return !p.expected(status)
+		return !p.Expects(status)
 	}
 }
 

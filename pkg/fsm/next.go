@@ -223,7 +223,7 @@ func (s *step) exited() {
 	}
 	status := s.event.Status
 	s.State, s.Due, s.Reason = api.Exited, clock.Never, ""
-	if !s.policy.expected(status) {
+	if !s.policy.Expects(status) {
 		s.Reason = supervisor.BadExitCode(status)
 	}
 	if s.policy.again(status) {
@@ -232,7 +232,7 @@ func (s *step) exited() {
 		return
 	}
 	s.finish(api.Exited, Finished)
-	if s.policy.LeaveChildren && s.policy.expected(status) {
+	if s.policy.LeaveChildren && s.policy.Expects(status) {
 		s.clear(Leave)
 		return
 	}

@@ -45,3 +45,6 @@ func (s service) RemoveLogs(ctx context.Context, id string) error {
 	}
 	return s.logs.Remove(ctx, id)
 }
+
+// Of is the keeper that an engine and its log collector make, for a program that has it in its own process.
+func Of(e *engine.Engine, c *logs.Collector) keeper.Keeper { return service{e, c} }

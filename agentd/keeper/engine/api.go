@@ -60,7 +60,7 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 		return fmt.Errorf("start %s: %w", r.Process.ID(), err)
 	}
 	n := &run{id: r.Process.ID(), plan: plan, cage: c, pidfd: -1, sweepAt: clock.Never}
-	n.setRequest(r, stop)
+	n.setRequest(r, stop, e.alone)
 	return named("start", n.id, e.do(ctx, func(l *loop) error {
 		err, taken := ctx.Err(), false // who has given up acts on it: nothing may begin behind its back
 		if err == nil {
@@ -89,7 +89,7 @@ func (e *Engine) Update(ctx context.Context, r keeper.StartRequest) error {
 	}
 	ref := keeper.Ref{ID: r.Process.ID(), Token: r.Token}
 	return e.with(ctx, "update", ref, func(l *loop, n *run) error {
-		n.setRequest(r, stop)
+		n.setRequest(r, stop, e.alone)
 		l.feed(n, fsm.Event{Kind: fsm.Changed})
 		l.refence(n)
 		for _, s := range n.limits() {

@@ -41,6 +41,18 @@ type Options struct {
 	// Linger is how long a keeper that was told to end, and whose runs are all over, waits for the agent to fetch and
 	// forget them, so that it can release them before the keeper is gone. Two seconds when 0.
 	Linger time.Duration
+	// AutoLogs says where AUTO logs are; the zero value is LogDir of Dir. It must be what Logs was made with.
+	AutoLogs logs.Auto
+	// Watch, when set, hears of each change of a process, on the loop: it must return at once.
+	Watch func(Change)
+	// Alone: there is no other machine on which a process might run. No deadline is counted, and children
+	// that a process leaves behind when it exits as expected and is not started again live on, as leave_children has it.
+	Alone bool
+	// First are the processes that are expected at the start, in the order in which they are to be spawned: each waits
+	// for those before it, as long as some come within FirstWait.
+	First []string
+	// NoSignals leaves TERM and INT to the program, which calls Shutdown.
+	NoSignals bool
 }
 
 // LogDir is where the AUTO logs of a state directory are.
@@ -59,7 +71,11 @@ type Engine struct {
 	file  *stateFile
 	loop  *loop
 
-	linger time.Duration
+	linger    time.Duration
+	watch     func(Change)
+	alone     bool
+	noSignals bool
+	first     []string
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended
@@ -81,7 +97,8 @@ func New(o Options) (*Engine, error) {
 	id := make([]byte, 8)
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
-		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version}}
+		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version},
+		watch: o.Watch, alone: o.Alone, noSignals: o.NoSignals, first: o.First}
 	if e.linger = o.Linger; e.linger == 0 {
 		e.linger = defaultLinger
 	}
@@ -91,7 +108,10 @@ func New(o Options) (*Engine, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
-	if e.host, err = newHost(o.Environ, e.hello.Instance, LogDir(o.Dir)); err != nil {
+	if o.AutoLogs.Dir == "" {
+		o.AutoLogs.Dir = LogDir(o.Dir)
+	}
+	if e.host, err = newHost(o.Environ, e.hello.Instance, o.AutoLogs); err != nil {
 		return nil, err
 	}
 	if e.poll, err = newPoller(); err != nil {

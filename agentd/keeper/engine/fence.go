@@ -45,7 +45,8 @@ func (l *loop) begin(n *run, refused error) (taken bool, err error) {
 	l.feed(n, fsm.Event{Kind: fsm.Start})
 	var no refusal
 	if errors.As(refused, &no) {
-		l.feed(n, fsm.Event{Kind: fsm.SpawnFailed, Text: no.text, Refused: true})
+		l.spawning = append(l.spawning, l.waiting.pass(n.id)...)
+		l.spawnFailed(n, no.text, true)
 	}
 	return true, nil
 }
@@ -78,6 +79,9 @@ func (l *loop) forget(n *run) {
 }
 
 func (l *loop) fenceOf(r keeper.StartRequest) fence {
+	if l.engine.alone {
+		return noFence
+	}
 	return fenceOf(r.OnPartition, r.Leases, l.leases, fsm.PolicyOf(r.Process.Settings).StopWait)
 }
 

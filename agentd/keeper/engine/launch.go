@@ -42,12 +42,12 @@ type host struct {
 	env      map[string]string // of the keeper, as far as it is inherited
 	node     string
 	instance string
-	logDir   string
+	autoLogs logs.Auto
 	cwd      string
 	uid      int
 }
 
-func newHost(environ []string, instance, logDir string) (host, error) {
+func newHost(environ []string, instance string, autoLogs logs.Auto) (host, error) {
 	node, err := os.Hostname()
 	if err != nil {
 		return host{}, fmt.Errorf("read the host's name: %w", err)
@@ -56,7 +56,7 @@ func newHost(environ []string, instance, logDir string) (host, error) {
 	if err != nil {
 		return host{}, fmt.Errorf("read the keeper's directory: %w", err)
 	}
-	h := host{env: map[string]string{}, node: node, instance: instance, logDir: logDir, cwd: cwd, uid: os.Getuid()}
+	h := host{env: map[string]string{}, node: node, instance: instance, autoLogs: autoLogs, cwd: cwd, uid: os.Getuid()}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && inherited(name) {
 			h.env[name] = value
@@ -214,7 +214,7 @@ func (h host) resolveLogs(l *launch, p api.Process, vars ini.Vars) error {
 func (h host) logPath(p api.Process, channel, file string, vars ini.Vars) (string, error) {
 	switch strings.ToUpper(file) {
 	case "", api.LogAuto:
-		return logs.AutoPath(h.logDir, p.ID(), channel), nil
+		return h.autoLogs.Path(p.ID(), channel), nil
 	case api.LogNone, "OFF":
 		return "", nil
 	}

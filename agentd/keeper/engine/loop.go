@@ -51,6 +51,7 @@ type loop struct {
 	guardAt  clock.Instant // when to start the guardian again
 	reapSoon bool
 	ending   *ending
+	waiting  *firstLine
 }
 
 func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
@@ -60,7 +61,7 @@ func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
 	}
 	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes,
 		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{}, forgot: map[string]int64{},
-		nextTag: firstTag, guardAt: clock.Never}, nil
+		nextTag: firstTag, guardAt: clock.Never, waiting: newFirstLine(e.first, readMoment().boot)}, nil
 }
 
 // Run is the keeper's life. It must be called on the main goroutine of a program that imports this package,
@@ -71,7 +72,9 @@ func (e *Engine) Run() error {
 	}
 	// Of each kind of signal one must get through, so each has a channel: a full one drops what comes.
 	ends, children := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
+	if !e.noSignals {
+		signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
+	}
 	signal.Notify(children, unix.SIGCHLD)
 	quit := make(chan struct{})
 	var listeners sync.WaitGroup
@@ -174,6 +177,9 @@ func (l *loop) ticks() {
 	if l.guardAt <= l.now.boot {
 		l.startGuardian()
 	}
+	if l.waiting.until <= l.now.boot {
+		l.spawning = append(l.spawning, l.waiting.dissolve()...)
+	}
 }
 
 // feed tells a run's state machine what happened and carries out what it decides.
@@ -183,6 +189,7 @@ func (l *loop) feed(r *run, e fsm.Event) {
 	r.Machine = m
 	r.dirty = r.dirty || m != old
 	l.tell(r, old)
+	l.watchRun(r, old)
 	for _, effect := range effects {
 		l.carryOut(r, effect)
 	}
@@ -194,12 +201,13 @@ func (l *loop) carryOut(r *run, effect fsm.Effect) {
 	case fsm.Spawn:
 		if !r.queued {
 			r.queued = true
-			l.spawning = append(l.spawning, r)
+			l.spawning = append(l.spawning, l.waiting.come(r, l.now.boot)...)
 		}
 	case fsm.Terminate:
 		l.send(r, r.stop, r.Request.Process.StopAsGroup)
 	case fsm.KillMain:
 		p := r.Request.Process
+		l.tellChange(r, Change{Kind: Killing, PID: r.PID})
 		l.send(r, unix.SIGKILL, p.KillAsGroup || p.StopAsGroup)
 	case fsm.KillAll:
 		killMain(r.pidfd, r.PID)
@@ -296,7 +304,7 @@ func (l *loop) publish() {
 // rearm sets the timer, the backstop and the guardian's page. It is the last act of a pass: a loop that does
 // not come here is ended by the kernel.
 func (l *loop) rearm() {
-	wake, hard := l.guardAt, keeper.NoDeadline
+	wake, hard := min(l.guardAt, l.waiting.until), keeper.NoDeadline
 	for _, r := range l.runs {
 		wake = min(wake, r.Machine.Wake(), r.sweepAt, l.fenceWake(r))
 		if r.guarded() {
@@ -358,7 +366,9 @@ func (l *loop) reap() {
 		case pid == l.guard.pid:
 			l.guardianDied()
 		default:
-			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+			var status unix.WaitStatus
+			unix.Wait4(pid, &status, unix.WNOHANG, nil)
+			l.tellChange(nil, Change{Kind: Reaped, PID: pid, Status: status})
 		}
 	}
 }

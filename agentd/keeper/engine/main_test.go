@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ const (
 	envState = "ENGINE_TEST_STATE"
 	// envLinger is Options.Linger, a millisecond when it is not set.
 	envLinger = "ENGINE_TEST_LINGER"
+	// envAlone makes a keeper that is alone and tells every change on stderr. Its value is Options.First, a list with commas.
+	envAlone = "ENGINE_TEST_ALONE"
 	// envWitness is the file of a witness.
 	envWitness = "ENGINE_TEST_WITNESS"
 )
@@ -98,7 +101,14 @@ func keeperMain(dir string) int {
 	if err != nil {
 		linger = time.Millisecond
 	}
-	e, err := New(Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}, Linger: linger})
+	o := Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}, Linger: linger}
+	if first, alone := os.LookupEnv(envAlone); alone {
+		o.Alone, o.First = true, strings.Split(first, ",")
+		o.Watch = func(c Change) {
+			fmt.Fprintf(os.Stderr, "watch %s %d expected=%v quick=%v status=%d %s\n", c.Process.ID(), c.Kind, c.Expected, c.Quick, c.Status.ExitStatus(), c.Text)
+		}
+	}
+	e, err := New(o)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -108,9 +108,10 @@ func (r *run) limits() []logs.Sink {
 }
 
 // setRequest takes a request's settings over.
-func (r *run) setRequest(request keeper.StartRequest, stop unix.Signal) {
+func (r *run) setRequest(request keeper.StartRequest, stop unix.Signal, alone bool) {
 	r.Request = request
 	r.policy = fsm.PolicyOf(request.Process.Settings)
+	r.policy.LeaveChildren = r.policy.LeaveChildren || alone
 	r.stop = stop
 	r.dirty = true
 }

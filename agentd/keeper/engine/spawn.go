@@ -43,7 +43,7 @@ func (l *loop) spawnRun(r *run) {
 	r.tries++
 	ends, err := openPipes(r.plan.redirect)
 	if err != nil {
-		l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: pipesFailed(r.plan.name, err)})
+		l.spawnFailed(r, pipesFailed(r.plan.name, err), false)
 		return
 	}
 	// An exec that hangs hangs the loop, so whoever steps in then must know of this one.
@@ -95,6 +95,7 @@ func (l *loop) born(r *run, pid, pidfd int, ends *pipes) {
 	r.stdin = &stdin{fd: ends.stdin.write}
 	l.attach(r.plan, ends)
 	ends.closeChild()
+	l.tellChange(r, Change{Kind: Spawned, PID: pid})
 	l.feed(r, fsm.Event{Kind: fsm.Spawned})
 	l.log.info("Started a process", processField(r), zap.Int("pid", pid), zap.Int64("token", r.Request.Token))
 }
@@ -146,12 +147,12 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 	errno, ok := err.(syscall.Errno)
 	if !ok { // of the cage, which comes before the fork
 		ends.closeAll()
-		l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: err.Error()})
+		l.spawnFailed(r, err.Error(), false)
 		return
 	}
 	if e, ok := forkFailed(r.plan.name, errno); ok {
 		ends.closeAll()
-		l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.text})
+		l.spawnFailed(r, e.text, false)
 		return
 	}
 	l.attach(r.plan, ends)
@@ -169,9 +170,15 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 			if e.inChild {
 				l.noteExit(r, supervisor.ExitNotSpawned, "")
 			}
-			l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.text, Refused: e.refused})
+			l.spawnFailed(r, e.text, e.refused)
 		})
 	}()
+}
+
+// spawnFailed tells that there is no new copy.
+func (l *loop) spawnFailed(r *run, text string, refused bool) {
+	l.tellChange(r, Change{Kind: NotSpawned, Text: text})
+	l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: text, Refused: refused})
 }
 
 // exited reaps a main process.
@@ -184,6 +191,7 @@ func (l *loop) exited(r *run) {
 	if err != nil || pid != r.PID {
 		return
 	}
+	l.tellEnd(r, pid, status)
 	l.unwatch(r.pidfd, r.tag)
 	l.closeStdin(r)
 	r.PID, r.pidfd = 0, -1

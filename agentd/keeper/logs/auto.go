@@ -17,8 +17,15 @@ const longestName = 230
 // AutoPath is the file of an AUTO log in dir, the "logs" folder of the state directory. Different processes never
 // share one: characters that a file name cannot or should not have are escaped, and a name that is
 // too long is cut and marked by its hash.
-func AutoPath(dir, process, channel string) string {
-	return filepath.Join(dir, escape(process)+"-"+channel+".log")
+func AutoPath(dir, process, channel string) string { return Auto{Dir: dir}.Path(process, channel) }
+
+// Auto says where AUTO logs are. Suffix stands in their names before ".log"; with one several daemons share a
+// directory.
+type Auto struct{ Dir, Suffix string }
+
+// Path is AutoPath with the suffix.
+func (a Auto) Path(process, channel string) string {
+	return filepath.Join(a.Dir, escape(process)+"-"+channel+a.Suffix+".log")
 }
 
 func escape(name string) string {
@@ -44,7 +51,7 @@ func (c *Collector) Remove(ctx context.Context, process string) error {
 	return c.do(ctx, func() error {
 		var errs []error
 		for _, channel := range []string{"stdout", "stderr"} {
-			path := AutoPath(c.dir, process, channel)
+			path := Auto{c.dir, c.suffix}.Path(process, channel)
 			if t := c.targets[path]; t != nil {
 				t.close()
 			}

@@ -59,6 +59,7 @@ type Sink struct {
 // Collector owns the log thread. Its methods may be called from any goroutine.
 type Collector struct {
 	dir    string
+	suffix string // of AUTO logs
 	log    *zap.Logger
 	epoll  int
 	wakeup int // eventfd
@@ -83,7 +84,11 @@ type Collector struct {
 type channelKey struct{ process, channel string }
 
 // New starts a collector. dir is the directory of AUTO logs, which is made, 0700, when it is not there.
-func New(dir string, log *zap.Logger) (*Collector, error) {
+func New(dir string, log *zap.Logger) (*Collector, error) { return NewAuto(Auto{Dir: dir}, log) }
+
+// NewAuto is New with names of AUTO logs that have a suffix.
+func NewAuto(auto Auto, log *zap.Logger) (*Collector, error) {
+	dir := auto.Dir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of log files: %w", err)
 	}
@@ -99,7 +104,7 @@ func New(dir string, log *zap.Logger) (*Collector, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("make the wake-up of the log thread: %w", err)
 	}
-	c := &Collector{dir: filepath.Clean(dir), log: log, epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
+	c := &Collector{dir: filepath.Clean(dir), suffix: auto.Suffix, log: log, epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, targets: map[string]*target{},
 		stuck: map[*target]struct{}{}, holding: map[*pipe]struct{}{}}

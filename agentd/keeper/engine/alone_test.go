@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// watched returns what a keeper that is alone has told of a process.
+func (k *kept) watched(id string) []string {
+	var lines []string
+	for line := range strings.Lines(k.err.String()) {
+		if rest, ok := strings.CutPrefix(line, "watch "+id+" "); ok {
+			lines = append(lines, strings.TrimSpace(rest))
+		}
+	}
+	return lines
+}
+
+func (k *kept) awaitWatched(id string, want ...string) {
+	k.t.Helper()
+	eventually(k.t, func() (bool, string) {
+		got := k.watched(id)
+		return slices.Equal(got, want), fmt.Sprintf("of %s it tells\n%s\nwant\n%s", id, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	})
+}
+
+func told(kind ChangeKind, rest string) string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s", kind, rest))
+}
+
+const plain = "expected=false quick=false status=0"
+
+func TestWatcherHearsEachChangeInItsOrder(t *testing.T) {
+	k := startKeeper(t, t.TempDir(), either, envAlone+"=")
+	crash := program("crash", "exit 3")
+	crash.StartSecs, crash.StartRetries = 10, 0
+	k.start(keep(crash))
+	k.awaitWatched("crash", told(Spawned, plain), told(Exited, "expected=false quick=true status=3"), told(GaveUp, plain))
+
+	once := program("once", "exit 0")
+	k.start(keep(once))
+	k.awaitWatched("once", told(Spawned, plain), told(Started, plain), told(Exited, "expected=true quick=false status=0"))
+
+	stops := program("stops", "trap 'exit 5' TERM; while :; do sleep 0.01; done")
+	ref := k.start(keep(stops))
+	k.awaitState("stops", api.Running)
+	k.must(call{Method: "stop", Ref: ref})
+	k.awaitDone("stops")
+	got := k.watched("stops")
+	want := []string{told(Spawned, plain), told(Started, plain), told(Ending, plain)}
+	if len(got) != 4 || !slices.Equal(got[:3], want) || !strings.HasPrefix(got[3], fmt.Sprint(int(Stopped))) {
+		t.Errorf("of a stop it tells %q", got)
+	}
+
+	missing := program("missing", "/no/such/command")
+	missing.Shell = false
+	k.start(keep(missing))
+	why := plain + " can't find command '/no/such/command'"
+	k.awaitWatched("missing", told(NotSpawned, why), told(GaveUp, why))
+}
+
+func TestStopThatIsLateIsToldAsKilling(t *testing.T) {
+	k := startKeeper(t, t.TempDir(), either, envAlone+"=")
+	deaf := program("deaf", "trap '' TERM; while :; do sleep 0.01; done")
+	deaf.StopWaitSecs = 1
+	ref := k.start(keep(deaf))
+	k.awaitState("deaf", api.Running)
+	time.Sleep(50 * time.Millisecond) // until the trap is set, or it dies of TERM, which the test sees
+	k.must(call{Method: "stop", Ref: ref})
+	k.awaitWatched("deaf", told(Spawned, plain), told(Started, plain), told(Ending, plain), told(Killing, plain),
+		told(Stopped, "expected=false quick=false status=-1"))
+}
+
+func TestFirstProcessesAreSpawnedInTheirOrder(t *testing.T) {
+	k := startKeeper(t, t.TempDir(), either, envAlone+"=a,refused,b,never,c")
+	spawned := func() (order []string) {
+		for line := range strings.Lines(k.err.String()) {
+			if f := strings.Fields(line); len(f) > 2 && f[0] == "watch" && f[2] == fmt.Sprint(int(Spawned)) {
+				order = append(order, f[1])
+			}
+		}
+		return order
+	}
+	k.start(keep(program("c", "sleep 1000")))
+	k.start(keep(program("b", "sleep 1000")))
+	k.start(keep(program("other", "sleep 1000")))
+	refused := program("refused", "/no/such/command")
+	refused.Shell = false
+	k.start(keep(refused))
+	k.awaitState("other", api.Running)
+	if got := spawned(); !slices.Equal(got, []string{"other"}) {
+		t.Errorf("before the first one has come it spawned %q", got)
+	}
+	k.start(keep(program("a", "sleep 1000")))
+	k.awaitState("b", api.Running)
+	if got := spawned(); !slices.Equal(got, []string{"other", "a", "b"}) {
+		t.Errorf("it spawned %q, want a and b, while c waits for one that never comes", got)
+	}
+	k.awaitState("c", api.Running) // after FirstWait
+}
+
+func TestAloneNothingIsFenced(t *testing.T) {
+	k := startKeeper(t, t.TempDir(), either, envAlone+"=")
+	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, 2, 100*time.Millisecond)}})
+	k.start(leased(program("p", "sleep 1000"), 1))
+	before := k.awaitState("p", api.Running)
+	time.Sleep(500 * time.Millisecond) // what must not happen takes its time: the lease is over
+	if after, _ := k.look("p"); after.PID != before.PID || after.State != api.Running {
+		t.Errorf("past the deadline of its lease it is %+v", after)
+	}
+}
