@@ -1,0 +1,225 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+// Supervisord is what [supervisord], or supervisord's command line, says about the daemon itself. The environment
+// that it gives to programs is in the programs, which Read makes.
+type Supervisord struct {
+	Logfile         string // a path, or LogfileSyslog
+	LogfileMaxBytes int64  // 0 or less never rotates
+	LogfileBackups  int
+	Loglevel        ini.Level
+	Pidfile         string
+	Umask           int
+	Nodaemon        bool
+	Silent          bool
+	Minfds          int
+	Minprocs        int
+	Nocleanup       bool
+	Childlogdir     string
+	User            string // "" is unset
+	Directory       string // "" is unset
+	StripANSI       bool
+	Identifier      string
+	// ExitOn and StdoutLogPrefix are distsuper's own.
+	ExitOn          ExitOn
+	StdoutLogPrefix bool
+}
+
+// LogfileSyslog is the Logfile that is no file.
+const LogfileSyslog = "syslog"
+
+// ExitOn says what ends the daemon besides a signal.
+type ExitOn string
+
+const (
+	ExitNever ExitOn = "never"
+	ExitFatal ExitOn = "fatal"    // a process is FATAL
+	ExitAny   ExitOn = "any-exit" // a process that was RUNNING has ended by itself, or one is FATAL
+)
+
+// A SupervisordKey describes one key of [supervisord], and the flag of supervisord's command line that means the same.
+type SupervisordKey struct {
+	Name    string
+	Default string // as it would be written; "" is unset
+	Form    string // the accepted form, for people
+	Doc     string
+	// Flag is the letter of the short flag, "" for none; the long one is Name. Switch: the flag has no value.
+	Flag   string
+	Switch bool
+	// Ours: distsuper's own key, which supervisord neither knows nor minds.
+	Ours bool
+	// FileOnly: there is no flag at all. NoEffect: the value is checked, and does nothing.
+	FileOnly, NoEffect bool
+
+	set func(s *Supervisord, text string, w Paths) error
+}
+
+// Set reads the text of a value.
+func (k SupervisordKey) Set(s *Supervisord, text string, w Paths) error { return k.set(s, text, w) }
+
+// Paths is what the values of [supervisord] need to know of the host.
+type Paths struct {
+	// IsDir reports whether there is a directory of that name.
+	IsDir func(path string) bool
+	// Home is the home directory of a user, of our own for "".
+	Home func(user string) (string, error)
+	// TempDir is the directory of AUTO logs where nobody names another.
+	TempDir string
+}
+
+// expand replaces a leading "~" as Python's expanduser does: a user who is not known is left as it is.
+func (w Paths) expand(path string) string {
+	rest, tilde := strings.CutPrefix(path, "~")
+	if !tilde {
+		return path
+	}
+	user, rest, _ := strings.Cut(rest, "/")
+	home, err := w.Home(user)
+	if err != nil {
+		return path
+	}
+	return filepath.Join(home, rest)
+}
+
+func (w Paths) file(text string) (string, error) {
+	path := w.expand(text)
+	if dir := filepath.Dir(path); !w.IsDir(dir) {
+		return "", fmt.Errorf("the directory named as part of the path %s does not exist", text)
+	}
+	return path, nil
+}
+
+func (w Paths) directory(text string) (string, error) {
+	path := w.expand(text)
+	if !w.IsDir(path) {
+		return "", fmt.Errorf("%s is not an existing directory", text)
+	}
+	return path, nil
+}
+
+// daemonValue makes a set of a field and its parser.
+func daemonValue[T any](field func(*Supervisord) *T, parse func(string) (T, error)) func(*Supervisord, string, Paths) error {
+	return func(s *Supervisord, text string, _ Paths) error { return into(field(s), parse)(text) }
+}
+
+func daemonFile(field func(*Supervisord) *string) func(*Supervisord, string, Paths) error {
+	return func(s *Supervisord, text string, w Paths) error { return into(field(s), w.file)(text) }
+}
+
+func daemonDirectory(field func(*Supervisord) *string) func(*Supervisord, string, Paths) error {
+	return func(s *Supervisord, text string, w Paths) error { return into(field(s), w.directory)(text) }
+}
+
+// SupervisordKeys returns the keys of [supervisord] in the order in which they are documented.
+func SupervisordKeys() []SupervisordKey { return slices.Clone(supervisordTable) }
+
+var supervisordTable = []SupervisordKey{
+	{Name: "nodaemon", Flag: "n", Switch: true, Default: "false", Form: formBool, Doc: "Stays in the foreground.",
+		set: daemonValue(func(s *Supervisord) *bool { return &s.Nodaemon }, ini.ParseBool)},
+	{Name: "silent", Flag: "s", Switch: true, Default: "false", Form: formBool, Doc: "In the foreground, does not show the log on stdout.",
+		set: daemonValue(func(s *Supervisord) *bool { return &s.Silent }, ini.ParseBool)},
+	{Name: "user", Flag: "u", Form: "a user's name or number", Doc: "The user as whom the daemon runs; only root may change it.",
+		set: daemonValue(func(s *Supervisord) *string { return &s.User }, anyString)},
+	{Name: "umask", Flag: "m", Default: "022", Form: "an octal number", Doc: "The umask of the daemon in the background and of what it starts.",
+		set: daemonValue(func(s *Supervisord) *int { return &s.Umask }, ini.ParseOctal)},
+	{Name: "directory", Flag: "d", Form: "a directory that exists", Doc: "Where the daemon goes in the background.",
+		set: daemonDirectory(func(s *Supervisord) *string { return &s.Directory })},
+	{Name: "logfile", Flag: "l", Default: "supervisord.log", Form: "a path, or syslog", Doc: "The daemon's own log.",
+		set: daemonFile(func(s *Supervisord) *string { return &s.Logfile })},
+	{Name: "logfile_maxbytes", Flag: "y", Default: "50MB", Form: formBytes, Doc: "The size at which it is rotated.",
+		set: daemonValue(func(s *Supervisord) *int64 { return &s.LogfileMaxBytes }, ini.ParseBytes)},
+	{Name: "logfile_backups", Flag: "z", Default: "10", Form: formInt, Doc: "How many rotated ones are kept.",
+		set: daemonValue(func(s *Supervisord) *int { return &s.LogfileBackups }, ini.ParseInt)},
+	{Name: "loglevel", Flag: "e", Default: "info", Form: "critical, error, warn, info, debug, trace or blather", Doc: "The least important message that is logged.",
+		set: daemonValue(func(s *Supervisord) *ini.Level { return &s.Loglevel }, ini.ParseLevel)},
+	{Name: "pidfile", Flag: "j", Default: "supervisord.pid", Form: "a path", Doc: "The file that holds the daemon's pid while it runs.",
+		set: daemonFile(func(s *Supervisord) *string { return &s.Pidfile })},
+	{Name: "identifier", Flag: "i", Default: "supervisor", Form: "any text", Doc: "The name of this daemon, in the names of AUTO logs.",
+		set: daemonValue(func(s *Supervisord) *string { return &s.Identifier }, anyString)},
+	{Name: "childlogdir", Flag: "q", Form: "a directory that exists", Doc: "Where AUTO logs are; the system's directory of temporary files unless set.",
+		set: daemonDirectory(func(s *Supervisord) *string { return &s.Childlogdir })},
+	{Name: "nocleanup", Flag: "k", Switch: true, Default: "false", Form: formBool, Doc: "Keeps AUTO logs of earlier daemons.",
+		set: daemonValue(func(s *Supervisord) *bool { return &s.Nocleanup }, ini.ParseBool)},
+	{Name: "minfds", Flag: "a", Default: "1024", Form: formInt, Doc: "How many files processes may have open at least.",
+		set: daemonValue(func(s *Supervisord) *int { return &s.Minfds }, ini.ParseInt)},
+	{Name: "minprocs", Default: "200", Form: formInt, Doc: "How many processes the user may have at least.",
+		set: daemonValue(func(s *Supervisord) *int { return &s.Minprocs }, ini.ParseInt)},
+	{Name: "strip_ansi", Flag: "t", Switch: true, Default: "false", Form: formBool, Doc: "Takes colours out of what processes print.",
+		set: daemonValue(func(s *Supervisord) *bool { return &s.StripANSI }, ini.ParseBool)},
+	{Name: "profile_options", Form: "cumulative, calls or callers, separated by commas", NoEffect: true,
+		Doc: "Supervisord's profiler, which is Python's.",
+		set: func(_ *Supervisord, text string, _ Paths) error { return checkProfile(text) }},
+	{Name: "exit_on", Default: "never", Form: "fatal, any-exit or never", Ours: true, FileOnly: true,
+		Doc: "Ends the daemon with a failure when a process is FATAL, or when any has ended by itself.",
+		set: daemonValue(func(s *Supervisord) *ExitOn { return &s.ExitOn }, parseExitOn)},
+	{Name: "stdout_log_prefix", Default: "false", Form: formBool, Ours: true, FileOnly: true,
+		Doc: "Begins each line that a process prints to /dev/stdout or /dev/stderr with the process's name.",
+		set: daemonValue(func(s *Supervisord) *bool { return &s.StdoutLogPrefix }, ini.ParseBool)},
+}
+
+func parseExitOn(text string) (ExitOn, error) {
+	e := ExitOn(strings.ToLower(strings.TrimSpace(text)))
+	if e != ExitNever && e != ExitFatal && e != ExitAny {
+		return "", fmt.Errorf("not a reason to end: %q; write fatal, any-exit or never", text)
+	}
+	return e, nil
+}
+
+func checkProfile(text string) error {
+	for _, word := range ini.ParseList(strings.ToLower(text)) {
+		if word != "cumulative" && word != "calls" && word != "callers" {
+			return fmt.Errorf("%q is not one of cumulative, calls and callers", word)
+		}
+	}
+	return nil
+}
+
+// ReadSupervisord reads [supervisord] of a file; a file without one has the defaults. Its error joins one for each
+// key that is wrong, as Read's does. The keys in overridden are checked and not used: the command line has them.
+// The remarks are about keys that nobody knows.
+func ReadSupervisord(f *ini.File, o Options, w Paths, overridden func(key string) bool) (Supervisord, []Remark, error) {
+	var out Supervisord
+	for _, k := range supervisordTable {
+		if k.Default == "" {
+			continue
+		}
+		everywhere := Paths{IsDir: func(string) bool { return true }}
+		if err := k.set(&out, k.Default, everywhere); err != nil {
+			return out, nil, fmt.Errorf("the default of %s: %w", k.Name, err)
+		}
+	}
+	out.Childlogdir = w.TempDir
+	s, ok := f.Section("supervisord")
+	if !ok {
+		return out, nil, nil
+	}
+	r := newReader(f, o)
+	r.shared() // its names are known in the other values, too, and its errors are Read's to tell
+	r.errs = nil
+	for _, k := range supervisordTable {
+		into := &out
+		if overridden != nil && overridden(k.Name) {
+			into = new(Supervisord)
+		}
+		r.options(s, []option{{name: k.Name, form: k.Form, set: func(text string) error { return k.set(into, text, w) }}}, nil, r.failAt(s))
+	}
+	known := []string{"environment"}
+	for _, k := range supervisordTable {
+		known = append(known, k.Name)
+	}
+	r.unknownOptions(s, known)
+	var errs []error
+	for _, e := range r.errs {
+		errs = append(errs, e)
+	}
+	return out, r.warnings, errors.Join(errs...)
+}
