@@ -9,9 +9,9 @@ import (
 
 // MatchMachine reports whether a machine may run a program whose machines are sel: any of
 // its elements is the machine's name, one of its addresses, or one of its labels as
-// "key=value". An empty sel matches every machine.
+// "key=value". An empty sel matches every machine, and a machine that takes all is matched by every sel.
 func MatchMachine(sel []string, info api.MachineInfo) bool {
-	if len(sel) == 0 {
+	if len(sel) == 0 || info.TakesAll {
 		return true
 	}
 	for _, s := range sel {

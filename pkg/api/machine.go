@@ -8,8 +8,11 @@ type MachineInfo struct {
 	Addresses []string          `json:"addresses,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	// MaxProcesses is the most processes that the leader may place here; 0 is no limit.
-	MaxProcesses int    `json:"max_processes,omitempty"`
-	Version      string `json:"version"`
+	MaxProcesses int `json:"max_processes,omitempty"`
+	// TakesAll: this machine is the only one that there will ever be (distsuperd solo), and may run every program,
+	// whatever machines the program names.
+	TakesAll bool   `json:"takes_all,omitempty"`
+	Version  string `json:"version"`
 	// API is host:port of the agent's HTTPS server, Fingerprint the SHA-256 of its certificate in hex.
 	API         string `json:"api,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`

@@ -47,6 +47,8 @@ type Options struct {
 	// Flags are those that AddFlags made for Program, parsed; nil is none.
 	Flags   *pflag.FlagSet
 	Program Program
+	// File is the file to read, whatever flags and environment say; "" is found as they say.
+	File string
 	// Cwd is where ./distsuper.ini is looked for, Host the host name, EtcFile the file of the system.
 	Cwd, Host, EtcFile string
 }
@@ -97,9 +99,19 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	name, err := find(o.named(), o.Cwd, o.EtcFile)
-	if err != nil {
-		return nil, err
+	name := o.File
+	if name == "" {
+		if name, err = find(o.named(), o.Cwd, o.EtcFile); err != nil {
+			return nil, err
+		}
+	}
+	if name == "" && o.Program == Ctl {
+		// Beside a supervisord.conf that solo runs, nothing else is needed to reach it.
+		if file := supervisorFile(o.Cwd); file != "" {
+			if _, runs := SoloEndpoint(file); runs {
+				name = file
+			}
+		}
 	}
 	file, err := readIni(name, o)
 	if err != nil {

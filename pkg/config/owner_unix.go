@@ -4,12 +4,12 @@ package config
 
 import (
 	"fmt"
-	"io/fs"
+	"os"
 	"syscall"
 )
 
 // refuseShared returns an error when anybody but root may write the file. A group whose id is 0 is root's.
-func refuseShared(name string, info fs.FileInfo) error {
+func refuseShared(name string, info os.FileInfo) error {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil
@@ -26,4 +26,13 @@ func refuseShared(name string, info fs.FileInfo) error {
 		return fmt.Errorf("%s may be written by group %d (mode %04o), who could have programs run as root; run `chmod go-w %s`", name, stat.Gid, mode, name)
 	}
 	return nil
+}
+
+// ownerOf is the user to whom a file belongs.
+func ownerOf(info os.FileInfo) (uid int, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return int(st.Uid), true
 }

@@ -1,17 +1,40 @@
 package rpc
 
 import (
+	"context"
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 )
 
-// Reach is host:port at which others reach a listener: its own address or, where it listens on every
+// unixScheme begins the address of a socket on this host.
+const unixScheme = "unix:"
+
+// dialer connects to an address of a daemon, whatever host a request names.
+func dialer(addr string) func(ctx context.Context, network, host string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: callTimeout}
+	path, isSocket := strings.CutPrefix(addr, unixScheme)
+	if !isSocket {
+		return d.DialContext
+	}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", path) }
+}
+
+// host is what stands in the URL of a request to addr.
+func host(addr string) string {
+	if strings.HasPrefix(addr, unixScheme) {
+		return "localhost"
+	}
+	return addr
+}
+
+// Reach is the address at which others reach a listener: unix:/path, or host:port, which is its own or, where it listens on every
 // interface, the first of addresses, and of HostAddresses when those are none.
 func Reach(l net.Listener, addresses []string) string {
 	tcp, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
-		return l.Addr().String()
+		return unixScheme + l.Addr().String()
 	}
 	host := tcp.IP.String()
 	if tcp.IP.IsUnspecified() {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -28,11 +27,11 @@ type Client struct {
 	http    *http.Client
 }
 
-// NewClient calls the agent at addr (host:port), with a ClientConfig.
+// NewClient calls the agent at addr, host:port or unix:/path of a socket on this host, with a ClientConfig.
 func NewClient(addr string, conf *tls.Config) *Client {
 	return &Client{addr: addr, http: &http.Client{Transport: &http.Transport{
 		TLSClientConfig:       conf,
-		DialContext:           (&net.Dialer{Timeout: callTimeout}).DialContext,
+		DialContext:           dialer(addr),
 		TLSHandshakeTimeout:   callTimeout,
 		ResponseHeaderTimeout: 2 * callTimeout,
 		IdleConnTimeout:       time.Minute,
@@ -145,7 +144,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if c.machine != "" {
 		q.Set("machine", c.machine)
 	}
-	where := url.URL{Scheme: "https", Host: c.addr, Path: path, RawQuery: q.Encode()}
+	where := url.URL{Scheme: "https", Host: host(c.addr), Path: path, RawQuery: q.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, where.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.name(), err)

@@ -43,15 +43,29 @@ func LoadIdentity(file, name string) (Identity, error) {
 	return id, nil
 }
 
-func newIdentity(file, name string) (Identity, error) {
+// NewIdentity makes an identity that is kept in memory only, for a daemon whose store is, too.
+func NewIdentity(name string) (Identity, error) {
+	id, _, err := makeIdentity(name)
+	return id, err
+}
+
+func makeIdentity(name string) (Identity, []byte, error) {
 	pair, err := pki.SelfSigned(name, nil)
 	if err != nil {
-		return Identity{}, fmt.Errorf("make an identity for %s: %w", name, err)
+		return Identity{}, nil, fmt.Errorf("make an identity for %s: %w", name, err)
 	}
 	text := bytes.Join([][]byte{pair.Cert, pair.Key}, nil)
 	id, err := parseIdentity(text)
 	if err != nil {
-		return Identity{}, fmt.Errorf("make an identity for %s: %w", name, err)
+		return Identity{}, nil, fmt.Errorf("make an identity for %s: %w", name, err)
+	}
+	return id, text, nil
+}
+
+func newIdentity(file, name string) (Identity, error) {
+	id, text, err := makeIdentity(name)
+	if err != nil {
+		return id, err
 	}
 	if err := writePrivate(file, text); err != nil {
 		return Identity{}, fmt.Errorf("keep the identity of %s: %w", name, err)

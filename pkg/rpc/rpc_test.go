@@ -117,6 +117,33 @@ func TestPublishedDaemonIsLetInAndAnotherIsNot(t *testing.T) {
 	}
 }
 
+func TestDaemonOnASocketIsReachedByItsPath(t *testing.T) {
+	server, err := NewIdentity("machine m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := identity(t, "controller d1")
+	trusted := &pins{known: map[string]bool{known.Fingerprint: true}}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- Serve(ctx, tls.NewListener(l, ServerConfig(server.Cert, Trust(trusted, nil))), http.HandlerFunc(health), zaptest.NewLogger(t))
+	}()
+	defer func() { cancel(); <-served }()
+	c, err := Agents{Cert: known.Cert}.Client(api.MachineInfo{Name: "m1", API: Reach(l, nil), Fingerprint: server.Fingerprint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if h, err := c.Health(t.Context()); err != nil || h.Machine != "m1" {
+		t.Errorf("over the socket: %+v, %v", h, err)
+	}
+}
+
 func TestDaemonThatIsNoLongerPublishedIsRefusedOnItsNextConnection(t *testing.T) {
 	c := newCluster(t, health)
 	id := identity(t, "controller d1")

@@ -285,7 +285,9 @@ func (c *Client) TimeToLive(ctx context.Context, id store.LeaseID) (int64, error
 		if l == nil {
 			return store.ErrLeaseNotFound
 		}
-		ttl = int64(l.expiry.Sub(c.s.clock.Now()) / time.Second)
+		if ttl = l.ttl; l.expiry != clock.Never {
+			ttl = int64(l.expiry.Sub(c.s.clock.Now()) / time.Second)
+		}
 		return nil
 	})
 	if err != nil {

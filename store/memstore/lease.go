@@ -18,13 +18,21 @@ func (s *Server) grantLocked(ttl int64) (store.Lease, error) {
 	s.nextID++
 	s.stats.Grants++
 	l := &lease{id: s.nextID, ttl: max(ttl, minTTL), keys: map[string]struct{}{}}
-	l.expiry = s.clock.Now().Add(seconds(l.ttl))
+	l.expiry = s.expiryLocked(l)
 	s.d.leases[l.id] = l
 	s.pokeLocked()
 	return store.Lease{ID: l.id, TTL: l.ttl, Term: s.term}, nil
 }
 
 func seconds(ttl int64) time.Duration { return time.Duration(ttl) * time.Second }
+
+// expiryLocked is that of a lease whose TTL starts anew.
+func (s *Server) expiryLocked(l *lease) clock.Instant {
+	if s.keep {
+		return clock.Never
+	}
+	return s.clock.Now().Add(seconds(l.ttl))
+}
 
 // renewLocked starts a lease's TTL anew. It must not be called for a lease that has expired
 // but is not revoked yet: etcd does not answer for one until the revoke.
@@ -34,7 +42,7 @@ func (s *Server) renewLocked(id store.LeaseID) store.Renewal {
 	if l == nil {
 		return store.Renewal{ID: id, Term: s.term}
 	}
-	l.expiry = s.clock.Now().Add(seconds(l.ttl))
+	l.expiry = s.expiryLocked(l)
 	return store.Renewal{ID: id, TTL: l.ttl, Term: s.term}
 }
 
@@ -48,7 +56,9 @@ func (s *Server) pendingLocked(id store.LeaseID) bool {
 func (s *Server) promoteLocked() {
 	now := s.clock.Now()
 	for _, l := range s.d.leases {
-		l.expiry = now.Add(seconds(l.ttl) + electionExtend)
+		if !s.keep {
+			l.expiry = now.Add(seconds(l.ttl) + electionExtend)
+		}
 	}
 	s.reachabilityLocked()
 }

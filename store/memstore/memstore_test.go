@@ -273,3 +273,42 @@ func TestManyLeasesExpireFiveHundredAScan(t *testing.T) {
 		}
 	})
 }
+
+func TestKeptLeasesEndOnlyByRevoke(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memstore.New(memstore.Options{KeepLeases: true})
+		defer s.Close()
+		kv := s.Client("c")
+		l, err := kv.Grant(t.Context(), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.PutOn("/k", nil, l.ID)}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if ttl, err := kv.TimeToLive(t.Context(), l.ID); err != nil || ttl != 2 || len(s.Entries("/k")) != 1 {
+			t.Errorf("after an hour without renewal: TTL %d (%v), %v", ttl, err, s.Entries("/k"))
+		}
+		if err := kv.Revoke(t.Context(), l.ID); err != nil || len(s.Entries("/k")) != 0 {
+			t.Errorf("after the revoke: %v, %v", err, s.Entries("/k"))
+		}
+	})
+}
+
+func TestHistoryIsKeptWithinItsBounds(t *testing.T) {
+	s := memstore.New(memstore.Options{History: 10})
+	defer s.Close()
+	kv := s.Client("c")
+	for i := range 100 {
+		if _, err := kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Put("/k", []byte{byte(i)})}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.Range(t.Context(), store.Range{Key: "/k", Rev: max(s.Rev()-10, 2)}); err != nil {
+			t.Fatalf("after %d changes the last ten are not kept: %v", i+1, err)
+		}
+	}
+	if _, err := kv.Range(t.Context(), store.Range{Key: "/k", Rev: s.Rev() - 21}); !errors.Is(err, store.ErrCompacted) {
+		t.Errorf("more than twice the history is kept: %v", err)
+	}
+}

@@ -38,6 +38,11 @@ type Options struct {
 	// OnCommit is called with every revision, before anybody else can see it. It must not
 	// call the server; events are not its own to change.
 	OnCommit func(rev int64, events []store.Event)
+	// KeepLeases lets no lease end but by Revoke: a daemon whose store is its own memory has nobody
+	// who might have died without it.
+	KeepLeases bool
+	// History is how many revisions are kept at least, and twice as many at most; 0 keeps all, until Compact.
+	History int64
 }
 
 // Stats counts what a server did.
@@ -53,6 +58,8 @@ type Stats struct {
 type Server struct {
 	clock    clock.Clock
 	manual   bool
+	keep     bool // leases
+	history  int64
 	members  int
 	onCommit func(int64, []store.Event)
 	phase    clock.Instant // a scan that was
@@ -89,6 +96,8 @@ func New(o Options) *Server {
 	s := &Server{
 		clock:    o.Clock,
 		manual:   o.Manual,
+		keep:     o.KeepLeases,
+		history:  o.History,
 		members:  max(o.Endpoints, 1),
 		onCommit: o.OnCommit,
 		phase:    o.Clock.Now() - clock.Instant(o.Rand.Int64N(int64(scanEvery))),
@@ -171,6 +180,7 @@ func (s *Server) pokeLocked() {
 func (s *Server) commitLocked(change func()) {
 	before := s.d.last
 	change()
+	defer s.shortenLocked()
 	for b := before.next; b != nil; b = b.next {
 		if s.onCommit != nil {
 			s.onCommit(b.rev, b.events)
@@ -178,6 +188,13 @@ func (s *Server) commitLocked(change func()) {
 		for w := range s.watches {
 			w.noticeLocked(b)
 		}
+	}
+}
+
+// shortenLocked forgets what is older than the revisions that are to be kept.
+func (s *Server) shortenLocked() {
+	if s.history > 0 && s.d.rev-s.d.compacted > 2*s.history {
+		s.d.compact(s.d.rev - s.history)
 	}
 }
 

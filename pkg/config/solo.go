@@ -1,0 +1,145 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// SupervisorFiles are the files in which supervisord looks for its configuration when nobody names one, in its order.
+func SupervisorFiles(executable, cwd string) []string {
+	near := filepath.Dir(filepath.Dir(executable))
+	return []string{filepath.Join(near, "etc", "supervisord.conf"), filepath.Join(near, "supervisord.conf"),
+		filepath.Join(cwd, "supervisord.conf"), filepath.Join(cwd, "etc", "supervisord.conf"),
+		"/etc/supervisord.conf", "/etc/supervisor/supervisord.conf"}
+}
+
+// FindSolo finds the file of distsuperd solo: the one named, else one of distsuper's, else one of supervisord's.
+// searched is true when nobody named it. "" is none; the error names where it was looked for.
+func FindSolo(named string, o Options) (file string, searched bool, err error) {
+	if o, err = o.real(); err != nil {
+		return "", false, err
+	}
+	if named == "" {
+		named = os.Getenv(EnvFile)
+	}
+	if file, err = find(named, o.Cwd, o.EtcFile); file != "" || err != nil {
+		return file, named == "", err
+	}
+	return supervisorFile(o.Cwd), true, nil
+}
+
+// supervisorFile is the first of supervisord's files that is there, "" for none.
+func supervisorFile(cwd string) string {
+	executable, err := os.Executable()
+	if err != nil {
+		executable = os.Args[0]
+	}
+	for _, name := range SupervisorFiles(executable, cwd) {
+		if info, err := os.Stat(name); err == nil && !info.IsDir() {
+			return name
+		}
+	}
+	return ""
+}
+
+// soloSocket is the socket at which solo's store answers, below its runtime directory.
+const soloSocket = "store.sock"
+
+// SoloRuntime is the private directory of the distsuperd solo that runs a configuration file for a user: sockets, a lock
+// and what the next one must know to end what a killed one left. It is named by the file's path, so that whoever has the
+// file finds it.
+func SoloRuntime(file string, uid int) string {
+	return filepath.Join(soloBase(uid), soloName(file))
+}
+
+// soloBase is the directory of a user's runtime directories. Not the session's (XDG_RUNTIME_DIR), of which
+// cron and sudo know nothing.
+func soloBase(uid int) string {
+	if uid == 0 {
+		return "/run/distsuper-solo"
+	}
+	return "/tmp/distsuper-solo-" + strconv.Itoa(uid)
+}
+
+func soloName(file string) string {
+	if real, err := filepath.EvalSymlinks(file); err == nil {
+		file = real
+	}
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	sum := sha256.Sum256([]byte(file))
+	return hex.EncodeToString(sum[:8])
+}
+
+// SoloSocket is where the store of a runtime directory's solo answers.
+func SoloSocket(runtime string) string { return filepath.Join(runtime, soloSocket) }
+
+// SoloEndpoint is the endpoint of the distsuperd solo that runs a configuration file now, as store.Open takes it; ok is
+// false when none does that we may speak to. Root finds only those that root started, which may run as another user now.
+func SoloEndpoint(file string) (endpoint string, ok bool) {
+	if file == "" {
+		return "", false
+	}
+	candidates := []string{SoloRuntime(file, 0)}
+	if uid := os.Geteuid(); uid != 0 {
+		candidates = append(candidates, SoloRuntime(file, uid))
+	}
+	for _, runtime := range candidates {
+		if !trusted(filepath.Dir(runtime)) {
+			continue
+		}
+		path := SoloSocket(runtime)
+		conn, err := net.DialTimeout("unix", path, time.Second)
+		if err == nil {
+			conn.Close()
+			return "unix://" + path, true
+		}
+	}
+	return "", false
+}
+
+// trusted reports whether only root and we ourselves can have put something into a directory.
+func trusted(dir string) bool {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
+		return false
+	}
+	uid, ok := ownerOf(info)
+	return ok && (uid == 0 || uid == os.Geteuid())
+}
+
+// MakeSoloRuntime makes the runtime directory of a file's solo, which will run as uid, and returns its path.
+func MakeSoloRuntime(file string, uid int) (string, error) {
+	runtime := SoloRuntime(file, os.Geteuid())
+	base, mode := filepath.Dir(runtime), os.FileMode(0o700)
+	if os.Geteuid() == 0 {
+		mode = 0o755 // solo may run as another user, and its own directory is its alone
+	}
+	if err := os.MkdirAll(base, mode); err != nil {
+		return "", fmt.Errorf("make the runtime directory: %w", err)
+	}
+	if !trusted(base) {
+		return "", fmt.Errorf("the runtime directory %s belongs to another user or others may write it; remove it", base)
+	}
+	if err := os.Mkdir(runtime, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", fmt.Errorf("make the runtime directory: %w", err)
+	}
+	if os.Geteuid() != 0 {
+		return runtime, nil
+	}
+	if err := os.Lchown(runtime, uid, -1); err != nil {
+		return "", fmt.Errorf("hand the runtime directory over: %w", err)
+	}
+	return runtime, nil
+}
+
+// ErrNoSoloFile says that there is no file for distsuperd solo.
+var ErrNoSoloFile = errors.New("no " + FileName + " here, no " + EtcFile + " and no supervisord.conf at supervisord's usual places; name one with -c FILE")
