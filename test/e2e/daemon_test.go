@@ -59,7 +59,7 @@ func TestDaemonsObeySignals(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, 2)
 	p := f.many("w", 4)
-	p.TouchTimeout = 10
+	p.TouchTimeout = calm
 	f.run(4, p)
 	m1, m2 := f.Machines[0], f.Machines[1]
 	before := f.lives()

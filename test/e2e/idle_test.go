@@ -36,31 +36,45 @@ func idle(t *testing.T, f *fixture, window time.Duration) {
 	t.Helper()
 	const n, machines = 50, 3
 	p := f.many("w", n, "-beat", "1s")
-	p.TouchTimeout = 5
+	p.TouchTimeout = calm
 	f.run(n, p)
-	f.until("the start has been told in full", f.quiet)
-	lives, before, rev := f.lives(), f.counters(), f.all().Rev
-	changed := f.watchStore(rev+1, window)
-	after, now := f.counters(), f.all().Rev
-	if now != rev || len(changed) > 0 {
-		t.Errorf("the store's revision moved from %d to %d in %v without a change; written: %v", rev, now, window, changed)
-	}
-	for _, name := range []string{"granted", "revoked"} {
-		if a, b := after["etcd_debugging_lease_"+name+"_total"], before["etcd_debugging_lease_"+name+"_total"]; a != b {
-			t.Errorf("%v leases %s in %v", a-b, name, window)
+	// A host that stalls for seconds makes leases run out, and that is written. What a fleet writes by itself it
+	// writes in every window.
+	var complaint string
+	for range 3 {
+		f.until("what was begun has been told in full", f.quiet)
+		if complaint = f.window(n, machines, window); complaint == "" {
+			return
 		}
+		t.Log(complaint)
 	}
-	// A lease is renewed every min(TTL/6, 1 s). A machine has two here: its history's may still stand.
-	renewed := after["etcd_debugging_lease_renewed_total"] - before["etcd_debugging_lease_renewed_total"]
-	perSecond := renewed / window.Seconds()
-	t.Logf("%.1f renewals a second for %d processes on %d machines and %d controllers", perSecond, n, machines, len(f.Controllers))
-	if most := float64(3*machines + 2*len(f.Controllers)); perSecond > most {
-		t.Errorf("%.1f renewals a second: more than %v, they do not count machines", perSecond, most)
+	t.Error(complaint)
+}
+
+// window looks at an idle fleet for a time, and returns what was not idle.
+func (f *fixture) window(n, machines int, d time.Duration) string {
+	f.t.Helper()
+	lives, before, rev := f.lives(), f.counters(), f.all().Rev
+	changed := f.watchStore(rev+1, d)
+	after, now := f.counters(), f.all().Rev
+	rise := func(what string) float64 {
+		name := "etcd_debugging_lease_" + what + "_total"
+		return after[name] - before[name]
 	}
-	if renewed == 0 {
-		t.Error("etcd counts no renewal at all: its counters are not what is looked at here")
+	perSecond := rise("renewed") / d.Seconds()
+	f.t.Logf("%.1f renewals a second for %d processes on %d machines and %d controllers", perSecond, n, machines, len(f.Controllers))
+	switch {
+	case now != rev || len(changed) > 0:
+		return fmt.Sprintf("the store's revision moved from %d to %d in %v without a change; written: %v", rev, now, d, changed)
+	case rise("granted") != 0 || rise("revoked") != 0:
+		return fmt.Sprintf("%v leases granted and %v revoked in %v", rise("granted"), rise("revoked"), d)
+	case perSecond == 0:
+		return "etcd counts no renewal at all: its counters are not what is looked at here"
+	case perSecond > float64(3*machines+2*len(f.Controllers)): // each lease every second at most; a history's may still stand
+		return fmt.Sprintf("%.1f renewals a second: they do not count machines", perSecond)
 	}
 	f.noticed(lives, "nothing happened")
+	return ""
 }
 
 // quiet is satisfied when two seconds pass without a write.

@@ -52,7 +52,9 @@ func TestEverythingRunsAgainOnceEachAfterAKill(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, 3)
 	const n = 9
-	f.run(n, f.many("w", n))
+	p := f.many("w", n)
+	p.TouchTimeout = 5
+	f.run(n, p)
 	target := f.Machines[0]
 
 	step := func(what string, hit func(map[string]life) func(string) bool, act func()) {
@@ -105,7 +107,9 @@ func killPID(t *testing.T, pid int) {
 func TestAnotherDistsuperdLeadsAfterTheLeadersDeathAndNoProcessNotices(t *testing.T) {
 	t.Parallel()
 	f := start(t, 2, 2, func(o *fleet.Options) { o.ControllerLines = []string{"election_ttl = 2"} })
-	f.run(4, f.many("w", 4))
+	p := f.many("w", 4)
+	p.TouchTimeout = calm
+	f.run(4, p)
 	before := f.lives()
 	leader := f.leader()
 	began := time.Now()
@@ -158,7 +162,7 @@ func TestTheEmbeddedEtcdIsRestartedAndNoProcessNotices(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, 2, func(o *fleet.Options) { o.ControllerLines = []string{"election_ttl = 2"} })
 	p := f.many("w", 4)
-	p.TouchTimeout = 10 // a restart of etcd must fit, on a busy host too
+	p.TouchTimeout = calm
 	f.run(4, p)
 	before := f.lives()
 	d := f.Controllers[0]

@@ -39,7 +39,7 @@ func (f *fixture) ctl(args ...string) string {
 // section is a [program:x] of a witness, with more lines.
 func (f *fixture) section(name string, lines ...string) string {
 	command := filepath.Join(f.Bin, "witness") + " " + f.Sightings
-	return "[program:" + name + "]\ncommand = " + command + "\ntouch_timeout = 2\n" + strings.Join(lines, "\n") + "\n"
+	return "[program:" + name + "]\ncommand = " + command + "\ntouch_timeout = 10\n" + strings.Join(lines, "\n") + "\n"
 }
 
 // Property: a program's whole life by file and commands: what restarts it, what does not, and that nothing is
@@ -114,12 +114,14 @@ func (f *fixture) forgotten(program string, logs []string) (bool, string) {
 func TestProcessesLeaveAMachineThatIsDrainedAndNothingElseNotices(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, 3)
-	f.run(6, f.many("w", 6))
+	w, more := f.many("w", 6), f.many("new", 4)
+	w.TouchTimeout, more.TouchTimeout = calm, calm
+	f.run(6, w)
 	before := f.lives()
 	m1 := f.Machines[0]
 
 	f.ctl("cordon", "m1")
-	f.create(f.many("new", 4))
+	f.create(more)
 	f.allRun(10)
 	for name, l := range f.lives() {
 		if strings.HasPrefix(name, "new:") && l.Machine == "m1" {

@@ -14,7 +14,7 @@ func TestThreeHundredProcessesSurviveAMachineAndStayBalanced(t *testing.T) {
 	f := start(t, 1, 3)
 	const n = 300
 	p := f.many("w", n, "-beat", "250ms") // 5 ms each would be all that two cores can do
-	p.TouchTimeout = 5
+	p.TouchTimeout = calm
 	p.StartSecs = 0
 	began := time.Now()
 	f.run(n, p)

@@ -23,6 +23,9 @@ func TestOneShotsRunExactlyOnceOverLeaderChangesAndAnAgentRestart(t *testing.T) 
 	bad := f.Witness("quick-bad", "-exit", "1", "-for", "1ms")
 	bad.StartSecs, bad.Autorestart = 0, api.RestartNever
 	names := []string{"done", "fails", "quick", "quick-bad"}
+	for _, p := range []*api.Program{&done, &fails, &quick, &bad} {
+		p.TouchTimeout = 30 // one that is fenced has not finished, and would rightly run again
+	}
 	f.create(done, fails, quick, bad)
 
 	finished := func() (bool, string) {
