@@ -213,12 +213,13 @@ func TestAConfigurationOfSupervisordIsTakenAndTellsWhatAFleetDoesNotFollow(t *te
 	file := w.write("supervisord.conf", strings.Join([]string{
 		"[unix_http_server]", "file=/run/s.sock", "[inet_http_server:2]", "port=9001", "[supervisorctl]", "[rpcinterface:supervisor]",
 		"[ctlplugin:x]", "[eventlistener:l]", "[fcgi-program:f]", "[supervisord]", "logfile=/var/log/s.log", "nodaemon=true", "user=app",
-		"umask=022", "strip_ansi = true", "[program:web]", "command=x",
+		"umask=022", "strip_ansi = true", "nodemon=true", "[program:web]", "command=x",
 	}, "\n"))
 	t.Setenv(EnvFile, file)
 	got := w.must(Ctl).Warnings
 	want := []string{":13: [supervisord] user: is not followed by a fleet: programs run as the agent's user; write user in each",
-		":15: [supervisord] strip_ansi: is not followed by a fleet"}
+		":15: [supervisord] strip_ansi: is not followed by a fleet",
+		":16: [supervisord] nodemon: is not known and not used; did you mean nodaemon?"}
 	for i, line := range want {
 		if i >= len(got) || !strings.HasPrefix(got[i], file+line) {
 			t.Fatalf("warnings are\n%s\nwant at %d\n%s", strings.Join(got, "\n"), i, file+line)

@@ -18,13 +18,19 @@ var ofTheDaemon = []struct{ key, usual, text string }{
 }
 
 // FleetRemarks tells which settings of [supervisord] change how programs run under supervisord and do not in a
-// fleet, where there is no such daemon.
+// fleet, where there is no such daemon, and which keys of it nobody knows.
 func FleetRemarks(f *ini.File) []Remark {
 	s, ok := f.Section("supervisord")
 	if !ok {
 		return nil
 	}
-	var out []Remark
+	r := newReader(f, Options{})
+	known := []string{"environment"}
+	for _, k := range supervisordTable {
+		known = append(known, k.Name)
+	}
+	r.unknownOptions(s, known)
+	out := r.warnings
 	for _, k := range ofTheDaemon {
 		v, ok := s.Get(k.key)
 		if ok && !s.Inherits(k.key) && v.Text != k.usual {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,40 @@ type reading struct {
 	Refused string   `json:"refused"`
 	Groups  []group  `json:"groups"`
 	Servers []server `json:"servers"`
+	Daemon  daemon   `json:"daemon"`
+}
+
+// A daemon is [supervisord], but for its environment, which is in the processes.
+type daemon struct {
+	Logfile         string `json:"logfile"`
+	LogfileMaxBytes int64  `json:"logfile_maxbytes"`
+	LogfileBackups  int    `json:"logfile_backups"`
+	Loglevel        int    `json:"loglevel"`
+	Pidfile         string `json:"pidfile"`
+	Umask           int    `json:"umask"`
+	Nodaemon        bool   `json:"nodaemon"`
+	Silent          bool   `json:"silent"`
+	Minfds          int    `json:"minfds"`
+	Minprocs        int    `json:"minprocs"`
+	Nocleanup       bool   `json:"nocleanup"`
+	Childlogdir     string `json:"childlogdir"`
+	StripANSI       bool   `json:"strip_ansi"`
+	Identifier      string `json:"identifier"`
+	User            string `json:"user"`
+	Directory       string `json:"directory"`
+}
+
+// daemonOf is what distsuperd solo reads of [supervisord].
+func daemonOf(file *ini.File, strict bool) (daemon, error) {
+	isDir := func(path string) bool {
+		info, err := os.Stat(path)
+		return !strict || err == nil && info.IsDir()
+	}
+	s, _, err := spec.ReadSupervisord(file, spec.Options{Environ: environ, HostNode: host},
+		spec.Paths{IsDir: isDir, Home: func(string) (string, error) { return home, nil }, TempDir: os.TempDir()}, nil)
+	return daemon{Logfile: s.Logfile, LogfileMaxBytes: s.LogfileMaxBytes, LogfileBackups: s.LogfileBackups, Loglevel: int(s.Loglevel),
+		Pidfile: s.Pidfile, Umask: s.Umask, Nodaemon: s.Nodaemon, Silent: s.Silent, Minfds: s.Minfds, Minprocs: s.Minprocs,
+		Nocleanup: s.Nocleanup, Childlogdir: s.Childlogdir, StripANSI: s.StripANSI, Identifier: s.Identifier, User: s.User, Directory: s.Directory}, err
 }
 
 type group struct {
@@ -87,7 +122,7 @@ func (r reading) sorted() reading {
 }
 
 // ours is what distsuper makes of a file, with the processes as they are on a machine of the oracle's environment.
-func ours(t *testing.T, path string) reading {
+func ours(t *testing.T, path string, strict bool) reading {
 	t.Helper()
 	file, err := ini.Load(path, ini.Options{Environ: environ, HostNode: host})
 	if err != nil {
@@ -119,6 +154,9 @@ func ours(t *testing.T, path string) reading {
 		return reading{Refused: m.err.Error()}
 	}
 	var out reading
+	if out.Daemon, err = daemonOf(file, strict); err != nil {
+		return reading{Refused: err.Error()}
+	}
 	for _, g := range m.groups {
 		out.Groups = append(out.Groups, *g)
 	}

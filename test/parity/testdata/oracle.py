@@ -1,7 +1,7 @@
 """Answers, line by line, what supervisor makes of whole configuration files.
 
 Reads one JSON object {"path", "environ", "host", "strict"} a line and writes one a line: {"groups": [...],
-"servers": [...]} or {"refused": "..."}. Unless strict, users, groups and directories are taken to exist, as
+"servers": [...], "daemon": {...}} or {"refused": "..."}. Unless strict, users, groups and directories are taken to exist, as
 distsuper takes them to be on another machine than the one that reads the file; users then keep their names.
 """
 import json
@@ -96,6 +96,12 @@ def server(s):
     return out
 
 
+def daemon(s):
+    plain = ("logfile", "logfile_maxbytes", "logfile_backups", "loglevel", "pidfile", "umask", "nodaemon", "silent",
+             "minfds", "minprocs", "nocleanup", "childlogdir", "strip_ansi", "identifier")
+    return dict({key: getattr(s, key) for key in plain}, user=text(s.user), directory=text(s.directory))
+
+
 def answer(question):
     platform.node = lambda: question["host"]
     pretend(question.get("strict", False))
@@ -106,6 +112,7 @@ def answer(question):
         server_options.environ_expansions = {"ENV_" + k: v for k, v in question["environ"].items()}
         section = server_options.read_config(question["path"])
         return {
+            "daemon": daemon(section),
             "groups": [group(g) for g in section.process_group_configs if g.process_configs],
             "servers": [server(s) for s in section.server_configs],
         }
