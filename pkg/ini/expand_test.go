@@ -170,8 +170,9 @@ func checkTwoSteps(t interface{ Fatalf(string, ...any) }, template string, first
 }
 
 func TestTwoStepsExpandLikeOne(t *testing.T) {
-	worked := 0
+	tried, worked := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
+		tried++
 		text := rapid.StringOf(rapid.SampledFrom([]rune("%()sd0a \"'\\\u00e9")))
 		first := Vars{"p": text.Draw(t, "p"), "n": rapid.Int().Draw(t, "n")}
 		second := Vars{"ENV_A": text.Draw(t, "a"), "ENV_N": rapid.Int().Draw(t, "m")}
@@ -179,8 +180,8 @@ func TestTwoStepsExpandLikeOne(t *testing.T) {
 			worked++
 		}
 	})
-	if worked < 20 {
-		t.Fatalf("only %d templates could be expanded: the property says little", worked)
+	if worked < tried/5 { // -short tries few
+		t.Fatalf("only %d of %d templates could be expanded: the property says little", worked, tried)
 	}
 }
 
