@@ -33,6 +33,6 @@ func main() { os.Exit(self.Execute(newRoot())) }
 
 func newRoot() *cobra.Command {
 	root := self.Root("the controller of distsuper", long, example)
-	root.AddCommand(newStart(), newStop(), newRestart(), newStatus(), newRun(), newEtcd())
+	root.AddCommand(newStart(), newStop(), newRestart(), newStatus(), newRun(), newEtcd(), newSolo(), newGuardian())
 	return root
 }

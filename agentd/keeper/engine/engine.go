@@ -43,6 +43,8 @@ type Options struct {
 	Linger time.Duration
 	// AutoLogs says where AUTO logs are; the zero value is LogDir of Dir. It must be what Logs was made with.
 	AutoLogs logs.Auto
+	// StreamPrefix begins each line that a process prints to a stream of ours, such as /dev/stdout, with its name.
+	StreamPrefix bool
 	// Watch, when set, hears of each change of a process, on the loop: it must return at once.
 	Watch func(Change)
 	// Alone: there is no other machine on which a process might run. No deadline is counted, and children
@@ -111,7 +113,7 @@ func New(o Options) (*Engine, error) {
 	if o.AutoLogs.Dir == "" {
 		o.AutoLogs.Dir = LogDir(o.Dir)
 	}
-	if e.host, err = newHost(o.Environ, e.hello.Instance, o.AutoLogs); err != nil {
+	if e.host, err = newHost(o, e.hello.Instance); err != nil {
 		return nil, err
 	}
 	if e.poll, err = newPoller(); err != nil {

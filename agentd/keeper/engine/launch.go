@@ -43,11 +43,12 @@ type host struct {
 	node     string
 	instance string
 	autoLogs logs.Auto
+	prefix   bool // lines of streams
 	cwd      string
 	uid      int
 }
 
-func newHost(environ []string, instance string, autoLogs logs.Auto) (host, error) {
+func newHost(o Options, instance string) (host, error) {
 	node, err := os.Hostname()
 	if err != nil {
 		return host{}, fmt.Errorf("read the host's name: %w", err)
@@ -56,8 +57,8 @@ func newHost(environ []string, instance string, autoLogs logs.Auto) (host, error
 	if err != nil {
 		return host{}, fmt.Errorf("read the keeper's directory: %w", err)
 	}
-	h := host{env: map[string]string{}, node: node, instance: instance, autoLogs: autoLogs, cwd: cwd, uid: os.Getuid()}
-	for _, entry := range environ {
+	h := host{env: map[string]string{}, node: node, instance: instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd, uid: os.Getuid()}
+	for _, entry := range o.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && inherited(name) {
 			h.env[name] = value
 		}
@@ -206,6 +207,9 @@ func (h host) resolveLogs(l *launch, p api.Process, vars ini.Vars) error {
 			return err
 		}
 		ch.sink.Path = path
+		if h.prefix && logs.IsStream(path) {
+			ch.sink.Prefix = p.ID() + " | "
+		}
 	}
 	return nil
 }

@@ -54,6 +54,8 @@ type Sink struct {
 	// limits, the ones told last count.
 	MaxBytes int64
 	Backups  int
+	// Prefix begins each line; "" leaves the output as it is.
+	Prefix string
 }
 
 // Collector owns the log thread. Its methods may be called from any goroutine.
@@ -185,7 +187,7 @@ func (c *Collector) Clear(ctx context.Context, process string) error {
 }
 
 func (c *Collector) clear(path string) error {
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() || isStream(path) {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() || IsStream(path) {
 		return nil
 	}
 	if t := c.targets[path]; t != nil {

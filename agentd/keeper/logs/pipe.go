@@ -22,6 +22,8 @@ type pipe struct {
 	// held is an unfinished line, kept back from a file that others write, too.
 	held      []byte
 	heldUntil clock.Instant
+	// midLine: what was written last of a pipe with a prefix has no line end.
+	midLine bool
 }
 
 // attach runs on the log thread.
@@ -97,7 +99,7 @@ func (c *Collector) take(p *pipe, data []byte) {
 	t := p.target
 	switch {
 	case t == nil:
-	case len(t.pipes) < 2:
+	case len(t.pipes) < 2 && p.sink.Prefix == "":
 		c.flushHeld(p)
 		t.write(data)
 	default:
@@ -105,9 +107,25 @@ func (c *Collector) take(p *pipe, data []byte) {
 		if end > 0 || len(p.held)+len(data) > maxHeld {
 			c.flushHeld(p)
 		}
-		t.write(data[:end])
+		t.write(p.prefixed(data[:end]))
 		c.hold(p, data[end:])
 	}
+}
+
+// prefixed begins each line with the prefix.
+func (p *pipe) prefixed(data []byte) []byte {
+	if p.sink.Prefix == "" {
+		return data
+	}
+	var out []byte
+	for line := range bytes.Lines(data) {
+		if !p.midLine {
+			out = append(out, p.sink.Prefix...)
+		}
+		out = append(out, line...)
+		p.midLine = line[len(line)-1] != '\n'
+	}
+	return out
 }
 
 func (c *Collector) hold(p *pipe, rest []byte) {
@@ -124,7 +142,7 @@ func (c *Collector) flushHeld(p *pipe) {
 		held := p.held
 		p.held = nil
 		delete(c.holding, p)
-		p.target.write(held)
+		p.target.write(p.prefixed(held))
 	}
 }
 

@@ -245,7 +245,7 @@ func (t *target) ready() (size int64, err error) {
 		return 0, err
 	}
 	t.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
-	t.rotates = t.regular && !isStream(t.path)
+	t.rotates = t.regular && !IsStream(t.path)
 	t.midLine = t.regular && st.Size > 0 && !endsLine(t.fd, st.Size)
 	if t.regular {
 		for _, f := range t.followers {
@@ -292,9 +292,9 @@ func (t *target) openAs(mode int) (int, error) {
 	}
 }
 
-// isStream reports whether a path names a stream of the system's, by itself or by a link. Even where it happens
+// IsStream reports whether a path names a stream of the system's, by itself or by a link. Even where it happens
 // to lead to a regular file, the name is not ours to move or remove.
-func isStream(path string) bool {
+func IsStream(path string) bool {
 	link, _ := os.Readlink(path) // "" when it is no link
 	for _, p := range []string{path, link} {
 		if strings.HasPrefix(p, "/dev/") || strings.HasPrefix(p, "/proc/") {

@@ -242,8 +242,8 @@ func TestSystemStreamsAreNeverMovedOrRemoved(t *testing.T) {
 	if st, err := os.Stat(link); err != nil || st.Mode()&os.ModeCharDevice == 0 {
 		t.Fatalf("the link leads to %v, %v", st, err)
 	}
-	if !isStream("/dev/stdout") || !isStream("/proc/self/fd/1") || !isStream(link) || isStream(filepath.Join(dir, "dev")) {
-		t.Fatal("isStream does not know a stream from a file")
+	if !IsStream("/dev/stdout") || !IsStream("/proc/self/fd/1") || !IsStream(link) || IsStream(filepath.Join(dir, "dev")) {
+		t.Fatal("IsStream does not know a stream from a file")
 	}
 }
 

@@ -1,0 +1,233 @@
+package solo
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/pkg/config"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
+// The test binary is the daemon and its guardian, too: called with their commands it is what the real one is.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "solo":
+			os.Exit(Main(os.Args[2:]))
+		case GuardianCommand:
+			os.Exit(engine.Guardian())
+		}
+	}
+	// Daemons mostly wait, as supervisord does for whole seconds: more of them than cores may run at once.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err) // it is a flag of package testing
+	}
+	os.Exit(m.Run())
+}
+
+// side is a daemon under test: distsuperd solo, or the real supervisord.
+type side struct {
+	name string
+	args []string // the command
+	ours bool
+}
+
+func ours(t *testing.T) side {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return side{"solo", []string{exe, "solo"}, true}
+}
+
+// both are solo and the oracle.
+func both(t *testing.T) []side {
+	t.Helper()
+	path, err := exec.LookPath("supervisord")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("supervisord, the oracle, is not installed")
+		}
+		t.Skip("supervisord, the oracle, is not installed")
+	}
+	return []side{ours(t), {"supervisord", []string{path}, false}}
+}
+
+// ran is a daemon that runs in a directory of its own.
+type ran struct {
+	t    *testing.T
+	side side
+	dir  string
+	out  *locked
+	cmd  *exec.Cmd     // nil when it is in the background
+	done chan struct{} // closed when cmd has ended
+	pid  int
+}
+
+type locked struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *locked) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *locked) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// header is the beginning of every configuration here.
+const header = "[supervisord]\nlogfile=%(here)s/d.log\npidfile=%(here)s/d.pid\nchildlogdir=%(here)s\n"
+
+// start starts a daemon in the foreground.
+func (s side) start(t *testing.T, conf string, args ...string) *ran {
+	t.Helper()
+	r := s.prepare(t, conf)
+	r.cmd = r.command(append([]string{"-n"}, args...)...)
+	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.pid = r.cmd.Process.Pid
+	r.done = make(chan struct{})
+	go func() { r.cmd.Wait(); close(r.done) }()
+	t.Cleanup(r.end)
+	r.await("started with pid")
+	return r
+}
+
+func (s side) prepare(t *testing.T, conf string) *ran {
+	t.Helper()
+	r := &ran{t: t, side: s, dir: t.TempDir(), out: &locked{}}
+	r.write("d.conf", conf)
+	t.Cleanup(func() { os.RemoveAll(config.SoloRuntime(r.path("d.conf"), os.Geteuid())) })
+	return r
+}
+
+func (r *ran) path(name string) string { return filepath.Join(r.dir, name) }
+
+func (r *ran) write(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.path(name), []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *ran) command(args ...string) *exec.Cmd {
+	all := append(append([]string{}, r.side.args[1:]...), "-c", r.path("d.conf"))
+	cmd := exec.Command(r.side.args[0], append(all, args...)...)
+	cmd.Dir = r.dir
+	return cmd
+}
+
+func (r *ran) signal(sig syscall.Signal) {
+	r.t.Helper()
+	if r.pid < 2 {
+		r.t.Fatalf("there is no daemon to be sent %v", sig)
+	}
+	if err := unix.Kill(r.pid, sig); err != nil {
+		r.t.Fatalf("%s: %v: %v", r.side.name, sig, err)
+	}
+}
+
+// log is the daemon's log as it stands.
+func (r *ran) log() string {
+	text, _ := os.ReadFile(r.path("d.log"))
+	return string(text)
+}
+
+// await waits until the log has a text.
+func (r *ran) await(text string) {
+	r.t.Helper()
+	r.until(func() bool { return strings.Contains(r.log(), text) }, "its log has no %q", text)
+}
+
+func (r *ran) awaitCount(text string, n int) {
+	r.t.Helper()
+	r.until(func() bool { return strings.Count(r.log(), text) >= n }, "its log does not have %q %d times", text, n)
+}
+
+func (r *ran) until(is func() bool, format string, args ...any) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s: %s\n%s\n%s", r.side.name, fmt.Sprintf(format, args...), r.log(), r.out)
+		}
+	}
+}
+
+// stop sends TERM and returns the exit code.
+func (r *ran) stop() int {
+	r.t.Helper()
+	r.signal(unix.SIGTERM)
+	return r.wait()
+}
+
+// wait returns the exit code of a daemon in the foreground when it has ended.
+func (r *ran) wait() int {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		r.t.Fatalf("%s does not end\n%s", r.side.name, r.log())
+	}
+	return r.cmd.ProcessState.ExitCode()
+}
+
+// end ends what a failed test left.
+func (r *ran) end() {
+	select {
+	case <-r.done:
+		return
+	default:
+	}
+	unix.Kill(r.pid, unix.SIGTERM)
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		r.cmd.Process.Kill()
+		<-r.done
+	}
+}
+
+// awaitPID waits for the pid file of a daemon in the background.
+func (r *ran) awaitPID() {
+	r.t.Helper()
+	r.until(func() bool {
+		text, _ := os.ReadFile(r.path("d.pid"))
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		r.pid = pid
+		return err == nil && pid > 1
+	}, "there is no pid file")
+}
+
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
