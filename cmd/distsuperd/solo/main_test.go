@@ -2,7 +2,7 @@ package solo
 
 import (
 	"bytes"
-	"flag"
+	goflag "flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 		}
 	}
 	// Daemons mostly wait, as supervisord does for whole seconds: more of them than cores may run at once.
-	flag.Parse()
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	goflag.Parse()
+	if err := goflag.Set("test.parallel", "6"); err != nil {
 		panic(err) // it is a flag of package testing
 	}
 	os.Exit(m.Run())
