@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -43,6 +44,8 @@ func Guardian() int {
 		fmt.Fprintln(os.Stderr, "guardian: it is started by the keeper, not by hand")
 		return 2
 	}
+	runtime.LockOSThread() // what it has to kill may be what keeps the processors busy
+	preferThisThread()
 	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP) // it ends when its work is done
 	if err := closeOnExec(); err != nil {
 		return 1
