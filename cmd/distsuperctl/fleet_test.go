@@ -248,7 +248,8 @@ func TestEveryOutcomeOfAStartIsSaidAndHasItsExitCode(t *testing.T) {
 	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
 		f.load(program("good", nil), program("absent", nil), program("tired", func(p *api.Program) { p.StartRetries = 0 }),
 			program("job", func(p *api.Program) { p.StartSecs, p.Autorestart = 0, api.RestartNever }),
-			program("nowhere", func(p *api.Program) { p.Machines = []string{"zone=q"} }))
+			program("nowhere", func(p *api.Program) { p.Machines = []string{"zone=q"} }),
+			program("later", func(p *api.Program) { p.Machines = []string{"zone=q"} }))
 		k := f.boxes["m1"].keeper
 		k.Refuse("absent", "can't find command '/x'")
 		f.wants(exitGeneric, "absent: ERROR (no such file): can't find command '/x'\n", "start", "absent")
@@ -265,7 +266,8 @@ func TestEveryOutcomeOfAStartIsSaidAndHasItsExitCode(t *testing.T) {
 		}
 		f.wants(exitUsage, "*", "start")
 		f.wants(exitOK, "job: start asked\n", "start", "job", "--no-wait")
-		f.wants(exitOK, "job: already asked\n", "start", "job", "--no-wait")
+		f.wants(exitOK, "later: start asked\n", "start", "later", "--no-wait") // which nothing can start in between
+		f.wants(exitOK, "later: already asked\n", "start", "later", "--no-wait")
 	})
 }
 
