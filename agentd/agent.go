@@ -77,6 +77,14 @@ const (
 	beatEvery = 2 * time.Second
 )
 
+// callSlots are more where a call costs no connection: each waits for the keeper's loop, which forks meanwhile.
+func (o Options) callSlots() int {
+	if o.Lasting {
+		return 8 * callSlots
+	}
+	return callSlots
+}
+
 // New makes an agent; Run runs it. An incomplete Options is an error.
 func New(o Options) (*Agent, error) {
 	if o.Machine == "" || o.KV == nil || o.Keeper == nil || o.Keys.Root() == "" {
@@ -105,7 +113,7 @@ func New(o Options) (*Agent, error) {
 		o.Host = host
 	}
 	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
-		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, callSlots)}
+		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
 	a.loop = newLoop(o)
 	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Times: o.Times, Log: o.Log.Named("touch"), Lasting: o.Lasting})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/clock"
 )
 
 // Health is how an agent is, for people and for its HTTP side.
@@ -25,13 +28,50 @@ const notClaimed = "the machine's name is not claimed yet"
 
 func (l *loop) health() Health {
 	h := Health{Machine: l.machine, Instance: l.hello.Instance, Connected: l.connected, Claimed: l.own.claimed,
-		Draining: l.own.leaving, Drained: l.own.told, Leases: len(l.leases.held), Problem: l.problem()}
+		Draining: l.own.leaving, Drained: l.own.told, Leases: len(l.leases.held)}
+	l.count()
+	h.Runs, h.Problem = l.counted.runs, l.problem()
+	return h
+}
+
+// Counting many processes after every event would take longer than what the events are about, so from
+// countFreely on it is done once in countPause.
+const (
+	countFreely = 64
+	countPause  = 100 * time.Millisecond
+)
+
+// counted is what is known of all processes together.
+type counted struct {
+	runs   int
+	broken []string
+	at     clock.Instant
+	stale  bool // something may have changed since
+}
+
+func (l *loop) count() {
+	if len(l.procs) >= countFreely && l.counted.at != 0 && l.now.Sub(l.counted.at) < countPause {
+		l.counted.stale = true
+		return
+	}
+	l.counted = counted{at: l.now}
 	for _, p := range l.procs {
 		if p.run != nil {
-			h.Runs++
+			l.counted.runs++
+		}
+		for key := range p.broken {
+			l.counted.broken = append(l.counted.broken, key)
 		}
 	}
-	return h
+	slices.Sort(l.counted.broken)
+}
+
+// recount is when the processes are to be counted again.
+func (c counted) recount() clock.Instant {
+	if !c.stale {
+		return clock.Never
+	}
+	return c.at.Add(countPause)
 }
 
 func (l *loop) problem() string {
@@ -49,14 +89,7 @@ func (l *loop) problem() string {
 	case !l.own.claimed && !l.own.leaving:
 		return notClaimed
 	}
-	var broken []string
-	for _, p := range l.procs {
-		for key := range p.broken {
-			broken = append(broken, key)
-		}
-	}
-	if len(broken) > 0 {
-		slices.Sort(broken)
+	if broken := l.counted.broken; len(broken) > 0 {
 		return "keys that cannot be read: " + strings.Join(broken, ", ")
 	}
 	return ""

@@ -54,6 +54,8 @@ type loop struct {
 	batch  bool     // a batch of statuses is under way
 	leases leases
 	own    own
+
+	counted counted
 }
 
 func newLoop(o Options) *loop {
@@ -85,7 +87,7 @@ func (l *loop) Step(now clock.Instant, ev event) []effect {
 }
 
 // Next is when Step wants to be called without an event.
-func (l *loop) Next() clock.Instant { return min(l.wake.next(), l.tick) }
+func (l *loop) Next() clock.Instant { return min(l.wake.next(), l.tick, l.counted.recount()) }
 
 func (l *loop) do(e effect) { l.effects = append(l.effects, e) }
 
@@ -122,7 +124,7 @@ func (l *loop) take(ev event) {
 	case leaveEvent:
 		l.leave()
 	case infoEvent:
-		l.own.info = ev.info
+		l.own.info, l.own.encoded = ev.info, nil
 	}
 }
 

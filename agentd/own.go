@@ -27,11 +27,16 @@ var ErrName = errors.New("the machine name is taken")
 // own is what the agent does about the machine's own keys.
 type own struct {
 	info    api.MachineInfo
-	slot    slot // one transaction at a time
-	claimed bool // alive carries our instance
+	encoded []byte // info; nil when it has changed
+	slot    slot   // one transaction at a time
+	claimed bool   // alive carries our instance
 	leaving bool
 	left    bool // leaving, and alive does not carry our instance
 	told    bool // leftEffect was given
+
+	// alive is what stood at the machine's alive key when its last change was aliveRev, 0 for absent.
+	alive    api.Alive
+	aliveRev int64
 
 	// A namesake on this host is waited for: it may be an agent that crashed and lost its state.
 	namesake string // its instance
@@ -39,17 +44,24 @@ type own struct {
 	until    clock.Instant // when it is held to be live, 0 while its lease's time is not known
 }
 
+// read decodes the machine's alive key, once for each change of it; an absent one is the zero Alive.
+func (o *own) read(e store.Entry, log *zap.Logger) api.Alive {
+	if e.ModRev == o.aliveRev {
+		return o.alive
+	}
+	var err error
+	if o.alive, err = store.Decode[api.Alive](e); err != nil && e.ModRev != 0 {
+		log.Error("the machine's alive key cannot be read; it is written anew", zap.Error(err))
+	}
+	o.aliveRev = e.ModRev
+	return o.alive
+}
+
 // claim brings alive and info to where they should be.
 func (l *loop) claim() {
 	key := l.keys.Alive(l.machine)
 	entry, found := l.mirror.get(key)
-	var alive api.Alive
-	if found {
-		var err error
-		if alive, err = store.Decode[api.Alive](entry); err != nil {
-			l.log.Error("the machine's alive key cannot be read; it is written anew", zap.Error(err))
-		}
-	}
+	alive := l.own.read(entry, l.log)
 	claimed := found && alive.Instance == l.hello.Instance
 	left := l.own.leaving && !claimed
 	if claimed != l.own.claimed || left != l.own.left {
@@ -96,7 +108,10 @@ func sameAlive(a, b api.Alive) bool { return bytes.Equal(store.Encode(a), store.
 func hostName(host string, pid int) string { return fmt.Sprintf("%s (agent's pid %d)", host, pid) }
 
 func (l *loop) putInfo() {
-	key, value := l.keys.Info(l.machine), store.Encode(l.own.info)
+	if l.own.encoded == nil {
+		l.own.encoded = store.Encode(l.own.info)
+	}
+	key, value := l.keys.Info(l.machine), l.own.encoded
 	if entry, found := l.mirror.get(key); !found || !bytes.Equal(entry.Value, value) {
 		l.ownTxn(txnEffect{what: whatInfo, reason: "info differs", txn: l.guarded(key, entry.ModRev, store.Put(key, value))})
 	}

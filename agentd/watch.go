@@ -104,6 +104,9 @@ func (a *Agent) watchKeeper(ctx context.Context, met keeperEvent) {
 		if err == nil && s.Instance == instance {
 			a.post(ctx, runsEvent{s})
 			seq = s.Seq
+			if a.o.Lasting {
+				a.gather(ctx, timer)
+			}
 			continue
 		}
 		if ctx.Err() != nil {
@@ -127,6 +130,18 @@ func (a *Agent) watchKeeper(ctx context.Context, met keeperEvent) {
 		case <-timer.C():
 		case <-ctx.Done():
 		}
+	}
+}
+
+// gatherTime is how long changes are gathered where the keeper is in this very process: to be told of each start
+// of many would cost more than the starts.
+const gatherTime = 20 * time.Millisecond
+
+func (a *Agent) gather(ctx context.Context, timer clock.Timer) {
+	timer.Reset(a.o.Clock.Now().Add(gatherTime))
+	select {
+	case <-timer.C():
+	case <-ctx.Done():
 	}
 }
 

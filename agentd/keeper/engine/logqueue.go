@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/distsuper/distsuper/pkg/clock"
 )
@@ -44,6 +45,9 @@ func (q *logQueue) run() {
 }
 
 func (q *logQueue) put(l line) {
+	if !l.warn && !q.to.Core().Enabled(zapcore.InfoLevel) {
+		return
+	}
 	select {
 	case q.lines <- l:
 	default:
