@@ -10,11 +10,12 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// How far behind the earliest deadline that the loop has not enforced the kernel kills the keeper, and the
-// guardian everything. A lease outlives its deadline by at least 200 ms.
+// How far behind the earliest deadline that the loop has not enforced the guardian kills everything, and the
+// kernel the keeper. A lease outlives its deadline by at least 200 ms. The guardian comes first: what is below a
+// keeper that still stands is known by its parents, and what a dead one left only by its marks.
 const (
-	backstopSlack = 100 * time.Millisecond
-	guardianSlack = 150 * time.Millisecond
+	guardianSlack = 100 * time.Millisecond
+	backstopSlack = 150 * time.Millisecond
 )
 
 // backstop is a POSIX timer on CLOCK_BOOTTIME whose signal is SIGKILL to this process. It works

@@ -212,6 +212,22 @@ func TestAStoppedKeeperDoesNotKeepItsProcessesAlive(t *testing.T) {
 	})
 }
 
+// Nothing but its parents tells whose this one is: it has no variable, and no group or session of the keeper's.
+func TestAStoppedKeeperDoesNotKeepAliveWhoClearedItsEnvironment(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kept) {
+		file := filepath.Join(t.TempDir(), "pid")
+		script := "env -i setsid sh -c 'sh -c \"echo \\$\\$ >>" + file + "; exec /bin/sleep 1000\" & exit' ; trap '' TERM; exec sleep 1000"
+		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, time.Hour)}})
+		k.start(leased(program("x", script), 1))
+		pids := awaitNumbers(t, file, 1)
+		t.Cleanup(func() { unix.Kill(pids[0], unix.SIGKILL) })
+		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, 2*time.Second)}})
+		k.cmd.Process.Signal(unix.SIGSTOP)
+		<-k.exited
+		awaitDead(t, pids)
+	})
+}
+
 func TestAKeeperThatHangsInAnExecIsEndedAtTheDeadline(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
 		f := startFenced(t, k, 2*time.Second)

@@ -8,7 +8,9 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -89,6 +91,7 @@ func (g guardian) watch() error {
 		at := clock.Never
 		if d, now := g.page.deadline(), readMoment(); !enforced {
 			if at = now.instant(d).Add(guardianSlack); at <= now.boot {
+				g.killBelowKeeper()
 				sendKill(guardianKeeper)
 				g.killAll()
 				enforced = true
@@ -121,15 +124,83 @@ func armTimer(timer int, at clock.Instant) error {
 	return unix.TimerfdSettime(timer, unix.TFD_TIMER_ABSTIME, &spec, nil)
 }
 
+// killBelowKeeper kills the processes below a keeper that is late. The keeper is stopped first, so that it
+// starts no others, and is their subreaper as long as it stands: whatever detached itself, cleared its environment or
+// was orphaned is below it. Parents also answer at once, where the environment of a process may be held up by
+// what that process does. A cgroup needs none of this.
+func (g guardian) killBelowKeeper() {
+	if g.Cgroup != "" {
+		return
+	}
+	unix.PidfdSendSignal(guardianKeeper, unix.SIGSTOP, nil, 0)
+	keeper := pidOf(guardianKeeper)
+	if keeper < 2 {
+		return // it is dead
+	}
+	left := g.left()
+	const rounds = 10 // what is born meanwhile; the sweep for marks comes after the last
+	for range rounds {
+		procs := slices.DeleteFunc(allProcs(), func(p procInfo) bool { return p.pid == os.Getpid() || len(left) > 0 && left.has(p.pid) })
+		below := childrenOf(procs)
+		if len(below[keeper]) == 0 {
+			return
+		}
+		killBelow(keeper, below)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// pidOf returns the number of the process that a pidfd stands for, below 1 when it has ended.
+func pidOf(pidfd int) int {
+	data, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(pidfd))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		if number, ok := strings.CutPrefix(line, "Pid:"); ok {
+			pid, _ := strconv.Atoi(strings.TrimSpace(number))
+			return pid
+		}
+	}
+	return 0
+}
+
+// stateWait is how long the guardian waits for the disk with what it must do in time.
+const stateWait = 20 * time.Millisecond
+
+// left are the children that runs left alone by the user's wish. A disk that does not tell them in time
+// makes them die, too.
+func (g guardian) left() spared {
+	told := make(chan spared, 1)
+	go func() {
+		data, _ := readState(g.State)
+		told <- data.leftMarks()
+	}()
+	select {
+	case marks := <-told:
+		return marks
+	case <-time.After(stateWait):
+		return nil
+	}
+}
+
+// spared are the marks of children that were left alone.
+type spared map[mark]bool
+
+// has reports whether a process carries one of them.
+func (s spared) has(pid int) bool {
+	m := marks(pid)
+	return s[mark{m[envProcess], m[envToken]}]
+}
+
 // killAll kills what the keeper started, and returns when nothing of it is alive.
 func (g guardian) killAll() {
 	if g.Cgroup != "" {
 		killCgroup(filepath.Join(g.Cgroup, "run"))
 	}
-	data, _ := readState(g.State) // without it, children that were left alone die, too
 	suspects{
 		instances: map[string]bool{g.Instance: true},
-		left:      data.leftMarks(),
+		left:      g.left(),
 		groups:    g.page.livingGroups(),
 		born:      ticksAfter(5 * time.Second),
 	}.kill()
