@@ -20,14 +20,14 @@ import (
 // callTimeout is what a call gets whose context has no deadline. A log has none but for its beginning.
 const callTimeout = 5 * time.Second
 
-// Client calls the API of one agent, directly or through a controller. It is safe for concurrent use.
+// Client calls the API of one daemon: an agent, directly or through a controller, or a controller itself. It is safe for concurrent use.
 type Client struct {
 	addr    string
 	machine string // "" when called directly
 	http    *http.Client
 }
 
-// NewClient calls the agent at addr, host:port or unix:/path of a socket on this host, with a ClientConfig.
+// NewClient calls the daemon at addr, host:port or unix:/path of a socket on this host, with a ClientConfig.
 func NewClient(addr string, conf *tls.Config) *Client {
 	return &Client{addr: addr, http: &http.Client{Transport: &http.Transport{
 		TLSClientConfig:       conf,
@@ -83,15 +83,25 @@ func (c *Client) Stdin(ctx context.Context, process string, token int64, data []
 // Log reads a process's log: its last n bytes (all for n < 0), and with follow what comes, until ctx
 // ends or the reader is closed.
 func (c *Client) Log(ctx context.Context, process, channel string, n int64, follow bool) (io.ReadCloser, error) {
-	q := url.Values{"process": {process}, "channel": {channel}, "bytes": {strconv.FormatInt(n, 10)}}
+	return c.log(ctx, PathLog, url.Values{"process": {process}, "channel": {channel}}, n, follow)
+}
+
+// log reads what is told byte by byte.
+func (c *Client) log(ctx context.Context, path string, q url.Values, n int64, follow bool) (io.ReadCloser, error) {
+	q.Set("bytes", strconv.FormatInt(n, 10))
 	if follow {
 		q.Set("follow", "true")
 	}
-	answer, err := c.do(ctx, http.MethodGet, PathLog, q, nil)
+	answer, err := c.do(ctx, http.MethodGet, path, q, nil)
 	if err != nil {
 		return nil, err
 	}
 	return answer.Body, nil
+}
+
+// Clear empties the logs of a process.
+func (c *Client) Clear(ctx context.Context, process string) error {
+	return c.post(ctx, PathClear, url.Values{"process": {process}}, nil)
 }
 
 func of(process string, token int64) url.Values {
@@ -133,7 +143,7 @@ func (c *Client) name() string {
 	if c.machine != "" {
 		return fmt.Sprintf("agent of %s through the controller at %s", c.machine, c.addr)
 	}
-	return "agent at " + c.addr
+	return "daemon at " + c.addr
 }
 
 // do returns an answer of success, whose body the caller closes.

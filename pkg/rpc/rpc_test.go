@@ -308,7 +308,7 @@ func TestCallerBehindAControllerIsNamedOnlyByControllers(t *testing.T) {
 }
 
 func TestErrorsKeepTheirIdentityOverTheNetwork(t *testing.T) {
-	for _, want := range []error{ErrNotFound, ErrNotRunning, ErrBadRequest, ErrUnavailable, nil} {
+	for _, want := range []error{ErrNotFound, ErrNotRunning, ErrBadRequest, ErrUnavailable, ErrNoLog, nil} {
 		c := newCluster(t, func(w http.ResponseWriter, r *http.Request) {
 			err := errors.New("something else")
 			if want != nil {

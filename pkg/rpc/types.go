@@ -18,6 +18,7 @@ const (
 	PathLog       = "/v1/log"       // GET process, channel, bytes, follow: the log's bytes
 	PathSignal    = "/v1/signal"    // POST process, token, signal
 	PathStdin     = "/v1/stdin"     // POST process, token; the body is what to write
+	PathClear     = "/v1/clear"     // POST process: empties its logs
 )
 
 // MaxStdin is the most bytes of one write to a process.
@@ -71,6 +72,7 @@ var (
 	ErrNotRunning  = errors.New("not running")
 	ErrBadRequest  = errors.New("bad request")
 	ErrUnavailable = errors.New("cannot answer now")
+	ErrNoLog       = errors.New("no log file")
 )
 
 // codes names the errors on the wire.
@@ -83,6 +85,7 @@ var codes = []struct {
 	{"not-running", 409, ErrNotRunning},
 	{"bad-request", 400, ErrBadRequest},
 	{"unavailable", 503, ErrUnavailable},
+	{"no-log", 404, ErrNoLog},
 }
 
 // Error is an answer that is no success.
