@@ -108,6 +108,11 @@ func (c *Client) Stdin(ctx context.Context, ref Ref, data []byte) error {
 	return c.quick(ctx, "stdin", stdinBody{ref, data}, nil)
 }
 
+// ClearLogs implements Keeper.
+func (c *Client) ClearLogs(ctx context.Context, id string) error {
+	return c.quick(ctx, "clearlogs", idBody{id}, nil)
+}
+
 // RemoveLogs implements Keeper.
 func (c *Client) RemoveLogs(ctx context.Context, id string) error {
 	return c.quick(ctx, "removelogs", idBody{id}, nil)

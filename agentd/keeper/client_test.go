@@ -97,6 +97,19 @@ func TestEveryCallCrossesTheSocket(t *testing.T) {
 	if b, err := io.ReadAll(r); err != nil || string(b) != "89\x00\xff\n" {
 		t.Fatalf("log %q, %v", b, err)
 	}
+	if err := c.ClearLogs(ctx, "g:n"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = c.Log(ctx, "g:n", "stdout", -1, false); err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if b, err := io.ReadAll(r); err != nil || len(b) > 0 {
+		t.Fatalf("log %q, %v after it was cleared", b, err)
+	}
+	if err := c.ClearLogs(ctx, "nobody"); !errors.Is(err, keeper.ErrNotFound) {
+		t.Fatalf("the logs of nobody were cleared: %v", err)
+	}
 	if err := c.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -168,6 +168,10 @@ type Keeper interface {
 	// Log opens a channel's log ("stdout" or "stderr"): the last n bytes (n < 0 the whole), and with follow what
 	// comes. It works for a process whose run is over while the file is there.
 	Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error)
+	// ClearLogs empties the logs of a process, running or not: each file is removed and made anew, those that rotation
+	// has made stay. What is printed after it returned is kept. A process whose output goes nowhere, or to a stream
+	// such as /dev/stdout, has nothing to clear, which is no error. ErrNotFound: the keeper has neither a run nor a log of it.
+	ClearLogs(ctx context.Context, id string) error
 	// RemoveLogs deletes the AUTO logs of a process that has no run: its program was removed after Forget.
 	RemoveLogs(ctx context.Context, id string) error
 	// Shutdown stops every run and ends the keeper.

@@ -190,6 +190,57 @@ func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
 	}
 }
 
+func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.up()
+	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
+	request := shell("p", `while read line; do echo "$line"; echo "$line" >&2; done`)
+	request.Process.Stderr.File = filepath.Join(s.dir, "err.log")
+	must(t, s.Start(ctx, request))
+	s.wait("p", func(r keeper.Run) bool { return r.PID > 0 })
+	say := func(text, want string) {
+		t.Helper()
+		must(t, s.Stdin(ctx, ref, []byte(text)))
+		for _, channel := range []string{"stdout", "stderr"} {
+			s.eventually("the output on "+channel, func() error {
+				if got := s.log("p", channel, -1); got != want {
+					return fmt.Errorf("it is %q", got)
+				}
+				return nil
+			})
+		}
+	}
+	say("one\n", "one\n")
+	must(t, s.ClearLogs(ctx, "p"))
+	say("two\n", "two\n")
+	must(t, s.Stop(ctx, ref))
+	s.wait("p", done)
+	must(t, s.ClearLogs(ctx, "p"))
+	for _, channel := range []string{"stdout", "stderr"} {
+		if got := s.log("p", channel, -1); got != "" {
+			t.Errorf("%s is %q after it was cleared", channel, got)
+		}
+	}
+	if err := s.ClearLogs(ctx, "nobody"); !errors.Is(err, keeper.ErrNotFound) {
+		t.Errorf("the logs of nobody were cleared: %v", err)
+	}
+}
+
+func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.up()
+	path := filepath.Join(s.dir, "old.log")
+	must(t, os.WriteFile(path, []byte("of an earlier program\n"), 0o600))
+	request := shell("p", "/no/such/command")
+	request.Process.Shell, request.Process.Stdout.File, request.Process.Stderr.File = false, path, api.LogNone
+	must(t, s.Start(t.Context(), request))
+	s.wait("p", done)
+	must(t, s.ClearLogs(t.Context(), "p"))
+	if b, err := os.ReadFile(path); err != nil || len(b) > 0 {
+		t.Fatalf("the log is %q, %v", b, err)
+	}
+}
+
 func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.up()

@@ -32,18 +32,44 @@ func (s service) Log(ctx context.Context, id, channel string, n int64, follow bo
 	return stream, err
 }
 
+// ClearLogs empties the logs of a process.
+func (s service) ClearLogs(ctx context.Context, id string) error {
+	run, known, err := s.run(ctx, id)
+	if err != nil {
+		return fmt.Errorf("clear the logs of %s: %w", id, err)
+	}
+	var files []string
+	if known { // what was refused at its start has a file, too, and was never attached to it
+		files = []string{run.StdoutLog, run.StderrLog}
+	}
+	err = s.logs.Clear(ctx, id, files...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", keeper.ErrNotFound, err)
+	}
+	return err
+}
+
 // RemoveLogs deletes the AUTO logs of a process that has no run.
 func (s service) RemoveLogs(ctx context.Context, id string) error {
-	now, err := s.Changes(ctx, 0)
+	_, known, err := s.run(ctx, id)
+	if err == nil && known {
+		err = keeper.ErrToken
+	}
 	if err != nil {
 		return fmt.Errorf("remove the logs of %s: %w", id, err)
 	}
+	return s.logs.Remove(ctx, id)
+}
+
+// run finds the run of a process.
+func (s service) run(ctx context.Context, id string) (run keeper.Run, known bool, err error) {
+	now, err := s.Changes(ctx, 0)
 	for _, r := range now.Runs {
 		if r.ID == id {
-			return fmt.Errorf("remove the logs of %s: %w", id, keeper.ErrToken)
+			return r, true, err
 		}
 	}
-	return s.logs.Remove(ctx, id)
+	return run, false, err
 }
 
 // Of is the keeper that an engine and its log collector make, for a program that has it in its own process.

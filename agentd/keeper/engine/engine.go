@@ -61,7 +61,7 @@ type Options struct {
 func LogDir(dir string) string { return filepath.Join(dir, "logs") }
 
 // Engine is a keeper. All methods but Run may be called from any goroutine, also before Run: then they
-// wait for it. It implements keeper.Keeper but for Log.
+// wait for it. It implements keeper.Keeper but for the calls about logs.
 type Engine struct {
 	hello keeper.Hello
 	host  host

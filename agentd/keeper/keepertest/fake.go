@@ -364,6 +364,24 @@ func (f *Fake) Forget(ctx context.Context, ref keeper.Ref, remove bool) error {
 	})
 }
 
+// ClearLogs implements keeper.Keeper: what SetLog and Stdin left is emptied.
+func (f *Fake) ClearLogs(ctx context.Context, id string) error {
+	if err := f.enter(ctx, "ClearLogs", id); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	known := f.runs[id] != nil
+	for _, channel := range []string{"stdout", "stderr"} {
+		if _, ok := f.logs[id+"/"+channel]; ok {
+			f.logs[id+"/"+channel], known = "", true
+		}
+	}
+	if !known {
+		return fmt.Errorf("clear the logs of %s: %w", id, keeper.ErrNotFound)
+	}
+	return nil
+}
+
 // RemoveLogs implements keeper.Keeper.
 func (f *Fake) RemoveLogs(ctx context.Context, id string) error {
 	if err := f.enter(ctx, "RemoveLogs", id); err != nil {

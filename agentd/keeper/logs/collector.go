@@ -157,48 +157,6 @@ func (c *Collector) Path(process, channel string) (string, bool) {
 	return path, ok
 }
 
-// Reopen lets every file be opened anew by its name at its next byte, after somebody renamed it.
-func (c *Collector) Reopen(ctx context.Context) error {
-	return c.do(ctx, func() error {
-		for _, t := range c.targets {
-			t.close()
-		}
-		return nil
-	})
-}
-
-// Clear removes the files of a process; output goes on into new ones.
-func (c *Collector) Clear(ctx context.Context, process string) error {
-	var paths []string
-	c.mu.Lock()
-	for k, path := range c.paths {
-		if k.process == process && path != "" {
-			paths = append(paths, path)
-		}
-	}
-	c.mu.Unlock()
-	return c.do(ctx, func() error {
-		var errs []error
-		for _, path := range paths {
-			errs = append(errs, c.clear(path))
-		}
-		return errors.Join(errs...)
-	})
-}
-
-func (c *Collector) clear(path string) error {
-	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() || IsStream(path) {
-		return nil
-	}
-	if t := c.targets[path]; t != nil {
-		t.close()
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("clear log: %w", err)
-	}
-	return nil
-}
-
 // Flush returns when everything that stood in the pipes at the call is in the files, or waits for them.
 func (c *Collector) Flush(ctx context.Context) error {
 	return c.do(ctx, func() error {
