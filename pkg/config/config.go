@@ -95,7 +95,13 @@ type AgentConfig struct {
 // CtlConfig is [distsuperctl].
 type CtlConfig struct {
 	Source string
+	// Prompt and HistoryFile are the shell's. HistoryFile is "" for the default, and NoHistory.
+	Prompt      string
+	HistoryFile string
 }
+
+// NoHistory is the HistoryFile of a shell that keeps none.
+const NoHistory = "none"
 
 // UsesEmbedded reports whether the store is distsuperd's own etcd on this host.
 func (c *Config) UsesEmbedded() bool { return len(c.Etcd.Endpoints) == 0 }

@@ -75,7 +75,7 @@ func TestDefaultsAreThoseOfTheIssue(t *testing.T) {
 			Log: LogConfig{File: filepath.Join(state, "distsuperd.log"), MaxBytes: 50 << 20, Backups: 10, Level: "info"}},
 		Agent: AgentConfig{Machine: "host1", HTTP: "127.0.0.1:3379", StateDir: state,
 			Log: LogConfig{File: filepath.Join(state, "distsuperagent.log"), MaxBytes: 50 << 20, Backups: 10, Level: "info"}},
-		Ctl: CtlConfig{Source: "file"},
+		Ctl: CtlConfig{Source: "file", Prompt: "distsuper"},
 	}
 	same(t, c, want)
 	if !c.UsesEmbedded() {
@@ -230,6 +230,27 @@ func TestAConfigurationOfSupervisordIsTakenAndTellsWhatAFleetDoesNotFollow(t *te
 	}
 	if got := w.must(Agent).Warnings; len(got) > 0 {
 		t.Errorf("the agent, which loads no programs, warns %q", got)
+	}
+}
+
+func TestShellIsSetAsInSupervisorctlWhereOursSaysNothing(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	for _, c := range []struct{ text, prompt, history string }{
+		{"", "distsuper", ""},
+		{"[supervisorctl]", "supervisor", ""},
+		{"[supervisorctl]\nserverurl = unix:///s.sock\nprompt = mine\nhistory_file = ~/.h", "mine", filepath.Join(home, ".h")},
+		{"[supervisorctl]\nprompt = theirs\nhistory_file = %(here)s/h\n[distsuperctl]\nprompt = ours", "ours", "HERE/h"},
+		{"[supervisorctl]\nprompt = %(nope)s\nhistory_file = h", "supervisor", "HERE/h"},
+		{"[distsuperctl]\nhistory_file = None", "distsuper", NoHistory},
+		{"[distsuperctl]\nhistory_file = sub/h", "distsuper", "HERE/sub/h"},
+	} {
+		w := newWorld(t)
+		w.write(FileName, c.text)
+		want := strings.ReplaceAll(c.history, "HERE", w.cwd)
+		if got := w.must(Ctl).Ctl; got.Prompt != c.prompt || got.HistoryFile != want {
+			t.Errorf("%q: prompt %q, history %q, want %q, %q", c.text, got.Prompt, got.HistoryFile, c.prompt, want)
+		}
 	}
 }
 

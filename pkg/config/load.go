@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -212,7 +213,34 @@ func expanded(file *ini.File, o Options) (map[string]any, error) {
 		}
 		out[name] = values
 	}
+	if shell := ofSupervisorctl(file, vars); shell != nil {
+		own, _ := out[string(Ctl)].(map[string]any)
+		maps.Copy(shell, own)
+		out[string(Ctl)] = shell
+	}
 	return out, nil
+}
+
+// ofSupervisorctl is what a [supervisorctl] says of the shell, with supervisor's default; nil without one. What cannot
+// be expanded is left out: package spec warns of it.
+func ofSupervisorctl(file *ini.File, vars ini.Vars) map[string]any {
+	section, ok := file.Section("supervisorctl")
+	if !ok {
+		return nil
+	}
+	out := map[string]any{"prompt": "supervisor"}
+	vars = maps.Clone(vars)
+	for _, key := range []string{"prompt", "history_file"} {
+		v, ok := section.Get(key)
+		if !ok {
+			continue
+		}
+		vars["here"] = filepath.Dir(v.File)
+		if text, err := ini.Expand(v.Text, vars); err == nil && strings.TrimSpace(text) != "" {
+			out[key] = text
+		}
+	}
+	return out
 }
 
 // place says where a setting's value came from, and what its relative paths are relative to.

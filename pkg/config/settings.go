@@ -140,6 +140,13 @@ var ctlSettings = []Setting{
 	{Section: "distsuperctl", Key: "source", Flag: "source", Env: "DISTSUPER_CTL_SOURCE", For: ctl, Default: "file",
 		Help: "name under which load writes programs; it changes and removes only those of the same name",
 		set:  source(func(c *Config) *string { return &c.Ctl.Source })},
+	{Section: "distsuperctl", Key: "prompt", Flag: "prompt", Env: "DISTSUPER_CTL_PROMPT", For: ctl, Default: "distsuper",
+		Help: "prompt of the shell, to which it adds \"> \"; without it, that of [supervisorctl] if there is one",
+		set:  text(func(c *Config) *string { return &c.Ctl.Prompt })},
+	{Section: "distsuperctl", Key: "history_file", Flag: "history-file", Env: "DISTSUPER_CTL_HISTORY_FILE", For: ctl,
+		Shown: "distsuper/history in $XDG_STATE_HOME, else in ~/.local/state",
+		Help:  "file in which the shell keeps the lines that were typed, for whoever typed them alone; none keeps them nowhere; without it, that of [supervisorctl]",
+		set:   historyFile(func(c *Config) *string { return &c.Ctl.HistoryFile })},
 }
 
 // sections are the sections of the table, in its order.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -130,6 +131,25 @@ func path(field func(*Config) *string) setter {
 		}
 		*field(c) = filepath.Clean(text)
 		return nil
+	}
+}
+
+// historyFile takes a path, which may begin with ~/, and none.
+func historyFile(field func(*Config) *string) setter {
+	file := path(field)
+	return func(c *Config, text, dir string) error {
+		if strings.EqualFold(text, NoHistory) {
+			*field(c) = NoHistory
+			return nil
+		}
+		if rest, ok := strings.CutPrefix(text, "~/"); ok {
+			home, err := os.UserHomeDir()
+			if err != nil {
+				return fmt.Errorf("%q needs a home directory: %w", text, err)
+			}
+			text = filepath.Join(home, rest)
+		}
+		return file(c, text, dir)
 	}
 }
 
