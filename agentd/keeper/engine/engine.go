@@ -91,7 +91,6 @@ func New(o Options) (*Engine, error) {
 	if err := closeOnExec(); err != nil {
 		return nil, err
 	}
-	raiseNoFile()
 	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return nil, fmt.Errorf("read the boot id: %w", err)
@@ -157,8 +156,13 @@ func (e *Engine) prepare(o Options) error {
 		e.makes = t
 	}
 	e.hello.Containment = e.makes.name()
-	e.loop, err = newLoop(e, page, g)
-	return err
+	if e.loop, err = newLoop(e, page, g); err != nil {
+		return err
+	}
+	if err := e.loop.startFast(); err != nil {
+		o.Logger.Info("Processes are started in the slower way", zap.Error(err))
+	}
+	return nil
 }
 
 // tryCgroups starts the guardian in a cgroup, which shows that processes can be.

@@ -57,6 +57,7 @@ func Guardian() int {
 		return 1
 	}
 	g := guardian{orders: o, page: p}
+	lowerNoFile() // where the keeper can read it
 	unix.Write(guardianReady, []byte{1})
 	unix.Close(guardianReady)
 	if err := g.watch(); err != nil {
@@ -307,6 +308,14 @@ func (g *guard) start(wait bool) error {
 		return errors.New("start the guardian: it ended, or was killed, before it could watch")
 	}
 	return nil
+}
+
+// inherited returns the limit of open files that the guardian was born with, as every other child would be.
+func (g *guard) inherited() (limit unix.Rlimit, err error) {
+	if err := unix.Prlimit(g.pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
+		return limit, fmt.Errorf("read the guardian's limit of open files: %w", err)
+	}
+	return limit, nil
 }
 
 // awaitByte waits for the byte that a guardian writes when it watches.

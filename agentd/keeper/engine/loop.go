@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -34,6 +35,7 @@ type loop struct {
 	page   *page
 	guard  *guard
 	makes  cageMaker
+	start  forkExec
 
 	now      moment
 	runs     []*run // in the order of their start
@@ -59,7 +61,7 @@ func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes,
+	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes, start: syscall.ForkExec,
 		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{}, forgot: map[string]int64{},
 		nextTag: firstTag, guardAt: clock.Never, waiting: newFirstLine(e.first, readMoment().boot)}, nil
 }

@@ -10,9 +10,29 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/engine/vfork"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
+
+// forkExec is syscall.ForkExec, or does the same.
+type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error)
+
+// startFast has processes started at a cost that does not grow with their number. The error says why that cannot be had.
+// Only then may the limit of open files be raised: package syscall would hand the raised one on.
+func (l *loop) startFast() error {
+	limit, err := l.guard.inherited()
+	if err != nil {
+		return err
+	}
+	s, err := vfork.New(limit)
+	if err != nil {
+		return err
+	}
+	raiseNoFile()
+	l.start = s.ForkExec
+	return nil
+}
 
 // spawn starts some of what waits to be started.
 func (l *loop) spawn() {
@@ -77,7 +97,7 @@ func (l *loop) fork(r *run, ends *pipes, pidfd *int) (int, error) {
 		unix.Umask(*plan.umask)
 		defer unix.Umask(l.umask)
 	}
-	return syscall.ForkExec(plan.path, plan.argv, attr)
+	return l.start(plan.path, plan.argv, attr)
 }
 
 // born takes a new main process over.

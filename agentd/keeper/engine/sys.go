@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -41,9 +42,9 @@ func closeOnExec() error {
 	return nil
 }
 
-// raiseNoFile raises the limit of open files, of which a process takes four. Children get the
-// limit from before: package syscall puts it back between fork and exec, as long as the limit was not set
-// through it, hence the bare system call. Without the right to raise it the old limit stays.
+// raiseNoFile raises the limit of open files, of which a process takes five. Without the right to raise it the old
+// limit stays. Package syscall, which puts back what it raised itself at the start, in programs that it forks and before an
+// exec, would take unix.Setrlimit for the user's wish, hence the bare system call.
 func raiseNoFile() {
 	const enough = 1 << 18
 	var old unix.Rlimit
@@ -53,6 +54,10 @@ func raiseNoFile() {
 	raised := unix.Rlimit{Cur: enough, Max: enough}
 	unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&raised)), 0, 0, 0)
 }
+
+// lowerNoFile gives this process back the limit of open files that it was born with: package syscall, which raised it at the
+// start and tells nobody from what, does that before an exec, and this one fails. Only for a process that opens few.
+func lowerNoFile() { _ = syscall.Exec("", []string{""}, nil) }
 
 // preferThisThread gives this thread the lowest real-time priority where that is allowed, so that a
 // busy machine does not delay a deadline. Children do not inherit it.

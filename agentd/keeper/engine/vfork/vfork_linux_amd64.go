@@ -1,0 +1,319 @@
+package vfork
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Starter starts programs. Its methods belong to one goroutine, locked to its thread.
+type Starter struct {
+	null int
+	low  [3]int // where the child finds its standard descriptors; they hold null between two starts
+	end  int    // the child has no descriptor from here on
+	// noFile is the limit of open files that programs get.
+	noFile unix.Rlimit
+}
+
+// New makes a Starter whose programs get a limit of open files. The error says why this system cannot have one.
+func New(noFile unix.Rlimit) (*Starter, error) {
+	s := &Starter{null: -1, low: [3]int{-1, -1, -1}, noFile: noFile}
+	if err := s.reserve(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := s.probe(); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// reserve takes low descriptors for good.
+func (s *Starter) reserve() (err error) {
+	if s.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("open /dev/null for the programs to be started: %w", err)
+	}
+	for i := range s.low {
+		if s.low[i], err = unix.FcntlInt(uintptr(s.null), unix.F_DUPFD_CLOEXEC, len(s.low)); err != nil {
+			return fmt.Errorf("reserve a descriptor for the programs to be started: %w", err)
+		}
+		s.end = max(s.end, s.low[i]+1)
+	}
+	return nil
+}
+
+// probe finds out whether the kernel, and who filters its calls, let a child be made in this way.
+func (s *Starter) probe() error {
+	pid, err := s.ForkExec("/", []string{"/"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{}})
+	switch {
+	case err == nil: // a directory was executed: whatever that is, nobody wants it
+		unix.Kill(pid, unix.SIGKILL)
+		reap(pid)
+		return errors.New("make a child that shares its parent's descriptors: it did not behave as Linux does")
+	case err != syscall.EACCES:
+		return fmt.Errorf("make a child that shares its parent's descriptors, which needs Linux 5.9 and no filter of system calls against it: %w", err)
+	}
+	return nil
+}
+
+// Close frees what New took.
+func (s *Starter) Close() {
+	for _, fd := range append(s.low[:], s.null) {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	s.null, s.low = -1, [3]int{-1, -1, -1}
+}
+
+// cloneArgs is struct clone_args of <linux/sched.h>, up to cgroup.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+// child is all that a child needs, in memory that it shares with its parent until it execs.
+type child struct {
+	clone  cloneArgs
+	pidfd  int32
+	errno  syscall.Errno // why it could not exec; 0 when it did
+	parent uintptr
+
+	path, dir      *byte
+	argv, env      **byte
+	low            [3]uintptr
+	end            uintptr
+	setpgid        bool
+	deathSignal    uintptr
+	switches       bool // to another user
+	setsGroups     bool
+	uid, gid       uintptr
+	groups         *uint32
+	groupCount     uintptr
+	noFile         unix.Rlimit
+	mask, everyone uint64 // signal masks: of the thread, and one of all signals
+}
+
+// ForkExec is syscall.ForkExec for what the keeper asks of it: three Files, and of Sys Setpgid with no Pgid, Pdeathsig,
+// Credential, PidFD, UseCgroupFD. Anything else is an error. The set-up has the same order and fails with the
+// same errors. When PidFD is wanted it is always set.
+func (s *Starter) ForkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	c, err := s.prepare(path, argv, attr)
+	if err != nil {
+		return 0, err
+	}
+	syscall.ForkLock.Lock()
+	defer syscall.ForkLock.Unlock()
+	defer s.clear()
+	for i, fd := range attr.Files {
+		if err := unix.Dup3(int(fd), s.low[i], unix.O_CLOEXEC); err != nil {
+			return 0, err
+		}
+	}
+	made, errno := c.start()
+	runtime.KeepAlive(c)
+	if errno != 0 {
+		return 0, errno
+	}
+	if c.errno != 0 {
+		reap(int(made))
+		if c.pidfd >= 0 {
+			unix.Close(int(c.pidfd))
+		}
+		return 0, c.errno
+	}
+	if attr.Sys.PidFD != nil {
+		*attr.Sys.PidFD = int(c.pidfd)
+	}
+	return int(made), nil
+}
+
+// clear drops the child's ends, which would else be held open here.
+func (s *Starter) clear() {
+	for _, fd := range s.low {
+		unix.Dup3(s.null, fd, unix.O_CLOEXEC)
+	}
+}
+
+func reap(pid int) {
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
+			return
+		}
+	}
+}
+
+// prepare gathers what the child needs, on the heap: a stack could move.
+func (s *Starter) prepare(path string, argv []string, attr *syscall.ProcAttr) (c *child, err error) {
+	sys := attr.Sys
+	if len(attr.Files) != len(s.low) || !known(sys) {
+		return nil, errors.New("vfork: an attribute is not known here")
+	}
+	c = &child{pidfd: -1, parent: uintptr(unix.Getpid()), end: uintptr(s.end), setpgid: sys.Setpgid,
+		deathSignal: uintptr(sys.Pdeathsig), noFile: s.noFile, everyone: ^uint64(0)}
+	c.clone = cloneArgs{flags: unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_CLEAR_SIGHAND, exitSignal: uint64(unix.SIGCHLD)}
+	if sys.PidFD != nil {
+		c.clone.flags |= unix.CLONE_PIDFD
+		c.clone.pidfd = uint64(uintptr(unsafe.Pointer(&c.pidfd)))
+	}
+	if sys.UseCgroupFD {
+		c.clone.flags |= unix.CLONE_INTO_CGROUP
+		c.clone.cgroup = uint64(sys.CgroupFD)
+	}
+	for i, fd := range s.low {
+		c.low[i] = uintptr(fd)
+	}
+	c.become(sys.Credential)
+	if c.path, err = syscall.BytePtrFromString(path); err != nil {
+		return nil, err
+	}
+	if attr.Dir != "" {
+		if c.dir, err = syscall.BytePtrFromString(attr.Dir); err != nil {
+			return nil, err
+		}
+	}
+	args, err := syscall.SlicePtrFromStrings(argv)
+	if err != nil {
+		return nil, err
+	}
+	env, err := syscall.SlicePtrFromStrings(attr.Env)
+	if err != nil {
+		return nil, err
+	}
+	c.argv, c.env = &args[0], &env[0]
+	return c, nil
+}
+
+// known reports whether nothing else is asked for.
+func known(sys *syscall.SysProcAttr) bool {
+	return sys.Chroot == "" && !sys.Ptrace && !sys.Setsid && !sys.Setctty && !sys.Noctty && !sys.Foreground && sys.Pgid == 0 &&
+		sys.Cloneflags == 0 && sys.Unshareflags == 0 && sys.UidMappings == nil && sys.GidMappings == nil && sys.AmbientCaps == nil
+}
+
+func (c *child) become(cred *syscall.Credential) {
+	if cred == nil {
+		return
+	}
+	c.switches, c.setsGroups, c.uid, c.gid = true, !cred.NoSetGroups, uintptr(cred.Uid), uintptr(cred.Gid)
+	if n := len(cred.Groups); n > 0 {
+		c.groups, c.groupCount = &cred.Groups[0], uintptr(n)
+	}
+}
+
+// vforkSyscall returns twice: first in the child, then in the parent.
+func vforkSyscall(trap, a1, a2 uintptr) (r1, errno uintptr)
+
+const maskSize = 8 // of the kernel's set of signals
+
+// start makes the child and returns when it has execed or ended. All signals are blocked meanwhile: a handler of
+// the runtime must not run in the child, and nothing may move this goroutine.
+//
+//go:noinline
+//go:norace
+//go:nocheckptr
+func (c *child) start() (pid uintptr, errno syscall.Errno) {
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.everyone)),
+		uintptr(unsafe.Pointer(&c.mask)), maskSize, 0, 0)
+	pid, errno = c.fork()
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
+	return pid, errno
+}
+
+// fork is the frame that parent and child share. The parent returns from it at once. The child never does, and calls
+// nothing that might grow the stack, allocate, or be moved: system calls only.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (c *child) fork() (uintptr, syscall.Errno) {
+	pid, failed := vforkSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.clone)), unsafe.Sizeof(c.clone))
+	if failed != 0 || pid != 0 {
+		return pid, syscall.Errno(failed)
+	}
+	c.errno = c.exec()
+	for {
+		syscall.RawSyscall(syscall.SYS_EXIT, 253, 0, 0)
+	}
+}
+
+// exec is the life of the child. It returns only when it failed. The order is that of syscall.ForkExec, after
+// the descriptors: before they are its own it must not change any.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (c *child) exec() syscall.Errno {
+	if _, _, e := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, c.end, uintptr(^uint32(0)), unix.CLOSE_RANGE_UNSHARE); e != 0 {
+		return e
+	}
+	if c.setpgid {
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETPGID, 0, 0, 0); e != 0 {
+			return e
+		}
+	}
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
+	if c.switches {
+		if e := c.switchUser(); e != 0 {
+			return e
+		}
+	}
+	if c.dir != nil {
+		if _, _, e := syscall.RawSyscall(syscall.SYS_CHDIR, uintptr(unsafe.Pointer(c.dir)), 0, 0); e != 0 {
+			return e
+		}
+	}
+	if e := c.dieWithParent(); e != 0 {
+		return e
+	}
+	for i, fd := range c.low {
+		if _, _, e := syscall.RawSyscall(syscall.SYS_DUP3, fd, uintptr(i), 0); e != 0 {
+			return e
+		}
+	}
+	syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&c.noFile)), 0, 0, 0)
+	_, _, e := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(c.path)), uintptr(unsafe.Pointer(c.argv)), uintptr(unsafe.Pointer(c.env)))
+	return e
+}
+
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (c *child) switchUser() syscall.Errno {
+	if c.setsGroups {
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETGROUPS, c.groupCount, uintptr(unsafe.Pointer(c.groups)), 0); e != 0 {
+			return e
+		}
+	}
+	if _, _, e := syscall.RawSyscall(syscall.SYS_SETGID, c.gid, 0, 0); e != 0 {
+		return e
+	}
+	_, _, e := syscall.RawSyscall(syscall.SYS_SETUID, c.uid, 0, 0)
+	return e
+}
+
+// dieWithParent comes after the change of user, which takes the wish back.
+//
+//go:noinline
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (c *child) dieWithParent() syscall.Errno {
+	if c.deathSignal == 0 {
+		return 0
+	}
+	if _, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_PDEATHSIG, c.deathSignal, 0, 0, 0, 0); e != 0 {
+		return e
+	}
+	if parent, _, _ := syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0); parent != c.parent { // it died before it was asked
+		self, _, _ := syscall.RawSyscall(syscall.SYS_GETPID, 0, 0, 0)
+		syscall.RawSyscall(syscall.SYS_KILL, self, c.deathSignal, 0)
+	}
+	return 0
+}
