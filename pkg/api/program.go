@@ -56,6 +56,8 @@ type Settings struct {
 	RedirectStderr bool `json:"redirect_stderr,omitempty"`
 	Stdout         Log  `json:"stdout"`
 	Stderr         Log  `json:"stderr"`
+	// StripANSI takes escape sequences out of both before they go anywhere.
+	StripANSI bool `json:"strip_ansi,omitempty"`
 
 	Priority     int         `json:"priority"`
 	StartSecs    int         `json:"startsecs"`
@@ -87,7 +89,7 @@ type Log struct {
 
 const (
 	LogAuto = "AUTO" // a file in the machine's state directory, removed with the program
-	LogNone = "NONE" // output is read and thrown away
+	LogNone = "NONE" // no file
 )
 
 // Autorestart is supervisor's autorestart: "true", "false" or "unexpected".

@@ -198,7 +198,8 @@ func (h host) resolveLogs(l *launch, p api.Process, vars ini.Vars) error {
 		log  api.Log
 		sink *logs.Sink
 	}{{"stdout", p.Stdout, &l.stdout}, {"stderr", p.Stderr, &l.stderr}} {
-		*ch.sink = logs.Sink{Process: p.ID(), Channel: ch.name, MaxBytes: ch.log.MaxBytes, Backups: ch.log.Backups}
+		*ch.sink = logs.Sink{Process: p.ID(), Channel: ch.name}
+		limit(ch.sink, p.Settings)
 		if ch.name == "stderr" && p.RedirectStderr {
 			continue
 		}

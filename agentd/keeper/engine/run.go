@@ -7,6 +7,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/fsm"
 )
@@ -95,16 +96,20 @@ func cause(m fsm.Machine) keeper.Cause {
 
 // limits returns the sinks of a run with the limits of its present settings.
 func (r *run) limits() []logs.Sink {
-	p := r.Request.Process
 	sinks := r.plan.sinks()
 	for i := range sinks {
-		from := p.Stdout
-		if sinks[i].Channel == "stderr" {
-			from = p.Stderr
-		}
-		sinks[i].MaxBytes, sinks[i].Backups = from.MaxBytes, from.Backups
+		limit(&sinks[i], r.Request.Process.Settings)
 	}
 	return sinks
+}
+
+// limit puts into a sink what of a process's settings may change while it runs.
+func limit(s *logs.Sink, p api.Settings) {
+	from := p.Stdout
+	if s.Channel == "stderr" {
+		from = p.Stderr
+	}
+	s.MaxBytes, s.Backups, s.Syslog, s.StripANSI = from.MaxBytes, from.Backups, from.Syslog, p.StripANSI
 }
 
 // setRequest takes a request's settings over.

@@ -73,7 +73,7 @@ func (c *Collector) clear(path string) error {
 	}
 	for _, p := range slices.Clone(t.pipes) { // a pipe leaves at its end
 		c.drain(p)
-		c.flushHeld(p)
+		c.flush(p)
 	}
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return nil

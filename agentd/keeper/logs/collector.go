@@ -34,11 +34,6 @@ const (
 	// gather is how long the thread sleeps after a thin pass: a reader that comes back at once wakes for
 	// each small write and fights the writer for the pipe's lock, at four times the CPU.
 	gather = 300 * time.Microsecond
-	// lineWait is how long an unfinished line that does not grow is kept back from a file that several
-	// processes write.
-	lineWait = time.Second
-	// maxHeld bounds that unfinished line.
-	maxHeld = 256 << 10
 )
 
 // ErrClosed is the answer of a Collector after Close.
@@ -48,7 +43,7 @@ var ErrClosed = errors.New("the log collector is closed")
 type Sink struct {
 	Process string
 	Channel string // "stdout" or "stderr"
-	// Path of the file, resolved and absolute; "" reads the output and throws it away.
+	// Path of the file, resolved and absolute; "" is none.
 	Path string
 	// MaxBytes is the limit of the file, 0 for none. Where processes that share a file differ in their
 	// limits, the ones told last count.
@@ -56,6 +51,21 @@ type Sink struct {
 	Backups  int
 	// Prefix begins each line; "" leaves the output as it is.
 	Prefix string
+	// Syslog sends each line to syslog besides, after the name of the process without its group. A file that cannot be
+	// written keeps lines from syslog, too, since nothing is read meanwhile; syslog keeps nothing from a file.
+	Syslog bool
+	// StripANSI takes escape sequences out of the output before it goes anywhere.
+	StripANSI bool
+}
+
+// Options of a Collector.
+type Options struct {
+	Auto
+	// Syslog is the socket of syslog, /dev/log when empty, and SyslogTag who we are there, distsuper when empty.
+	Syslog, SyslogTag string
+	// Copy, when it is not nil, is given all output of all processes as it is read, which it may not keep. It is called
+	// by the log thread, which waits for it.
+	Copy func(process, channel string, data []byte)
 }
 
 // Collector owns the log thread. Its methods may be called from any goroutine.
@@ -63,6 +73,8 @@ type Collector struct {
 	dir    string
 	suffix string // of AUTO logs
 	log    *zap.Logger
+	copy   func(process, channel string, data []byte)
+	syslog *syslog
 	epoll  int
 	wakeup int // eventfd
 	done   chan struct{}
@@ -86,11 +98,13 @@ type Collector struct {
 type channelKey struct{ process, channel string }
 
 // New starts a collector. dir is the directory of AUTO logs, which is made, 0700, when it is not there.
-func New(dir string, log *zap.Logger) (*Collector, error) { return NewAuto(Auto{Dir: dir}, log) }
+func New(dir string, log *zap.Logger) (*Collector, error) {
+	return NewWith(Options{Auto: Auto{Dir: dir}}, log)
+}
 
-// NewAuto is New with names of AUTO logs that have a suffix.
-func NewAuto(auto Auto, log *zap.Logger) (*Collector, error) {
-	dir := auto.Dir
+// NewWith is New with everything that can be chosen.
+func NewWith(o Options, log *zap.Logger) (*Collector, error) {
+	dir := o.Dir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of log files: %w", err)
 	}
@@ -106,7 +120,8 @@ func NewAuto(auto Auto, log *zap.Logger) (*Collector, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("make the wake-up of the log thread: %w", err)
 	}
-	c := &Collector{dir: filepath.Clean(dir), suffix: auto.Suffix, log: log, epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
+	c := &Collector{dir: filepath.Clean(dir), suffix: o.Suffix, log: log, copy: o.Copy, syslog: newSyslog(o.Syslog, o.SyslogTag, log),
+		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, targets: map[string]*target{},
 		stuck: map[*target]struct{}{}, holding: map[*pipe]struct{}{}}
@@ -114,17 +129,19 @@ func NewAuto(auto Auto, log *zap.Logger) (*Collector, error) {
 	return c, nil
 }
 
+// Needs reports whether output of a sink goes anywhere. Where it does not, a process needs no pipe: its output may be
+// /dev/null, and Attach is told so.
+func (c *Collector) Needs(s Sink) bool { return s.Path != "" || s.Syslog || c.copy != nil }
+
 // Attach takes over fd, the read end of a pipe: it is read until its end and then closed. It never blocks. A
-// problem with the file shows in Problem. On an error fd is closed, too.
+// problem with the file shows in Problem. On an error fd is closed, too. NoPipe is for a sink that needs none.
 func (c *Collector) Attach(fd int, s Sink) error {
 	s.Path = cleanPath(s.Path)
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return fmt.Errorf("attach %s of %s: %w", s.Channel, s.Process, err)
-	}
-	if err := c.post(func() { c.attach(fd, s) }); err != nil {
-		unix.Close(fd)
-		return fmt.Errorf("attach %s of %s: %w", s.Channel, s.Process, err)
+	if fd != NoPipe {
+		if err := c.attachPipe(fd, s); err != nil {
+			unix.Close(fd)
+			return fmt.Errorf("attach %s of %s: %w", s.Channel, s.Process, err)
+		}
 	}
 	c.mu.Lock()
 	c.paths[channelKey{s.Process, s.Channel}] = s.Path
@@ -132,12 +149,30 @@ func (c *Collector) Attach(fd int, s Sink) error {
 	return nil
 }
 
-// Update sets new limits for the file of a sink. The file of a living process never changes.
+// NoPipe is the descriptor of a channel that nobody reads.
+const NoPipe = -1
+
+func (c *Collector) attachPipe(fd int, s Sink) error {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	return c.post(func() { c.attach(fd, s) })
+}
+
+// Update sets new limits for the file of a sink, and whether its lines go to syslog and without escape sequences. The
+// file of a living process never changes.
 func (c *Collector) Update(s Sink) {
 	s.Path = cleanPath(s.Path)
 	_ = c.post(func() { // after Close there is nothing to limit
 		if t := c.targets[s.Path]; t != nil {
 			t.max, t.backups = s.MaxBytes, s.Backups
+		}
+		for _, p := range c.pipes {
+			if p.sink.Process == s.Process && p.sink.Channel == s.Channel {
+				c.give(p, p.ansi.rest())
+				c.flushSaid(p)
+				p.sink.Syslog, p.sink.StripANSI = s.Syslog, s.StripANSI
+			}
 		}
 	})
 }

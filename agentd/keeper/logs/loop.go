@@ -61,11 +61,17 @@ func (c *Collector) due() {
 		}
 	}
 	for p := range c.holding {
-		if now < p.heldUntil {
-			continue
+		if p.due() <= now {
+			c.read(p) // the rest may have come, and nobody was there to read it
 		}
-		if c.read(p); now >= p.heldUntil { // the rest may have come, and nobody was there to read it
+		if p.held.due() <= now {
 			c.flushHeld(p)
+		}
+		if p.said.due() <= now {
+			c.flushSaid(p)
+		}
+		if p.due() == clock.Never {
+			delete(c.holding, p)
 		}
 	}
 }
@@ -77,7 +83,7 @@ func (c *Collector) timeout() int {
 		next = min(next, t.retryAt)
 	}
 	for p := range c.holding {
-		next = min(next, p.heldUntil)
+		next = min(next, p.due())
 	}
 	if next == clock.Never {
 		return -1
@@ -105,6 +111,7 @@ func (c *Collector) finishAll() {
 		}
 		t.close()
 	}
+	c.syslog.close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	unix.Close(c.epoll)

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"strings"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -14,14 +15,15 @@ type pipe struct {
 	id     uint64
 	fd     int
 	sink   Sink
+	name   string  // of the process, without its group
 	target *target // nil: thrown away
 	// parked: not in the epoll set, because the file cannot be written. Its events cannot just be masked:
 	// a hang-up is always told.
 	parked bool
 	grown  bool
-	// held is an unfinished line, kept back from a file that others write, too.
-	held      []byte
-	heldUntil clock.Instant
+	ansi   stripper
+	held   unfinished // kept back from a file that others write, too
+	said   unfinished // kept back from syslog
 	// midLine: what was written last of a pipe with a prefix has no line end.
 	midLine bool
 }
@@ -34,7 +36,7 @@ func (c *Collector) attach(fd int, s Sink) {
 		}
 	}
 	c.lastID++
-	p := &pipe{id: c.lastID, fd: fd, sink: s}
+	p := &pipe{id: c.lastID, fd: fd, sink: s, name: nameOf(s.Process)}
 	c.pipes[p.id] = p
 	if s.Path != "" {
 		t := c.target(s.Path)
@@ -49,6 +51,9 @@ func (c *Collector) attach(fd int, s Sink) {
 	}
 	c.listen(p)
 }
+
+// nameOf is the name of a process without its group, under which syslog knows it.
+func nameOf(process string) string { return process[strings.IndexByte(process, ':')+1:] }
 
 func (c *Collector) listen(p *pipe) {
 	p.parked = false
@@ -93,24 +98,41 @@ func (c *Collector) read(p *pipe) int {
 	return n
 }
 
-// take brings data on its way to the file. Lines that a process writes whole stay whole in a file that
-// several write: the unfinished end of a read waits for its rest, for lineWait.
+// take brings data, which it may change, on its way.
 func (c *Collector) take(p *pipe, data []byte) {
-	t := p.target
-	switch {
+	if p.sink.StripANSI {
+		data = p.ansi.strip(data)
+	}
+	c.give(p, data)
+}
+
+// give hands on what is to be seen of a pipe. Lines that a process writes whole stay whole in a file that several write
+// and in syslog: the unfinished end of a read waits for its rest, for lineWait.
+func (c *Collector) give(p *pipe, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	if c.copy != nil {
+		c.copy(p.sink.Process, p.sink.Channel, data)
+	}
+	if p.sink.Syslog {
+		c.syslog.send(p.name, p.said.take(data, c.now()))
+	}
+	switch t := p.target; {
 	case t == nil:
 	case len(t.pipes) < 2 && p.sink.Prefix == "":
 		c.flushHeld(p)
 		t.write(data)
 	default:
-		end := bytes.LastIndexByte(data, '\n') + 1
-		if end > 0 || len(p.held)+len(data) > maxHeld {
-			c.flushHeld(p)
-		}
-		t.write(p.prefixed(data[:end]))
-		c.hold(p, data[end:])
+		t.write(p.prefixed(p.held.take(data, c.now())))
+	}
+	if p.due() != clock.Never {
+		c.holding[p] = struct{}{}
 	}
 }
+
+// due is when the first unfinished line is waited for no longer.
+func (p *pipe) due() clock.Instant { return min(p.held.due(), p.said.due()) }
 
 // prefixed begins each line with the prefix.
 func (p *pipe) prefixed(data []byte) []byte {
@@ -128,21 +150,21 @@ func (p *pipe) prefixed(data []byte) []byte {
 	return out
 }
 
-func (c *Collector) hold(p *pipe, rest []byte) {
-	if len(rest) == 0 {
-		return
-	}
-	p.heldUntil = c.now().Add(lineWait)
-	c.holding[p] = struct{}{}
-	p.held = append(p.held, rest...)
+// flush hands on the unfinished lines of a pipe.
+func (c *Collector) flush(p *pipe) {
+	c.flushHeld(p)
+	c.flushSaid(p)
 }
 
 func (c *Collector) flushHeld(p *pipe) {
-	if len(p.held) > 0 {
-		held := p.held
-		p.held = nil
-		delete(c.holding, p)
+	if held := p.held.rest(); len(held) > 0 {
 		p.target.write(p.prefixed(held))
+	}
+}
+
+func (c *Collector) flushSaid(p *pipe) {
+	if said := p.said.rest(); len(said) > 0 {
+		c.syslog.send(p.name, said)
 	}
 }
 
@@ -164,20 +186,18 @@ func (c *Collector) drain(p *pipe) {
 func (c *Collector) drainAll() {
 	for _, p := range c.pipes {
 		c.drain(p)
-		if p.target != nil {
-			c.flushHeld(p)
-		}
+		c.flush(p)
 	}
 }
 
 // finish closes a pipe: at its end, or at Close.
 func (c *Collector) finish(p *pipe) {
-	if p.target != nil {
-		c.flushHeld(p)
-	}
+	c.give(p, p.ansi.rest())
+	c.flush(p)
 	c.park(p)
 	unix.Close(p.fd)
 	delete(c.pipes, p.id)
+	delete(c.holding, p)
 	if p.target != nil {
 		p.target.leave(p)
 	}

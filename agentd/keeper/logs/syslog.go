@@ -1,0 +1,266 @@
+package logs
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+const (
+	syslogSocket = "/dev/log"
+	syslogTag    = "distsuper"
+	// syslogPriority is facility user, severity info, as supervisor's messages have it.
+	syslogPriority = "<14>"
+	// longestMessage is what a line is cut into. Syslog daemons cut off what is longer than 8 KB.
+	longestMessage = 8000
+	// maxWaiting bounds, in bytes, the messages that wait for a syslog that is away or slow. What comes then is lost
+	// for syslog, and counted.
+	maxWaiting = 1 << 20
+	// syslogPatience is how long syslog may take to accept one message before it counts as stuck, and, after Close,
+	// all that wait.
+	syslogPatience = time.Second
+	// How soon a syslog that is away is tried again.
+	firstSyslogRetry, lastSyslogRetry = 50 * time.Millisecond, time.Second
+)
+
+// syslog sends lines to the host's syslog daemon. send never waits for it: a goroutine, begun by the first line, does.
+type syslog struct {
+	path string
+	tag  string
+	log  *zap.Logger
+
+	mu      sync.Mutex // guards what follows
+	begun   bool
+	closing bool
+	waiting [][]byte
+	size    int // of waiting
+	lost    int // messages since the last one that was taken in
+
+	wake chan struct{} // something came into waiting
+	end  chan struct{} // closed by close
+	done chan struct{}
+
+	// What follows belongs to the goroutine.
+	conn   net.Conn
+	stream bool
+	away   bool // and it was told
+}
+
+func newSyslog(path, tag string, log *zap.Logger) *syslog {
+	return &syslog{path: cmp.Or(path, syslogSocket), tag: cmp.Or(tag, syslogTag), log: log,
+		wake: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{})}
+}
+
+// send takes lines in, of which the last may lack its end. Each becomes a message that begins with the name.
+func (s *syslog) send(name string, lines []byte) {
+	if len(lines) == 0 {
+		return
+	}
+	head := []byte(s.head() + name + " ")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range bytes.Lines(lines) {
+		line = bytes.TrimSuffix(line, []byte("\n"))
+		for len(line) > longestMessage {
+			n := pieceOf(line)
+			s.addLocked(slices.Concat(head, line[:n]))
+			line = line[n:]
+		}
+		s.addLocked(slices.Concat(head, line))
+	}
+	if !s.begun && !s.closing {
+		s.begun = true
+		go s.run()
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// head is what comes before our own text, in the form of the C library.
+func (s *syslog) head() string {
+	return syslogPriority + clock.Real{}.Wall().Format(time.Stamp) + " " + s.tag + ": "
+}
+
+// pieceOf is how much of a line that is too long goes into one message. A character is not cut.
+func pieceOf(line []byte) int {
+	for n := longestMessage; n > longestMessage-utf8.UTFMax; n-- {
+		if utf8.RuneStart(line[n]) {
+			return n
+		}
+	}
+	return longestMessage
+}
+
+func (s *syslog) addLocked(message []byte) {
+	if s.size+len(message) > maxWaiting {
+		s.lost++
+		return
+	}
+	s.waiting = append(s.waiting, message)
+	s.size += len(message)
+}
+
+// next is the message that waits longest; nil for none.
+func (s *syslog) next() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 {
+		return nil
+	}
+	return s.waiting[0]
+}
+
+// taken drops the message that next returned, and is the only one to do so.
+func (s *syslog) taken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.size -= len(s.waiting[0])
+	if s.waiting = s.waiting[1:]; len(s.waiting) == 0 {
+		s.waiting = nil // the memory of a burst is not kept
+	}
+	if s.lost > 0 && s.size < maxWaiting/2 {
+		s.waiting = append(s.waiting, fmt.Appendf(nil, "%s%d lines were lost while syslog did not take them", s.head(), s.lost))
+		s.size += len(s.waiting[len(s.waiting)-1])
+		s.lost = 0
+	}
+}
+
+// run delivers until close.
+func (s *syslog) run() {
+	defer close(s.done)
+	retry := firstSyslogRetry
+	for {
+		message := s.next()
+		switch {
+		case message == nil && s.ending():
+			s.disconnect()
+			return
+		case message == nil:
+			select {
+			case <-s.wake:
+			case <-s.end:
+			}
+			continue
+		}
+		err := s.deliver(message)
+		if err == nil {
+			retry = firstSyslogRetry
+			s.tell(nil)
+			s.taken()
+			continue
+		}
+		s.disconnect()
+		s.tell(err)
+		if s.ending() {
+			s.giveUp(err)
+			return
+		}
+		wait := time.NewTimer(retry)
+		select {
+		case <-wait.C:
+		case <-s.end:
+			wait.Stop()
+		}
+		retry = min(2*retry, lastSyslogRetry)
+	}
+}
+
+// deliver sends one message, over a new connection where there is none.
+func (s *syslog) deliver(message []byte) error {
+	if s.conn == nil {
+		if err := s.connect(); err != nil {
+			return err
+		}
+	}
+	if s.stream {
+		message = append(bytes.Clone(message), 0)
+	}
+	if !s.ending() { // close has set the last deadline
+		if err := s.conn.SetWriteDeadline(time.Now().Add(syslogPatience)); err != nil {
+			return err
+		}
+	}
+	_, err := s.conn.Write(message)
+	return err
+}
+
+// connect speaks datagrams, or a stream to a daemon that listens so.
+func (s *syslog) connect() error {
+	conn, err := net.Dial("unixgram", s.path)
+	stream := errors.Is(err, unix.EPROTOTYPE)
+	if stream {
+		conn, err = net.DialTimeout("unix", s.path, syslogPatience)
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.conn, s.stream = conn, stream
+	s.mu.Unlock()
+	return conn.SetWriteDeadline(time.Now().Add(syslogPatience))
+}
+
+func (s *syslog) disconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil {
+		s.conn.Close()
+		s.conn = nil
+	}
+}
+
+// tell logs when syslog goes and when it is back.
+func (s *syslog) tell(err error) {
+	if away := err != nil; away == s.away {
+		return
+	}
+	if s.away = err != nil; s.away {
+		s.log.Warn("syslog takes no output; lines wait for it, and are lost for syslog when they are too many", zap.String("socket", s.path), zap.Error(err))
+		return
+	}
+	s.mu.Lock()
+	lost := s.lost
+	s.mu.Unlock()
+	s.log.Info("syslog takes output again", zap.String("socket", s.path), zap.Int("lost_lines", lost))
+}
+
+func (s *syslog) giveUp(err error) {
+	s.mu.Lock()
+	lost := s.lost + len(s.waiting)
+	s.mu.Unlock()
+	s.log.Error("lines are lost for syslog", zap.String("socket", s.path), zap.Int("lines", lost), zap.Error(err))
+}
+
+func (s *syslog) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// close delivers what waits, if syslog takes it within syslogPatience.
+func (s *syslog) close() {
+	s.mu.Lock()
+	s.closing = true
+	begun := s.begun
+	if s.conn != nil {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(syslogPatience))
+	}
+	s.mu.Unlock()
+	close(s.end)
+	if begun {
+		<-s.done
+	}
+}
