@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,18 +20,30 @@ type Keeper interface {
 	Signal(ctx context.Context, ref keeper.Ref, signal string) error
 	Stdin(ctx context.Context, ref keeper.Ref, data []byte) error
 	Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error)
+	ClearLogs(ctx context.Context, id string) error
 }
 
-// Handler answers the paths of package rpc. health is called for each question about it.
-func Handler(k Keeper, health func(context.Context) rpc.Health, log *zap.Logger) http.Handler {
-	h := &handler{keeper: k, health: health, log: log}
+// Options of a Handler.
+type Options struct {
+	Keeper Keeper
+	// Health is called for each question about it.
+	Health func(context.Context) rpc.Health
+	Daemon rpc.DaemonServer
+	Log    *zap.Logger
+}
+
+// Handler answers the paths of package rpc.
+func Handler(o Options) http.Handler {
+	h := &handler{keeper: o.Keeper, health: o.Health, log: o.Log}
 	mux := http.NewServeMux()
+	o.Daemon.Mount(mux)
 	mux.HandleFunc("GET "+rpc.PathHealth, h.getHealth)
 	mux.HandleFunc("GET "+rpc.PathProcesses, h.getProcesses)
 	mux.HandleFunc("GET "+rpc.PathRuns, h.getRuns)
 	mux.HandleFunc("GET "+rpc.PathLog, h.getLog)
 	mux.HandleFunc("POST "+rpc.PathSignal, h.postSignal)
 	mux.HandleFunc("POST "+rpc.PathStdin, h.postStdin)
+	mux.HandleFunc("POST "+rpc.PathClear, h.postClear)
 	return mux
 }
 
@@ -43,20 +54,20 @@ type handler struct {
 }
 
 func (h *handler) getHealth(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, h.health(r.Context()))
+	rpc.WriteJSON(w, http.StatusOK, h.health(r.Context()))
 }
 
 func (h *handler) getProcesses(w http.ResponseWriter, r *http.Request) {
 	runs, err := h.runs(r.Context())
 	if err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
 	list := make([]rpc.Process, 0, len(runs))
 	for _, run := range runs {
 		list = append(list, process(run))
 	}
-	writeJSON(w, http.StatusOK, list)
+	rpc.WriteJSON(w, http.StatusOK, list)
 }
 
 // getRuns says yes while anything of the process may be alive, under the token asked for or another:
@@ -64,71 +75,42 @@ func (h *handler) getProcesses(w http.ResponseWriter, r *http.Request) {
 func (h *handler) getRuns(w http.ResponseWriter, r *http.Request) {
 	id := r.URL.Query().Get("process")
 	if id == "" {
-		answer(w, missing("process"))
+		rpc.WriteError(w, missing("process"))
 		return
 	}
 	runs, err := h.runs(r.Context())
 	if err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
 	alive := false
 	for _, run := range runs {
 		alive = alive || run.ID == id && !run.Done
 	}
-	writeJSON(w, http.StatusOK, rpc.Runs{Runs: alive})
+	rpc.WriteJSON(w, http.StatusOK, rpc.Runs{Runs: alive})
 }
 
 func (h *handler) getLog(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	id, channel := q.Get("process"), q.Get("channel")
-	n, err := strconv.ParseInt(q.Get("bytes"), 10, 64)
+	n, follow, err := rpc.LogRange(r)
 	switch {
 	case id == "":
 		err = missing("process")
 	case channel != "stdout" && channel != "stderr":
 		err = fmt.Errorf("channel %q: %w; it is stdout or stderr", channel, rpc.ErrBadRequest)
-	case err != nil:
-		err = fmt.Errorf("bytes %q: %w; it is a number, -1 for all", q.Get("bytes"), rpc.ErrBadRequest)
 	}
 	if err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
-	log, err := h.keeper.Log(r.Context(), id, channel, n, q.Get("follow") == "true")
+	log, err := h.keeper.Log(r.Context(), id, channel, n, follow)
 	if err != nil {
-		answer(w, translate(fmt.Sprintf("%s of %s", channel, id), err))
+		rpc.WriteError(w, translate(fmt.Sprintf("%s of %s", channel, id), err))
 		return
 	}
 	defer log.Close()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	stream(w, log)
-}
-
-// stream sends what comes as soon as it comes, until either side ends.
-func stream(w http.ResponseWriter, from io.Reader) {
-	control := http.NewResponseController(w)
-	if control.Flush() != nil { // the caller's headers, before the first byte of a quiet log
-		return
-	}
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buffer)
-		if n > 0 {
-			if _, err := w.Write(buffer[:n]); err != nil {
-				return
-			}
-			if control.Flush() != nil {
-				return
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			panic(http.ErrAbortHandler) // a cut log must not look like a whole one
-		}
-	}
+	rpc.Stream(w, log)
 }
 
 func (h *handler) postSignal(w http.ResponseWriter, r *http.Request) {
@@ -141,30 +123,44 @@ func (h *handler) postSignal(w http.ResponseWriter, r *http.Request) {
 		err = translate("signal "+ref.ID, h.keeper.Signal(r.Context(), ref, signal))
 	}
 	if err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
 	h.log.Info("signal sent", zap.String("process", ref.ID), zap.Int64("token", ref.Token),
 		zap.String("signal", signal), zap.String("by", rpc.Caller(r)))
-	writeJSON(w, http.StatusOK, struct{}{})
+	rpc.WriteJSON(w, http.StatusOK, struct{}{})
 }
 
 func (h *handler) postStdin(w http.ResponseWriter, r *http.Request) {
 	ref, err := h.ref(r)
 	if err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, rpc.MaxStdin))
 	if err != nil {
-		answer(w, fmt.Errorf("stdin of %s: %w: at most %d bytes at once", ref.ID, rpc.ErrBadRequest, rpc.MaxStdin))
+		rpc.WriteError(w, fmt.Errorf("stdin of %s: %w: at most %d bytes at once", ref.ID, rpc.ErrBadRequest, rpc.MaxStdin))
 		return
 	}
 	if err := translate("stdin of "+ref.ID, h.keeper.Stdin(r.Context(), ref, data)); err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, struct{}{})
+	rpc.WriteJSON(w, http.StatusOK, struct{}{})
+}
+
+func (h *handler) postClear(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Query().Get("process")
+	err := missing("process")
+	if id != "" {
+		err = translate("clear the logs of "+id, h.keeper.ClearLogs(r.Context(), id))
+	}
+	if err != nil {
+		rpc.WriteError(w, err)
+		return
+	}
+	h.log.Info("logs cleared", zap.String("process", id), zap.String("by", rpc.Caller(r)))
+	rpc.WriteJSON(w, http.StatusOK, struct{}{})
 }
 
 // ref reads which run is meant. Token 0, or none, is the one that is there.
@@ -229,14 +225,4 @@ func process(r keeper.Run) rpc.Process {
 		Exit: r.Exit, Signal: r.Signal, Starts: r.Starts, Reason: r.Reason, Done: r.Done,
 		StdoutLog: r.StdoutLog, StderrLog: r.StderrLog,
 	}
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"code":"failed","error":"the answer cannot be encoded"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	w.Write(append(text, '\n'))
 }

@@ -3,9 +3,6 @@ package web
 import (
 	"fmt"
 	"net"
-	"net/http"
-
-	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
 // Listen opens addr. When given is false the address is only a default, and a busy port is replaced
@@ -20,10 +17,4 @@ func Listen(addr string, given bool) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w; set [distsuperagent] http to another host:port", addr, err)
 	}
 	return l, nil
-}
-
-// answer writes err as rpc.Error.
-func answer(w http.ResponseWriter, err error) {
-	status, body := rpc.Answer(err)
-	writeJSON(w, status, body)
 }

@@ -62,7 +62,7 @@ func serve(t *testing.T) *fixture {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- rpc.Serve(ctx, tls.NewListener(l, rpc.ServerConfig(agent.Cert, let)), Handler(k, health, zaptest.NewLogger(t)), zaptest.NewLogger(t))
+		ended <- rpc.Serve(ctx, tls.NewListener(l, rpc.ServerConfig(agent.Cert, let)), Handler(Options{Keeper: k, Health: health, Log: zaptest.NewLogger(t)}), zaptest.NewLogger(t))
 	}()
 	f := &fixture{keeper: k, client: rpc.NewClient(l.Addr().String(), rpc.ClientConfig(caller.Cert, agent.Fingerprint))}
 	t.Cleanup(func() {
@@ -180,6 +180,28 @@ func TestLogIsSentWholeAndFollowedUntilTheReaderLeaves(t *testing.T) {
 	log.Close() // the cleanup's Serve would wait for the handler
 	if _, err := f.client.Log(t.Context(), "web", "stdlog", 1, false); !errors.Is(err, rpc.ErrBadRequest) {
 		t.Errorf("another channel gives %v, want ErrBadRequest", err)
+	}
+}
+
+func TestClearEmptiesTheLogsOfAProcess(t *testing.T) {
+	f := serve(t)
+	f.keeper.SetLog("web", "stdout", "a line\n")
+	if err := f.client.Clear(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	log, err := f.client.Log(t.Context(), "web", "stdout", -1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if text, err := io.ReadAll(log); err != nil || len(text) > 0 {
+		t.Errorf("%q is left, %v", text, err)
+	}
+	if err := f.client.Clear(t.Context(), "none"); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("an unknown process gives %v, want ErrNotFound", err)
+	}
+	if err := f.client.Clear(t.Context(), ""); !errors.Is(err, rpc.ErrBadRequest) {
+		t.Errorf("no process gives %v, want ErrBadRequest", err)
 	}
 }
 

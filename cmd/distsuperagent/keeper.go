@@ -60,15 +60,15 @@ func (s *server) revive(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
 	defer cancel()
-	dir := s.cfg.Agent.StateDir
+	dir := s.Config.Agent.StateDir
 	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperdaemon.LogFile(dir),
-		Args:     []string{"keeper", "--state-dir=" + dir, "--log-level=" + s.cfg.Agent.Log.Level},
-		Progress: s.notify.Progress})
+		Args:     []string{"keeper", "--state-dir=" + dir, "--log-level=" + s.Config.Agent.Log.Level},
+		Progress: s.Notify.Progress})
 	if err != nil {
 		return err
 	}
 	s.started = true
-	s.log.Info("keeper started", zap.Int("pid", pid))
+	s.Log.Info("keeper started", zap.Int("pid", pid))
 	// Its parent is this agent as long as that lives: somebody has to take note of its end.
 	go daemon.Reap(pid)
 	return nil
@@ -89,6 +89,6 @@ func (s *server) abandon(ctx context.Context) {
 		return
 	}
 	if err := s.keeper.Shutdown(ctx); err != nil {
-		s.log.Warn("the keeper goes on without an agent", zap.Error(err))
+		s.Log.Warn("the keeper goes on without an agent", zap.Error(err))
 	}
 }

@@ -4,8 +4,10 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
 	"github.com/distsuper/distsuper/cmd/internal/background"
@@ -38,6 +40,20 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := self.Root("runs the processes of this machine", long, example)
-	root.AddCommand(newStart(), newStop(), newRestart(), newStatus(), newRun(), newKeeper())
+	root.AddCommand(
+		self.NewStart(&cobra.Command{
+			Short: "start the agent in the background, and its keeper where none runs",
+			Long: `start starts the agent in the background. It returns when the agent has taken its place in the
+fleet, or says why it has not. Processes that the keeper of this machine runs are taken over.`,
+			Example: "  distsuperagent start\n  distsuperagent start -c /etc/distsuper.ini --labels zone=a",
+		}, 30*time.Second),
+		newStop(),
+		self.NewRestart(&cobra.Command{
+			Short: "stop the agent and start it again; processes do not notice",
+			Long:  "restart stops the agent, if it runs, and starts it again, such as after an upgrade. Processes do not notice.",
+		}, unix.SIGTERM, 30*time.Second),
+		self.NewStatus(&cobra.Command{Short: "say whether the agent and its keeper run, and how they are"}, "https", look),
+		self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer),
+		newKeeper())
 	return root
 }

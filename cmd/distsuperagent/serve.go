@@ -30,10 +30,8 @@ import (
 
 // server is a running agent.
 type server struct {
-	log    *zap.Logger
-	lock   *daemon.Lock
-	notify *daemon.Notifier
-	since  time.Time
+	*background.Process
+	since time.Time
 
 	endpoints []string
 	kv        store.KV
@@ -45,15 +43,14 @@ type server struct {
 	reviving sync.Mutex // one keeper at a time; guards started
 	started  bool       // the keeper is one that this agent started
 
-	mu      sync.Mutex // guards what follows
-	cfg     *config.Config
+	mu      sync.Mutex // guards what follows, and Config
 	warning string
 	agent   *agentd.Agent // nil until it can run
 }
 
-func newServer(cfg *config.Config, log *zap.Logger, lock *daemon.Lock, notify *daemon.Notifier) *server {
-	return &server{cfg: cfg, log: log, lock: lock, notify: notify, since: time.Now(),
-		keys: store.NewKeys(cfg.Etcd.Prefix), keeper: keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))}
+func newServer(p *background.Process) background.Server {
+	return &server{Process: p, since: time.Now(),
+		keys: store.NewKeys(p.Config.Etcd.Prefix), keeper: keeper.Dial(keeper.SocketPath(p.Config.Agent.StateDir))}
 }
 
 // identityFile is where the agent's certificate and key are.
@@ -74,7 +71,7 @@ func (s *server) serve(ctx, hurry context.Context) error {
 	group.Go(func() error { return s.agent.Run(life) })
 	group.Go(func() error { return s.serveHTTPS(life) })
 	group.Go(func() error {
-		background.WatchMembers(life, s.kv, s.log.Named("etcd"), func(warning string) {
+		background.WatchMembers(life, s.kv, s.Log.Named("etcd"), func(warning string) {
 			s.mu.Lock()
 			s.warning = warning
 			s.mu.Unlock()
@@ -96,21 +93,33 @@ func (s *server) serve(ctx, hurry context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
+	if err == nil && errors.Is(context.Cause(ctx), background.ErrAll) {
+		err = s.endKeeper(hurry)
+	}
 	return errors.Join(err, s.end())
+}
+
+// endKeeper ends the keeper, which has nothing to run any more.
+func (s *server) endKeeper(hurry context.Context) error {
+	ended, err := endKeeper(hurry, s.keeper)
+	if ended != 0 {
+		s.Log.Info("keeper stopped", zap.Int("pid", ended))
+	}
+	return err
 }
 
 // leave does what is to be done before the agent ends.
 func (s *server) leave(why error, hurry context.Context) error {
-	if !errors.Is(why, background.ErrOther) {
-		s.notify.Stopping("stopping; processes stay with the keeper")
+	if !errors.Is(why, background.ErrOther) && !errors.Is(why, background.ErrAll) {
+		s.Notify.Stopping("stopping; processes stay with the keeper")
 		return nil
 	}
-	s.notify.Stopping("stopping and releasing all processes")
-	s.log.Info("draining: stopping and releasing all processes")
+	s.Notify.Stopping("stopping and releasing all processes")
+	s.Log.Info("draining: stopping and releasing all processes")
 	if err := s.agent.Drain(hurry); err != nil {
 		return err
 	}
-	s.log.Info("drained: every process is released")
+	s.Log.Info("drained: every process is released")
 	return nil
 }
 
@@ -133,28 +142,28 @@ func (s *server) begin(ctx context.Context) error {
 	if err := s.revive(ctx); err != nil {
 		return err
 	}
-	dir := s.cfg.Agent.StateDir
-	kv, err := background.OpenStore(s.cfg, s.endpoints, filepath.Join(dir, "distsuperagent.seen"), s.log.Named("store"))
+	dir := s.Config.Agent.StateDir
+	kv, err := background.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperagent.seen"), s.Log.Named("store"))
 	if err != nil {
 		return err
 	}
 	s.kv = kv
-	err = background.AwaitStore(ctx, s.cfg, s.endpoints, s.notify, s.log, func(ctx context.Context) error {
+	err = background.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
 		return store.CheckSchema(ctx, s.kv, s.keys)
 	})
 	if err != nil {
 		return err
 	}
-	if s.id, err = rpc.LoadIdentity(identityFile(s.cfg), "machine "+s.cfg.Agent.Machine); err != nil {
+	if s.id, err = rpc.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
 		return err
 	}
-	if s.https, err = web.Listen(s.cfg.Agent.HTTP, s.cfg.Agent.HTTPGiven); err != nil {
+	if s.https, err = web.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven); err != nil {
 		return err
 	}
-	history := store.NewHistory(s.kv, s.keys, "agent "+s.cfg.Agent.Machine, clock.Real{})
+	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
-		Machine: s.cfg.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.revive,
-		Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.log.Named("agent"),
+		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.revive,
+		Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.Log.Named("agent"),
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,11 +174,11 @@ func (s *server) begin(ctx context.Context) error {
 // findEtcd sets the endpoints: those configured, else distsuperd's own etcd on this host. A machine whose keeper runs
 // processes gets its agent back even when that etcd is down: the agent waits for it.
 func (s *server) findEtcd(ctx context.Context) error {
-	if !s.cfg.UsesEmbedded() {
-		s.endpoints = s.cfg.Etcd.Endpoints
+	if !s.Config.UsesEmbedded() {
+		s.endpoints = s.Config.Etcd.Endpoints
 		return nil
 	}
-	dir := s.cfg.Controller.StateDir
+	dir := s.Config.Controller.StateDir
 	if _, err := s.keeper.Hello(ctx); err != nil && !embedded.Running(dir) {
 		return fmt.Errorf("no etcd endpoint is configured and distsuperd's own etcd does not run in %s; run `distsuperd start` first, or set [etcd] endpoints", dir)
 	}
@@ -182,7 +191,7 @@ func (s *server) findEtcd(ctx context.Context) error {
 func (s *server) info() api.MachineInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.cfg.Agent
+	a := s.Config.Agent
 	addresses := a.Addresses
 	if len(addresses) == 0 {
 		addresses = rpc.HostAddresses()
@@ -191,29 +200,17 @@ func (s *server) info() api.MachineInfo {
 		Version: version.String(), API: rpc.Reach(s.https, addresses), Fingerprint: s.id.Fingerprint, Warning: s.warning}
 }
 
-// reload puts the settings into effect that can change while the agent runs.
-func (s *server) reload(next *config.Config) {
-	s.mu.Lock()
-	s.cfg.Agent.Addresses, s.cfg.Agent.Labels, s.cfg.Agent.MaxProcesses = next.Agent.Addresses, next.Agent.Labels, next.Agent.MaxProcesses
-	agent := s.agent
-	s.mu.Unlock()
-	if agent == nil {
-		return // it reads them when it begins
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	agent.SetInfo(ctx, s.info())
-}
-
 func (s *server) serveHTTPS(ctx context.Context) error {
 	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
 	var keeping sync.WaitGroup
 	defer keeping.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	keeping.Go(func() { pins.Keep(ctx, s.log.Named("https")) })
+	keeping.Go(func() { pins.Keep(ctx, s.Log.Named("https")) })
 	conf := rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil))
-	return rpc.Serve(ctx, tls.NewListener(s.https, conf), web.Handler(s.keeper, s.health, s.log.Named("https")), s.log.Named("https"))
+	handler := web.Handler(web.Options{Keeper: s.keeper, Health: s.health, Daemon: s.Daemon(s.Config.Agent.Machine, s.Reread, s.stopAll),
+		Log: s.Log.Named("https")})
+	return rpc.Serve(ctx, tls.NewListener(s.https, conf), handler, s.Log.Named("https"))
 }
 
 func (s *server) health(ctx context.Context) rpc.Health {
@@ -241,8 +238,8 @@ const worthTelling = time.Second
 // announce tells everybody who waits that the agent works, and until then what it waits for.
 func (s *server) announce(ctx context.Context) error {
 	addr := rpc.Reach(s.https, nil)
-	err := s.lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: s.since, HTTP: addr,
-		Log: s.cfg.Agent.Log.File, Config: s.cfg.File, State: s.cfg.Agent.StateDir})
+	err := s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: s.since, HTTP: addr,
+		Log: s.Config.Agent.Log.File, Config: s.Config.File, State: s.Config.Agent.StateDir})
 	if err != nil {
 		return err
 	}
@@ -253,7 +250,7 @@ func (s *server) announce(ctx context.Context) error {
 		case h.Problem != last:
 			last, since = h.Problem, time.Now()
 		case last != "" && time.Since(since) > worthTelling:
-			s.notify.Progress(last)
+			s.Notify.Progress(last)
 			since = since.Add(time.Hour) // once
 		}
 		return h.Connected && h.Claimed
@@ -262,9 +259,9 @@ func (s *server) announce(ctx context.Context) error {
 		return nil
 	}
 	h := s.health(ctx)
-	s.log.Info("ready", zap.String("machine", h.Machine), zap.String("https", addr), zap.Strings("etcd", s.endpoints),
+	s.Log.Info("ready", zap.String("machine", h.Machine), zap.String("https", addr), zap.Strings("etcd", s.endpoints),
 		zap.Int("keeper", h.KeeperPID), zap.String("containment", h.Containment), zap.String("version", h.Version))
-	s.notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, background.Join(s.endpoints)))
+	s.Notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, background.Join(s.endpoints)))
 	return nil
 }
 

@@ -2,26 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/cmd/internal/background"
 	"github.com/distsuper/distsuper/pkg/config"
-	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
 // status is what `status --json` prints. Its field names are for ever.
 type status struct {
-	Running bool         `json:"running"`
-	Daemon  *daemon.Info `json:"daemon,omitempty"`
-	Health  *rpc.Health  `json:"health,omitempty"`
-	Problem string       `json:"problem,omitempty"`
+	background.Status
+	Health *rpc.Health `json:"health,omitempty"`
 	// Keeper may run without an agent, and has the processes then.
 	Keeper *keeperStatus `json:"keeper,omitempty"`
 }
@@ -34,56 +29,20 @@ type keeperStatus struct {
 	Processes   int    `json:"processes"`
 }
 
-func newStatus() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "say whether the agent and its keeper run, and how they are",
-		Example: "  distsuperagent status\n  distsuperagent status --json",
-		Args:    background.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := self.Load(cmd)
-			if err != nil {
-				return err
-			}
-			s, err := look(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
-			} else {
-				show(cmd, s)
-			}
-			if err == nil && !s.Running {
-				return &daemon.ExitError{Code: daemon.ExitNotRunning}
-			}
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
-
-func look(ctx context.Context, cfg *config.Config) (status, error) {
+func look(ctx context.Context, cfg *config.Config) (background.Shown, error) {
 	var s status
-	var err error
+	common, asks, err := self.Find(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.Status = common
 	if s.Keeper, err = lookKeeper(ctx, cfg); err != nil {
 		s.Problem = err.Error()
 	}
-	info, err := daemon.Find(self.PIDFile(cfg))
-	if errors.Is(err, daemon.ErrNotRunning) {
+	if !asks {
 		return s, nil
 	}
-	if err != nil {
-		return s, err
-	}
-	s.Running, s.Daemon = true, &info
-	if info.HTTP == "" {
-		s.Problem = "it is still starting; see " + cfg.Agent.Log.File
-		return s, nil
-	}
-	h, err := health(ctx, cfg, info.HTTP)
+	h, err := health(ctx, cfg, s.Daemon.HTTP)
 	if err != nil {
 		s.Problem = err.Error()
 		return s, nil
@@ -128,18 +87,8 @@ func lookKeeper(ctx context.Context, cfg *config.Config) (*keeperStatus, error) 
 	return s, nil
 }
 
-func show(cmd *cobra.Command, s status) {
-	out := cmd.OutOrStdout()
-	if !s.Running {
-		fmt.Fprintln(out, "distsuperagent is not running")
-	} else {
-		fmt.Fprintf(out, "distsuperagent is running (pid %d)\n", s.Daemon.PID)
-		since := ""
-		if !s.Daemon.Since.IsZero() {
-			since = s.Daemon.Since.Local().Format(time.DateTime)
-		}
-		background.Lines(out, "since", since, "version", s.Daemon.Version, "https", s.Daemon.HTTP, "log", s.Daemon.Log)
-	}
+// Show implements background.Shown.
+func (s status) Show(out io.Writer) {
 	if h := s.Health; h != nil {
 		draining := ""
 		if h.Draining {

@@ -84,25 +84,33 @@ func stopKeeper(cmd *cobra.Command, k *keeper.Client, timeout time.Duration) err
 		ctx, cancel = context.WithTimeout(ctx, timeout)
 	}
 	defer cancel()
+	pid, err := endKeeper(ctx, k)
+	if pid != 0 {
+		fmt.Fprintf(cmd.OutOrStdout(), "keeper stopped (pid %d)\n", pid)
+	}
+	return err
+}
+
+// endKeeper ends the keeper with everything that it still runs, and returns the pid that it had, 0 when none is there.
+func endKeeper(ctx context.Context, k *keeper.Client) (int, error) {
 	hello, err := k.Hello(ctx)
 	if errors.Is(err, keeper.ErrNoKeeper) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return fmt.Errorf("stop the keeper: %w", err)
+		return 0, fmt.Errorf("stop the keeper: %w", err)
 	}
 	process, err := daemon.Watch(hello.PID)
 	if err != nil {
-		return fmt.Errorf("stop the keeper: %w", err)
+		return 0, fmt.Errorf("stop the keeper: %w", err)
 	}
 	defer process.Close()
 	// That it answers this proves that the handle is the keeper's.
 	if err := k.Shutdown(ctx); err != nil {
-		return fmt.Errorf("stop the keeper (pid %d): %w", hello.PID, err)
+		return 0, fmt.Errorf("stop the keeper (pid %d): %w", hello.PID, err)
 	}
 	if err := process.Wait(ctx); err != nil {
-		return fmt.Errorf("the keeper (pid %d) has not ended yet: %w", hello.PID, err)
+		return 0, fmt.Errorf("the keeper (pid %d) has not ended yet: %w", hello.PID, err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "keeper stopped (pid %d)\n", hello.PID)
-	return nil
+	return hello.PID, nil
 }

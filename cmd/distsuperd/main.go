@@ -4,8 +4,10 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/cmd/internal/background"
 	"github.com/distsuper/distsuper/pkg/config"
@@ -33,6 +35,22 @@ func main() { os.Exit(self.Execute(newRoot())) }
 
 func newRoot() *cobra.Command {
 	root := self.Root("the controller of distsuper", long, example)
-	root.AddCommand(newStart(), newStop(), newRestart(), newStatus(), newRun(), newEtcd(), newSolo(), newGuardian())
+	root.AddCommand(
+		self.NewStart(&cobra.Command{
+			Short:   "start distsuperd in the background, and its etcd where none is configured",
+			Long:    "start starts distsuperd in the background. It returns when distsuperd works, or says why it does not.",
+			Example: "  distsuperd start\n  distsuperd start -c /srv/fleet/distsuper.ini",
+		}, time.Minute),
+		newStop(),
+		// USR1 ends it and leaves its etcd alone.
+		self.NewRestart(&cobra.Command{
+			Short: "stop distsuperd and start it again; its etcd and all processes go on",
+			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes go on.",
+		}, unix.SIGUSR1, time.Minute),
+		self.NewStatus(&cobra.Command{Short: "say whether distsuperd runs, and how it is"}, "http", look),
+		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *background.Process) background.Server {
+			return &server{Process: p}
+		}),
+		newEtcd(), newSolo(), newGuardian())
 	return root
 }

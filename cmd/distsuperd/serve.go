@@ -18,7 +18,6 @@ import (
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
-	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
@@ -30,10 +29,7 @@ import (
 
 // server is a running distsuperd.
 type server struct {
-	cfg    *config.Config
-	log    *zap.Logger
-	lock   *daemon.Lock
-	notify *daemon.Notifier
+	*background.Process
 
 	endpoints []string
 	kv        store.KV
@@ -59,12 +55,12 @@ func (s *server) serve(ctx context.Context) error {
 	group.Go(func() error { return s.control.Run(ctx) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error {
-		self := api.Controller{ID: s.cfg.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil),
+		self := api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil),
 			Fingerprint: s.id.Fingerprint, Version: version.String()}
-		return trust.Publish(ctx, s.kv, s.keys, self, clock.Real{}, s.log.Named("publish"))
+		return trust.Publish(ctx, s.kv, s.keys, self, clock.Real{}, s.Log.Named("publish"))
 	})
 	group.Go(func() error {
-		background.WatchMembers(ctx, s.kv, s.log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
+		background.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
 		return nil
 	})
 	group.Go(func() error { return s.announce(ctx) })
@@ -90,27 +86,27 @@ func (s *server) begin(ctx context.Context, group *errgroup.Group) (err error) {
 	if err := s.findEtcd(ctx, group); err != nil {
 		return err
 	}
-	dir := s.cfg.Controller.StateDir
-	if s.kv, err = background.OpenStore(s.cfg, s.endpoints, filepath.Join(dir, "distsuperd.seen"), s.log.Named("store")); err != nil {
+	dir := s.Config.Controller.StateDir
+	if s.kv, err = background.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperd.seen"), s.Log.Named("store")); err != nil {
 		return err
 	}
-	s.keys = store.NewKeys(s.cfg.Etcd.Prefix)
+	s.keys = store.NewKeys(s.Config.Etcd.Prefix)
 	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}
-	if s.id, err = rpc.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.cfg.Controller.ID); err != nil {
+	if s.id, err = rpc.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.Config.Controller.ID); err != nil {
 		return err
 	}
-	if s.http, err = net.Listen("tcp", s.cfg.Controller.HTTP); err != nil {
-		return fmt.Errorf("listen on %s: %w; set [distsuperd] http to another host:port", s.cfg.Controller.HTTP, err)
+	if s.http, err = net.Listen("tcp", s.Config.Controller.HTTP); err != nil {
+		return fmt.Errorf("listen on %s: %w; set [distsuperd] http to another host:port", s.Config.Controller.HTTP, err)
 	}
 	s.control = controller.New(controller.Options{
-		KV: s.kv, Keys: s.keys, ID: s.cfg.Controller.ID,
-		ElectionTTL: s.cfg.Controller.ElectionTTL, Settle: settle(s.cfg.Controller.Settle),
+		KV: s.kv, Keys: s.keys, ID: s.Config.Controller.ID,
+		ElectionTTL: s.Config.Controller.ElectionTTL, Settle: settle(s.Config.Controller.Settle),
 		Expand: spec.Processes, Fingerprint: spec.Fingerprint,
 		Asker:   rpc.Agents{Cert: s.id.Cert},
-		History: store.NewHistory(s.kv, s.keys, "leader "+s.cfg.Controller.ID, clock.Real{}),
-		Clock:   clock.Real{}, Log: s.log.Named("controller"),
+		History: store.NewHistory(s.kv, s.keys, "leader "+s.Config.Controller.ID, clock.Real{}),
+		Clock:   clock.Real{}, Log: s.Log.Named("controller"),
 	})
 	return nil
 }
@@ -126,19 +122,19 @@ func settle(d time.Duration) time.Duration {
 // findEtcd sets the endpoints: those configured, else those of our own etcd, which it starts or takes over and
 // keeps alive.
 func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
-	if !s.cfg.UsesEmbedded() {
-		s.endpoints = s.cfg.Etcd.Endpoints
+	if !s.Config.UsesEmbedded() {
+		s.endpoints = s.Config.Etcd.Endpoints
 		return nil
 	}
-	if !embedded.Running(s.cfg.Controller.StateDir) {
-		s.notify.Progress("starting its own etcd, since no endpoint is configured")
+	if !embedded.Running(s.Config.Controller.StateDir) {
+		s.Notify.Progress("starting its own etcd, since no endpoint is configured")
 	}
-	cfg := embedded.Config{StateDir: s.cfg.Controller.StateDir, Listen: s.cfg.Embedded.Listen, Args: etcdArgs(s.cfg), Logger: s.log.Named("etcd")}
+	cfg := embedded.Config{StateDir: s.Config.Controller.StateDir, Listen: s.Config.Embedded.Listen, Args: etcdArgs(s.Config), Logger: s.Log.Named("etcd")}
 	child, err := embedded.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	s.log.Info("own etcd runs", zap.Int("pid", child.PID), zap.Bool("adopted", child.Adopted), zap.String("endpoint", child.Endpoint))
+	s.Log.Info("own etcd runs", zap.Int("pid", child.PID), zap.Bool("adopted", child.Adopted), zap.String("endpoint", child.Endpoint))
 	s.endpoints = []string{child.Endpoint}
 	group.Go(func() error { return embedded.Keep(ctx, cfg, child) })
 	return nil
@@ -147,10 +143,10 @@ func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
 // checkSchema waits for etcd and makes sure that we understand what is there. In our own etcd it makes the
 // key space; in another's, somebody decides where it is to be.
 func (s *server) checkSchema(ctx context.Context) error {
-	return background.AwaitStore(ctx, s.cfg, s.endpoints, s.notify, s.log, func(ctx context.Context) error {
+	return background.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
 		err := store.CheckSchema(ctx, s.kv, s.keys)
-		if errors.Is(err, store.ErrNoSchema) && s.cfg.UsesEmbedded() {
-			_, err = store.Init(ctx, s.kv, s.keys, "distsuperd "+s.cfg.Controller.ID)
+		if errors.Is(err, store.ErrNoSchema) && s.Config.UsesEmbedded() {
+			_, err = store.Init(ctx, s.kv, s.keys, "distsuperd "+s.Config.Controller.ID)
 		}
 		return err
 	})
@@ -167,15 +163,30 @@ func (s *server) serveHTTP(ctx context.Context) error {
 			}
 			return m, err
 		},
-		Cert: s.id.Cert, Log: s.log.Named("http"),
+		Daemon: s.Daemon(s.Config.Controller.ID, s.reload, s.stop),
+		Cert:   s.id.Cert, Log: s.Log.Named("http"),
 	})
-	return web.Serve(ctx, s.http, rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil)), handler, s.log.Named("http"))
+	return web.Serve(ctx, s.http, rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil)), handler, s.Log.Named("http"))
+}
+
+// reload has it begin anew in its place. Settings that it would refuse must not end it.
+func (s *server) reload() error {
+	err := s.Check()
+	if err == nil {
+		s.End(background.ErrAgain)
+	}
+	return err
+}
+
+func (s *server) stop() error {
+	s.End(background.ErrStop)
+	return nil
 }
 
 func (s *server) health() web.Health {
 	status := s.control.Status()
-	h := web.Health{ID: s.cfg.Controller.ID, Version: version.String(), Healthy: status.Connected, Leader: status.Leading,
-		Store: "connected", Embedded: s.cfg.UsesEmbedded()}
+	h := web.Health{ID: s.Config.Controller.ID, Version: version.String(), Healthy: status.Connected, Leader: status.Leading,
+		Store: "connected", Embedded: s.Config.UsesEmbedded()}
 	if !status.Connected {
 		h.Store = "not connected: " + status.Why
 	}
@@ -188,8 +199,8 @@ func (s *server) health() web.Health {
 // announce tells everybody who waits that distsuperd works.
 func (s *server) announce(ctx context.Context) error {
 	addr := rpc.Reach(s.http, nil)
-	err := s.lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: time.Now(), HTTP: addr,
-		Log: s.cfg.Controller.Log.File, Config: s.cfg.File, State: s.cfg.Controller.StateDir})
+	err := s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: time.Now(), HTTP: addr,
+		Log: s.Config.Controller.Log.File, Config: s.Config.File, State: s.Config.Controller.StateDir})
 	if err != nil {
 		return err
 	}
@@ -197,11 +208,11 @@ func (s *server) announce(ctx context.Context) error {
 		return nil
 	}
 	where := "etcd at " + background.Join(s.endpoints)
-	if s.cfg.UsesEmbedded() {
+	if s.Config.UsesEmbedded() {
 		where = "its own " + where
 	}
-	s.log.Info("ready", zap.String("id", s.cfg.Controller.ID), zap.String("http", addr), zap.Strings("etcd", s.endpoints), zap.String("version", version.String()))
-	s.notify.Ready(fmt.Sprintf("controller %s, HTTP at %s, %s", s.cfg.Controller.ID, addr, where))
+	s.Log.Info("ready", zap.String("id", s.Config.Controller.ID), zap.String("http", addr), zap.Strings("etcd", s.endpoints), zap.String("version", version.String()))
+	s.Notify.Ready(fmt.Sprintf("controller %s, HTTP at %s, %s", s.Config.Controller.ID, addr, where))
 	return nil
 }
 

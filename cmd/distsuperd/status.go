@@ -3,27 +3,22 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
-
-	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/cmd/internal/background"
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/config"
-	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
 // status is what `status --json` prints. Its field names are for ever.
 type status struct {
-	Running  bool         `json:"running"`
-	Daemon   *daemon.Info `json:"daemon,omitempty"`
-	Health   *web.Health  `json:"health,omitempty"`
-	Problem  string       `json:"problem,omitempty"`
-	Embedded *etcdStatus  `json:"embedded_etcd,omitempty"`
+	background.Status
+	Health   *web.Health `json:"health,omitempty"`
+	Embedded *etcdStatus `json:"embedded_etcd,omitempty"`
 }
 
 type etcdStatus struct {
@@ -31,59 +26,21 @@ type etcdStatus struct {
 	Endpoint string `json:"endpoint"`
 }
 
-func newStatus() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "say whether distsuperd runs, and how it is",
-		Example: "  distsuperd status\n  distsuperd status --json",
-		Args:    background.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := self.Load(cmd)
-			if err != nil {
-				return err
-			}
-			s, err := look(cmd.Context(), cfg)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
-			} else {
-				show(cmd, s)
-			}
-			if err == nil && !s.Running {
-				return &daemon.ExitError{Code: daemon.ExitNotRunning}
-			}
-			return err
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	return cmd
-}
-
-func look(ctx context.Context, cfg *config.Config) (status, error) {
+func look(ctx context.Context, cfg *config.Config) (background.Shown, error) {
 	var s status
 	if cfg.UsesEmbedded() {
 		endpoint, err := embedded.Endpoint(cfg.Controller.StateDir)
 		if err != nil {
-			return s, err
+			return nil, err
 		}
 		s.Embedded = &etcdStatus{Running: embedded.Running(cfg.Controller.StateDir), Endpoint: endpoint}
 	}
-	info, err := daemon.Find(self.PIDFile(cfg))
-	if errors.Is(err, daemon.ErrNotRunning) {
-		return s, nil
-	}
-	if err != nil {
+	common, asks, err := self.Find(cfg)
+	s.Status = common
+	if err != nil || !asks {
 		return s, err
 	}
-	s.Running, s.Daemon = true, &info
-	if info.HTTP == "" {
-		s.Problem = "it is still starting; see " + cfg.Controller.Log.File
-		return s, nil
-	}
-	h, err := health(ctx, info.HTTP)
+	h, err := health(ctx, s.Daemon.HTTP)
 	if err != nil {
 		s.Problem = err.Error()
 		return s, nil
@@ -111,18 +68,8 @@ func health(ctx context.Context, addr string) (web.Health, error) {
 	return h, nil
 }
 
-func show(cmd *cobra.Command, s status) {
-	out := cmd.OutOrStdout()
-	if !s.Running {
-		fmt.Fprintln(out, "distsuperd is not running")
-	} else {
-		fmt.Fprintf(out, "distsuperd is running (pid %d)\n", s.Daemon.PID)
-		since := ""
-		if !s.Daemon.Since.IsZero() {
-			since = s.Daemon.Since.Local().Format(time.DateTime)
-		}
-		background.Lines(out, "since", since, "version", s.Daemon.Version, "http", s.Daemon.HTTP, "log", s.Daemon.Log)
-	}
+// Show implements background.Shown.
+func (s status) Show(out io.Writer) {
 	if h := s.Health; h != nil {
 		role := "follower"
 		if h.Leader {

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -36,6 +35,8 @@ type Options struct {
 	Health func(context.Context) Health
 	// Machine tells where a machine's agent is; an error satisfies rpc.ErrNotFound where there is none.
 	Machine func(ctx context.Context, name string) (api.MachineInfo, error)
+	// Daemon answers the paths of daemons, when a request names no machine.
+	Daemon rpc.DaemonServer
 	// Cert is this controller's, by which agents know it.
 	Cert tls.Certificate
 	Log  *zap.Logger
@@ -43,14 +44,18 @@ type Options struct {
 
 // Handler serves both the plain and the TLS side.
 func Handler(o Options) http.Handler {
-	h := &handler{o}
+	h := &handler{Options: o, own: http.NewServeMux()}
+	o.Daemon.Mount(h.own)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+PathHealth, h.health)
-	mux.HandleFunc("/v1/", h.pass)
+	mux.HandleFunc("/v1/", h.secure)
 	return mux
 }
 
-type handler struct{ Options }
+type handler struct {
+	Options
+	own *http.ServeMux // the paths of daemons
+}
 
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	health := h.Health(r.Context())
@@ -58,27 +63,36 @@ func (h *handler) health(w http.ResponseWriter, r *http.Request) {
 	if !health.Healthy {
 		status = http.StatusServiceUnavailable
 	}
-	writeJSON(w, status, health)
+	rpc.WriteJSON(w, status, health)
 }
 
-// pass hands a request on to the agent of the machine that it names.
-func (h *handler) pass(w http.ResponseWriter, r *http.Request) {
+// secure is for callers over TLS, who were let in there.
+func (h *handler) secure(w http.ResponseWriter, r *http.Request) {
 	if r.TLS == nil {
-		writeJSON(w, http.StatusForbidden, &rpc.Error{Code: "forbidden",
-			Text: "agents are reached through this controller over HTTPS with a client certificate; distsuperctl has one"})
+		rpc.WriteJSON(w, http.StatusForbidden, &rpc.Error{Code: "forbidden",
+			Text: "this is answered over HTTPS with a client certificate only; distsuperctl has one"})
 		return
 	}
 	machine := r.URL.Query().Get("machine")
-	if machine == "" {
-		answer(w, fmt.Errorf("the parameter machine is missing: %w", rpc.ErrBadRequest))
-		return
+	_, path := h.own.Handler(r)
+	switch {
+	case machine != "":
+		h.pass(machine, w, r)
+	case path != "":
+		h.own.ServeHTTP(w, r)
+	default:
+		rpc.WriteError(w, fmt.Errorf("the parameter machine is missing: %w", rpc.ErrBadRequest))
 	}
+}
+
+// pass hands a request on to the agent of a machine.
+func (h *handler) pass(machine string, w http.ResponseWriter, r *http.Request) {
 	info, err := h.Machine(r.Context(), machine)
 	if err == nil && (info.API == "" || info.Fingerprint == "") {
 		err = fmt.Errorf("the agent of %s has published no address: %w", machine, rpc.ErrUnavailable)
 	}
 	if err != nil {
-		answer(w, err)
+		rpc.WriteError(w, err)
 		return
 	}
 	h.proxy(machine, info, rpc.Caller(r)).ServeHTTP(w, r)
@@ -103,22 +117,7 @@ func (h *handler) proxy(machine string, info api.MachineInfo, caller string) *ht
 				return // the caller has gone
 			}
 			h.Log.Warn("an agent cannot be reached for a caller", zap.String("machine", machine), zap.Error(err))
-			answer(w, fmt.Errorf("the agent of %s at %s: %w: %v", machine, info.API, rpc.ErrUnavailable, err))
+			rpc.WriteError(w, fmt.Errorf("the agent of %s at %s: %w: %v", machine, info.API, rpc.ErrUnavailable, err))
 		},
 	}
-}
-
-func answer(w http.ResponseWriter, err error) {
-	status, body := rpc.Answer(err)
-	writeJSON(w, status, body)
-}
-
-func writeJSON(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"code":"failed","error":"the answer cannot be encoded"}`)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	w.Write(append(text, '\n'))
 }

@@ -66,6 +66,7 @@ type fleet struct {
 	addr               string
 	caller, controller rpc.Identity
 	health             Health
+	stopped            string // by whom
 }
 
 func newFleet(t *testing.T) *fleet {
@@ -80,6 +81,10 @@ func newFleet(t *testing.T) *fleet {
 			io.WriteString(w, "first\n")
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
+			return
+		}
+		if r.URL.Path == rpc.PathDaemon {
+			fmt.Fprint(w, `{"program":"distsuperagent"}`)
 			return
 		}
 		fmt.Fprintf(w, `{"machine":%q,"problem":%q}`, r.URL.Query().Get("machine"), rpc.Caller(r))
@@ -99,6 +104,10 @@ func newFleet(t *testing.T) *fleet {
 				return api.MachineInfo{Name: name}, nil
 			}
 			return api.MachineInfo{}, fmt.Errorf("machine %s: %w", name, rpc.ErrNotFound)
+		},
+		Daemon: rpc.DaemonServer{
+			Daemon: func() rpc.Daemon { return rpc.Daemon{Program: "distsuperd"} },
+			Stop:   func(by string) error { f.stopped = by; return nil },
 		},
 		Cert: f.controller.Cert, Log: log,
 	})
@@ -138,6 +147,27 @@ func TestFollowedLogPassesThroughAsItComes(t *testing.T) {
 	piece := make([]byte, 16)
 	if n, err := log.Read(piece); err != nil || string(piece[:n]) != "first\n" {
 		t.Errorf("the first piece is %q, %v", piece[:n], err)
+	}
+}
+
+func TestControllerAnswersForItselfUnlessAMachineIsNamed(t *testing.T) {
+	f := newFleet(t)
+	client := f.client(t, f.caller)
+	for program, c := range map[string]*rpc.Client{"distsuperd": client, "distsuperagent": client.Through("m1")} {
+		if d, err := c.Daemon(t.Context()); err != nil || d.Program != program {
+			t.Errorf("%s answers as %+v, %v", program, d, err)
+		}
+	}
+	if err := client.DaemonStop(t.Context()); err != nil || f.stopped != "ann@desk" {
+		t.Errorf("it was stopped by %q, %v", f.stopped, err)
+	}
+	answer, err := http.Post("http://"+f.addr+rpc.PathDaemonStop, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("over plain HTTP the answer is %s", answer.Status)
 	}
 }
 

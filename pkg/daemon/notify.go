@@ -50,6 +50,14 @@ func isPipe(fd int) bool {
 	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
+// Environ is what the next program in this process needs in its environment to have a Notifier like this one.
+func (n *Notifier) Environ() []string {
+	if n.systemd == "" {
+		return nil
+	}
+	return []string{"NOTIFY_SOCKET=" + n.systemd}
+}
+
 // Progress tells what the daemon is waiting for.
 func (n *Notifier) Progress(text string) {
 	n.tell(report{Kind: "progress", Text: text}, "STATUS="+text)

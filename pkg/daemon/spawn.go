@@ -65,6 +65,16 @@ func Spawn(ctx context.Context, c Command) (pid int, message string, err error) 
 	return pid, message, err
 }
 
+// Again replaces this program by itself, in the same process, with more in its environment. It returns only when it
+// fails. Descriptors stay as close-on-exec says; pid file locks do not, so Release them before.
+func Again(args []string, more ...string) error {
+	exe, err := os.Executable()
+	if err != nil {
+		exe = "/proc/self/exe"
+	}
+	return fmt.Errorf("begin anew: %w", syscall.Exec(exe, args, append(os.Environ(), more...)))
+}
+
 func (c Command) command(log, ready *os.File) (*exec.Cmd, error) {
 	path := c.Path
 	if path == "" {

@@ -108,7 +108,7 @@ func (s DaemonServer) getLog(w http.ResponseWriter, r *http.Request) {
 
 func (s DaemonServer) getPrograms(w http.ResponseWriter, _ *http.Request) {
 	if s.Programs == nil {
-		WriteError(w, fmt.Errorf("%s has no file of programs, which distsuperctl load reads: %w", s.Daemon().Program, ErrBadRequest))
+		WriteError(w, fmt.Errorf("%s reads no programs from a file, distsuperctl load does: %w", s.Daemon().Program, ErrBadRequest))
 		return
 	}
 	p, err := s.Programs()

@@ -42,6 +42,25 @@ func (r *ran) open() *client.Client {
 	return c
 }
 
+// agent is what distsuperctl calls for logs and signals.
+func (r *ran) agent(c *client.Client, machine string) *rpc.Client {
+	r.t.Helper()
+	info, err := trust.Machine(r.t.Context(), c.KV(), c.Keys(), machine)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cert, err := trust.Mint(r.t.Context(), c.KV(), c.Keys(), "ann@host")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	agent, err := rpc.Agents{Cert: cert}.Client(info)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(agent.Close)
+	return agent
+}
+
 func (r *ran) awaitState(c *client.Client, name string, want api.State) *client.Process {
 	r.t.Helper()
 	var p *client.Process
@@ -69,19 +88,7 @@ func TestCtlStartsStopsAndReadsLogsOverThePrivateSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = r.awaitState(c, "a", api.Running)
-	info, err := trust.Machine(t.Context(), c.KV(), c.Keys(), p.Owner.Machine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := trust.Mint(t.Context(), c.KV(), c.Keys(), "ann@host")
-	if err != nil {
-		t.Fatal(err)
-	}
-	agent, err := rpc.Agents{Cert: cert}.Client(info)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer agent.Close()
+	agent := r.agent(c, p.Owner.Machine)
 	log, err := agent.Log(t.Context(), "a", "stdout", 100, false)
 	if err != nil {
 		t.Fatal(err)
@@ -252,18 +259,12 @@ func TestPidOneOfAContainerReapsStrangersAndPrefixesOutput(t *testing.T) {
 	}
 	r := ours(t).prepare(t, "[supervisord]\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%(here)s/d.pid\nstdout_log_prefix=true\n"+
 		"[program:a]\ncommand=sh -c 'echo one; (sleep 0.3 &); exec sleep 1000'\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n")
-	r.cmd = r.command("-n")
-	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
-	r.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
-	if err := r.cmd.Start(); err != nil {
+	if err := r.begin(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
 		}
 		t.Skipf("no pid namespace: %v", err)
 	}
-	r.pid, r.done = r.cmd.Process.Pid, make(chan struct{})
-	go func() { r.cmd.Wait(); close(r.done) }()
-	t.Cleanup(r.end)
 	for _, want := range []string{"supervisord started with pid 1\n", "a | one\n", "INFO reaped unknown pid "} {
 		r.until(func() bool { return strings.Contains(r.out.String(), want) }, "it does not say %q", want)
 	}

@@ -105,17 +105,30 @@ const header = "[supervisord]\nlogfile=%(here)s/d.log\npidfile=%(here)s/d.pid\nc
 func (s side) start(t *testing.T, conf string, args ...string) *ran {
 	t.Helper()
 	r := s.prepare(t, conf)
-	r.cmd = r.command(append([]string{"-n"}, args...)...)
-	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
-	if err := r.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	r.pid = r.cmd.Process.Pid
-	r.done = make(chan struct{})
-	go func() { r.cmd.Wait(); close(r.done) }()
-	t.Cleanup(r.end)
-	r.await("started with pid")
+	r.run(args...)
 	return r
+}
+
+// run starts a prepared daemon in the foreground.
+func (r *ran) run(args ...string) {
+	r.t.Helper()
+	if err := r.begin(nil, args...); err != nil {
+		r.t.Fatal(err)
+	}
+	r.until(func() bool { return strings.Contains(r.log()+r.out.String(), "started with pid") }, "it does not say that it has started")
+}
+
+// begin does not wait until it runs.
+func (r *ran) begin(attr *syscall.SysProcAttr, args ...string) error {
+	r.cmd = r.command(append([]string{"-n"}, args...)...)
+	r.cmd.Stdout, r.cmd.Stderr, r.cmd.SysProcAttr = r.out, r.out, attr
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	r.pid, r.done = r.cmd.Process.Pid, make(chan struct{})
+	go func() { r.cmd.Wait(); close(r.done) }()
+	r.t.Cleanup(r.end)
+	return nil
 }
 
 func (s side) prepare(t *testing.T, conf string) *ran {

@@ -90,20 +90,6 @@ func TestLogReadsAsSupervisords(t *testing.T) {
 	}
 }
 
-// run starts a prepared daemon in the foreground.
-func (r *ran) run(args ...string) {
-	r.t.Helper()
-	r.cmd = r.command(append([]string{"-n"}, args...)...)
-	r.cmd.Stdout, r.cmd.Stderr = r.out, r.out
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.pid, r.done = r.cmd.Process.Pid, make(chan struct{})
-	go func() { r.cmd.Wait(); close(r.done) }()
-	r.t.Cleanup(r.end)
-	r.await("started with pid")
-}
-
 // told is a log in parts whose order means something: what is said of each process, the spawns of all, and
 // what the daemon says of itself.
 type told struct {

@@ -78,7 +78,7 @@ func newParts(s *settings, runtime string, log *zap.Logger, watch func(engine.Ch
 	if err != nil {
 		return nil, err
 	}
-	if p.collector, err = logs.NewWith(logs.Options{Auto: auto}, log.Named("logs")); err != nil {
+	if p.collector, err = logs.NewAuto(auto, log.Named("logs")); err != nil {
 		return nil, err
 	}
 	p.engine, err = engine.New(engine.Options{Dir: runtime, Logs: p.collector, Logger: log.Named("keeper"), Version: version.String(),

@@ -15,7 +15,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -118,6 +117,7 @@ type running struct {
 	story   *story
 	parts   *parts
 	signals chan os.Signal
+	asked   chan request
 	code    atomic.Int64 // to exit with
 	restart bool         // begin anew when all is stopped; listen's, until it has ended
 }
@@ -147,7 +147,7 @@ func serve(s *settings, background bool, notify *daemon.Notifier) error {
 	if err != nil {
 		return err
 	}
-	r := &running{s: s, signals: signals}
+	r := &running{s: s, signals: signals, asked: make(chan request, 16)}
 	if r.log, err = openJournal(s.Supervisord); err != nil {
 		return usageError{err}
 	}
@@ -181,13 +181,7 @@ func (s *settings) settle(a *account, runtime string) (told []string, err error)
 
 // beginAnew replaces this program by itself, in the same process.
 func (s *settings) beginAnew(runtime string, more ...string) error {
-	exe, err := os.Executable()
-	if err != nil {
-		exe = "/proc/self/exe"
-	}
-	env := append(os.Environ(), envRuntime+"="+runtime)
-	env = append(env, more...)
-	return fmt.Errorf("begin anew: %w", syscall.Exec(exe, append([]string{os.Args[0], "solo"}, s.again...), env))
+	return daemon.Again(append([]string{os.Args[0], "solo"}, s.again...), append(more, envRuntime+"="+runtime)...)
 }
 
 // greet says what was found at the start.
@@ -232,7 +226,7 @@ func (r *running) begin(runtime string) error {
 	if r.parts, err = newParts(r.s, runtime, r.log.logger(), r.story.hear); err != nil {
 		return usageError{err}
 	}
-	if err := r.parts.start(); err != nil {
+	if err := r.parts.start(r.daemon()); err != nil {
 		return errors.Join(err, r.parts.close())
 	}
 	if err := os.WriteFile(r.s.Pidfile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
@@ -287,17 +281,21 @@ func (r *running) loadPrograms(notify *daemon.Notifier) {
 	}
 }
 
-// listen obeys signals.
+// listen obeys signals, and requests as if they were.
 func (r *running) listen(quit <-chan struct{}) {
 	stopping := false
 	for {
-		var sig os.Signal
+		var sig unix.Signal
+		var name string
 		select {
 		case <-quit:
 			return
-		case sig = <-r.signals:
+		case s := <-r.signals:
+			sig = s.(unix.Signal)
+			name = unix.SignalName(sig)
+		case asked := <-r.asked:
+			sig, name = asked.signal, "request of "+asked.by
 		}
-		name := unix.SignalName(sig.(syscall.Signal))
 		switch {
 		case sig == unix.SIGUSR2:
 			r.log.info("received %s indicating log reopen request", name)
@@ -322,11 +320,7 @@ func (r *running) listen(quit <-chan struct{}) {
 // mayRestart reads the configuration that the next one will have: one that it would refuse must not
 // stop what runs.
 func (r *running) mayRestart(signal string) bool {
-	line, _, err := readCommandLine(r.s.again)
-	if err == nil {
-		_, err = load(line)
-	}
-	if err != nil {
+	if _, err := r.s.loadAgain(); err != nil {
 		r.log.error("ignored %s indicating restart request, since the configuration would be refused: %v", signal, err)
 		return false
 	}

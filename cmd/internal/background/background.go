@@ -157,24 +157,6 @@ func (d Daemon) Stop(cmd *cobra.Command, cfg *config.Config, sig unix.Signal, ti
 	return true, nil
 }
 
-// Log opens the daemon's own log: its file in the background, stderr else.
-func (d Daemon) Log(cmd *cobra.Command, cfg *config.Config) (*daemon.Log, error) {
-	_, c := d.Home(cfg)
-	l := daemon.Logging{MaxBytes: c.MaxBytes, Backups: c.Backups, Level: c.Level}
-	if background, _ := cmd.Flags().GetBool(BackgroundFlag); background {
-		l.File = c.File
-	}
-	return daemon.OpenLog(l)
-}
-
-// RunFlags adds the hidden flag of run.
-func RunFlags(cmd *cobra.Command) {
-	cmd.Flags().Bool(BackgroundFlag, false, "log to the log file")
-	if err := cmd.Flags().MarkHidden(BackgroundFlag); err != nil {
-		panic(err) // the flag was added in the line above
-	}
-}
-
 // Lines prints facts one a line, names aligned.
 func Lines(w io.Writer, pairs ...string) {
 	for i := 0; i+1 < len(pairs); i += 2 {

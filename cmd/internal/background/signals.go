@@ -13,6 +13,8 @@ import (
 var (
 	ErrStop  = errors.New("asked to stop")
 	ErrOther = errors.New("asked by SIGUSR1") // restart for distsuperd, drain for the agent
+	ErrAgain = errors.New("asked to begin anew")
+	ErrAll   = errors.New("asked to stop everything that it runs")
 )
 
 // Signals gives a context that ends with ErrStop at TERM or INT and with ErrOther at USR1, and calls

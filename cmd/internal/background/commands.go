@@ -1,0 +1,124 @@
+package background
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+)
+
+// NewStart makes the command that starts the daemon. What is said of it comes with cmd.
+func (d Daemon) NewStart(cmd *cobra.Command, timeout time.Duration) *cobra.Command {
+	cmd.Use, cmd.Args = "start", NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := d.Load(cmd)
+		if err != nil {
+			return err
+		}
+		return d.Start(cmd, cfg, timeout)
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until it is ready; it goes on after that")
+	return cmd
+}
+
+// NewRestart makes the command that ends the daemon with a signal, if it runs, and starts it again.
+func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Duration) *cobra.Command {
+	cmd.Use, cmd.Args, cmd.Example = "restart", NoArgs, "  "+string(d.Name)+" restart"
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := d.Load(cmd)
+		if err != nil {
+			return err
+		}
+		if _, err := d.Stop(cmd, cfg, sig, timeout); err != nil {
+			return err
+		}
+		return d.Start(cmd, cfg, timeout)
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait for its end, and again until it is ready")
+	return cmd
+}
+
+// Status is what is known of every daemon. In JSON its field names are for ever.
+type Status struct {
+	Running bool         `json:"running"`
+	Daemon  *daemon.Info `json:"daemon,omitempty"`
+	Problem string       `json:"problem,omitempty"`
+}
+
+// Find looks whether the daemon runs. asks is true when it can be asked how it is.
+func (d Daemon) Find(cfg *config.Config) (s Status, asks bool, err error) {
+	info, err := daemon.Find(d.PIDFile(cfg))
+	if errors.Is(err, daemon.ErrNotRunning) {
+		return s, false, nil
+	}
+	if err != nil {
+		return s, false, err
+	}
+	s.Running, s.Daemon = true, &info
+	if info.HTTP == "" {
+		_, log := d.Home(cfg)
+		s.Problem = "it is still starting; see " + log.File
+	}
+	return s, info.HTTP != "", nil
+}
+
+// Common implements Shown for what embeds Status.
+func (s Status) Common() Status { return s }
+
+// show prints it for people. scheme is how its address is spoken to.
+func (s Status) show(w io.Writer, name config.Program, scheme string) {
+	if !s.Running {
+		fmt.Fprintf(w, "%s is not running\n", name)
+		return
+	}
+	fmt.Fprintf(w, "%s is running (pid %d)\n", name, s.Daemon.PID)
+	since := ""
+	if !s.Daemon.Since.IsZero() {
+		since = s.Daemon.Since.Local().Format(time.DateTime)
+	}
+	Lines(w, "since", since, "version", s.Daemon.Version, scheme, s.Daemon.HTTP, "log", s.Daemon.Log)
+}
+
+// Shown is a daemon's whole status: Status, and what only this daemon has.
+type Shown interface {
+	Common() Status
+	// Show prints for people what comes after the lines that every daemon has.
+	Show(w io.Writer)
+}
+
+// NewStatus makes the command that says whether the daemon runs, and how it is. scheme is how its address is spoken to.
+func (d Daemon) NewStatus(cmd *cobra.Command, scheme string, look func(context.Context, *config.Config) (Shown, error)) *cobra.Command {
+	var asJSON bool
+	cmd.Use, cmd.Args = "status", NoArgs
+	cmd.Example = fmt.Sprintf("  %[1]s status\n  %[1]s status --json", d.Name)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := d.Load(cmd)
+		if err != nil {
+			return err
+		}
+		s, err := look(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+		} else {
+			s.Common().show(cmd.OutOrStdout(), d.Name, scheme)
+			s.Show(cmd.OutOrStdout())
+		}
+		if err == nil && !s.Common().Running {
+			return &daemon.ExitError{Code: daemon.ExitNotRunning}
+		}
+		return err
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}

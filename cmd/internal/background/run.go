@@ -1,0 +1,166 @@
+package background
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/version"
+)
+
+// Process is a daemon in its `run` role, as it finds itself.
+type Process struct {
+	Config *config.Config
+	Log    *zap.Logger
+	Lock   *daemon.Lock
+	Notify *daemon.Notifier
+	// Reread reads the settings again and puts them into effect, as HUP does. Check says whether they could be.
+	Reread, Check func() error
+	// End ends the daemon as a signal would: ErrStop, ErrOther, ErrAgain or another cause of its own.
+	End func(cause error)
+
+	daemon Daemon
+	file   string // of the log; "" for stderr
+}
+
+// A Server is what the daemon does.
+type Server interface {
+	// Serve works until ctx ends, and does then what its cause asks for, at most until hurry ends. ErrAgain as its error
+	// has the daemon begin anew.
+	Serve(ctx, hurry context.Context) error
+	// Reload puts settings that were read again into effect; those of the log are already.
+	Reload(next *config.Config)
+}
+
+// NewRun makes the command that is the daemon.
+func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.Command {
+	cmd.Use, cmd.Args = "run", NoArgs
+	cmd.Long = "run is start in the foreground, with the log on stderr, for service managers and for looking."
+	cmd.Example = "  " + string(d.Name) + " run --log-level debug"
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		notify := daemon.NewNotifier()
+		err := d.run(cmd, notify, serve)
+		if errors.Is(err, ErrAgain) {
+			err = daemon.Again(os.Args, notify.Environ()...)
+		}
+		if err != nil {
+			notify.Failed(err)
+		}
+		return err
+	}
+	cmd.Flags().Bool(BackgroundFlag, false, "log to the log file")
+	if err := cmd.Flags().MarkHidden(BackgroundFlag); err != nil {
+		panic(err) // the flag was added in the line above
+	}
+	return cmd
+}
+
+func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Process) Server) error {
+	cfg, err := d.Load(cmd)
+	if err != nil {
+		return err
+	}
+	lock, err := daemon.Acquire(d.PIDFile(cfg))
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	log, file, err := d.openLog(cmd, cfg)
+	if err != nil {
+		return err
+	}
+	warn(log, cfg)
+	p := &Process{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, daemon: d, file: file}
+	s := serve(p)
+	p.Check = func() error { _, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name}); return err }
+	var rereading sync.Mutex // a signal and a request may come together
+	p.Reread = func() error {
+		rereading.Lock()
+		defer rereading.Unlock()
+		next, err := d.reread(cmd, cfg, log)
+		if err == nil {
+			s.Reload(next)
+		}
+		return err
+	}
+	ctx, hurry, done := Signals(cmd.Context(), func() {
+		if err := p.Reread(); err != nil {
+			log.Error("the settings are not changed", zap.Error(err))
+		}
+	})
+	defer done()
+	ctx, p.End = context.WithCancelCause(ctx)
+	defer p.End(nil)
+	return s.Serve(ctx, hurry)
+}
+
+func warn(log *daemon.Log, cfg *config.Config) {
+	for _, w := range cfg.Warnings {
+		log.Warn("configuration", zap.String("warning", w))
+	}
+}
+
+// openLog opens the daemon's own log: its file in the background, stderr else.
+func (d Daemon) openLog(cmd *cobra.Command, cfg *config.Config) (log *daemon.Log, file string, err error) {
+	_, c := d.Home(cfg)
+	if background, _ := cmd.Flags().GetBool(BackgroundFlag); background {
+		file = c.File
+	}
+	log, err = daemon.OpenLog(daemon.Logging{File: file, MaxBytes: c.MaxBytes, Backups: c.Backups, Level: c.Level})
+	return log, file, err
+}
+
+// reread opens the log anew, reads the settings and puts those of the log into effect. With an error the old settings stay.
+func (d Daemon) reread(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) (*config.Config, error) {
+	if err := log.Reopen(); err != nil {
+		log.Error("the log file cannot be opened again", zap.Error(err))
+	}
+	next, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name})
+	if err != nil {
+		return nil, fmt.Errorf("read the settings again: %w", err)
+	}
+	_, c := d.Home(next)
+	if err := log.SetLevel(c.Level); err != nil {
+		return nil, fmt.Errorf("change the log level: %w", err)
+	}
+	live, atStart := config.Changed(cfg, next, d.Name)
+	log.Info("settings read again", zap.Strings("changed", live), zap.Strings("at_next_start", atStart))
+	warn(log, next)
+	return next, nil
+}
+
+// Daemon is what the daemon, which is called identifier, says of itself to distsuperctl, and how it obeys.
+func (p *Process) Daemon(identifier string, reload, stop func() error) rpc.DaemonServer {
+	about := rpc.Daemon{Program: string(p.daemon.Name), PID: os.Getpid(), Version: version.String(), Identifier: identifier, Log: p.file, File: p.Config.File}
+	asked := func(what string, do func() error) func(string) error {
+		return func(by string) error {
+			p.Log.Info(what, zap.String("by", by))
+			return do()
+		}
+	}
+	return rpc.DaemonServer{Daemon: func() rpc.Daemon { return about }, Log: OwnLog(p.file, "it logs to its stderr"),
+		Reload: asked("asked to reload", reload), Stop: asked("asked to stop", stop)}
+}
+
+// OwnLog reads the log at path for rpc.DaemonServer; where there is none, otherwise says where the log goes.
+func OwnLog(path, otherwise string) func(context.Context, int64, bool) (io.ReadCloser, error) {
+	return func(ctx context.Context, n int64, follow bool) (io.ReadCloser, error) {
+		if path == "" {
+			return nil, fmt.Errorf("%w: %s", rpc.ErrNoLog, otherwise)
+		}
+		r, err := daemon.Tail(ctx, path, n, follow)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", rpc.ErrNoLog, err)
+		}
+		return r, nil
+	}
+}
