@@ -104,6 +104,9 @@ func theirs(t *testing.T, path string, strict bool) reading {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if built.temp {
+		os.RemoveAll(built.dir)
+	}
 	if oracle.cmd != nil {
 		oracle.in.Close()
 		if err := oracle.cmd.Wait(); err != nil {

@@ -1,0 +1,97 @@
+package parity
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// An answer is what a ctl said to one line.
+type answer struct {
+	Out, Err string
+	Code     int
+}
+
+func (a answer) String() string {
+	return fmt.Sprintf("exit code %d\nstdout:\n%sstderr:\n%s", a.Code, indented(a.Out), indented(a.Err))
+}
+
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		fmt.Fprintf(&b, "  %q\n", line)
+	}
+	return b.String()
+}
+
+// unlike says how our answer differs from theirs, "" for not at all: the exit code and standard output have to be
+// equal, and whatever they write to standard error has to be in ours, which may say more.
+func (a answer) unlike(theirs answer) string {
+	var problems []string
+	if a.Code != theirs.Code {
+		problems = append(problems, fmt.Sprintf("exit code %d, theirs %d", a.Code, theirs.Code))
+	}
+	if a.Out != theirs.Out {
+		problems = append(problems, "standard output")
+	}
+	said := strings.Split(a.Err, "\n")
+	for line := range strings.SplitSeq(strings.TrimSuffix(theirs.Err, "\n"), "\n") {
+		if line != "" && !slices.Contains(said, line) {
+			problems = append(problems, fmt.Sprintf("standard error lacks %q", line))
+		}
+	}
+	if len(problems) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s\nours: %v\ntheirs: %v", strings.Join(problems, ", "), a, theirs)
+}
+
+// A masker replaces what cannot be equal on two sides: directories, moments, and pids by what has them. A number that
+// is no pid of the side stays as it is.
+type masker struct {
+	dir    string
+	pids   map[int]string
+	server string // what the side calls its server
+}
+
+var (
+	uptime  = regexp.MustCompile(`uptime (?:\d+ days?, )?\d+:\d\d:\d\d`)
+	moment  = regexp.MustCompile(`\b[A-Z][a-z]{2} \d\d \d\d:\d\d [AP]M\b`)
+	stamp   = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}`)
+	number  = regexp.MustCompile(`\b\d+\b`)
+	spawned = regexp.MustCompile(`spawned: '([^']+)' with pid (\d+)`)
+)
+
+// masker is the masker of a side as it is now.
+func (r *ran) masker() masker {
+	m := masker{dir: r.dir, pids: map[int]string{}}
+	for _, found := range spawned.FindAllStringSubmatch(r.log(), -1) {
+		if pid, err := strconv.Atoi(found[2]); err == nil {
+			m.pids[pid] = found[1]
+		}
+	}
+	if r.cmd != nil {
+		m.pids[r.pid()] = "the daemon"
+	}
+	return m
+}
+
+func (m masker) mask(text string) string {
+	text = strings.ReplaceAll(text, m.dir, "HERE")
+	text = uptime.ReplaceAllString(text, "uptime <time>")
+	text = moment.ReplaceAllString(text, "<moment>")
+	text = stamp.ReplaceAllString(text, "<stamp>")
+	return number.ReplaceAllStringFunc(text, func(digits string) string {
+		pid, err := strconv.Atoi(digits)
+		if name, known := m.pids[pid]; known && err == nil {
+			return "<pid of " + name + ">"
+		}
+		return digits
+	})
+}
+
+func (m masker) answer(a answer) answer {
+	return answer{Out: m.mask(a.Out), Err: m.mask(a.Err), Code: a.Code}
+}

@@ -1,0 +1,110 @@
+package parity
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A sentence is a line of a daemon's log.
+type sentence struct {
+	At   time.Time
+	Text string // with its level, and what cannot be equal masked
+}
+
+// A story is a log in the parts whose order means something: what is said of each process, who was spawned and
+// stopped in which order, and what the daemon says of itself.
+type story struct {
+	Of              map[string][]sentence
+	Spawned, Ending []string
+	Daemon          []string
+}
+
+var (
+	logLine = regexp.MustCompile(`^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (.*)$`)
+	pidText = regexp.MustCompile(`pid \d+|\(\d+\)`)
+	subject = regexp.MustCompile(`^[A-Z]{4} (?:spawned: '|success: |exited: |stopped: |gave up: |killing ')([^' ]+)`)
+	toStop  = regexp.MustCompile(`^INFO waiting for (\S+) to stop$`)
+	spawnOf = regexp.MustCompile(`^INFO spawned: '([^']+)'`)
+	endOf   = regexp.MustCompile(`^[A-Z]{4} stopped: (\S+)`)
+)
+
+// ofServers is what supervisord says of servers that distsuper does not have, and solo of those that it is asked for.
+var ofServers = regexp.MustCompile(`RPC interface|running without any HTTP|supervisor\.rpcinterface|unix_http_server|inet_http_server`)
+
+// story is the story of a side up to now.
+func (r *ran) story() story {
+	out := story{Of: map[string][]sentence{}}
+	for line := range strings.Lines(r.log()) {
+		found := logLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if found == nil {
+			r.t.Errorf("%s: a line without the time: %q", r, line)
+			continue
+		}
+		at, err := time.ParseInLocation("2006-01-02 15:04:05,000", found[1], time.Local)
+		if err != nil {
+			r.t.Errorf("%s: %v", r, err)
+		}
+		out.add(at, pidText.ReplaceAllString(strings.ReplaceAll(found[2], r.dir, "HERE"), "N"))
+	}
+	return out
+}
+
+func (s *story) add(at time.Time, text string) {
+	if ofServers.MatchString(text) {
+		return
+	}
+	of := subject.FindStringSubmatch(text)
+	if stop := toStop.FindStringSubmatch(text); stop != nil {
+		of = stop
+	}
+	switch {
+	case strings.HasSuffix(text, " to die"):
+		if n := len(s.Daemon); n == 0 || s.Daemon[n-1] != text { // it is said again every three seconds
+			s.Daemon = append(s.Daemon, text)
+		}
+	case of == nil:
+		s.Daemon = append(s.Daemon, text)
+	default:
+		if n := len(s.Of[of[1]]); n > 0 && toStop.MatchString(text) && s.Of[of[1]][n-1].Text == text {
+			return // said again every two seconds
+		}
+		s.Of[of[1]] = append(s.Of[of[1]], sentence{At: at, Text: text})
+	}
+	if m := spawnOf.FindStringSubmatch(text); m != nil {
+		s.Spawned = append(s.Spawned, m[1])
+	}
+	if m := endOf.FindStringSubmatch(text); m != nil {
+		s.Ending = append(s.Ending, m[1])
+	}
+}
+
+func texts(list []sentence) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = s.Text
+	}
+	return out
+}
+
+// unlike says what the two stories say differently: of each process that either knows, of the order in which they
+// were spawned, and of the daemon. "" is nothing.
+func (s story) unlike(theirs story) string {
+	var b strings.Builder
+	compare := func(what string, x, y []string) {
+		if !slices.Equal(x, y) {
+			fmt.Fprintf(&b, "%s: ours\n  %s\ntheirs\n  %s\n", what, strings.Join(x, "\n  "), strings.Join(y, "\n  "))
+		}
+	}
+	all := maps.Clone(s.Of)
+	maps.Copy(all, theirs.Of)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		compare("of "+name, texts(s.Of[name]), texts(theirs.Of[name]))
+	}
+	compare("spawned", s.Spawned, theirs.Spawned)
+	compare("of itself", s.Daemon, theirs.Daemon)
+	return b.String()
+}
