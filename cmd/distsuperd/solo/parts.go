@@ -125,7 +125,7 @@ func environ() []string {
 }
 
 // start makes the store, and controller and agent on it. They run when the engine does.
-func (p *parts) start() error {
+func (p *parts) start(self rpc.DaemonServer) error {
 	p.plans, p.noPlans = context.WithCancel(context.Background())
 	p.life, p.finish = context.WithCancel(context.Background())
 	p.planning, p.plans = errgroup.WithContext(p.plans)
@@ -139,7 +139,10 @@ func (p *parts) start() error {
 	if err != nil {
 		return err
 	}
-	if err := p.serveAPI(id); err != nil {
+	if err := p.serveAPI(id, self); err != nil {
+		return err
+	}
+	if err := p.publish(id); err != nil {
 		return err
 	}
 	if err := p.serveStore(); err != nil {
@@ -184,8 +187,19 @@ func (p *parts) serveStore() error {
 	return nil
 }
 
-// serveAPI answers what is asked of agents: logs, signals, stdin.
-func (p *parts) serveAPI(id rpc.Identity) error {
+// publish says where this daemon answers as a controller, which is where it does as an agent.
+func (p *parts) publish(id rpc.Identity) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("find the host name: %w", err)
+	}
+	self := api.Controller{ID: p.s.config.Controller.ID, Host: host, HTTP: "unix:" + p.apiSocket(), Fingerprint: id.Fingerprint, Version: version.String()}
+	_, err = p.kv.Txn(p.life, store.Txn{Then: []store.Op{store.Put(p.keys.Controller(self.ID), store.Encode(self))}})
+	return err
+}
+
+// serveAPI answers what is asked of agents (logs, signals, stdin) and of this daemon itself.
+func (p *parts) serveAPI(id rpc.Identity, self rpc.DaemonServer) error {
 	l, err := memserve.Listen(p.apiSocket())
 	if err != nil {
 		return err
@@ -193,7 +207,8 @@ func (p *parts) serveAPI(id rpc.Identity) error {
 	log := p.log.Named("api")
 	pins := trust.NewPins(p.kv, p.keys, id.Fingerprint, clock.Real{})
 	secure := tls.NewListener(l, rpc.ServerConfig(id.Cert, rpc.Trust(pins, nil)))
-	p.living.Go(func() error { return rpc.Serve(p.life, secure, web.Handler(p.keeper, p.health, log), log) })
+	handler := web.Handler(web.Options{Keeper: p.keeper, Health: p.health, Daemon: self, Log: log})
+	p.living.Go(func() error { return rpc.Serve(p.life, secure, handler, log) })
 	return nil
 }
 
