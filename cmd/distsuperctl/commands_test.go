@@ -251,7 +251,8 @@ func TestWithoutConfigurationOrEtcdTheErrorSaysWhatToDo(t *testing.T) {
 		{"load --etcd-endpoints 127.0.0.1:1", exitUsage, "-c FILE"},
 		{"start", exitUsage, "start NAME..."},
 		{"status --bogus", exitUsage, "unknown flag"},
-		{"frobnicate", exitUsage, "no command \"frobnicate\""},
+		{"frobnicate", exitGeneric, "no command \"frobnicate\""},
+		{"statsu --x", exitGeneric, "did you mean status?"},
 	} {
 		s := (&fleet{t: t}).session()
 		s.ctl.kv, s.ctl.client = nil, nil

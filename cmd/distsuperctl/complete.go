@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,32 +14,52 @@ import (
 // completeWithin is how long a shell waits for names at most.
 const completeWithin = 700 * time.Millisecond
 
-// complete offers what names finds in the store; without an answer in time it offers nothing.
-func (c *ctl) complete(cmd *cobra.Command, names func(*client.Snapshot) []string) ([]string, cobra.ShellCompDirective) {
-	const nothing = cobra.ShellCompDirectiveNoFileComp
-	if c.settings(cmd) != nil {
-		return nil, nothing
-	}
-	sc, err := c.storeConfig()
+// completer is what cobra asks for the candidates of an argument.
+type completer = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective)
+
+// complete offers what names finds in the store, but for what was written already; without an answer in time it offers
+// nothing.
+func (c *ctl) complete(cmd *cobra.Command, args []string, names func(*client.Snapshot) []string) ([]string, cobra.ShellCompDirective) {
+	snap, err := c.snapshotInTime(cmd)
 	if err != nil {
-		return nil, nothing
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	found := slices.DeleteFunc(names(snap), func(name string) bool { return slices.Contains(args, name) })
+	return found, cobra.ShellCompDirectiveNoFileComp
+}
+
+// snapshotInTime is what is in the store, or was a moment ago: a shell asks for it once for some keys.
+func (c *ctl) snapshotInTime(cmd *cobra.Command) (*client.Snapshot, error) {
+	if c.shell != nil && c.shell.offer.snap != nil && time.Since(c.shell.offer.at) < offerFor {
+		return c.shell.offer.snap, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), completeWithin)
 	defer cancel()
-	kv, err := store.Open(ctx, sc)
-	if err != nil {
-		return nil, nothing
+	from := c.client // the shell's, which is open, or a test's
+	if from == nil {
+		if err := c.settings(cmd); err != nil {
+			return nil, err
+		}
+		sc, err := c.storeConfig()
+		if err != nil {
+			return nil, err
+		}
+		kv, err := store.Open(ctx, sc)
+		if err != nil {
+			return nil, err
+		}
+		defer kv.Close()
+		from = client.New(kv, c.keys, c.who)
 	}
-	defer kv.Close()
-	snap, err := client.New(kv, c.keys, c.who).Snapshot(ctx)
-	if err != nil {
-		return nil, nothing
+	snap, err := from.Snapshot(ctx)
+	if err == nil && c.shell != nil {
+		c.shell.offer = offer{snap: snap, at: time.Now()}
 	}
-	return names(snap), nothing
+	return snap, err
 }
 
-func (c *ctl) completeProcesses(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.complete(cmd, func(s *client.Snapshot) (out []string) {
+func (c *ctl) completeProcesses(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return c.complete(cmd, args, func(s *client.Snapshot) (out []string) {
 		grouped := map[string]int{}
 		for _, p := range s.Processes {
 			out = append(out, p.Name)
@@ -53,8 +74,8 @@ func (c *ctl) completeProcesses(cmd *cobra.Command, _ []string, _ string) ([]str
 	})
 }
 
-func (c *ctl) completePrograms(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.complete(cmd, func(s *client.Snapshot) (out []string) {
+func (c *ctl) completePrograms(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return c.complete(cmd, args, func(s *client.Snapshot) (out []string) {
 		for _, p := range s.Programs {
 			out = append(out, p.Name)
 		}
@@ -62,11 +83,32 @@ func (c *ctl) completePrograms(cmd *cobra.Command, _ []string, _ string) ([]stri
 	})
 }
 
-func (c *ctl) completeMachines(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.complete(cmd, func(s *client.Snapshot) (out []string) {
+func (c *ctl) completeGroups(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return c.complete(cmd, args, func(s *client.Snapshot) []string { return groups(s.Processes) })
+}
+
+func (c *ctl) completeMachines(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return c.complete(cmd, args, func(s *client.Snapshot) (out []string) {
 		for _, m := range s.Machines {
 			out = append(out, m.Name)
 		}
 		return out
 	})
+}
+
+// inOrder offers for each argument what its place takes; behind the last there is nothing more.
+func inOrder(places ...completer) completer {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) >= len(places) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return places[len(args)](cmd, args, word)
+	}
+}
+
+// words offers these.
+func words(offered ...string) completer {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return offered, cobra.ShellCompDirectiveNoFileComp
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strings"
 	"time"
 
@@ -26,12 +27,26 @@ type ctl struct {
 	// terminal is true when somebody can be asked; colour when states are coloured.
 	terminal, colour bool
 	json             bool
+	// interactive is true in a shell, and with -i: what ends a daemon asks first.
+	interactive bool
+	// interrupts tells that Ctrl-C was pressed; nil never does.
+	interrupts <-chan os.Signal
+	// shell is the one that was asked for; nil runs one command.
+	shell *shell
 
 	cfg    *config.Config
 	kv     store.KV
 	keys   store.Keys
 	client *client.Client
+	// opened is where kv is open; nil before, and in a test that brought its own.
+	opened *target
 	who    string
+}
+
+// target is a store and what of it is ours.
+type target struct {
+	store  store.Config
+	prefix string
 }
 
 func newCtl(in io.Reader, out, err io.Writer) *ctl {
@@ -75,9 +90,10 @@ func (c *ctl) storeConfig() (store.Config, error) {
 	return sc, nil
 }
 
-// connect opens the store, whatever is in it.
+// connect opens the store, whatever is in it. What is open stays so, and finds its way back by itself, unless the
+// settings lead to another one now: a shell's can.
 func (c *ctl) connect(cmd *cobra.Command) error {
-	if c.client != nil {
+	if c.client != nil && c.opened == nil {
 		return nil // a test brought it
 	}
 	if err := c.settings(cmd); err != nil {
@@ -87,13 +103,21 @@ func (c *ctl) connect(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	if c.kv, err = store.Connect(cmd.Context(), sc, c.keys.Schema()); err != nil {
+	to := &target{store: sc, prefix: c.cfg.Etcd.Prefix}
+	if c.opened != nil && reflect.DeepEqual(to, c.opened) {
+		return nil
+	}
+	if err := c.close(); err != nil {
+		return err
+	}
+	kv, err := store.Connect(cmd.Context(), sc, c.keys.Schema())
+	if err != nil {
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrPermission) {
 			return usage(err)
 		}
 		return err
 	}
-	c.client = client.New(c.kv, c.keys, c.who)
+	c.kv, c.client, c.opened = kv, client.New(kv, c.keys, c.who), to
 	return nil
 }
 
@@ -129,10 +153,12 @@ func (c *ctl) explainSilence(ctx context.Context, err error) error {
 }
 
 func (c *ctl) close() error {
-	if c.kv == nil || c.cfg == nil { // a test's store is the test's to close
+	if c.opened == nil { // a test's store is the test's to close
 		return nil
 	}
-	return c.kv.Close()
+	kv := c.kv
+	c.kv, c.client, c.opened = nil, nil, nil
+	return kv.Close()
 }
 
 // printf writes to people; JSON output has none of it.

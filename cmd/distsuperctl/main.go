@@ -21,7 +21,10 @@ import (
 const long = `distsuperctl says what is to run on the fleet, and tells what does.
 
 A NAME is a process: group:name, or just name where both are equal. "group:*" (or "group:")
-is a whole group, "all" is everything, and * ? [abc] match within names.`
+is a whole group, "all" is everything, and * ? [abc] match within names.
+
+Without a command it is a shell: it shows the status and runs the commands that are typed, or that come by a
+pipe, with history and completion on a terminal, and exits with 0 whatever they did.`
 
 const example = `  distsuperctl init config . && distsuperd start && distsuperagent start
   distsuperctl load
@@ -30,26 +33,46 @@ const example = `  distsuperctl init config . && distsuperd start && distsuperag
   distsuperctl tail -f test`
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := execute(ctx, newCtl(os.Stdin, os.Stdout, os.Stderr), os.Args[1:])
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	c := newCtl(os.Stdin, os.Stdout, os.Stderr)
+	interrupts := make(chan os.Signal, 1)
+	signal.Notify(interrupts, os.Interrupt)
+	c.interrupts = interrupts
+	code := execute(ctx, c, os.Args[1:])
 	stop()
 	os.Exit(code)
 }
 
-// execute runs one command line and returns its exit code.
+// execute runs one command line, or the shell when it has no command, and returns the exit code.
 func execute(ctx context.Context, c *ctl, args []string) int {
+	code := c.once(ctx, args)
+	if c.shell != nil {
+		code = c.shell.run(ctx)
+	}
+	if err := c.close(); err != nil && code == exitOK {
+		code = c.tell(err)
+	}
+	return code
+}
+
+// once runs one command line, until it is done or Ctrl-C is pressed, and returns its exit code.
+func (c *ctl) once(ctx context.Context, args []string) int {
+	ctx, stop := c.interruptible(ctx)
+	defer stop()
 	root := newRoot(c)
 	root.SetArgs(tailNumber(args))
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
 	err := c.explainSilence(ctx, root.ExecuteContext(ctx))
-	if cerr := c.close(); err == nil {
-		err = cerr
-	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.New("interrupted; what was asked for goes on")
 	}
+	return c.tell(err)
+}
+
+// tell says what went wrong, and returns the exit code for it.
+func (c *ctl) tell(err error) int {
 	if err != nil && err.Error() != "" {
 		fmt.Fprintf(c.err, "distsuperctl: %v\n", err)
 	}
@@ -61,17 +84,17 @@ func newRoot(c *ctl) *cobra.Command {
 		Use: "distsuperctl", Short: "the command line of distsuper", Long: long, Example: example,
 		Version:      version.String(),
 		SilenceUsage: true, SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage(fmt.Errorf("there is no command %q; see distsuperctl --help", args[0]))
+				return c.unknown(cmd, args)
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := cmd.Help(); err != nil {
-				return err
+			if c.shell == nil {
+				c.shell = newShell(c, cmd.Flags())
 			}
-			return &exitError{code: exitUsage}
+			return nil
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
@@ -80,10 +103,11 @@ func newRoot(c *ctl) *cobra.Command {
 		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	config.AddFlags(root.PersistentFlags(), config.Ctl)
-	root.PersistentFlags().BoolVar(&c.json, "json", false, "write JSON with stable fields")
+	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "write JSON with stable fields")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
 		newShow(c), newConfig(c), newControllers(c), newVersion(c))
+	c.addShell(root)
 	return root
 }
 
@@ -155,21 +179,22 @@ func exitCode(err error) int {
 // code, and success never resets it.
 const (
 	exitOK          = 0 // also: already started on start, not running on stop
-	exitGeneric     = 1 // a bad name, a missing or unusable command, a timeout, anything else
-	exitUsage       = 2 // wrong flags, arguments or configuration; start of an unknown group
+	exitGeneric     = 1 // a bad name, a missing or unusable command, wrong arguments, a timeout, anything else
+	exitUsage       = 2 // wrong flags or configuration; start without a name or of an unknown group
 	exitDead        = 3 // status: a process that is shown is STOPPED, EXITED, FATAL or UNKNOWN
-	exitUnreachable = 4 // etcd does not answer; status: an unknown name
+	exitUnreachable = 4 // etcd does not answer; status: an unknown name, or nobody runs the file
 	exitVersion     = 5 // the key space is of another version
-	exitNotRunning  = 7 // start and restart: spawn error or abnormal termination
+	exitNotRunning  = 7 // start and restart: spawn error or abnormal termination; signal and pid of what does not run; no solo runs
 )
 
 const exitHelp = `
 Exit codes:
   0  done; also start of what runs, stop of what does not
-  1  failed: a bad name, a command that is missing, a timeout; the reason is printed
-  2  wrong flags, arguments or configuration; start of an unknown group
+  1  failed: a bad name, a command that is missing, wrong arguments, a timeout; the reason is printed
+  2  wrong flags or configuration; start without a name, or of an unknown group
   3  status: a process that is shown is STOPPED, EXITED, FATAL or UNKNOWN
-  4  etcd does not answer; status: an unknown name
+  4  etcd does not answer; status: an unknown name, or no distsuperd solo runs the file
   5  the key space is of another version
-  7  start, restart: the process could not be spawned, or ended before it was RUNNING
+  7  start, restart: the process could not be spawned, or ended before it was RUNNING; signal, pid: it does not run;
+     no distsuperd solo runs the file
 `

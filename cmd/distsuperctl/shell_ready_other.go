@@ -1,0 +1,11 @@
+//go:build !unix
+
+package main
+
+import (
+	"io"
+	"time"
+)
+
+// ready reports whether a read would not wait; here nobody knows, and reads may wait.
+func ready(io.Reader, time.Duration) bool { return true }
