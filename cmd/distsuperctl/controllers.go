@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/distsuper/distsuper/store"
 )
 
 func newControllers(c *ctl) *cobra.Command {
@@ -65,21 +62,4 @@ func runControllers(ctx context.Context, c *ctl) error {
 		c.warnf("distsuperctl: nobody leads: nothing is placed or moved until a distsuperd runs (distsuperd start)")
 	}
 	return nil
-}
-
-// election says who leads, which is who entered first, and who stands.
-func (c *ctl) election(ctx context.Context) (leader string, standing map[string]bool, err error) {
-	res, err := c.kv.Range(ctx, store.Range{Key: strings.TrimSuffix(c.keys.Election(), "/") + "/", Prefix: true})
-	if err != nil {
-		return "", nil, err
-	}
-	standing = map[string]bool{}
-	first := int64(0)
-	for _, e := range res.Entries {
-		standing[string(e.Value)] = true
-		if first == 0 || e.CreateRev < first {
-			first, leader = e.CreateRev, string(e.Value)
-		}
-	}
-	return leader, standing, nil
 }

@@ -41,6 +41,8 @@ type ctl struct {
 	// opened is where kv is open; nil before, and in a test that brought its own.
 	opened *target
 	who    string
+	// solo is true when the store is that of a distsuperd solo: one machine, which need not be named.
+	solo bool
 }
 
 // target is a store and what of it is ours.
@@ -69,6 +71,11 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 		return nil
 	}
 	cfg, err := config.Load(config.Options{Flags: cmd.Flags(), Program: config.Ctl})
+	if errors.Is(err, config.ErrNoFile) {
+		if file, _, ferr := config.FindSolo("", config.Options{}); ferr == nil && isHere(file) {
+			return nobodyRuns(file)
+		}
+	}
 	if err != nil {
 		return usage(err)
 	}
@@ -76,17 +83,26 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 	return nil
 }
 
-// storeConfig says how the store is reached: as configured, else at distsuperd's own etcd on this host.
+// storeConfig says how the store is reached: as configured, else at the distsuperd solo that runs the file, else at
+// distsuperd's own etcd on this host.
 func (c *ctl) storeConfig() (store.Config, error) {
 	e := c.cfg.Etcd
 	sc := store.Config{Endpoints: e.Endpoints, Username: e.Username, Password: e.Password, CA: e.CA, Cert: e.Cert, Key: e.Key}
-	if c.cfg.UsesEmbedded() {
-		endpoint, err := embedded.Endpoint(c.cfg.Controller.StateDir)
-		if err != nil {
+	c.solo = len(sc.Endpoints) == 1 && isSoloEndpoint(sc.Endpoints[0])
+	if !c.cfg.UsesEmbedded() {
+		return sc, nil
+	}
+	endpoint, solo := config.SoloEndpoint(c.cfg.File)
+	if !solo {
+		if _, ours := c.cfg.Ini.Section("supervisord"); ours && !hasEtcd(c.cfg) {
+			return sc, nobodyRuns(c.cfg.File)
+		}
+		var err error
+		if endpoint, err = embedded.Endpoint(c.cfg.Controller.StateDir); err != nil {
 			return sc, usage(err)
 		}
-		sc.Endpoints = []string{endpoint}
 	}
+	c.solo, sc.Endpoints = solo, []string{endpoint}
 	return sc, nil
 }
 
@@ -194,9 +210,24 @@ func (c *ctl) confirm(yes bool, question string) error {
 type waitOptions struct {
 	noWait  bool
 	timeout time.Duration
+	until   time.Time // when timeout is over, from begin on
 }
 
 func (o *waitOptions) AddFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return when what is wanted is in etcd")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait; 0 waits as long as something can still happen")
+}
+
+// begin starts the timeout.
+func (o *waitOptions) begin() { o.until = time.Now().Add(o.timeout) }
+
+// wrongUse says what is wrong with the arguments, in supervisorctl's words on stdout, and on stderr what to write.
+func (c *ctl) wrongUse(cmd *cobra.Command, code int, text string) error {
+	c.printf("%s\n", text)
+	return &exitError{code: code, err: fmt.Errorf("write %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
+}
+
+// takesNothing answers arguments where there are none to be given.
+func (c *ctl) takesNothing(cmd *cobra.Command) error {
+	return c.wrongUse(cmd, exitGeneric, "Error: "+cmd.Name()+" accepts no arguments")
 }

@@ -236,9 +236,12 @@ func TestUsersFirstHourGoesAsWritten(t *testing.T) {
 		f.wants(exitOK, "test                             RUNNING   m1  pid 1001, uptime 0:00:01\n", "status")
 		f.wants(exitOK, "test: stopped\ntest: started\n", "restart", "test")
 		f.wants(exitOK, "test: stopped\n", "stop", "test")
-		f.wants(exitOK, "test: ERROR (not running)\n", "stop", "all")
+		f.wants(exitOK, "test: ERROR (not running)\n", "stop", "test")
+		f.wants(exitOK, "", "stop", "all") // of many, what is down is not worth a word
 		f.wants(exitOK, "test: ERROR (not running)\ntest: started\n", "restart", "test")
-		f.wants(exitOK, "test: removed\n", "remove", "test")
+		f.wants(exitOK, "", "start", "all")
+		f.wants(exitGeneric, "ERROR: process/group still running: test\n", "remove", "test")
+		f.wants(exitOK, "test: removed process group\n", "remove", "test", "--stop")
 		f.await("test", "none")
 		f.wants(exitGeneric, "test: ERROR (no such process)\n", "start", "test")
 	})
@@ -259,7 +262,7 @@ func TestEveryOutcomeOfAStartIsSaidAndHasItsExitCode(t *testing.T) {
 			_ = k.GoFatal("tired", "Exited too quickly (process log may have details)")
 		}()
 		f.wants(exitNotRunning, "tired: ERROR (spawn error): Exited too quickly (process log may have details)\n", "start", "tired")
-		f.wants(exitUsage, "none: ERROR (no such group)\ngood: started\n", "start", "good", "none:*")
+		f.wants(exitUsage, "good: started\nnone: ERROR (no such group)\n", "start", "good", "none:*")
 		r := f.wants(exitGeneric, "godo: ERROR (no such process)\n", "start", "godo")
 		if !strings.Contains(r.errout, "did you mean good?") {
 			t.Errorf("no help: %s", r.errout)

@@ -37,28 +37,38 @@ other applies to it as it runs. New processes start if autostart says so; of tho
 last wanted stays.
 
 A load that stops running processes for good asks first, and needs --yes where nobody can be asked.
-With no endpoint configured it starts distsuperd's own etcd where that does not run.`,
+With no endpoint configured it starts distsuperd's own etcd where that does not run. Where a distsuperd solo runs
+the file, that reads it, as for update.`,
 		Example: "  distsuperctl load --dry-run\n  distsuperctl load -c fleet.ini --yes",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.settings(cmd); err != nil {
 				return err
 			}
-			programs, err := readPrograms(c, o.strict)
+			programs, err := c.toLoad(cmd, o.strict)
 			if err != nil {
 				return err
 			}
-			if err := c.ensureEtcd(cmd); err != nil {
-				return err
-			}
-			if err := c.open(cmd); err != nil {
-				return err
-			}
-			return runLoad(cmd.Context(), c, o, c.cfg.Ctl.Source, programs)
+			return runLoad(cmd.Context(), c, o, c.source(), programs)
 		},
 	}
 	o.AddFlags(cmd)
 	return cmd
+}
+
+// toLoad reads what is to be loaded, and opens the store. A file that is refused starts no etcd.
+func (c *ctl) toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
+	if c.runsSolo() {
+		return c.wanted(cmd, strict)
+	}
+	programs, err := readPrograms(c, strict)
+	if err == nil {
+		err = c.ensureEtcd(cmd)
+	}
+	if err == nil {
+		err = c.open(cmd)
+	}
+	return programs, err
 }
 
 // readPrograms reads the programs of the configuration, and tells what is remarkable about them.
@@ -94,10 +104,10 @@ func readPrograms(c *ctl, strict bool) ([]api.Program, error) {
 		tell("warning", w)
 	}
 	if err != nil {
-		return nil, usage(fmt.Errorf("load: nothing was done:\n%w", err))
+		return nil, refused(err)
 	}
 	if strict && len(c.cfg.Warnings) > 0 {
-		return nil, usage(errors.New("load --strict: nothing was done, because of the warnings above"))
+		return nil, errStrict
 	}
 	for _, n := range r.Notes {
 		tell("note", n.String())
@@ -193,53 +203,4 @@ func orEmpty(list []string) []string {
 		return []string{}
 	}
 	return list
-}
-
-func newRemove(c *ctl) *cobra.Command {
-	return &cobra.Command{
-		Use:   "remove PROGRAM...",
-		Short: "stop a program's processes and forget it",
-		Long: `remove stops all processes of a program and forgets it, whatever its source. A program that stands in a
-configuration comes back with the next load of that.`,
-		Example:           "  distsuperctl remove web",
-		Args:              usageArgs(cobra.MinimumNArgs(1)),
-		ValidArgsFunction: c.completePrograms,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.open(cmd); err != nil {
-				return err
-			}
-			return runRemove(cmd.Context(), c, args)
-		},
-	}
-}
-
-func runRemove(ctx context.Context, c *ctl, programs []string) error {
-	type removed struct {
-		Program string `json:"program"`
-		Removed bool   `json:"removed"`
-		Error   string `json:"error,omitempty"`
-	}
-	list := []removed{}
-	var last error
-	for _, name := range programs {
-		_, err := c.client.Remove(ctx, name)
-		r := removed{Program: name, Removed: err == nil}
-		switch {
-		case errors.Is(err, client.ErrNotFound):
-			r.Error = "no such program"
-			c.printf("%s: ERROR (no such program)\n", name)
-			last = failed(exitGeneric)
-		case err != nil:
-			return err
-		default:
-			c.printf("%s: removed\n", name)
-		}
-		list = append(list, r)
-	}
-	if c.json {
-		if err := printJSON(c.out, list); err != nil {
-			return err
-		}
-	}
-	return last
 }

@@ -106,7 +106,9 @@ func newRoot(c *ctl) *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "write JSON with stable fields")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
-		newShow(c), newConfig(c), newControllers(c), newVersion(c))
+		newShow(c), newConfig(c), newControllers(c), newVersion(c),
+		newAdd(c), newAvail(c), newClear(c), newFg(c), newMaintail(c), newPid(c), newReload(c), newReread(c), newShutdown(c),
+		newSignal(c), newUpdate(c))
 	c.addShell(root)
 	return root
 }

@@ -60,8 +60,9 @@ func runMove(ctx context.Context, c *ctl, o waitOptions, name, to string) error 
 	if err := c.client.MoveProcess(ctx, name, to); err != nil {
 		return err
 	}
-	r := &results{c: c, before: before, changed: []string{name},
-		verb: verb{word: "moved", asked: "move asked", exit: supervisor.StartExit}}
+	r := newResults(c, before, []batch{{name: name, processes: []string{name}}}, verb{word: "moved", asked: "move asked", exit: supervisor.StartExit})
+	r.changed = []string{name}
+	o.begin()
 	if o.noWait {
 		r.asked(name, p)
 		return r.finish()

@@ -25,24 +25,53 @@ func (b badName) Line() string {
 	return b.Name + ": ERROR (no such process)"
 }
 
-// selectNames finds the processes that names mean, in the order of the list, each once.
-func selectNames(processes []client.Process, names []string) (found []string, bad []badName) {
+// batch is what one of several names means.
+type batch struct {
+	name      string
+	processes []string
+	// many is true for "all", groups and patterns: supervisor then acts on those that it can act on, and is silent
+	// about the rest.
+	many bool
+	bad  *badName // nil for a name that means something
+}
+
+// selectBatches finds the processes that names mean, name by name. Each process is in the first one only; with "all"
+// among the names nothing else counts.
+func selectBatches(processes []client.Process, names []string) []batch {
+	if slices.Contains(names, "all") {
+		names = []string{"all"}
+	}
 	chosen := map[string]bool{}
+	var out []batch
 	for _, name := range names {
-		any := false
+		b := batch{name: name, many: name == "all" || strings.HasSuffix(name, ":") || strings.ContainsAny(name, "*?[")}
+		any := name == "all"
 		match := matcher(name)
 		for _, p := range processes {
-			if match(p) {
-				chosen[p.Name], any = true, true
+			if !match(p) {
+				continue
 			}
+			any = true
+			if !chosen[p.Name] {
+				b.processes = append(b.processes, p.Name)
+			}
+			chosen[p.Name] = true
 		}
-		if !any && name != "all" {
-			bad = append(bad, explainName(processes, name))
+		if !any {
+			bad := explainName(processes, name)
+			b.bad = &bad
 		}
+		out = append(out, b)
 	}
-	for _, p := range processes {
-		if chosen[p.Name] {
-			found = append(found, p.Name)
+	return out
+}
+
+// selectNames finds the processes that names mean, in the order of the names, each once.
+func selectNames(processes []client.Process, names []string) (found []string, bad []badName) {
+	for _, b := range selectBatches(processes, names) {
+		found = append(found, b.processes...)
+		if b.bad != nil {
+			bad = append(bad, *b.bad)
 		}
 	}
 	return found, bad
@@ -107,8 +136,13 @@ func groups(processes []client.Process) []string {
 func (c *ctl) tellBad(bad []badName) {
 	for _, b := range bad {
 		c.printf("%s\n", b.Line())
-		if b.Hint != "" {
-			c.warnf("distsuperctl: %s: %s", b.Name, b.Hint)
-		}
+		c.hint(b)
+	}
+}
+
+// hint says what may help.
+func (c *ctl) hint(b badName) {
+	if b.Hint != "" {
+		c.warnf("distsuperctl: %s: %s", b.Name, b.Hint)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,11 +29,14 @@ func newStatus(c *ctl) *cobra.Command {
 		Use:   "status [NAME...]",
 		Short: "show processes: name, state, machine, and pid and uptime or the reason",
 		Long: `status shows processes with their state, their machine (where it ran last, for what is down), and their
-pid and uptime, or why they are not as they should be. With -w it goes on and tells every change.`,
+pid and uptime, or why they are not as they should be; of a distsuperd solo, in supervisorctl's very columns. With -w it goes on and tells every change.`,
 		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
+				if errors.Is(err, errNobody) {
+					err = &exitError{code: exitUnreachable, err: err} // not 7, as of other commands
+				}
 				return err
 			}
 			return runStatus(cmd.Context(), c, o, args)
@@ -122,7 +126,7 @@ func chooseRows(snap *client.Snapshot, names []string) (rows []row, bad []badNam
 	return rows, bad
 }
 
-// printRows writes the table: supervisor's columns, and the machine.
+// printRows writes the table: supervisor's columns, and on a fleet the machine.
 func (c *ctl) printRows(rows []row) {
 	names := make([]string, len(rows))
 	machine := 0
@@ -137,8 +141,15 @@ func (c *ctl) printRows(rows []row) {
 }
 
 func (c *ctl) line(r row, width, machine int) string {
+	if c.solo && !c.colour {
+		return supervisor.StatusLine(width, r.Name, r.State, r.Description)
+	}
 	state := padTo(r.State.String(), 10)
-	return strings.TrimRight(padTo(r.Name, width+3)+c.paint(r.State, state)+padTo(orDash(r.Machine), machine+2)+r.Description, " ")
+	where := padTo(orDash(r.Machine), machine+2)
+	if c.solo {
+		where = ""
+	}
+	return strings.TrimRight(padTo(r.Name, width+3)+c.paint(r.State, state)+where+r.Description, " ")
 }
 
 // addSilence says of processes that wait for a silent machine since when it is silent, as the lease of their

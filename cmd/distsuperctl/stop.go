@@ -18,9 +18,11 @@ func newStop(c *ctl) *cobra.Command {
 		Long: `stop asks for processes not to run and waits until each is down. A process on a machine that does not
 answer is down when its lease has ended. What is stopped stays so over every restart, until it is started.`,
 		Example:           "  distsuperctl stop web\n  distsuperctl stop all --timeout 1m",
-		Args:              usageArgs(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.wrongUse(cmd, exitGeneric, "Error: stop requires a process name")
+			}
 			if err := c.open(cmd); err != nil {
 				return err
 			}
@@ -34,8 +36,11 @@ answer is down when its lease has ended. What is stopped stays so over every res
 func runStop(ctx context.Context, c *ctl, o waitOptions, names []string) error {
 	return runVerb(ctx, c, o, names, verb{
 		ask: c.client.StopProcesses, judge: judgeStop, word: "stopped", asked: "stop asked",
-		already: func(p *client.Process) (supervisor.Fault, bool) { return supervisor.NotRunning, down(p) },
-		exit:    supervisor.StopExit, noGroup: exitGeneric,
+		already: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
+			// What waits for a machine is wanted, and so there is something to stop.
+			return supervisor.NotRunning, down(p) && (!changed || p.State != api.Stopped)
+		},
+		exit: supervisor.StopExit, noGroup: exitGeneric,
 	})
 }
 

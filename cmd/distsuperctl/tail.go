@@ -13,8 +13,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/rpc"
-	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/trust"
+	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 type tailOptions struct {
@@ -37,15 +36,17 @@ func newTail(c *ctl) *cobra.Command {
 		Long: `tail shows the last bytes of a process's log (1600, or N), which it gets from the agent of the machine where
 the process is, or ran last; when that cannot be reached from here, through a controller.`,
 		Example:           "  distsuperctl tail test\n  distsuperctl tail -f -100 web:web_1 stderr",
-		Args:              usageArgs(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			channel := "stdout"
-			if len(args) == 2 {
-				channel = args[1]
+			switch {
+			case len(args) < 1:
+				return c.wrongUse(cmd, exitGeneric, "Error: too few arguments")
+			case len(args) > 2:
+				return c.wrongUse(cmd, exitGeneric, "Error: too many arguments")
 			}
+			channel := strings.ToLower(append(args, "stdout")[1])
 			if channel != "stdout" && channel != "stderr" {
-				return fmt.Errorf("bad channel %q; write stdout or stderr", channel)
+				return c.wrongUse(cmd, exitGeneric, "Error: bad channel "+supervisor.Quote(channel))
 			}
 			if err := c.open(cmd); err != nil {
 				return err
@@ -77,17 +78,29 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 	at := place{machine: o.machine}
 	if o.machine == "" {
 		if p.Owner == nil || p.Owner.Machine == "" {
-			return fmt.Errorf("%s has never run: it has no log file", p.Name)
+			return c.noLog(name, errors.New("it has never run"))
 		}
 		at = placeOf(p, channel)
 		if older := snap.Elsewhere(p.Name); len(older) > 0 {
 			c.warnf("%s is on %s; older output is on %s (--machine)", p.Name, at.machine, olderPlaces(older, channel))
 		}
 	}
-	if !o.follow {
-		return c.copyLog(ctx, at.machine, p.Name, channel, o.bytes, false)
+	if o.follow {
+		c.warnf("==> Press Ctrl-C to exit <==")
+		err = c.followLog(ctx, o, p.Name, channel, at)
+	} else {
+		err = c.copyLog(ctx, at.machine, p.Name, channel, o.bytes, false)
 	}
-	return c.followLog(ctx, o, p.Name, channel, at)
+	if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
+		return c.noLog(name, err)
+	}
+	return err
+}
+
+// noLog says that there is no log to read, and on stderr why.
+func (c *ctl) noLog(name string, why error) error {
+	c.printf("%s: ERROR (no log file)\n", name)
+	return &exitError{code: exitGeneric, err: fmt.Errorf("%s: %w", name, why)}
 }
 
 func placeOf(p *client.Process, channel string) place {
@@ -218,63 +231,10 @@ func (c *ctl) copyLog(ctx context.Context, machine, name, channel string, bytes 
 }
 
 // openLog asks the agent, and when it cannot be reached every controller in turn.
-func (c *ctl) openLog(ctx context.Context, machine, name, channel string, bytes int64, follow bool) (io.ReadCloser, error) {
-	info, err := trust.Machine(ctx, c.kv, c.keys, machine)
-	if errors.Is(err, trust.ErrNoMachine) {
-		return nil, fmt.Errorf("%s: machine %s is not known any more, and its logs with it", name, machine)
-	}
-	if err != nil {
-		return nil, err
-	}
-	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
-	if err != nil {
-		return nil, err
-	}
-	agent, direct := rpc.Agents{Cert: cert}.Client(info)
-	if direct == nil {
-		var r io.ReadCloser
-		if r, direct = agent.Log(ctx, name, channel, bytes, follow); direct == nil {
-			return r, nil
-		}
-	}
-	if answered(direct) || ctx.Err() != nil {
-		return nil, direct
-	}
-	controllers, err := c.controllers(ctx)
-	if err != nil {
-		return nil, direct
-	}
-	tried := []error{direct}
-	for _, d := range controllers {
-		if d.HTTP == "" {
-			continue
-		}
-		through := rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint)).Through(machine)
-		r, err := through.Log(ctx, name, channel, bytes, follow)
-		if err == nil || answered(err) {
-			return r, err
-		}
-		tried = append(tried, err)
-	}
-	return nil, fmt.Errorf("the log of %s cannot be read: %w", name, errors.Join(tried...))
-}
-
-// answered reports whether an error is the agent's own answer.
-func answered(err error) bool {
-	return errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrBadRequest)
-}
-
-// controllers reads who they are.
-func (c *ctl) controllers(ctx context.Context) ([]api.Controller, error) {
-	res, err := c.kv.Range(ctx, store.Range{Key: c.keys.Controllers(), Prefix: true})
-	if err != nil {
-		return nil, err
-	}
-	var out []api.Controller
-	for _, e := range res.Entries {
-		if d, err := store.Decode[api.Controller](e); err == nil {
-			out = append(out, d)
-		}
-	}
-	return out, nil
+func (c *ctl) openLog(ctx context.Context, machine, name, channel string, bytes int64, follow bool) (log io.ReadCloser, err error) {
+	err = c.atMachine(ctx, machine, "the log of "+name+" cannot be read", func(agent *rpc.Client) (err error) {
+		log, err = agent.Log(ctx, name, channel, bytes, follow)
+		return err
+	})
+	return log, err
 }

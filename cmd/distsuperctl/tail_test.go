@@ -137,7 +137,7 @@ func (w *tailWorld) runs(process, machine string, token int64) {
 func TestTailShowsTheLastBytesOfAChannel(t *testing.T) {
 	w := newTailWorld(t, "m1")
 	w.load(program("web", nil))
-	w.wants(exitGeneric, "", "tail", "web") // never ran
+	w.wants(exitGeneric, "web: ERROR (no log file)\n", "tail", "web") // never ran
 	w.runs("web", "m1", 5)
 	w.agents["m1"].set("web", "stdout", strings.Repeat("x", 2000)+"0123456789\n")
 	w.agents["m1"].set("web", "stderr", "oh\n")
@@ -146,7 +146,7 @@ func TestTailShowsTheLastBytesOfAChannel(t *testing.T) {
 	}
 	w.wants(exitOK, "789\n", "tail", "-4", "web")
 	w.wants(exitOK, "oh\n", "tail", "web", "stderr")
-	w.wants(exitGeneric, "", "tail", "web", "sideways")
+	w.wants(exitGeneric, "Error: bad channel 'sideways'\n", "tail", "web", "sideways")
 	w.wants(exitGeneric, "nope: ERROR (no such process name)\n", "tail", "nope")
 	if got := w.agents["m1"].calls[0]; got != "ann@desk" {
 		t.Errorf("the agent was called by %q", got)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,11 +63,14 @@ type waiter struct {
 // wait returns when all have their verdict or the time is up; those that have none then get one that says so.
 func (c *ctl) wait(ctx context.Context, o waitOptions, names []string, judge func(*client.Process) verdict,
 	tell func(string, *client.Process, verdict)) error {
+	if len(names) == 0 {
+		return nil
+	}
 	w := &waiter{c: c, judge: judge, tell: tell, left: slices.Clone(names), stuck: map[string]time.Time{}, shown: map[string]progress{}}
 	limit := ctx
 	if o.timeout > 0 {
 		var cancel context.CancelFunc
-		limit, cancel = context.WithTimeout(ctx, o.timeout)
+		limit, cancel = context.WithDeadline(ctx, o.until)
 		defer cancel()
 	}
 	err := w.run(limit)
@@ -321,6 +323,3 @@ func shownState(p *client.Process) string {
 	}
 	return text
 }
-
-// errNothing answers "all" where nothing is loaded.
-var errNothing = errors.New("there is no process at all; see distsuperctl load")

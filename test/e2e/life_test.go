@@ -93,7 +93,7 @@ func TestAProgramFollowsItsFileAndItsUser(t *testing.T) {
 	f.kept(before, func(string) bool { return false })
 
 	logs := []string{f.process("q:p-0").Status.StdoutLog, f.process("q:p-1").Status.StdoutLog}
-	f.ctl("remove", "q")
+	f.ctl("remove", "q", "--stop")
 	f.until("nothing is left of it", func() (bool, string) { return f.forgotten("q", logs) })
 	f.onceEach()
 }

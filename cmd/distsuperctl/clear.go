@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+func newClear(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "clear NAME...",
+		Short: "empty the logs of processes",
+		Long: `clear empties the stdout and stderr logs of processes, on the machine where each is, or ran last. Files that
+rotation made stay.`,
+		Example:           "  distsuperctl clear web\n  distsuperctl clear all",
+		ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.wrongUse(cmd, exitGeneric, "Error: clear requires a process name")
+			}
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runClear(cmd.Context(), c, args)
+		},
+	}
+}
+
+func runClear(ctx context.Context, c *ctl, names []string) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	return c.atEach(ctx, snap, names, verb{word: "cleared", exit: supervisor.SignalExit, noGroup: exitGeneric},
+		func(_ batch, p *client.Process) verdict {
+			if p.Owner == nil || p.Owner.Machine == "" {
+				return over(supervisor.Success, "") // it has never run: there is nothing to clear
+			}
+			err := c.atMachine(ctx, p.Owner.Machine, "the logs of "+p.Name+" cannot be cleared", func(agent *rpc.Client) error {
+				return agent.Clear(ctx, p.Name)
+			})
+			if err != nil && !errors.Is(err, rpc.ErrNotFound) {
+				return over(supervisor.Failed, err.Error())
+			}
+			return over(supervisor.Success, "")
+		})
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/trust"
+)
+
+// daemonOptions say which daemon is meant by a command about "the" daemon.
+type daemonOptions struct{ id string }
+
+func (o *daemonOptions) AddFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.id, "controller", "", "ask this controller; without it the leader is asked")
+}
+
+// peer is a daemon that can be asked.
+type peer struct {
+	*rpc.Client
+	api.Controller
+}
+
+// daemon finds the daemon that is meant: distsuperd solo, else the controller of an id, else the leader.
+func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
+	all, err := c.controllers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	id := o.id
+	if id == "" {
+		if id, _, err = c.election(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if id == "" {
+		return nil, errors.New("no controller leads that could be asked; is distsuperd running? (distsuperctl controllers)")
+	}
+	for _, d := range all {
+		if d.ID == id {
+			return c.peer(ctx, d)
+		}
+	}
+	if o.id != "" {
+		return nil, usage(fmt.Errorf("there is no controller %s; distsuperctl controllers shows those that there are", o.id))
+	}
+	return nil, fmt.Errorf("the controller %s has published no address yet; try again in a moment", id)
+}
+
+// peer makes a client of one controller; the caller closes it.
+func (c *ctl) peer(ctx context.Context, d api.Controller) (*peer, error) {
+	if d.HTTP == "" {
+		return nil, fmt.Errorf("the controller %s has published no address", d.ID)
+	}
+	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
+	if err != nil {
+		return nil, err
+	}
+	return &peer{rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint)), d}, nil
+}
+
+// atMachine does something with the agent of a machine, directly or, where it cannot be reached from here, through
+// the first controller that reaches it. What do asks may be asked twice when an answer gets lost.
+func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {
+	info, err := trust.Machine(ctx, c.kv, c.keys, machine)
+	if errors.Is(err, trust.ErrNoMachine) {
+		return fmt.Errorf("%s: machine %s is not known any more, and its logs with it", what, machine)
+	}
+	if err != nil {
+		return err
+	}
+	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
+	if err != nil {
+		return err
+	}
+	agent, direct := rpc.Agents{Cert: cert}.Client(info)
+	if direct == nil {
+		defer agent.Close()
+		if direct = do(agent); direct == nil {
+			return nil
+		}
+	}
+	if answered(direct) || ctx.Err() != nil {
+		return direct
+	}
+	controllers, err := c.controllers(ctx)
+	if err != nil {
+		return direct
+	}
+	tried := []error{direct}
+	for _, d := range controllers {
+		if d.HTTP == "" {
+			continue
+		}
+		controller := rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint))
+		defer controller.Close()
+		err := do(controller.Through(machine))
+		if err == nil || answered(err) {
+			return err
+		}
+		tried = append(tried, err)
+	}
+	return fmt.Errorf("%s: %w", what, errors.Join(tried...))
+}
+
+// answered reports whether an error is the daemon's own answer.
+func answered(err error) bool {
+	for _, known := range []error{rpc.ErrNotFound, rpc.ErrBadRequest, rpc.ErrNotRunning, rpc.ErrNoLog} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// controllers reads who they are.
+func (c *ctl) controllers(ctx context.Context) ([]api.Controller, error) {
+	res, err := c.kv.Range(ctx, store.Range{Key: c.keys.Controllers(), Prefix: true})
+	if err != nil {
+		return nil, err
+	}
+	var out []api.Controller
+	for _, e := range res.Entries {
+		if d, err := store.Decode[api.Controller](e); err == nil {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+// election says who leads, which is who entered first, and who stands.
+func (c *ctl) election(ctx context.Context) (leader string, standing map[string]bool, err error) {
+	res, err := c.kv.Range(ctx, store.Range{Key: strings.TrimSuffix(c.keys.Election(), "/") + "/", Prefix: true})
+	if err != nil {
+		return "", nil, err
+	}
+	standing = map[string]bool{}
+	first := int64(0)
+	for _, e := range res.Entries {
+		standing[string(e.Value)] = true
+		if first == 0 || e.CreateRev < first {
+			first, leader = e.CreateRev, string(e.Value)
+		}
+	}
+	return leader, standing, nil
+}

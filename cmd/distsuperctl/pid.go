@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func newPid(c *ctl) *cobra.Command {
+	var o daemonOptions
+	cmd := &cobra.Command{
+		Use:   "pid [NAME...]",
+		Short: "print the pid of processes, or of the daemon",
+		Long: `pid prints the pids of processes, one a line: each on its machine, and 0 for what does not run. Without a name it is
+the pid of distsuperd solo, or on a fleet of the controller that leads (--controller: of another one).`,
+		Example:           "  distsuperctl pid\n  distsuperctl pid web\n  distsuperctl pid all",
+		ValidArgsFunction: c.completeProcesses,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return runDaemonPid(cmd.Context(), c, o)
+			}
+			return runPid(cmd.Context(), c, args)
+		},
+	}
+	o.AddFlags(cmd)
+	return cmd
+}
+
+func runDaemonPid(ctx context.Context, c *ctl, o daemonOptions) error {
+	p, err := c.daemon(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	d, err := p.Daemon(ctx)
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, daemonRowOf(p.Controller, d))
+	}
+	c.printf("%d\n", d.PID)
+	return nil
+}
+
+// pidRow is the JSON of a process's pid.
+type pidRow struct {
+	Process string `json:"process"`
+	PID     int    `json:"pid"`
+	Machine string `json:"machine,omitempty"`
+	Error   string `json:"error,omitempty"`
+}
+
+func runPid(ctx context.Context, c *ctl, names []string) error {
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	list, code := []pidRow{}, exitOK
+	for _, b := range selectBatches(snap.Processes, names) {
+		if b.bad != nil {
+			c.printf("No such process %s\n", b.name)
+			c.hint(*b.bad)
+			list, code = append(list, pidRow{Process: b.name, Error: "no such process"}), exitGeneric
+		}
+		for _, name := range b.processes {
+			r := rowOf(*snap.Process(name))
+			if !r.State.IsRunning() && !r.State.IsSignallable() {
+				r.PID = 0 // that of the last run
+			}
+			if r.PID == 0 && !b.many {
+				code = exitNotRunning
+			}
+			c.printf("%d\n", r.PID)
+			list = append(list, pidRow{Process: name, PID: r.PID, Machine: r.Machine})
+		}
+	}
+	if c.json {
+		if err := printJSON(c.out, list); err != nil {
+			return fmt.Errorf("write the pids: %w", err)
+		}
+	}
+	return failed(code)
+}

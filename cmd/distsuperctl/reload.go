@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/store"
+)
+
+func newReload(c *ctl) *cobra.Command {
+	var o daemonOptions
+	var w waitOptions
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "restart the daemon",
+		Long: `reload restarts the daemon, and waits until it answers again. Of distsuperd solo that is all: it stops its processes,
+reads its file anew and starts what autostart says. On a fleet it is the controller that leads (--controller: another
+one), and processes go on. To put a changed configuration in force without a restart is what update is for.`,
+		Example: "  distsuperctl reload",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return c.takesNothing(cmd)
+			}
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runReload(cmd.Context(), c, o, w)
+		},
+	}
+	o.AddFlags(cmd)
+	w.AddFlags(cmd)
+	return cmd
+}
+
+func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) error {
+	p, err := c.daemon(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	d, err := p.Daemon(ctx)
+	if err != nil {
+		return err
+	}
+	before, err := c.standsSince(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	if err := p.DaemonReload(ctx); err != nil {
+		c.printf("ERROR: %s\n", refusal(err))
+		return failed(exitGeneric)
+	}
+	if !w.noWait {
+		ctx, cancel := w.bounded(ctx)
+		defer cancel()
+		if err := c.awaitNew(ctx, p, d, before); err != nil {
+			return fmt.Errorf("%s %s was asked to restart, and does not answer: %w", d.Program, p.ID, err)
+		}
+	}
+	if c.json {
+		return printJSON(c.out, map[string]any{"id": p.ID, "program": d.Program, "result": "restarted"})
+	}
+	if d.Solo {
+		c.printf("Restarted supervisord\n")
+	} else {
+		c.printf("Restarted %s %s\n", d.Program, p.ID)
+	}
+	return nil
+}
+
+// refusal is what a daemon answers, without who was asked.
+func refusal(err error) string {
+	if said := new(rpc.Error); errors.As(err, &said) {
+		return said.Text
+	}
+	return err.Error()
+}
+
+// bounded is ctx with the timeout, if there is one.
+func (o *waitOptions) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if o.timeout > 0 {
+		return context.WithTimeout(ctx, o.timeout)
+	}
+	return context.WithCancel(ctx)
+}
+
+// standing names one candidacy of a controller: another store, or another entry in it, is another.
+type standing struct {
+	fingerprint string
+	since       int64
+}
+
+// standsSince reads the present candidacy of a controller; zero when it does not stand.
+func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	res, err := c.kv.Range(ctx, store.Range{Key: strings.TrimSuffix(c.keys.Election(), "/") + "/", Prefix: true})
+	if err != nil {
+		return standing{}, err
+	}
+	all, err := c.controllers(ctx)
+	if err != nil {
+		return standing{}, err
+	}
+	var s standing
+	for _, e := range res.Entries {
+		if string(e.Value) == id {
+			s.since = e.CreateRev
+		}
+	}
+	for _, d := range all {
+		if d.ID == id && s.since != 0 {
+			s.fingerprint = d.Fingerprint
+		}
+	}
+	return s, nil
+}
+
+// goneLimit is how long a daemon that restarts may be away altogether.
+const goneLimit = 30 * time.Second
+
+// awaitNew waits until the controller of an id stands anew and answers.
+func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before standing) error {
+	away := time.Time{}
+	for {
+		now, err := c.standsSince(ctx, was.ID)
+		if err == nil && now != before && now.fingerprint != "" {
+			if err = c.answers(ctx, was.ID); err == nil {
+				return nil
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			away = time.Time{}
+		case d.Solo && ended(d.PID):
+			return fmt.Errorf("it has ended; its log says why (%s)", d.Log)
+		case away.IsZero():
+			away = time.Now()
+		case time.Since(away) > goneLimit:
+			return err
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+}
+
+func (c *ctl) answers(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, askVersionWithin)
+	defer cancel()
+	p, err := c.daemon(ctx, daemonOptions{id: id})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	_, err = p.Daemon(ctx)
+	return err
+}
+
+// ended reports whether there is no process of a pid on this host.
+func ended(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return true
+	}
+	return errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
+}
+
+// listens reports whether somebody answers at the address of a daemon.
+func listens(ctx context.Context, addr string) bool {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, addr = "unix", path
+	}
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, network, addr)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

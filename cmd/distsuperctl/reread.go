@@ -1,0 +1,158 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/spec"
+)
+
+func newReread(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reread",
+		Short: "show which groups of the configuration differ from those in force",
+		Long: `reread reads the configuration and says which groups are new (available), other than those in force (changed), or
+gone (disappeared). It changes nothing: update does, whole, and add and remove do for single groups; load --dry-run says what
+would become of each process. On a fleet the configuration is the file that distsuperctl is given, and what it is
+compared with are the programs of its source; distsuperd solo reads its own file.`,
+		Example: "  distsuperctl reread && distsuperctl update\n  distsuperctl reread -c fleet.ini --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return c.takesNothing(cmd)
+			}
+			want, err := c.wanted(cmd, false)
+			if err != nil {
+				return c.cantReread(err)
+			}
+			return runReread(cmd.Context(), c, want)
+		},
+	}
+}
+
+// groupChange is the JSON of a group that differs.
+type groupChange struct {
+	Group  string `json:"group"`
+	Change string `json:"change"` // "available", "changed" or "disappeared"
+}
+
+func runReread(ctx context.Context, c *ctl, want []api.Program) error {
+	have, err := c.client.SourcePrograms(ctx, c.source())
+	if err != nil {
+		return err
+	}
+	diff := client.DiffGroups(have, want)
+	list := []groupChange{}
+	for _, part := range []struct {
+		groups []string
+		change string
+	}{{diff.Added, "available"}, {diff.Changed, "changed"}, {diff.Removed, "disappeared"}} {
+		for _, g := range part.groups {
+			list = append(list, groupChange{g, part.change})
+		}
+	}
+	slices.SortFunc(list, func(a, b groupChange) int { return cmp.Compare(a.Group, b.Group) })
+	if c.json {
+		return printJSON(c.out, list)
+	}
+	for _, g := range list {
+		c.printf("%s: %s\n", g.Group, g.Change)
+	}
+	if len(list) == 0 {
+		c.printf("No config updates to processes\n")
+	}
+	return nil
+}
+
+func newAvail(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use:   "avail",
+		Short: "show the processes of the configuration, and whether they are in force",
+		Long: `avail shows every process that the configuration asks for now: whether its group is in force (in use) or could be
+added (avail), whether it starts by itself (auto) or is started by hand (manual), and the priorities of its group and
+its own. The configuration is the one that reread reads.`,
+		Example: "  distsuperctl avail\n  distsuperctl avail --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return c.takesNothing(cmd)
+			}
+			want, err := c.wanted(cmd, false)
+			if err != nil {
+				return c.cantReread(err)
+			}
+			return runAvail(cmd.Context(), c, want)
+		},
+	}
+}
+
+// availRow is the JSON of a process that the configuration asks for.
+type availRow struct {
+	Name          string `json:"name"`
+	Group         string `json:"group"`
+	Program       string `json:"program"`
+	InUse         bool   `json:"in_use"`
+	Autostart     bool   `json:"autostart"`
+	GroupPriority int    `json:"group_priority"`
+	Priority      int    `json:"priority"`
+	short         string
+}
+
+func runAvail(ctx context.Context, c *ctl, want []api.Program) error {
+	active, err := c.activeGroups(ctx)
+	if err != nil {
+		return err
+	}
+	list := []availRow{}
+	for _, p := range want {
+		processes, err := spec.Processes(p)
+		if err != nil {
+			return err
+		}
+		for _, proc := range processes {
+			list = append(list, availRow{proc.ID(), proc.Group, p.Name, slices.Contains(active, proc.Group), p.Autostart,
+				proc.GroupPriority, proc.Priority, proc.Name})
+		}
+	}
+	slices.SortFunc(list, func(a, b availRow) int { // supervisor's order: the process's own name counts first
+		return cmp.Or(cmp.Compare(a.short, b.short), cmp.Compare(a.GroupPriority, b.GroupPriority), cmp.Compare(a.Group, b.Group))
+	})
+	if c.json {
+		return printJSON(c.out, list)
+	}
+	for _, r := range list {
+		use, start := "avail", "manual"
+		if r.InUse {
+			use = "in use"
+		}
+		if r.Autostart {
+			start = "auto"
+		}
+		c.printf("%-32s %-9s %-9s %d:%d\n", r.Name, use, start, r.GroupPriority, r.Priority)
+	}
+	return nil
+}
+
+// activeGroups are the groups in force, of every source.
+func (c *ctl) activeGroups(ctx context.Context) ([]string, error) {
+	programs, err := c.client.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return groupsOf(programs), nil
+}
+
+// groupsOf are the groups of programs, each once.
+func groupsOf(programs []client.ProgramState) []string {
+	var out []string
+	for _, p := range programs {
+		for _, g := range client.GroupsOf(p.Program) {
+			out = append(out, g.Name)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
