@@ -218,7 +218,6 @@ func TestAConfigurationOfSupervisordIsTakenAndTellsWhatAFleetDoesNotFollow(t *te
 	t.Setenv(EnvFile, file)
 	got := w.must(Ctl).Warnings
 	want := []string{":13: [supervisord] user: is not followed by a fleet: programs run as the agent's user; write user in each",
-		":15: [supervisord] strip_ansi: is not followed by a fleet",
 		":16: [supervisord] nodemon: is not known and not used; did you mean nodaemon?"}
 	for i, line := range want {
 		if i >= len(got) || !strings.HasPrefix(got[i], file+line) {

@@ -87,6 +87,13 @@ var Differences = []Difference{
 	{ID: "stale-environment", Area: AreaProcesses,
 		What: "a variable that is taken out of `[supervisord] environment`", Supervisor: "is still known to `%(ENV_X)s` until the daemon starts anew", Distsuper: "is gone with the next reading",
 		Why: "a file means the same whenever it is read"},
+	{ID: "strip-ansi", Area: AreaProcesses,
+		What: "`strip_ansi`", Supervisor: "knows some endings of an escape sequence, takes text after any other one with it, and misses sequences that two reads share", Distsuper: "takes out each whole sequence that begins with `ESC [`, and nothing else; it is a key of `[program:x]`, too",
+		Why: "a log may lose colours, not words"},
+	{ID: "clear-after-the-end", Area: AreaProcesses,
+		What: "`clear` of a process that does not run", Supervisor: "says `cleared` and does nothing", Distsuper: "clears its logs", Why: "that is what was asked for and answered"},
+	{ID: "clear-streams", Area: AreaProcesses,
+		What: "`clear` of a log in `/dev/stdout`, or in a fifo", Supervisor: "removes it, as root, from the host", Distsuper: "leaves it as it is", Why: "it is not the process's to remove"},
 	{ID: "backoff-counter", Area: AreaProcesses,
 		What: "a stop in BACKOFF", Supervisor: "leaves the next start with fewer tries", Distsuper: "gives the next start all its tries", Why: "a start that a person asks for is a new one"},
 }

@@ -79,8 +79,8 @@ func Explain(f *ini.File, kind string, p api.Program) []Fact {
 	var out []Fact
 	for _, k := range table {
 		name := r.find(k)
-		if name == "" && k.Name == "environment" && len(p.Environment) > 0 {
-			out = append(out, commonFact(f, p))
+		if common, ok := commonFact(f, k, p); ok && name == "" {
+			out = append(out, common)
 		}
 		if name == "" {
 			continue
@@ -103,15 +103,21 @@ func Explain(f *ini.File, kind string, p api.Program) []Fact {
 	return out
 }
 
-// commonFact tells of the environment of a program that has [supervisord]'s alone.
-func commonFact(f *ini.File, p api.Program) Fact {
-	fact := Fact{Key: "environment", Value: formatList(sortedKeys(p.Environment))}
-	if s, ok := f.Section("supervisord"); ok {
-		v, _ := s.Get("environment")
-		fact.File, fact.Line, fact.From = v.File, v.Line, s.Name
-		fact.Expanded = (Key{Name: "environment", Template: true}).expansions(v.Text)
+// commonFact tells of what a program has of [supervisord] alone.
+func commonFact(f *ini.File, k Key, p api.Program) (fact Fact, ok bool) {
+	s, ok := f.Section("supervisord")
+	if !ok || k.Name != "environment" && k.Name != stripKey {
+		return fact, false
 	}
-	return fact
+	v, ok := s.Get(k.Name)
+	fact = Fact{Key: k.Name, File: v.File, Line: v.Line, From: s.Name, Expanded: k.expansions(v.Text)}
+	if k.Name == "environment" {
+		fact.Value = formatList(sortedKeys(p.Environment))
+		return fact, ok && len(p.Environment) > 0
+	}
+	fact.Written = v.Text
+	fact.Value, _ = k.get(p)
+	return fact, ok
 }
 
 // expansions tells of each name in a text of this key. What cannot be read has none.

@@ -14,7 +14,6 @@ var ofTheDaemon = []struct{ key, usual, text string }{
 	{"childlogdir", "", "is not followed by a fleet: AUTO logs are in the state directory of the agent; write stdout_logfile and stderr_logfile for other places"},
 	{"minfds", "1024", "is not followed by a fleet: the limit of open files is that of the agent's service"},
 	{"minprocs", "200", "is not followed by a fleet: the limit of processes is that of the agent's service"},
-	{"strip_ansi", "false", "is not followed by a fleet: logs keep what programs write"},
 }
 
 // FleetRemarks tells which settings of [supervisord] change how programs run under supervisord and do not in a

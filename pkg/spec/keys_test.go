@@ -158,11 +158,13 @@ var keyCases = []struct {
 	{key: "stdout_events_enabled", text: "x", fault: "not a boolean"},
 	{key: "stderr_events_enabled", text: "true", warns: "has no effect"},
 	{key: "stderr_events_enabled", text: "x", fault: "not a boolean"},
-	{key: "stdout_syslog", text: "true", want: "true", warns: "has no effect"},
+	{key: "stdout_syslog", text: "true", want: "true"},
 	{key: "stdout_syslog", text: "no", want: "false"},
 	{key: "stdout_syslog", text: "x", fault: "not a boolean"},
-	{key: "stderr_syslog", text: "true", want: "true", warns: "has no effect"},
+	{key: "stderr_syslog", text: "true", want: "true"},
 	{key: "stderr_syslog", text: "x", fault: "not a boolean"},
+	{key: "strip_ansi", text: "true", want: "true"},
+	{key: "strip_ansi", text: "x", fault: "not a boolean"},
 	{key: "serverurl", text: "auto"},
 	{key: "serverurl", text: "http://x:%(ENV_N)s", want: "http://x:3"},
 	{key: "serverurl", text: "", warns: "is empty"},
@@ -178,7 +180,7 @@ var keyCases = []struct {
 	{key: "stdout_logfile", text: "/log/%(ENV_X)s%%(process_num)d", fault: "the second time"},
 	{key: "stdout_logfile", text: "Syslog", want: "NONE", warns: "syslog is deprecated here; write stdout_syslog = true"},
 	{key: "stderr_logfile", text: "~/err.log", want: "~/err.log"},
-	{key: "stderr_logfile", text: "syslog", want: "NONE", warns: "thrown away: write AUTO or a path"},
+	{key: "stderr_logfile", text: "syslog", want: "NONE", warns: "syslog is deprecated here; write stderr_syslog = true"},
 }
 
 // fieldOf finds the value of a key in a program by the name in its JSON.

@@ -176,7 +176,7 @@ func TestFingerprintChangesWithWhatTheProcessSees(t *testing.T) {
 
 // other has for each key a value that is not its default.
 var other = map[string]string{
-	"stdout_syslog": "true", "stderr_syslog": "true", "serverurl": "http://x:9001",
+	"stdout_syslog": "true", "stderr_syslog": "true", "strip_ansi": "true", "serverurl": "http://x:9001",
 	"command": "tac", "shell": "true", "machines": "m2", "process_name": "p%(process_num)d", "numprocs": "0", "numprocs_start": "4",
 	"priority": "1", "autostart": "false", "startsecs": "9", "startretries": "9", "autorestart": "true", "exitcodes": "7",
 	"stopsignal": "INT", "stopwaitsecs": "9", "stopasgroup": "true", "killasgroup": "true", "leave_children": "true",

@@ -166,12 +166,15 @@ func (r *programReader) contradictions() {
 	if file := p.Stderr.File; p.RedirectStderr && file != api.LogAuto && file != api.LogNone && file != logSyslog {
 		r.warn(s, "stderr_logfile", "is not used, since redirect_stderr is true")
 	}
+	if _, ok := s.Get("stderr_syslog"); ok && p.RedirectStderr && p.Stderr.Syslog {
+		r.warn(s, "stderr_syslog", "is not used, since redirect_stderr is true; stdout_syslog is that of both")
+	}
 	for _, ch := range []struct {
 		name string
 		log  api.Log
 	}{{"stdout", p.Stdout}, {"stderr", p.Stderr}} {
 		if ch.log.File == logSyslog {
-			r.warn(s, ch.name+"_logfile", "syslog is deprecated here; write %s_syslog = true. Distsuper does not write to syslog yet, so that the output is thrown away: write AUTO or a path", ch.name)
+			r.warn(s, ch.name+"_logfile", "syslog is deprecated here; write %s_syslog = true, which needs no %s_logfile but NONE", ch.name, ch.name)
 		}
 		if ch.log.File == api.LogAuto && ch.log.MaxBytes <= 0 && !(ch.name == "stderr" && p.RedirectStderr) {
 			r.warn(s, ch.name+"_logfile_maxbytes", "is 0: the log of %s is never rotated and may fill the disk", ch.name)

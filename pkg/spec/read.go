@@ -23,6 +23,8 @@ type Options struct {
 	HostNode string
 	// LocalMachine is the name of the machine that localhost means. Without one, localhost is an error.
 	LocalMachine string
+	// StripANSI is supervisord's flag of the name: it counts as if [supervisord] said so.
+	StripANSI bool
 	// Strict makes an unknown key or section an error instead of a warning.
 	Strict bool
 }
@@ -66,10 +68,11 @@ func (r Remark) String() string {
 // still has the warnings and notes, but no programs: a file is taken whole or not at all.
 //
 // Sections of the daemons and [supervisord] are skipped, but for the environment of the latter, which every
-// program gets below its own.
+// program gets below its own, and its strip_ansi.
 func Read(f *ini.File, o Options) (*Result, error) {
 	r := newReader(f, o)
 	r.shared()
+	r.stripANSI()
 	r.groups()
 	for _, s := range f.Sections() {
 		kind, name, named := strings.Cut(s.Name, ":")
@@ -110,6 +113,7 @@ type reader struct {
 	notes    []Remark
 	errs     []*ini.Error
 
+	strip      bool                   // strip_ansi of [supervisord]
 	common     map[string]string      // the environment of [supervisord], as templates
 	fcgiMember map[string][]api.Group // by the name of the section
 	listeners  []EventListener
@@ -189,6 +193,7 @@ func (r *reader) program(s *ini.Section, name string) {
 		return
 	}
 	pr := &programReader{reader: r, section: s, bad: map[string]bool{}, program: Defaults()}
+	pr.program.StripANSI = r.strip
 	pr.program.Name, pr.program.Source, pr.program.Groups = name, r.settings.Source, r.member[name]
 	if p, ok := pr.read(); ok {
 		r.programs = append(r.programs, p)

@@ -35,6 +35,17 @@ func (r *reader) shared() {
 	r.common = found
 }
 
+// stripANSI reads the strip_ansi of [supervisord], which counts for every program that does not say otherwise.
+func (r *reader) stripANSI() {
+	if s, ok := r.file.Section("supervisord"); ok {
+		r.options(s, []option{{name: stripKey, form: formBool, set: into(&r.strip, ini.ParseBool)}}, nil, r.failAt(s))
+	}
+	r.strip = r.strip || r.settings.StripANSI
+}
+
+// stripKey is a key of programs and of [supervisord].
+const stripKey = "strip_ansi"
+
 func (r *reader) sharedVariables(v ini.Value) (map[string]string, error) {
 	if _, err := ini.References(v.Text); err != nil {
 		return nil, errors.New("a value is not right: " + withoutText(err))

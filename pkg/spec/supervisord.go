@@ -210,7 +210,11 @@ func ReadSupervisord(f *ini.File, o Options, w Paths, overridden func(key string
 		if overridden != nil && overridden(k.Name) {
 			into = new(Supervisord)
 		}
-		r.options(s, []option{{name: k.Name, form: k.Form, set: func(text string) error { return k.set(into, text, w) }}}, nil, r.failAt(s))
+		tell := r.failAt(s)
+		if k.Name == stripKey { // Read's to tell, too
+			tell = func(string, error) {}
+		}
+		r.options(s, []option{{name: k.Name, form: k.Form, set: func(text string) error { return k.set(into, text, w) }}}, nil, tell)
 	}
 	known := []string{"environment"}
 	for _, k := range supervisordTable {

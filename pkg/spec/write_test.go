@@ -102,7 +102,7 @@ func anyProgram(t *rapid.T, name string, groups []api.Group) api.Program {
 	p.Stdout.File, p.Stderr.File = template(t, "stdout"), rapid.SampledFrom([]string{"none", "AUTO", "/x"}).Draw(t, "stderr")
 	p.Stdout.MaxBytes = rapid.Int64Range(0, 1<<40).Draw(t, "maxbytes")
 	p.ServerURL = anyText(t, "serverurl", "%")
-	for _, b := range []*bool{&p.Stdout.Syslog, &p.Stderr.Syslog, &p.Shell, &p.Autostart, &p.StopAsGroup, &p.KillAsGroup, &p.LeaveChildren, &p.RedirectStderr} {
+	for _, b := range []*bool{&p.Stdout.Syslog, &p.Stderr.Syslog, &p.StripANSI, &p.Shell, &p.Autostart, &p.StopAsGroup, &p.KillAsGroup, &p.LeaveChildren, &p.RedirectStderr} {
 		*b = rapid.Bool().Draw(t, "bool")
 	}
 	for _, n := range []*int{&p.Priority, &p.StartSecs, &p.StartRetries, &p.StopWaitSecs, &p.MaxFailCount, &p.Stdout.Backups} {
