@@ -113,6 +113,11 @@ func (c *Client) ClearLogs(ctx context.Context, id string) error {
 	return c.quick(ctx, "clearlogs", idBody{id}, nil)
 }
 
+// ReopenLogs implements Keeper.
+func (c *Client) ReopenLogs(ctx context.Context) error {
+	return c.quick(ctx, "reopenlogs", nothing{}, nil)
+}
+
 // RemoveLogs implements Keeper.
 func (c *Client) RemoveLogs(ctx context.Context, id string) error {
 	return c.quick(ctx, "removelogs", idBody{id}, nil)

@@ -39,6 +39,7 @@ func NewServer(k Keeper, log *zap.Logger) *Server {
 	command(s, "signal", func(ctx context.Context, b signalBody) error { return k.Signal(ctx, b.Ref, b.Signal) })
 	command(s, "stdin", func(ctx context.Context, b stdinBody) error { return k.Stdin(ctx, b.Ref, b.Data) })
 	command(s, "clearlogs", func(ctx context.Context, b idBody) error { return k.ClearLogs(ctx, b.ID) })
+	command(s, "reopenlogs", func(ctx context.Context, _ nothing) error { return k.ReopenLogs(ctx) })
 	command(s, "removelogs", func(ctx context.Context, b idBody) error { return k.RemoveLogs(ctx, b.ID) })
 	command(s, "shutdown", func(ctx context.Context, _ nothing) error { return k.Shutdown(ctx) })
 	s.mux.HandleFunc("GET /v1/log", s.sendLog)

@@ -172,6 +172,8 @@ type Keeper interface {
 	// has made stay. What is printed after it returned is kept. A process whose output goes nowhere, or to a stream
 	// such as /dev/stdout, has nothing to clear, which is no error. ErrNotFound: the keeper has neither a run nor a log of it.
 	ClearLogs(ctx context.Context, id string) error
+	// ReopenLogs opens all log files anew by their names, the keeper's own, too, after somebody renamed them.
+	ReopenLogs(ctx context.Context) error
 	// RemoveLogs deletes the AUTO logs of a process that has no run: its program was removed after Forget.
 	RemoveLogs(ctx context.Context, id string) error
 	// Shutdown stops every run and ends the keeper.

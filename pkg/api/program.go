@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Program is what the user wrote: one [program:x] section. It is the value of
 // programs/<program>. Its Settings are still templates (see Settings); spec.Processes
@@ -130,6 +133,14 @@ func ProcessID(group, name string) string {
 		return name
 	}
 	return group + ":" + name
+}
+
+// ProcessName is the name of a process within its group.
+func ProcessName(id string) string {
+	if _, name, grouped := strings.Cut(id, ":"); grouped {
+		return name
+	}
+	return id
 }
 
 // LoadRecord is the value of loads/<source>: a load that was begun in several transactions and is not complete. The

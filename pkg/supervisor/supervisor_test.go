@@ -145,3 +145,20 @@ func TestQuoteIsPythonsRepr(t *testing.T) {
 		}
 	}
 }
+
+func TestOutputIsCopiedInSupervisorsWords(t *testing.T) {
+	for in, want := range map[string]string{
+		"hello\n":  "'x' stderr output:\nhello\n",
+		"":         "'x' stderr output:\n",
+		"r\u00e9d": "'x' stderr output:\nr\u00e9d",
+		"red\n\n\tx\xffy\r\x00\\~\x7f": `'x' stderr output:
+Undecodable: b'red\n\n\tx\xffy\r\x00\\~\x7f'`,
+		"it's \xfe": "'x' stderr output:\nUndecodable: b\"it's \\xfe\"",
+		"it's \"\xfe\"": `'x' stderr output:
+Undecodable: b'it\'s "\xfe"'`,
+	} {
+		if got := Output("x", "stderr", []byte(in)); got != want {
+			t.Errorf("Output of %q is %q, want %q", in, got, want)
+		}
+	}
+}

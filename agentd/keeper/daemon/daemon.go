@@ -79,12 +79,13 @@ func run(o Options, notify *daemon.Notifier) error {
 		log.Error("The keeper could not start", zap.Error(err))
 		return err
 	}
+	s := service{e, collector, log.Reopen}
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- keeper.NewServer(service{e, collector}, log.Named("server")).Serve(ctx, listener)
+		served <- keeper.NewServer(s, log.Named("server")).Serve(ctx, listener)
 	}()
-	go reopenLogs(ctx, reopen, collector, log)
+	go reopenLogs(ctx, reopen, s, log.Logger)
 	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
 	err = e.Run()
 	cancel()
@@ -117,15 +118,14 @@ func closeInTime(collector *logs.Collector, log *zap.Logger) {
 	}
 }
 
-func reopenLogs(ctx context.Context, signals <-chan os.Signal, collector *logs.Collector, log *daemon.Log) {
+func reopenLogs(ctx context.Context, signals <-chan os.Signal, s service, log *zap.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-signals:
 		}
-		err := errors.Join(log.Reopen(), collector.Reopen(ctx))
-		if err != nil && ctx.Err() == nil {
+		if err := s.ReopenLogs(ctx); err != nil && ctx.Err() == nil {
 			log.Error("Log files could not be opened anew", zap.Error(err))
 			continue
 		}

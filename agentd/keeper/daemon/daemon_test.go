@@ -352,6 +352,16 @@ func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
 		return nil
 	})
 	say("three\n", path, "three\n")
+	for _, file := range []string{path, LogFile(s.dir)} {
+		must(t, os.Rename(file, file+".again"))
+	}
+	must(t, s.ReopenLogs(ctx))
+	for _, file := range []string{path, LogFile(s.dir)} {
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("after the call: %v", err)
+		}
+	}
+	say("four\n", path, "four\n")
 }
 
 func TestProcessesDoNotInheritTheWayToEtcd(t *testing.T) {

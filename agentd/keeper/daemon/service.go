@@ -16,6 +16,7 @@ import (
 type service struct {
 	*engine.Engine
 	logs *logs.Collector
+	own  func() error // opens the keeper's own log anew
 }
 
 var _ keeper.Keeper = service{}
@@ -49,6 +50,11 @@ func (s service) ClearLogs(ctx context.Context, id string) error {
 	return err
 }
 
+// ReopenLogs opens all log files anew.
+func (s service) ReopenLogs(ctx context.Context) error {
+	return errors.Join(s.own(), s.logs.Reopen(ctx))
+}
+
 // RemoveLogs deletes the AUTO logs of a process that has no run.
 func (s service) RemoveLogs(ctx context.Context, id string) error {
 	_, known, err := s.run(ctx, id)
@@ -72,5 +78,8 @@ func (s service) run(ctx context.Context, id string) (run keeper.Run, known bool
 	return run, false, err
 }
 
-// Of is the keeper that an engine and its log collector make, for a program that has it in its own process.
-func Of(e *engine.Engine, c *logs.Collector) keeper.Keeper { return service{e, c} }
+// Of is the keeper that an engine and its log collector make, for a program that has it in its own process, with a
+// log of its own.
+func Of(e *engine.Engine, c *logs.Collector) keeper.Keeper {
+	return service{e, c, func() error { return nil }}
+}

@@ -382,6 +382,15 @@ func (f *Fake) ClearLogs(ctx context.Context, id string) error {
 	return nil
 }
 
+// ReopenLogs implements keeper.Keeper; Calls tells of it.
+func (f *Fake) ReopenLogs(ctx context.Context) error {
+	if err := f.enter(ctx, "ReopenLogs", ""); err != nil {
+		return err
+	}
+	f.mu.Unlock()
+	return nil
+}
+
 // RemoveLogs implements keeper.Keeper.
 func (f *Fake) RemoveLogs(ctx context.Context, id string) error {
 	if err := f.enter(ctx, "RemoveLogs", id); err != nil {

@@ -74,7 +74,7 @@ type Collector struct {
 	suffix string // of AUTO logs
 	log    *zap.Logger
 	copy   func(process, channel string, data []byte)
-	syslog *syslog
+	syslog *Syslog
 	epoll  int
 	wakeup int // eventfd
 	done   chan struct{}
@@ -120,7 +120,7 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("make the wake-up of the log thread: %w", err)
 	}
-	c := &Collector{dir: filepath.Clean(dir), suffix: o.Suffix, log: log, copy: o.Copy, syslog: newSyslog(o.Syslog, o.SyslogTag, log),
+	c := &Collector{dir: filepath.Clean(dir), suffix: o.Suffix, log: log, copy: o.Copy, syslog: NewSyslog(o.Syslog, o.SyslogTag, log),
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, targets: map[string]*target{},

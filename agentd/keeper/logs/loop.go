@@ -111,7 +111,7 @@ func (c *Collector) finishAll() {
 		}
 		t.close()
 	}
-	c.syslog.close()
+	c.syslog.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	unix.Close(c.epoll)

@@ -2,11 +2,11 @@ package logs
 
 import (
 	"bytes"
-	"strings"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
@@ -15,7 +15,7 @@ type pipe struct {
 	id     uint64
 	fd     int
 	sink   Sink
-	name   string  // of the process, without its group
+	name   string  // of the process without its group, and a blank: what begins its messages to syslog
 	target *target // nil: thrown away
 	// parked: not in the epoll set, because the file cannot be written. Its events cannot just be masked:
 	// a hang-up is always told.
@@ -36,7 +36,7 @@ func (c *Collector) attach(fd int, s Sink) {
 		}
 	}
 	c.lastID++
-	p := &pipe{id: c.lastID, fd: fd, sink: s, name: nameOf(s.Process)}
+	p := &pipe{id: c.lastID, fd: fd, sink: s, name: api.ProcessName(s.Process) + " "}
 	c.pipes[p.id] = p
 	if s.Path != "" {
 		t := c.target(s.Path)
@@ -51,9 +51,6 @@ func (c *Collector) attach(fd int, s Sink) {
 	}
 	c.listen(p)
 }
-
-// nameOf is the name of a process without its group, under which syslog knows it.
-func nameOf(process string) string { return process[strings.IndexByte(process, ':')+1:] }
 
 func (c *Collector) listen(p *pipe) {
 	p.parked = false
@@ -116,7 +113,7 @@ func (c *Collector) give(p *pipe, data []byte) {
 		c.copy(p.sink.Process, p.sink.Channel, data)
 	}
 	if p.sink.Syslog {
-		c.syslog.send(p.name, p.said.take(data, c.now()))
+		c.syslog.Send(p.name, p.said.take(data, c.now()))
 	}
 	switch t := p.target; {
 	case t == nil:
@@ -164,7 +161,7 @@ func (c *Collector) flushHeld(p *pipe) {
 
 func (c *Collector) flushSaid(p *pipe) {
 	if said := p.said.rest(); len(said) > 0 {
-		c.syslog.send(p.name, said)
+		c.syslog.Send(p.name, said)
 	}
 }
 

@@ -34,8 +34,9 @@ const (
 	firstSyslogRetry, lastSyslogRetry = 50 * time.Millisecond, time.Second
 )
 
-// syslog sends lines to the host's syslog daemon. send never waits for it: a goroutine, begun by the first line, does.
-type syslog struct {
+// Syslog sends lines to the host's syslog daemon. Send never waits for it: a goroutine, begun by the first line, does.
+// It may be used from any goroutine.
+type Syslog struct {
 	path string
 	tag  string
 	log  *zap.Logger
@@ -48,7 +49,7 @@ type syslog struct {
 	lost    int // messages since the last one that was taken in
 
 	wake chan struct{} // something came into waiting
-	end  chan struct{} // closed by close
+	end  chan struct{} // closed by Close
 	done chan struct{}
 
 	// What follows belongs to the goroutine.
@@ -57,19 +58,24 @@ type syslog struct {
 	away   bool // and it was told
 }
 
-func newSyslog(path, tag string, log *zap.Logger) *syslog {
-	return &syslog{path: cmp.Or(path, syslogSocket), tag: cmp.Or(tag, syslogTag), log: log,
+// NewSyslog is a syslog at a socket, /dev/log when empty, where we are called tag, distsuper when empty. It is not
+// looked for before there is something to send. The logger is told when it goes away and when it is back.
+func NewSyslog(path, tag string, log *zap.Logger) *Syslog {
+	return &Syslog{path: cmp.Or(path, syslogSocket), tag: cmp.Or(tag, syslogTag), log: log,
 		wake: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{})}
 }
 
-// send takes lines in, of which the last may lack its end. Each becomes a message that begins with the name.
-func (s *syslog) send(name string, lines []byte) {
+// Send takes lines in, of which the last may lack its end. Each becomes a message that begins with the prefix.
+func (s *Syslog) Send(prefix string, lines []byte) {
 	if len(lines) == 0 {
 		return
 	}
-	head := []byte(s.head() + name + " ")
+	head := []byte(s.head() + prefix)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closing {
+		return
+	}
 	for line := range bytes.Lines(lines) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
 		for len(line) > longestMessage {
@@ -79,7 +85,7 @@ func (s *syslog) send(name string, lines []byte) {
 		}
 		s.addLocked(slices.Concat(head, line))
 	}
-	if !s.begun && !s.closing {
+	if !s.begun {
 		s.begun = true
 		go s.run()
 	}
@@ -90,7 +96,7 @@ func (s *syslog) send(name string, lines []byte) {
 }
 
 // head is what comes before our own text, in the form of the C library.
-func (s *syslog) head() string {
+func (s *Syslog) head() string {
 	return syslogPriority + clock.Real{}.Wall().Format(time.Stamp) + " " + s.tag + ": "
 }
 
@@ -104,7 +110,7 @@ func pieceOf(line []byte) int {
 	return longestMessage
 }
 
-func (s *syslog) addLocked(message []byte) {
+func (s *Syslog) addLocked(message []byte) {
 	if s.size+len(message) > maxWaiting {
 		s.lost++
 		return
@@ -114,7 +120,7 @@ func (s *syslog) addLocked(message []byte) {
 }
 
 // next is the message that waits longest; nil for none.
-func (s *syslog) next() []byte {
+func (s *Syslog) next() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.waiting) == 0 {
@@ -124,7 +130,7 @@ func (s *syslog) next() []byte {
 }
 
 // taken drops the message that next returned, and is the only one to do so.
-func (s *syslog) taken() {
+func (s *Syslog) taken() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.size -= len(s.waiting[0])
@@ -138,8 +144,8 @@ func (s *syslog) taken() {
 	}
 }
 
-// run delivers until close.
-func (s *syslog) run() {
+// run delivers until Close.
+func (s *Syslog) run() {
 	defer close(s.done)
 	retry := firstSyslogRetry
 	for {
@@ -179,7 +185,7 @@ func (s *syslog) run() {
 }
 
 // deliver sends one message, over a new connection where there is none.
-func (s *syslog) deliver(message []byte) error {
+func (s *Syslog) deliver(message []byte) error {
 	if s.conn == nil {
 		if err := s.connect(); err != nil {
 			return err
@@ -188,7 +194,7 @@ func (s *syslog) deliver(message []byte) error {
 	if s.stream {
 		message = append(bytes.Clone(message), 0)
 	}
-	if !s.ending() { // close has set the last deadline
+	if !s.ending() { // Close has set the last deadline
 		if err := s.conn.SetWriteDeadline(time.Now().Add(syslogPatience)); err != nil {
 			return err
 		}
@@ -198,7 +204,7 @@ func (s *syslog) deliver(message []byte) error {
 }
 
 // connect speaks datagrams, or a stream to a daemon that listens so.
-func (s *syslog) connect() error {
+func (s *Syslog) connect() error {
 	conn, err := net.Dial("unixgram", s.path)
 	stream := errors.Is(err, unix.EPROTOTYPE)
 	if stream {
@@ -213,7 +219,7 @@ func (s *syslog) connect() error {
 	return conn.SetWriteDeadline(time.Now().Add(syslogPatience))
 }
 
-func (s *syslog) disconnect() {
+func (s *Syslog) disconnect() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != nil {
@@ -223,7 +229,7 @@ func (s *syslog) disconnect() {
 }
 
 // tell logs when syslog goes and when it is back.
-func (s *syslog) tell(err error) {
+func (s *Syslog) tell(err error) {
 	if away := err != nil; away == s.away {
 		return
 	}
@@ -237,22 +243,26 @@ func (s *syslog) tell(err error) {
 	s.log.Info("syslog takes output again", zap.String("socket", s.path), zap.Int("lost_lines", lost))
 }
 
-func (s *syslog) giveUp(err error) {
+func (s *Syslog) giveUp(err error) {
 	s.mu.Lock()
 	lost := s.lost + len(s.waiting)
 	s.mu.Unlock()
 	s.log.Error("lines are lost for syslog", zap.String("socket", s.path), zap.Int("lines", lost), zap.Error(err))
 }
 
-func (s *syslog) ending() bool {
+func (s *Syslog) ending() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closing
 }
 
-// close delivers what waits, if syslog takes it within syslogPatience.
-func (s *syslog) close() {
+// Close delivers what waits, if syslog takes it within syslogPatience. What is sent afterwards is dropped.
+func (s *Syslog) Close() {
 	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return
+	}
 	s.closing = true
 	begun := s.begun
 	if s.conn != nil {
