@@ -96,8 +96,17 @@ func (c *ctl) completeMachines(cmd *cobra.Command, args []string, _ string) ([]s
 	})
 }
 
-// inOrder offers for each argument what its place takes; behind the last there is nothing more.
-func inOrder(places ...completer) completer {
+// either offers what each of both does.
+func either(a, b completer) completer {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		one, directive := a(cmd, args, word)
+		two, also := b(cmd, args, word)
+		return append(one, two...), directive | also
+	}
+}
+
+// then offers for each argument what its place takes; behind the last there is nothing more.
+func then(places ...completer) completer {
 	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= len(places) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -110,5 +119,31 @@ func inOrder(places ...completer) completer {
 func words(offered ...string) completer {
 	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return offered, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// takeFiles are the commands whose arguments are files; what they are is left to the shell.
+var takeFiles = []string{"distsuperctl config check", "distsuperctl init config", "distsuperctl open"}
+
+// addCompletion says for every command what may stand behind it: nothing, unless it said something itself.
+func addCompletion(cmd *cobra.Command) {
+	switch {
+	case cmd.ValidArgsFunction != nil:
+		cmd.ValidArgsFunction = unlessFull(cmd.ValidArgsFunction)
+	case !slices.Contains(takeFiles, cmd.CommandPath()):
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
+	}
+	for _, sub := range cmd.Commands() {
+		addCompletion(sub)
+	}
+}
+
+// unlessFull offers nothing where the command would refuse one more argument.
+func unlessFull(complete completer) completer {
+	return func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if cmd.Args != nil && cmd.Args(cmd, args) == nil && cmd.Args(cmd, append(slices.Clone(args), "more")) != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return complete(cmd, args, word)
 	}
 }

@@ -23,7 +23,7 @@ func newFg(c *ctl) *cobra.Command {
 		Long: `fg shows what a process that runs prints from now on, on stdout and stderr, and hands each line that is typed to its
 stdin, wherever it runs. It ends with Ctrl-C, at the end of what is typed, or when the process does; the process goes on.`,
 		Example:           "  distsuperctl fg repl",
-		ValidArgsFunction: c.completeProcesses,
+		ValidArgsFunction: then(c.completeProcesses),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:

@@ -31,7 +31,7 @@ func newHistory(c *ctl) *cobra.Command {
 		Long: `history shows what users, controllers and agents did, and why: of one process, of one machine and all processes on
 it, or of everything. The last 100 entries of a process are kept, for a week.`,
 		Example: "  distsuperctl history\n  distsuperctl history -f web\n  distsuperctl history m2 -n 200",
-		Args:    usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: c.completeProcesses,
+		Args:    usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: either(c.completeProcesses, c.completeMachines),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
 				return err

@@ -19,14 +19,9 @@ func newMove(c *ctl) *cobra.Command {
 		Short: "move a process to another machine, and wait until it runs there",
 		Long: `move stops a process where it is and starts it on the machine, or on any other that may take it. When none can,
 it stays where it is, and move says why.`,
-		Example: "  distsuperctl move web:web_1 m3\n  distsuperctl move web",
-		Args:    usageArgs(cobra.RangeArgs(1, 2)),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-			if len(args) == 0 {
-				return c.completeProcesses(cmd, args, word)
-			}
-			return c.completeMachines(cmd, args, word)
-		},
+		Example:           "  distsuperctl move web:web_1 m3\n  distsuperctl move web",
+		Args:              usageArgs(cobra.RangeArgs(1, 2)),
+		ValidArgsFunction: then(c.completeProcesses, c.completeMachines),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
 				return err

@@ -28,6 +28,7 @@ func (c *ctl) addShell(root *cobra.Command) {
 			cmd.RunE = c.asked(question, cmd.RunE)
 		}
 	}
+	addCompletion(root)
 	if c.shell != nil {
 		root.CompletionOptions.DisableDefaultCmd = true
 		for _, s := range config.Settings { // open and the start of the shell said which store it is

@@ -53,7 +53,7 @@ func (s *shell) candidates(words []string, word string) []string {
 	root := newRoot(s.c)
 	root.SetOut(&out)
 	root.SetErr(io.Discard)
-	root.SetArgs(slices.Concat([]string{cobra.ShellCompNoDescRequestCmd}, s.flags, words, []string{word}))
+	root.SetArgs(slices.Concat([]string{cobra.ShellCompNoDescRequestCmd}, s.flags, tailNumber(words), []string{word}))
 	if root.ExecuteContext(context.Background()) != nil {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (s *shell) candidates(words []string, word string) []string {
 func (s *shell) parses(words []string, word string) bool {
 	root := newRoot(s.c)
 	root.SetErr(io.Discard)
-	cmd, rest, err := root.Find(slices.Concat(s.flags, words))
+	cmd, rest, err := root.Find(slices.Concat(s.flags, tailNumber(words)))
 	if err != nil || strings.HasPrefix(word, "-") && strings.Contains(word, "=") {
 		return false
 	}

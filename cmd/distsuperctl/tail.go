@@ -36,7 +36,7 @@ func newTail(c *ctl) *cobra.Command {
 		Long: `tail shows the last bytes of a process's log (1600, or N), which it gets from the agent of the machine where
 the process is, or ran last; when that cannot be reached from here, through a controller.`,
 		Example:           "  distsuperctl tail test\n  distsuperctl tail -f -100 web:web_1 stderr",
-		ValidArgsFunction: c.completeProcesses,
+		ValidArgsFunction: then(c.completeProcesses, words("stdout", "stderr")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) < 1:
@@ -55,6 +55,9 @@ the process is, or ran last; when that cannot be reached from here, through a co
 		},
 	}
 	o.AddFlags(cmd)
+	// It fails only for a flag that is not there. No other flag has one: the library keeps them for ever, and a shell
+	// makes every command anew for every line.
+	_ = cmd.RegisterFlagCompletionFunc("machine", c.completeMachines)
 	return cmd
 }
 
