@@ -20,7 +20,7 @@ func newFg(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "fg NAME",
 		Short: "stand in for the terminal of a process",
-		Long: `fg shows what a process that runs prints from now on, on stdout and stderr, and hands each line that is typed to its
+		Long: `fg shows the end of what a process has printed on stdout and stderr, and what it prints from now on, and hands each line that is typed to its
 stdin, wherever it runs. It ends with Ctrl-C, at the end of what is typed, or when the process does; the process goes on.`,
 		Example:           "  distsuperctl fg repl",
 		ValidArgsFunction: then(c.completeProcesses),
@@ -72,6 +72,9 @@ type foreground struct {
 	mu               sync.Mutex // guards what is written
 }
 
+// fgBytes is how much of what was printed before is shown.
+const fgBytes = 1024
+
 // errKilled says that the run is over.
 var errKilled = errors.New("the process does not run any more")
 
@@ -82,7 +85,7 @@ func (f *foreground) run(ctx context.Context) error {
 	var others sync.WaitGroup
 	// The logs are open before a line is taken: what answers it is shown.
 	for _, channel := range []string{"stdout", "stderr"} {
-		log, err := f.c.openLog(ctx, f.machine, f.process, channel, 0, true)
+		log, err := f.c.openLog(ctx, f.machine, f.process, channel, fgBytes, true)
 		if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
 			continue // it goes nowhere
 		}

@@ -36,6 +36,7 @@ leads (--controller: of another one).`,
 	o.AddFlags(cmd)
 	cmd.Flags().BoolVarP(&tail.follow, "follow", "f", false, "go on with what comes")
 	cmd.Flags().Int64Var(&tail.bytes, "bytes", 1600, "how many of the last bytes; also written -N")
+	cmd.SetFlagErrorFunc(c.badArgument)
 	return cmd
 }
 

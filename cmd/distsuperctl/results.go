@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -44,18 +45,39 @@ func askFor(ctx context.Context, c *ctl, names []string, v verb) (*results, erro
 	if err != nil {
 		return nil, err
 	}
-	r := newResults(c, before, selectBatches(loaded(before.Processes), names), v)
+	r := newResults(c, before, c.chooseBatches(before, names), v)
 	var found []string
 	for _, b := range r.batches {
 		found = append(found, b.processes...)
-		if b.bad != nil {
-			c.hint(*b.bad)
-		} else if len(b.processes) == 0 && len(r.batches) == 1 {
-			c.warnf("distsuperctl: there is no process at all; see distsuperctl load")
-		}
 	}
 	r.changed, err = v.ask(ctx, found)
 	return r, err
+}
+
+// chooseBatches finds the loaded processes that names mean, in the order in which supervisor takes them, and helps with
+// bad names. Of a solo each process is a batch, so that the order of lines is always the same; on a fleet what takes long
+// keeps nobody waiting.
+func (c *ctl) chooseBatches(snap *client.Snapshot, names []string) (out []batch) {
+	all := loaded(snap.Processes)
+	slices.SortStableFunc(all, func(a, b client.Process) int {
+		return cmp.Or(cmp.Compare(a.Spec.GroupPriority, b.Spec.GroupPriority), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Spec.Priority, b.Spec.Priority))
+	})
+	for _, b := range selectBatches(all, names) {
+		if b.bad != nil {
+			c.hint(*b.bad)
+		}
+		if !c.solo || len(b.processes) < 2 {
+			out = append(out, b)
+			continue
+		}
+		for _, name := range b.processes {
+			out = append(out, batch{name: b.name, processes: []string{name}, many: b.many})
+		}
+	}
+	if len(all) == 0 {
+		c.warnf("distsuperctl: there is no process at all; see distsuperctl load")
+	}
+	return out
 }
 
 // loaded are the processes that a program asks for.

@@ -68,12 +68,7 @@ func runSignal(ctx context.Context, c *ctl, signal string, names []string) error
 // atEach does something with each process that names mean, one after the other, and tells of it. What does not run is
 // passed over where many were meant.
 func (c *ctl) atEach(ctx context.Context, snap *client.Snapshot, names []string, v verb, do func(batch, *client.Process) verdict) error {
-	r := newResults(c, snap, selectBatches(loaded(snap.Processes), names), v)
-	for _, b := range r.batches {
-		if b.bad != nil {
-			c.hint(*b.bad)
-		}
-	}
+	r := newResults(c, snap, c.chooseBatches(snap, names), v)
 	r.each(func(b batch, p *client.Process) (verdict, bool) {
 		if ctx.Err() != nil {
 			return over(supervisor.Failed, ctx.Err().Error()), true

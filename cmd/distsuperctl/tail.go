@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
@@ -58,7 +59,21 @@ the process is, or ran last; when that cannot be reached from here, through a co
 	// It fails only for a flag that is not there. No other flag has one: the library keeps them for ever, and a shell
 	// makes every command anew for every line.
 	_ = cmd.RegisterFlagCompletionFunc("machine", c.completeMachines)
+	cmd.SetFlagErrorFunc(c.badArgument)
 	return cmd
+}
+
+// badArgument answers a flag that is none as supervisorctl does.
+func (c *ctl) badArgument(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return usage(err)
+	}
+	name := "--" + unknown.GetSpecifiedName()
+	if short := unknown.GetSpecifiedShortnames(); short != "" {
+		name = "-" + short
+	}
+	return c.wrongUse(cmd, exitGeneric, "Error: bad argument "+name)
 }
 
 // place is where a log is to be read: a machine and, once the process has started there, a file.
@@ -95,7 +110,7 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 		err = c.copyLog(ctx, at.machine, p.Name, channel, o.bytes, false)
 	}
 	if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
-		return c.noLog(name, err)
+		return c.noLog(name, errors.New("there is no such log on "+at.machine))
 	}
 	return err
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/version"
 )
@@ -16,7 +19,7 @@ func newVersion(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "version", Short: "print the version of the daemon",
 		Long: `version prints the version of distsuperd solo, or on a fleet of the controller that leads (--controller: of
-another one). Where none can be asked it prints that of this binary, as --version always does, and says so on stderr.`,
+another one). Where no configuration leads to a daemon it is that of this binary, which --version prints in any case.`,
 		Example: "  distsuperctl version\n  distsuperctl --version",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -57,18 +60,17 @@ func daemonRowOf(of api.Controller, d rpc.Daemon) daemonRow {
 func runVersion(cmd *cobra.Command, c *ctl, o daemonOptions) error {
 	row := versionRow{Version: version.String(), Schema: api.SchemaVersion}
 	d, err := askDaemon(cmd, c, o)
-	if err == nil {
+	if errors.Is(err, config.ErrNoFile) {
+		c.warnf("distsuperctl: this is the version of distsuperctl, since there is no configuration that leads to a daemon")
+		d.Version, err = row.Version, nil
+	} else if err == nil {
 		row.Daemon = &d
-	} else if o.id != "" {
-		return err
 	}
 	if c.json {
-		return printJSON(c.out, row)
+		return errors.Join(printJSON(c.out, row), err)
 	}
 	if err != nil {
-		c.warnf("distsuperctl: no daemon can be asked, so this is the version of distsuperctl: %v", err)
-		c.printf("%s\n", row.Version)
-		return nil
+		return fmt.Errorf("%w (distsuperctl itself is %s)", err, row.Version)
 	}
 	if d.Version != row.Version {
 		c.warnf("distsuperctl: distsuperctl itself is %s", row.Version)

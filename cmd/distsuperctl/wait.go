@@ -209,13 +209,20 @@ type progress struct {
 // worthTelling is how long a state lasts before somebody who waits is told of it.
 const worthTelling = 700 * time.Millisecond
 
+// worthTellingAlone is that of a solo, where nothing but the process can be slow.
+const worthTellingAlone = 5 * time.Second
+
 // progress notes what is waited for, and tells it when it lasts.
 func (w *waiter) progress(name string, now time.Time, text string) {
 	p := w.shown[name]
 	if p.text != text {
 		p = progress{text: text, since: now}
 	}
-	if !p.told && text != "" && now.Sub(p.since) >= worthTelling && len(w.left) <= few {
+	after := worthTelling
+	if w.c.solo {
+		after = worthTellingAlone
+	}
+	if !p.told && text != "" && now.Sub(p.since) >= after && len(w.left) <= few {
 		w.c.warnf("%s: %s", name, text)
 		p.told = true
 	}

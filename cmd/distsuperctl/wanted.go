@@ -9,6 +9,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
 // wanted opens the store and reads which programs the configuration asks for now. A distsuperd solo reads its own file, since
@@ -30,8 +31,11 @@ func (c *ctl) wanted(cmd *cobra.Command, strict bool) ([]api.Program, error) {
 	}
 	defer p.Close()
 	read, err := p.DaemonPrograms(cmd.Context())
+	if said := new(rpc.Error); errors.As(err, &said) && said.Unwrap() == nil {
+		return nil, refused(said) // its own word about the file
+	}
 	if err != nil {
-		return nil, refused(err)
+		return nil, err
 	}
 	for _, w := range read.Warnings {
 		c.warnf("warning: %s", w)
