@@ -53,7 +53,7 @@ func (c *Collector) Remove(ctx context.Context, process string) error {
 		for _, channel := range []string{"stdout", "stderr"} {
 			path := Auto{c.dir, c.suffix}.Path(process, channel)
 			if t := c.targets[path]; t != nil {
-				t.close()
+				t.discard()
 			}
 			errs = append(errs, removeFiles(path))
 			c.mu.Lock()

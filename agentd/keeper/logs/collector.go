@@ -248,13 +248,6 @@ func (c *Collector) wakeLocked() {
 	}
 }
 
-func cleanPath(path string) string {
-	if path == "" {
-		return ""
-	}
-	return filepath.Clean(path)
-}
-
 func (c *Collector) setProblem(path, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -51,7 +51,7 @@ func (c *Collector) Tail(ctx context.Context, process, channel string, n int64, 
 		}
 	}
 	if path == "" {
-		return nil, fmt.Errorf("%s of %s: no log file, the output is thrown away: %w", channel, process, fs.ErrNotExist)
+		return nil, fmt.Errorf("%s of %s: no log file: %w", channel, process, fs.ErrNotExist)
 	}
 	r, err := c.Log(ctx, path, n, follow)
 	if known && errors.Is(err, fs.ErrNotExist) { // it has not printed anything yet

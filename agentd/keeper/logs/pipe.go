@@ -32,7 +32,7 @@ type pipe struct {
 func (c *Collector) attach(fd int, s Sink) {
 	for _, old := range c.pipes { // what the copy before has printed goes first
 		if old.sink.Process == s.Process && old.sink.Channel == s.Channel {
-			c.drain(old)
+			c.retire(old)
 		}
 	}
 	c.lastID++
@@ -50,6 +50,40 @@ func (c *Collector) attach(fd int, s Sink) {
 		}
 	}
 	c.listen(p)
+}
+
+// retire takes what a copy that is followed by another has printed. While its file is stuck, what all ended copies left
+// is kept up to a limit, and no pipe of theirs: a process that crashes all night on a full disk uses up neither
+// descriptors nor memory.
+func (c *Collector) retire(p *pipe) {
+	if !p.parked {
+		c.drain(p)
+		return
+	}
+	if !hungUp(p.fd) {
+		return
+	}
+	if left, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ); err == nil && len(p.target.pending)+left <= maxPending {
+		p.parked = false
+		c.drain(p)
+		c.park(p)
+	} else {
+		c.log.Error("output of a process that ended is lost: its file could not be written for too long", zap.String("process", p.sink.Process),
+			zap.String("channel", p.sink.Channel), zap.String("path", p.sink.Path), zap.Int("bytes", left))
+	}
+	if c.pipes[p.id] == p {
+		c.finish(p)
+	}
+}
+
+// maxPending bounds what is kept in memory for a file that cannot be written.
+const maxPending = 1 << 20
+
+// hungUp reports whether a pipe has no writer any more.
+func hungUp(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n == 1 && fds[0].Revents&unix.POLLHUP != 0
 }
 
 func (c *Collector) listen(p *pipe) {

@@ -250,6 +250,7 @@ func TestSyslogIsTurnedOnAndOffForALivingProcess(t *testing.T) {
 		t.Helper()
 		sink.Syslog = syslog
 		c.Update(sink)
+		flush(t, c) // what is read from now on goes the new way
 		write(t, w, []byte(text+"\n"))
 		flush(t, c)
 	}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,6 +31,7 @@ type target struct {
 
 	fd      int // -1 while not open
 	regular bool
+	socket  bool
 	rotates bool
 	midLine bool // the file does not end at a line end
 
@@ -158,6 +158,19 @@ func (t *target) retry() {
 	t.release()
 }
 
+// discard gives up what waits for a file that is removed.
+func (t *target) discard() {
+	t.close()
+	t.pending, t.stuck = nil, false
+	delete(t.c.stuck, t)
+	for _, p := range slices.Clone(t.pipes) {
+		if p.parked {
+			t.c.listen(p)
+		}
+	}
+	t.release()
+}
+
 // fail sets the time of the next try, tells what is wrong, and lets the file be opened anew by then. A reader of a
 // fifo or terminal that is merely slow is no problem.
 func (t *target) fail(err error, progress bool) {
@@ -182,8 +195,19 @@ func (t *target) fail(err error, progress bool) {
 	t.tell(fmt.Sprintf("log file %s: %v; output waits in the process's pipe until it can be written", t.path, err))
 }
 
-// put writes data with rotation, and returns what it could not write.
+// put writes data, and returns what it could not write but may later. What nobody is left to read is written as far as
+// it will ever be.
 func (t *target) put(data []byte) (rest []byte, err error) {
+	if rest, err = t.append(data); err == nil || !readerGone(t.path, err) {
+		return rest, err
+	}
+	t.close()
+	t.tell(fmt.Sprintf("log file %s: nobody reads it any more (%v); output for it is thrown away", t.path, err))
+	return nil, nil
+}
+
+// append writes data with rotation, and returns what it could not write.
+func (t *target) append(data []byte) (rest []byte, err error) {
 	for len(data) > 0 {
 		size, err := t.ready()
 		if err != nil {
@@ -193,7 +217,7 @@ func (t *target) put(data []byte) (rest []byte, err error) {
 		if t.rotates && t.c.now() >= t.noRotate {
 			n, rotate = cut(data, size, t.max, t.midLine)
 		}
-		written, err := writeAll(t.fd, data[:n])
+		written, err := t.writeAll(data[:n])
 		if written > 0 {
 			t.midLine = data[written-1] != '\n'
 		}
@@ -244,7 +268,7 @@ func (t *target) ready() (size int64, err error) {
 	if err := unix.Fstat(t.fd, &st); err != nil {
 		return 0, err
 	}
-	t.regular = st.Mode&unix.S_IFMT == unix.S_IFREG
+	t.regular, t.socket = st.Mode&unix.S_IFMT == unix.S_IFREG, st.Mode&unix.S_IFMT == unix.S_IFSOCK
 	t.rotates = t.regular && !IsStream(t.path)
 	t.midLine = t.regular && st.Size > 0 && !endsLine(t.fd, st.Size)
 	if t.regular {
@@ -272,7 +296,7 @@ func (t *target) open() error {
 	if err == unix.EACCES || err == unix.EPERM || err == unix.EINVAL {
 		fd, err = t.openAs(unix.O_WRONLY)
 	}
-	if own, ok := standardStream[t.path]; ok && err == unix.ENXIO { // a socket has no name to open
+	if own, ok := standardStreams[t.path]; ok && err == unix.ENXIO { // a socket has no name to open
 		fd, err = unix.FcntlInt(uintptr(own), unix.F_DUPFD_CLOEXEC, 0)
 	}
 	if err != nil {
@@ -283,47 +307,22 @@ func (t *target) open() error {
 }
 
 func (t *target) openAs(mode int) (int, error) {
-	const flags = unix.O_APPEND | unix.O_CREAT | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	mode |= unix.O_APPEND | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	if !IsStream(t.path) { // a stream that is not there is not made
+		mode |= unix.O_CREAT
+	}
 	for {
-		fd, err := unix.Open(t.path, flags|mode, 0o600)
+		fd, err := unix.Open(t.path, mode, 0o600)
 		if err != unix.EINTR {
 			return fd, err
 		}
 	}
 }
 
-// IsStream reports whether a path names a stream of the system's, by itself or by a link. Even where it happens
-// to lead to a regular file, the name is not ours to move or remove.
-func IsStream(path string) bool {
-	link, _ := os.Readlink(path) // "" when it is no link
-	for _, p := range []string{path, link} {
-		if strings.HasPrefix(p, "/dev/") || strings.HasPrefix(p, "/proc/") {
-			return true
-		}
-	}
-	return false
-}
-
-var standardStream = map[string]int{"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2,
-	"/proc/self/fd/1": 1, "/proc/self/fd/2": 2}
-
 func endsLine(fd int, size int64) bool {
 	var last [1]byte
 	n, err := unix.Pread(fd, last[:], size-1)
 	return err != nil || n != 1 || last[0] == '\n'
-}
-
-func writeAll(fd int, data []byte) (written int, err error) {
-	for written < len(data) {
-		n, err := unix.Write(fd, data[written:])
-		if n > 0 {
-			written += n
-		}
-		if err != nil && err != unix.EINTR {
-			return written, err
-		}
-	}
-	return written, nil
 }
 
 func (t *target) wakeFollowers() {
