@@ -50,14 +50,18 @@ func runUpdate(ctx context.Context, c *ctl, o waitOptions, want []api.Program, n
 		names = nil
 	}
 	picked := func(group string) bool { return len(names) == 0 || slices.Contains(names, group) }
+	active, err := c.activeGroups(ctx)
+	if err != nil {
+		return err
+	}
 	diff, plan, err := c.applyGroups(ctx, want, picked)
 	if err != nil {
 		return err
 	}
 	r := &groupResults{c: c}
-	if len(names) > 0 {
-		if err := r.unknown(ctx, names, diff.Added); err != nil {
-			return err
+	for _, name := range names {
+		if !slices.Contains(active, name) && !slices.Contains(diff.Added, name) {
+			r.fail(name, "no such group", "ERROR: no such group: "+name, exitGeneric)
 		}
 	}
 	if err := r.awaitEnds(ctx, o, plan); err != nil {
@@ -99,20 +103,6 @@ type groupResults struct {
 	c    *ctl
 	list []groupResult
 	code int
-}
-
-// unknown complains of names that are no groups, neither in force nor in the configuration.
-func (r *groupResults) unknown(ctx context.Context, names, added []string) error {
-	active, err := r.c.activeGroups(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if !slices.Contains(active, name) && !slices.Contains(added, name) {
-			r.fail(name, "no such group", "ERROR: no such group: "+name, exitGeneric)
-		}
-	}
-	return nil
 }
 
 func (r *groupResults) fail(group, what, line string, code int) {
