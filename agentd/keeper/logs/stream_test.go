@@ -85,6 +85,14 @@ func TestASocketAsStandardOutputNeverBlocksTheLogThread(t *testing.T) {
 	c, dir := newCollector(t)
 	text := numbered("x", 20_000) // more than the socket takes
 	done := writesAll(attach(t, c, Sink{Path: path}), text)
+	eventually(t, "the socket is full", func() (full bool) {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := c.do(ctx, func() error { full = len(c.stuck) == 1; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return full
+	})
 	other := attach(t, c, Sink{Path: filepath.Join(dir, "other.log")})
 	write(t, other, []byte("not held up\n"))
 	flush(t, c)
