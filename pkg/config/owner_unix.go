@@ -36,3 +36,11 @@ func ownerOf(info os.FileInfo) (uid int, ok bool) {
 	}
 	return int(st.Uid), true
 }
+
+// linksOf is how many names a file has.
+func linksOf(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Nlink)
+	}
+	return 1
+}

@@ -64,3 +64,42 @@ func TestRootRefusesAnIncludedFileThatOthersMayWrite(t *testing.T) {
 		t.Errorf("Load says %v", err)
 	}
 }
+
+func TestRuntimeDirectoryIsHandedOverWithWhatIsInIt(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root hands anything over")
+	}
+	file := filepath.Join(t.TempDir(), "d.conf")
+	touch(t, file)
+	runtime, err := MakeSoloRuntime(file, 65534)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(runtime) })
+	own, foreign := filepath.Join(runtime, "keeper.json"), filepath.Join(runtime, "trap")
+	touch(t, own)
+	if err := os.Lchown(own, 65534, -1); err != nil {
+		t.Fatal(err)
+	}
+	roots := filepath.Join(filepath.Dir(runtime), "root's")
+	touch(t, roots)
+	t.Cleanup(func() { os.Remove(roots) })
+	if err := os.Link(roots, foreign); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := MakeSoloRuntime(file, 1); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{runtime: 1, own: 1, roots: 0} {
+		info, err := os.Lstat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uid, _ := ownerOf(info); uid != want {
+			t.Errorf("%s belongs to %d, want %d", path, uid, want)
+		}
+	}
+	if _, err := os.Lstat(foreign); err == nil {
+		t.Error("another name of a file of root's is handed over")
+	}
+}

@@ -135,10 +135,39 @@ func MakeSoloRuntime(file string, uid int) (string, error) {
 	if os.Geteuid() != 0 {
 		return runtime, nil
 	}
-	if err := os.Lchown(runtime, uid, -1); err != nil {
+	if err := handOver(runtime, uid); err != nil {
 		return "", fmt.Errorf("hand the runtime directory over: %w", err)
 	}
 	return runtime, nil
+}
+
+// handOver makes a runtime directory, and what an earlier solo left in it, a user's. A file that has another name, too,
+// is removed: whom the directory belonged to could have made it, to be given a file of somebody else's.
+func handOver(runtime string, uid int) error {
+	// Root's for the time being: nobody changes what is in it between a look and a chown.
+	if err := os.Lchown(runtime, 0, -1); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(runtime)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(runtime, e.Name())
+		info, err := os.Lstat(path)
+		switch {
+		case err != nil:
+			return err
+		case info.IsDir() || linksOf(info) > 1:
+			err = os.RemoveAll(path)
+		default:
+			err = os.Lchown(path, uid, -1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.Lchown(runtime, uid, -1)
 }
 
 // ErrNoSoloFile says that there is no file for distsuperd solo.

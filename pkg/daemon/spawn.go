@@ -68,11 +68,12 @@ func Spawn(ctx context.Context, c Command) (pid int, message string, err error) 
 // Again replaces this program by itself, in the same process, with more in its environment. It returns only when it
 // fails. Descriptors stay as close-on-exec says; pid file locks do not, so Release them before.
 func Again(args []string, more ...string) error {
-	exe, err := os.Executable()
-	if err != nil {
-		exe = "/proc/self/exe"
+	env := append(os.Environ(), more...)
+	if exe, err := os.Executable(); err == nil {
+		_ = syscall.Exec(exe, args, env) // by its name it may be a newer one
 	}
-	return fmt.Errorf("begin anew: %w", syscall.Exec(exe, args, append(os.Environ(), more...)))
+	// The user that it has become may not get there, or it was removed.
+	return fmt.Errorf("begin anew: %w", syscall.Exec("/proc/self/exe", args, env))
 }
 
 func (c Command) command(log, ready *os.File) (*exec.Cmd, error) {

@@ -39,6 +39,7 @@ func (r *ran) self() *rpc.Client {
 }
 
 func TestItTellsWhoItIsAndWhatItsFileAsksForNow(t *testing.T) {
+	t.Parallel()
 	r := ours(t).start(t, header+"identifier=me\n"+sleeper)
 	self := r.self()
 	want := rpc.Daemon{Program: "distsuperd solo", PID: r.pid, Version: version.String(), Identifier: "me", Log: r.path("d.log"), Solo: true, File: r.path("d.conf")}
@@ -61,6 +62,7 @@ func TestItTellsWhoItIsAndWhatItsFileAsksForNow(t *testing.T) {
 }
 
 func TestItsLogIsReadAndFollowedOverRotations(t *testing.T) {
+	t.Parallel()
 	r := ours(t).start(t, header+"logfile_maxbytes=300\nlogfile_backups=50\n[program:a]\ncommand=true\nstartsecs=0\nautorestart=true\n")
 	self := r.self()
 	log, err := self.DaemonLog(t.Context(), -1, true)
@@ -99,6 +101,7 @@ func TestItsLogIsReadAndFollowedOverRotations(t *testing.T) {
 }
 
 func TestItSaysWhyItsLogCannotBeRead(t *testing.T) {
+	t.Parallel()
 	r := ours(t).prepare(t, "[supervisord]\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%(here)s/d.pid\nchildlogdir=%(here)s\n"+sleeper)
 	r.run()
 	if _, err := r.self().DaemonLog(t.Context(), 10, true); !errors.Is(err, rpc.ErrNoLog) || !strings.Contains(err.Error(), "/dev/null") {
@@ -108,6 +111,7 @@ func TestItSaysWhyItsLogCannotBeRead(t *testing.T) {
 }
 
 func TestItReloadsWhenAskedUnlessItsFileWouldBeRefused(t *testing.T) {
+	t.Parallel()
 	r := ours(t).start(t, header+sleeper)
 	r.await("success: a")
 	self := r.self()

@@ -4,18 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/syslog"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 // journal is the daemon's own log, in supervisord's format and with its levels.
@@ -27,7 +30,7 @@ type journal struct {
 	mu   sync.Mutex // guards what follows
 	file *rotating  // nil without
 	out  io.Writer  // stdout; nil without
-	sys  *syslog.Writer
+	sys  *toSyslog  // nil without
 }
 
 // openJournal opens the log that the settings name, and stdout in the foreground unless it is to be silent.
@@ -35,17 +38,26 @@ func openJournal(s spec.Supervisord) (*journal, error) {
 	j := &journal{level: s.Loglevel}
 	if s.Nodaemon && !s.Silent {
 		j.out = os.Stdout
+		appendTo(os.Stdout)
+	}
+	if s.Logfile == spec.LogfileSyslog {
+		j.sys = newToSyslog(hostSyslog)
+		return j, nil
 	}
 	var err error
-	if s.Logfile == spec.LogfileSyslog {
-		j.sys, err = syslog.New(syslog.LOG_DAEMON|syslog.LOG_INFO, "supervisord")
-	} else {
-		j.file, err = openRotating(s.Logfile, s.LogfileMaxBytes, s.LogfileBackups)
-	}
-	if err != nil {
+	if j.file, err = openRotating(s.Logfile, s.LogfileMaxBytes, s.LogfileBackups); err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	return j, nil
+}
+
+// appendTo has lines come after whatever is in a file, when stdout is one: processes that log to /dev/stdout open it
+// anew, and each would write over the other's.
+func appendTo(file *os.File) {
+	flags, err := unix.FcntlInt(file.Fd(), unix.F_GETFL, 0)
+	if err == nil {
+		_, _ = unix.FcntlInt(file.Fd(), unix.F_SETFL, flags|unix.O_APPEND) // what cannot is no file
+	}
 }
 
 // say writes one line.
@@ -67,8 +79,21 @@ func (j *journal) say(level ini.Level, format string, args ...any) {
 		}
 	}
 	if j.sys != nil {
-		j.sys.Info(level.Code() + " " + text)
+		j.sys.send(line)
 	}
+}
+
+// output tells what a process printed, as supervisord does at debug.
+func (j *journal) output(process, channel string, data []byte) {
+	_, name, grouped := strings.Cut(process, ":")
+	if !grouped {
+		name = process
+	}
+	text := string(data)
+	if !utf8.Valid(data) {
+		text = "Undecodable: " + strconv.QuoteToASCII(text)
+	}
+	j.say(ini.LevelDebug, "%s %s output:\n%s", supervisor.Quote(name), channel, text)
 }
 
 func (j *journal) info(format string, args ...any)     { j.say(ini.LevelInfo, format, args...) }
@@ -204,8 +229,10 @@ func (j *journal) close() {
 	defer j.mu.Unlock()
 	if j.file != nil {
 		j.file.file.Close()
+		j.file = nil
 	}
 	if j.sys != nil {
-		j.sys.Close()
+		j.sys.close()
+		j.sys = nil
 	}
 }

@@ -35,6 +35,7 @@ var scenarios = []scenario{
 	{"a stop that is late", "[program:a]\ncommand=sh -c 'trap \"\" TERM; while :; do sleep 0.1; done'\nstopwaitsecs=1\n", func(r *ran) { r.await("success: a") }},
 	{"another stop signal and an expected end", "[program:a]\ncommand=sh -c 'trap \"exit 0\" USR1; while :; do sleep 0.1; done'\nstopsignal=USR1\n", func(r *ran) { r.await("success: a") }},
 	{"numbered processes", "[program:a]\ncommand=sleep 1000\nnumprocs=3\nprocess_name=%(program_name)s_%(process_num)02d\n", func(r *ran) { r.awaitCount("success:", 3) }},
+	{"more than nine of them", "[program:a]\ncommand=sleep 1000\nnumprocs=12\nprocess_name=%(process_num)d\n", func(r *ran) { r.awaitCount("success:", 12) }},
 	{"priorities", "[program:z]\ncommand=sleep 1000\npriority=1\n[program:a]\ncommand=sleep 1000\npriority=3\n[program:m]\ncommand=sleep 1000\npriority=2\n",
 		func(r *ran) { r.awaitCount("success:", 3) }},
 	{"groups", "[group:late]\nprograms=b,a\npriority=5\n[group:early]\nprograms=c,d\npriority=4\n" +

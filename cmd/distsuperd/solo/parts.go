@@ -25,6 +25,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -71,14 +72,19 @@ func autoLogs(s *settings) logs.Auto {
 }
 
 // newParts makes the keeper, and kills what an earlier daemon of this file left.
-func newParts(s *settings, runtime string, log *zap.Logger, watch func(engine.Change)) (*parts, error) {
+func newParts(s *settings, runtime string, journal *journal, watch func(engine.Change)) (*parts, error) {
+	log := journal.logger()
 	p := &parts{s: s, runtime: runtime, log: log, keys: store.NewKeys(s.config.Etcd.Prefix)}
 	auto := autoLogs(s)
+	output := logs.Options{Auto: auto, SyslogTag: syslogTag}
+	if s.Loglevel <= ini.LevelDebug {
+		output.Copy = journal.output
+	}
 	first, err := firstProcesses(s.programs)
 	if err != nil {
 		return nil, err
 	}
-	if p.collector, err = logs.NewWith(logs.Options{Auto: auto}, log.Named("logs")); err != nil {
+	if p.collector, err = logs.NewWith(output, log.Named("logs")); err != nil {
 		return nil, err
 	}
 	p.engine, err = engine.New(engine.Options{Dir: runtime, Logs: p.collector, Logger: log.Named("keeper"), Version: version.String(),

@@ -174,6 +174,7 @@ func load(line commandLine) (*settings, error) {
 func (s *settings) readFile(o spec.Options, line commandLine) error {
 	f := s.config.Ini
 	given := func(key string) bool { _, ok := line.set[key]; return ok }
+	o.StripANSI = given("strip_ansi")
 	daemon, remarks, daemonErr := spec.ReadSupervisord(f, o, paths(), given)
 	programs, err := spec.Read(f, o)
 	if err := errors.Join(daemonErr, err); err != nil {
@@ -184,8 +185,21 @@ func (s *settings) readFile(o spec.Options, line commandLine) error {
 	for _, r := range append(remarks, programs.Warnings...) {
 		s.warnings = append(s.warnings, r.String())
 	}
+	s.warnings = append(s.warnings, unserved(programs.Servers)...)
 	s.included = f.Files()[1:]
 	return nil
+}
+
+// unserved says of supervisor's HTTP servers that they are not there.
+func unserved(servers []spec.Server) []string {
+	if len(servers) == 0 {
+		return nil
+	}
+	names := make([]string, len(servers))
+	for i, s := range servers {
+		names[i] = "[" + s.Section + "]"
+	}
+	return []string{strings.Join(names, ", ") + ": supervisor's XML-RPC and web pages are not served here; use distsuperctl -c FILE in place of supervisorctl"}
 }
 
 // applyFlags puts the flags over the file's values, and makes paths absolute.

@@ -116,9 +116,11 @@ type running struct {
 	log     *journal
 	story   *story
 	parts   *parts
+	lock    *daemon.Lock
 	signals chan os.Signal
 	asked   chan request
 	code    atomic.Int64 // to exit with
+	written bool         // the pid file is ours
 	restart bool         // begin anew when all is stopped; listen's, until it has ended
 }
 
@@ -130,6 +132,7 @@ func serve(s *settings, background bool, notify *daemon.Notifier) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR2)
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+	// Before its runtime directory is made ours.
 	if _, runs := config.SoloEndpoint(s.file); runs {
 		return usagef("another %s runs with %s already; stop it first", program, s.file)
 	}
@@ -147,7 +150,16 @@ func serve(s *settings, background bool, notify *daemon.Notifier) error {
 	if err != nil {
 		return err
 	}
-	r := &running{s: s, signals: signals, asked: make(chan request, 16)}
+	// Two that start together: before the log is opened, and AUTO logs of an earlier one are removed.
+	lock, err := daemon.Acquire(daemon.PIDFile(runtime, "solo"))
+	if other := (*daemon.RunningError)(nil); errors.As(err, &other) {
+		return usagef("another %s runs with %s already; stop it first", program, s.file)
+	}
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	r := &running{s: s, lock: lock, signals: signals, asked: make(chan request, 16)}
 	if r.log, err = openJournal(s.Supervisord); err != nil {
 		return usageError{err}
 	}
@@ -223,7 +235,7 @@ func (r *running) settleInBackground() {
 func (r *running) begin(runtime string) error {
 	r.story = newStory(r.log, r.s.ExitOn, os.Getpid() == 1, r.endItself)
 	var err error
-	if r.parts, err = newParts(r.s, runtime, r.log.logger(), r.story.hear); err != nil {
+	if r.parts, err = newParts(r.s, runtime, r.log, r.story.hear); err != nil {
 		return usageError{err}
 	}
 	if err := r.parts.start(r.daemon()); err != nil {
@@ -233,6 +245,7 @@ func (r *running) begin(runtime string) error {
 		r.log.critical("could not write pidfile %s", r.s.Pidfile)
 		return nil
 	}
+	r.written = true
 	r.log.info("supervisord started with pid %d", os.Getpid())
 	return nil
 }
@@ -248,13 +261,16 @@ func (r *running) runUntilEnd(runtime string, notify *daemon.Notifier) error {
 	<-done
 	err = errors.Join(err, r.parts.close())
 	r.story.close()
-	os.Remove(r.s.Pidfile) // one that cannot be removed was not ours
+	if r.written {
+		os.Remove(r.s.Pidfile) // somebody else may have done it
+	}
 	if err != nil {
 		r.log.error("not everything ended well: %v", err)
 	}
 	if r.restart {
 		r.log.close()
 		os.Unsetenv(envRaised)
+		r.lock.Release()
 		return r.s.beginAnew(runtime)
 	}
 	r.log.close()

@@ -1,0 +1,297 @@
+package solo
+
+import (
+	"errors"
+	"fmt"
+	"log/syslog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/ini"
+)
+
+func TestOfManyThatStartTogetherOneRunsAndTheOthersTouchNothing(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, header+sleeper)
+	var all sync.WaitGroup
+	codes := make([]int, 4)
+	for i := range codes {
+		all.Go(func() {
+			cmd := r.command()
+			out, err := cmd.CombinedOutput()
+			codes[i] = cmd.ProcessState.ExitCode()
+			if err != nil && !strings.Contains(string(out), "another distsuperd solo runs with "+r.path("d.conf")+" already; stop it first") {
+				t.Errorf("it says %v: %s", err, out)
+			}
+		})
+	}
+	all.Wait()
+	r.awaitPID()
+	t.Cleanup(func() { unix.Kill(r.pid, unix.SIGTERM) })
+	ok := 0
+	for _, code := range codes {
+		if code == 0 {
+			ok++
+		} else if code != 2 {
+			t.Errorf("exit code %d, want 2", code)
+		}
+	}
+	r.await("success: a")
+	if n := strings.Count(r.log(), "daemonizing the supervisord process"); ok != 1 || n != 1 {
+		t.Errorf("%d of 4 said that they run, %d wrote into the log\n%s", ok, n, r.log())
+	}
+	pid := r.pid
+	r.signal(unix.SIGTERM)
+	r.until(func() bool { return !alive(pid) }, "it does not end")
+}
+
+func TestItGetsAnotherGuardian(t *testing.T) {
+	t.Parallel()
+	r := ours(t).start(t, header+sleeper)
+	r.await("success: a")
+	guardian := func() (pid int) {
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", r.pid, r.pid))
+		for _, f := range strings.Fields(string(children)) {
+			line, _ := os.ReadFile("/proc/" + f + "/cmdline")
+			if strings.Contains(string(line), GuardianCommand) {
+				pid, _ = strconv.Atoi(f)
+			}
+		}
+		return pid
+	}
+	first := guardian()
+	if first < 2 {
+		t.Fatal("it has no guardian")
+	}
+	if err := unix.Kill(first, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.until(func() bool { g := guardian(); return g > 1 && g != first }, "it gets no other guardian")
+	if log := r.log(); strings.Contains(log, "exited: a") {
+		t.Errorf("its process noticed\n%s", log)
+	}
+	r.stop()
+}
+
+func TestTermDuringTheStartLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for after := time.Millisecond; after < 60*time.Millisecond; after = after * 3 / 2 {
+		r := ours(t).prepare(t, header+"[program:a]\ncommand=sh -c 'echo $$ >>%(here)s/pids; exec sleep 1000'\nnumprocs=3\nprocess_name=%(process_num)d\n")
+		if err := r.begin(nil); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after) // any moment may be the wrong one
+		r.signal(unix.SIGTERM)
+		if code := r.wait(); code > 0 {
+			t.Errorf("after %v: exit code %d\n%s%s", after, code, r.log(), r.out)
+		}
+		pids, _ := os.ReadFile(r.path("pids"))
+		for _, f := range strings.Fields(string(pids)) {
+			if pid, err := strconv.Atoi(f); err == nil && alive(pid) {
+				t.Errorf("after %v: process %d is left\n%s", after, pid, r.log())
+			}
+		}
+		if _, err := os.Stat(r.path("d.pid")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("after %v: its pid file is left", after)
+		}
+	}
+}
+
+func TestFullDiskHoldsUpOutputButNotTheDaemon(t *testing.T) {
+	t.Parallel()
+	onlyRoot(t)
+	r := ours(t).prepare(t, "[supervisord]\nlogfile=%(here)s/disk/d.log\npidfile=%(here)s/d.pid\nchildlogdir=%(here)s\n"+
+		"[program:a]\ncommand=sh -c 'while :; do echo 0123456789012345678901234567890123456789; done'\nstdout_logfile=%(here)s/disk/a.log\nstdout_logfile_maxbytes=0\n")
+	disk := r.path("disk")
+	if err := os.Mkdir(disk, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", disk, "tmpfs", 0, "size=200k"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("no tmpfs: %v", err)
+	}
+	t.Cleanup(func() { unix.Unmount(disk, unix.MNT_DETACH) })
+	r.run()
+	r.until(func() bool { return strings.Contains(r.out.String(), "no space left on device") }, "the disk does not fill")
+	r.signal(unix.SIGHUP)
+	r.until(func() bool { return strings.Count(r.out.String(), "spawned: 'a'") == 2 }, "it does not reload")
+	if err := os.Truncate(filepath.Join(disk, "a.log"), 0); err != nil {
+		t.Fatal(err)
+	}
+	r.until(func() bool { info, err := os.Stat(filepath.Join(disk, "a.log")); return err == nil && info.Size() > 0 }, "nothing is written when there is room")
+	if code := r.stop(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, r.out)
+	}
+}
+
+func TestLogsComeBackWithTheirDirectory(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, "[supervisord]\nlogfile=%(here)s/logs/d.log\npidfile=%(here)s/d.pid\nchildlogdir=%(here)s\n"+
+		"[program:a]\ncommand=sh -c 'while :; do echo line; sleep 0.05; done'\nstdout_logfile=%(here)s/logs/a.log\nstdout_logfile_maxbytes=100\n")
+	if err := os.Mkdir(r.path("logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	size := func(name string) int64 {
+		info, err := os.Stat(r.path("logs/" + name))
+		if err != nil {
+			return -1
+		}
+		return info.Size()
+	}
+	r.until(func() bool { return size("a.log") > 0 }, "there is no output")
+	if err := os.RemoveAll(r.path("logs")); err != nil {
+		t.Fatal(err)
+	}
+	r.signal(unix.SIGUSR2)
+	r.until(func() bool { return strings.Contains(r.out.String(), "ERRO log files could not be opened anew") }, "it does not say that there is no directory")
+	if err := os.Mkdir(r.path("logs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.until(func() bool { return size("a.log") > 0 }, "output does not come back")
+	r.signal(unix.SIGUSR2)
+	r.until(func() bool { return size("d.log") > 0 }, "its own log does not come back")
+	if code := r.stop(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, r.out)
+	}
+}
+
+func TestPidFileThatCannotBeWrittenIsSaidAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, s := range both(t) {
+		r := s.prepare(t, header+sleeper)
+		if err := os.Mkdir(r.path("d.pid"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.begin(nil); err != nil {
+			t.Fatal(err)
+		}
+		r.await("CRIT could not write pidfile " + r.path("d.pid"))
+		r.await("success: a")
+		if code := r.stop(); code != 0 {
+			t.Errorf("%s: exit code %d", s.name, code)
+		}
+		if _, err := os.Stat(r.path("d.pid")); err != nil {
+			t.Errorf("%s: what stood at its place is gone: %v", s.name, err)
+		}
+	}
+}
+
+func TestStdoutThatIsAFileGetsTheDaemonsLinesAndItsProcesses(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, header+"[program:a]\ncommand=sh -c 'echo one; sleep 1.2; echo two; exec sleep 1000'\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n")
+	cmd := r.command("-n")
+	file, err := os.Create(r.path("out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd.Stdout = file
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.cmd, r.pid, r.done = cmd, cmd.Process.Pid, make(chan struct{})
+	go func() { cmd.Wait(); close(r.done) }()
+	t.Cleanup(r.end)
+	text := func() string { text, _ := os.ReadFile(r.path("out")); return string(text) }
+	for _, want := range []string{"one\n", "spawned: 'a'", "success: a", "two\n"} {
+		r.until(func() bool { return strings.Contains(text(), want) }, "stdout lacks %q", want)
+	}
+	r.stop()
+	if !strings.Contains(text(), "one\n") || !strings.Contains(text(), "two\n") || !strings.Contains(text(), "stopped: a") {
+		t.Errorf("stdout is\n%s", text())
+	}
+}
+
+func TestCtrlCEndsItInOrderAndReachesNoProcess(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, header+"[program:a]\ncommand=sh -c 'trap \"echo got it; exit 9\" INT; while :; do sleep 0.1; done'\n")
+	if err := r.begin(&syscall.SysProcAttr{Setpgid: true}); err != nil {
+		t.Fatal(err)
+	}
+	r.await("success: a")
+	if err := unix.Kill(-r.pid, unix.SIGINT); err != nil { // what a terminal does
+		t.Fatal(err)
+	}
+	if code := r.wait(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"received SIGINT indicating exit request", "stopped: a (terminated by SIGTERM)"} {
+		if !strings.Contains(r.log(), want) {
+			t.Errorf("its log has no %q\n%s", want, r.log())
+		}
+	}
+}
+
+func TestItSaysWhatOfSupervisorItDoesNotHave(t *testing.T) {
+	t.Parallel()
+	r := ours(t).start(t, header+"[unix_http_server]\nfile=%(here)s/x.sock\n[inet_http_server:2]\nport=127.0.0.1:1\n"+
+		"[eventlistener:e]\ncommand=cat\nevents=TICK_5\n[fcgi-program:f]\ncommand=cat\nsocket=tcp://127.0.0.1:1\n"+sleeper)
+	r.await("success: a")
+	log := r.log()
+	for _, want := range []string{
+		"WARN [unix_http_server], [inet_http_server:2]: supervisor's XML-RPC and web pages are not served here; use distsuperctl -c FILE in place of supervisorctl",
+		"[eventlistener:e]: does not run:", "[fcgi-program:f]: does not run:",
+	} {
+		if strings.Count(log, want) != 1 {
+			t.Errorf("its log does not say once %q\n%s", want, log)
+		}
+	}
+	r.stop()
+}
+
+func TestOutputOfProcessesIsInTheLogAtDebug(t *testing.T) {
+	t.Parallel()
+	for _, s := range both(t) {
+		r := s.start(t, header+"[program:a]\ncommand=sh -c 'echo one; echo two >&2; exec sleep 1000'\nprocess_name=b\n", "-e", "debug")
+		r.await("DEBG 'b' stdout output:\none\n\n")
+		r.await("DEBG 'b' stderr output:\ntwo\n\n")
+		r.stop()
+	}
+}
+
+func TestLogGoesToSyslogAndItDoesWithoutOne(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, "[supervisord]\nlogfile=syslog\npidfile=%(here)s/d.pid\nchildlogdir=%(here)s\n"+sleeper)
+	r.run()
+	r.until(func() bool { return strings.Contains(r.out.String(), "success: a") }, "it does not run")
+	r.stop()
+
+	path := filepath.Join(t.TempDir(), "log")
+	j := &journal{}
+	j.sys = newToSyslog(func() (*syslog.Writer, error) { return syslog.Dial("unixgram", path, syslogPriority, syslogTag) })
+	j.say(ini.LevelWarn, "nobody is there to be told")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	next := func(wait time.Duration) string {
+		message := make([]byte, 1000)
+		conn.SetReadDeadline(time.Now().Add(wait))
+		n, _ := conn.Read(message)
+		return string(message[:n])
+	}
+	first := ""
+	for deadline := time.Now().Add(patience); !strings.HasSuffix(first, "WARN first\n") && time.Now().Before(deadline); first = next(50 * time.Millisecond) {
+		j.say(ini.LevelWarn, "first\nsecond")
+	}
+	for want, got := range map[string]string{"WARN first": first, "second": next(patience)} {
+		if !strings.HasPrefix(got, "<14>") || !strings.Contains(got, syslogTag+"[") || !strings.HasSuffix(got, want+"\n") {
+			t.Errorf("syslog is told %q, want %q", got, want)
+		}
+	}
+	j.close()
+	j.say(ini.LevelWarn, "after the end") // and nothing happens
+}
