@@ -226,6 +226,33 @@ func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
 	}
 }
 
+func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.up()
+	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
+	request := shell("p", `while read line; do printf '\033[31m%s\033[0m\n' "$line"; done`)
+	request.Process.StripANSI = true
+	must(t, s.Start(ctx, request))
+	pid := s.wait("p", func(r keeper.Run) bool { return r.PID > 0 }).PID
+	say := func(text, want string) {
+		t.Helper()
+		must(t, s.Stdin(ctx, ref, []byte(text)))
+		s.eventually("the output", func() error {
+			if got := s.log("p", "stdout", -1); got != want {
+				return fmt.Errorf("it is %q", got)
+			}
+			return nil
+		})
+	}
+	say("one\n", "one\n")
+	request.Process.StripANSI = false
+	must(t, s.Update(ctx, request))
+	say("two\n", "one\n\x1b[31mtwo\x1b[0m\n")
+	if now := s.wait("p", func(r keeper.Run) bool { return r.PID > 0 }).PID; now != pid {
+		t.Fatalf("it was restarted: pid %d, then %d", pid, now)
+	}
+}
+
 func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.up()

@@ -28,6 +28,11 @@ func (a Auto) Path(process, channel string) string {
 	return filepath.Join(a.Dir, escape(process)+"-"+channel+a.Suffix+".log")
 }
 
+// isAuto reports whether a file is an AUTO log.
+func (c *Collector) isAuto(path string) bool {
+	return filepath.Dir(path) == c.dir && strings.HasSuffix(path, c.suffix+".log")
+}
+
 func escape(name string) string {
 	var b strings.Builder
 	for i := range len(name) {

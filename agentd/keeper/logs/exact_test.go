@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -23,9 +24,31 @@ func TestALineOfAMegabyteStaysWhole(t *testing.T) {
 	write(t, w, line)
 	flush(t, c)
 	wantSame(t, whole(t, path), line)
-	st, err := os.Stat(path)
-	if err != nil || st.Mode().Perm() != 0o600 {
-		t.Fatalf("the log is %v (%v), want mode 0600", st, err)
+}
+
+func TestAFileOfTheUsersIsReadableAsTheUmaskSaysAndAnAutoLogForNobodyElse(t *testing.T) {
+	dir := t.TempDir()
+	c, err := NewWith(Options{Auto: Auto{Dir: dir, Suffix: "---x"}}, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	umask := unix.Umask(0o022)
+	t.Cleanup(func() { unix.Umask(umask) })
+	for path, want := range map[string]os.FileMode{
+		filepath.Join(dir, "p.log"):                    0o644, // even in the directory of AUTO logs
+		Auto{dir, "---x"}.Path("p", "stdout"):          0o600,
+		filepath.Join(t.TempDir(), "p-stdout---x.log"): 0o644,
+	} {
+		w := attach(t, c, Sink{Process: "p", Path: path})
+		for range 2 {
+			write(t, w, []byte("x\n"))
+			flush(t, c)
+			if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
+				t.Errorf("%s is %v (%v), want %v", path, st.Mode(), err, want)
+			}
+			clearLogs(t, c, "p")
+		}
 	}
 }
 

@@ -86,7 +86,7 @@ func (t *target) foresee() {
 		return
 	}
 	dir := filepath.Dir(t.path)
-	if st, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) && dir != t.c.dir {
+	if st, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) && !t.c.isAuto(t.path) {
 		t.tell(t.missingDir())
 	} else if err == nil && !st.IsDir() {
 		t.tell(fmt.Sprintf("log file %s: %s is not a directory", t.path, dir))
@@ -282,7 +282,7 @@ func (t *target) ready() (size int64, err error) {
 // open never blocks: a fifo without a reader takes what fits, a terminal that is stopped says EAGAIN.
 func (t *target) open() error {
 	fd, err := t.openAs(unix.O_RDWR) // to be read back by followers
-	if err == unix.ENOENT && filepath.Dir(t.path) == t.c.dir && os.MkdirAll(t.c.dir, 0o700) == nil {
+	if err == unix.ENOENT && t.c.isAuto(t.path) && os.MkdirAll(t.c.dir, 0o700) == nil {
 		fd, err = t.openAs(unix.O_RDWR)
 	}
 	var st unix.Stat_t
@@ -311,8 +311,12 @@ func (t *target) openAs(mode int) (int, error) {
 	if !IsStream(t.path) { // a stream that is not there is not made
 		mode |= unix.O_CREAT
 	}
+	perm := uint32(0o666) // but for the umask, as supervisor's: others may read what was put in a place of the user's
+	if t.c.isAuto(t.path) {
+		perm = 0o600
+	}
 	for {
-		fd, err := unix.Open(t.path, mode, 0o600)
+		fd, err := unix.Open(t.path, mode, perm)
 		if err != unix.EINTR {
 			return fd, err
 		}
