@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
@@ -231,4 +232,8 @@ func (l look) update(leases []int64) []Action {
 	return l.one(Update, r.Token, "settings, policy or leases differ", func(a *Action) { a.Request = q })
 }
 
-func same(a, b api.Process) bool { return bytes.Equal(store.Encode(a), store.Encode(b)) }
+// same reports whether two processes read alike in the store, where nothing and an empty list are one. Encoding them is
+// what it costs to be sure that they differ.
+func same(a, b api.Process) bool {
+	return reflect.DeepEqual(a, b) || bytes.Equal(store.Encode(a), store.Encode(b))
+}

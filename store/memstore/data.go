@@ -15,7 +15,8 @@ import (
 type data struct {
 	rev       int64
 	compacted int64
-	keys      []string                 // sorted; all that have a version
+	keys      []string                 // sorted; all that have a version, but for fresh
+	fresh     []string                 // keys that are new since span was called, in no order
 	versions  map[string][]store.Entry // rising ModRev; Version 0 is a deletion
 	leases    map[store.LeaseID]*lease
 	// first is a change before every one that is kept, last the newest one. A watch holds
@@ -54,7 +55,7 @@ func (d *data) clone() *data {
 	c := &data{
 		rev:       d.rev,
 		compacted: d.compacted,
-		keys:      slices.Clone(d.keys),
+		keys:      slices.Clone(d.sorted()),
 		versions:  make(map[string][]store.Entry, len(d.versions)),
 		leases:    make(map[store.LeaseID]*lease, len(d.leases)),
 	}
@@ -86,11 +87,30 @@ func (d *data) at(key string, rev int64) (store.Entry, bool) {
 	return versions[n-1], true
 }
 
+// sorted returns all keys in their order. Many are put for each time that somebody asks for it: to insert each at
+// its place would move all behind it.
+func (d *data) sorted() []string {
+	if len(d.fresh) == 0 {
+		return d.keys
+	}
+	slices.Sort(d.fresh)
+	merged := make([]string, 0, len(d.keys)+len(d.fresh))
+	old := d.keys
+	for _, key := range d.fresh {
+		n, _ := slices.BinarySearch(old, key)
+		merged = append(append(merged, old[:n]...), key)
+		old = old[n:]
+	}
+	d.keys, d.fresh = append(merged, old...), nil
+	return d.keys
+}
+
 // span returns the part of keys that a prefix covers, from a key on.
 func (d *data) span(prefix, from string) []string {
-	lo := sort.SearchStrings(d.keys, prefix)
-	n := sort.Search(len(d.keys)-lo, func(i int) bool { return !strings.HasPrefix(d.keys[lo+i], prefix) })
-	span := d.keys[lo : lo+n]
+	keys := d.sorted()
+	lo := sort.SearchStrings(keys, prefix)
+	n := sort.Search(len(keys)-lo, func(i int) bool { return !strings.HasPrefix(keys[lo+i], prefix) })
+	span := keys[lo : lo+n]
 	if from > prefix {
 		span = span[sort.SearchStrings(span, from):]
 	}
@@ -234,8 +254,7 @@ func (d *data) detach(e store.Entry) {
 
 func (d *data) add(e store.Entry) {
 	if _, known := d.versions[e.Key]; !known {
-		i, _ := slices.BinarySearch(d.keys, e.Key)
-		d.keys = slices.Insert(d.keys, i, e.Key)
+		d.fresh = append(d.fresh, e.Key)
 	}
 	d.versions[e.Key] = append(d.versions[e.Key], e)
 }
@@ -256,7 +275,7 @@ func (d *data) compact(rev int64) {
 	for d.first.next != nil && d.first.next.rev < rev {
 		d.first = d.first.next
 	}
-	d.keys = slices.DeleteFunc(d.keys, func(key string) bool {
+	d.keys = slices.DeleteFunc(d.sorted(), func(key string) bool {
 		versions := d.versions[key]
 		n := sort.Search(len(versions), func(i int) bool { return versions[i].ModRev > rev })
 		keep := max(n-1, 0) // the version that stood at rev

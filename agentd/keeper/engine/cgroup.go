@@ -23,6 +23,7 @@ import (
 type cgroups struct {
 	base  string // <own>/distsuper-<instance>
 	left  string
+	runFD int           // the directory run: a path takes longer the deeper its cgroup
 	count atomic.Uint64 // of cages: no two share a directory
 }
 
@@ -38,6 +39,9 @@ func newCgroups(instance string) (*cgroups, error) {
 	}
 	if err := os.MkdirAll(c.left, 0o755); err != nil {
 		return nil, fmt.Errorf("make a cgroup: %w", err)
+	}
+	if c.runFD, err = unix.Open(c.run(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return nil, fmt.Errorf("open the cgroup %s: %w", c.run(), err)
 	}
 	return c, nil
 }
@@ -130,8 +134,8 @@ func readable(id string) string {
 func (c *cgroups) killAll() { killCgroup(c.run()) }
 
 func (c *cgroups) remove() {
-	removeCgroups(c.base)
-	os.Remove(c.left) // stays while something is in it
+	removeCgroups(c.base) // runFD stays open: a late call of open must not make a directory elsewhere
+	os.Remove(c.left)     // stays while something is in it
 }
 
 // cgroup is the cage of one run, kept over its restarts: making one costs as much as a fork.
@@ -149,11 +153,12 @@ type cgroup struct {
 
 // renew makes a fresh directory.
 func (c *cgroup) renew() error {
-	dir := filepath.Join(c.all.run(), fmt.Sprintf("%s-%d", c.name, c.all.count.Add(1)))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("make a cgroup: %w", err)
+	name := fmt.Sprintf("%s-%d", c.name, c.all.count.Add(1))
+	dir := filepath.Join(c.all.run(), name)
+	if err := unix.Mkdirat(c.all.runFD, name, 0o755); err != nil {
+		return fmt.Errorf("make the cgroup %s: %w", dir, err)
 	}
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(c.all.runFD, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open the cgroup %s: %w", dir, err)
 	}

@@ -16,8 +16,10 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 )
 
-// Logs takes the output of processes; *logs.Collector is one. Attach and Update must not block.
+// Logs takes the output of processes; *logs.Collector is one. Needs, Attach and Update must not block.
 type Logs interface {
+	// Needs reports whether a sink's output is read. Of what is not, Attach is told with logs.NoPipe.
+	Needs(s logs.Sink) bool
 	Attach(fd int, s logs.Sink) error
 	Update(s logs.Sink)
 	// Remove deletes the AUTO logs of a process.
@@ -197,7 +199,7 @@ func (e *Engine) do(ctx context.Context, f func(*loop) error) error {
 		e.mu.Unlock()
 		return keeper.ErrClosing
 	}
-	e.queue = append(e.queue, func(l *loop) {
+	e.putLocked(func(l *loop) {
 		if l == nil {
 			done <- keeper.ErrClosing
 			return
@@ -205,7 +207,6 @@ func (e *Engine) do(ctx context.Context, f func(*loop) error) error {
 		done <- f(l)
 	})
 	e.mu.Unlock()
-	e.poll.nudge()
 	select {
 	case err := <-done:
 		return err
@@ -221,12 +222,18 @@ func (e *Engine) post(f func(*loop)) {
 	if e.closed {
 		return
 	}
-	e.queue = append(e.queue, func(l *loop) {
+	e.putLocked(func(l *loop) {
 		if l != nil {
 			f(l)
 		}
 	})
-	e.poll.nudge()
+}
+
+// putLocked queues what the loop is to do. Where something waits already the loop was nudged for that, and takes all.
+func (e *Engine) putLocked(f func(*loop)) {
+	if e.queue = append(e.queue, f); len(e.queue) == 1 {
+		e.poll.nudge()
+	}
 }
 
 // take returns what was asked for since the last call.

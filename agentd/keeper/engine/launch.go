@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +41,7 @@ func inherited(name string) bool {
 // host is what a resolution takes from the machine and from the keeper.
 type host struct {
 	env      map[string]string // of the keeper, as far as it is inherited
-	node     string
+	vars     ini.Vars          // for every expansion
 	instance string
 	autoLogs logs.Auto
 	prefix   bool // lines of streams
@@ -57,10 +58,11 @@ func newHost(o Options, instance string) (host, error) {
 	if err != nil {
 		return host{}, fmt.Errorf("read the keeper's directory: %w", err)
 	}
-	h := host{env: map[string]string{}, node: node, instance: instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd, uid: os.Getuid()}
+	h := host{env: map[string]string{}, vars: ini.Vars{"host_node_name": node}, instance: instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd, uid: os.Getuid()}
 	for _, entry := range o.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && inherited(name) {
 			h.env[name] = value
+			h.vars["ENV_"+name] = value
 		}
 	}
 	return h, nil
@@ -100,10 +102,7 @@ func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(forma
 func (h host) resolve(r keeper.StartRequest) (*launch, error) {
 	p := r.Process
 	l := &launch{name: p.Name, umask: p.Umask, redirect: p.RedirectStderr}
-	vars := ini.Vars{"host_node_name": h.node}
-	for name, value := range h.env {
-		vars["ENV_"+name] = value
-	}
+	vars := maps.Clone(h.vars)
 	own, err := h.expandEnvironment(p, vars)
 	if err != nil {
 		return l, err

@@ -61,7 +61,7 @@ func (l *loop) spawnRun(r *run) {
 		return
 	}
 	r.tries++
-	ends, err := openPipes(r.plan.redirect)
+	ends, err := openPipes(r.plan, l.unread)
 	if err != nil {
 		l.spawnFailed(r, pipesFailed(r.plan.name, err), false)
 		return
@@ -142,22 +142,6 @@ func (l *loop) resetOOMScore(pid int) {
 	file := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
 	if err := os.WriteFile(file, []byte("0"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		l.log.warn("A process keeps the keeper's protection from the OOM killer", zap.Int("pid", pid), zap.Error(err))
-	}
-}
-
-// attach hands the reading ends of the output over to the log collector.
-func (l *loop) attach(plan *launch, ends *pipes) {
-	for i, sink := range plan.sinks() {
-		pipe := &ends.stdout
-		if i == 1 {
-			pipe = &ends.stderr
-		}
-		fd := pipe.read
-		pipe.read = -1
-		if err := l.engine.logs.Attach(fd, sink); err != nil {
-			l.log.warn("The output of a process is lost", zap.String("process", sink.Process),
-				zap.String("channel", sink.Channel), zap.Error(err))
-		}
 	}
 }
 
@@ -242,70 +226,6 @@ func (l *loop) tell(r *run, old fsm.Machine) {
 		fields = append(fields, zap.Int("exit", *r.Exit), zap.String("signal", r.Signal))
 	}
 	l.log.info("A process changed its state", fields...)
-}
-
-// pipe is both ends of one; -1 is closed.
-type pipe struct{ read, write int }
-
-// pipes are the standard descriptors of a child. With redirect_stderr the third is the second.
-type pipes struct {
-	stdin, stdout, stderr pipe
-	redirect              bool
-}
-
-func openPipes(redirect bool) (*pipes, error) {
-	p := &pipes{stdin: pipe{-1, -1}, stdout: pipe{-1, -1}, stderr: pipe{-1, -1}, redirect: redirect}
-	wanted := []*pipe{&p.stdin, &p.stdout, &p.stderr}
-	if redirect {
-		wanted = wanted[:2]
-	}
-	for _, end := range wanted {
-		var fds [2]int
-		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-			p.closeAll()
-			return nil, err
-		}
-		end.read, end.write = fds[0], fds[1]
-	}
-	if redirect {
-		p.stderr = pipe{-1, p.stdout.write}
-	}
-	unix.SetNonblock(p.stdin.write, true)
-	unix.SetNonblock(p.stdout.read, true)
-	if !redirect {
-		unix.SetNonblock(p.stderr.read, true)
-	}
-	return p, nil
-}
-
-func pipesFailed(process string, err error) string {
-	if errno := errnoOf(err); errno != unix.EMFILE && errno != unix.ENFILE {
-		return supervisor.PipesFailed(process, unix.ErrnoName(errno))
-	}
-	return supervisor.TooManyFiles(process)
-}
-
-// closeChild closes the child's ends.
-func (p *pipes) closeChild() {
-	closeEnds(&p.stdin.read, &p.stdout.write)
-	if !p.redirect {
-		closeEnds(&p.stderr.write)
-	}
-}
-
-// closeAll closes every end that is not handed over.
-func (p *pipes) closeAll() {
-	p.closeChild()
-	closeEnds(&p.stdin.write, &p.stdout.read, &p.stderr.read)
-}
-
-func closeEnds(fds ...*int) {
-	for _, fd := range fds {
-		if *fd >= 0 {
-			unix.Close(*fd)
-			*fd = -1
-		}
-	}
 }
 
 // markOf is how the environment of a run's processes names it.

@@ -266,3 +266,26 @@ func TestOrphansThatEndLeaveNoZombies(t *testing.T) {
 		return len(left) == 0, fmt.Sprintf("these zombies are left: %v", left)
 	})
 }
+
+// TestOutputThatGoesNowhereCostsNoPipe but where pipes tell whose an orphan is.
+func TestOutputThatGoesNowhereCostsNoPipe(t *testing.T) {
+	onBoth(t, func(t *testing.T, k *kept) {
+		file := filepath.Join(t.TempDir(), "found")
+		p := program("x", "echo lost; echo lost >&2; a=$(readlink /proc/$$/fd/1); b=$(readlink /proc/$$/fd/2); printf '%s\\n' $a $b >"+file)
+		p.Stdout.File, p.Stderr.File = api.LogNone, api.LogNone
+		k.start(keep(p))
+		k.awaitDone("x")
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if null := line == "/dev/null\n"; null != (k.hello.Containment == "cgroup2") {
+				t.Errorf("with %s its output is %q", k.hello.Containment, text)
+			}
+		}
+		if strings.Count(string(text), "\n") != 2 {
+			t.Errorf("it found %q", text)
+		}
+	})
+}

@@ -282,6 +282,7 @@ func (r *running) runUntilEnd(runtime string, notify *daemon.Notifier) error {
 
 // loadPrograms starts what autostart says. When a part fails everything ends.
 func (r *running) loadPrograms(notify *daemon.Notifier) {
+	r.parts.living.Go(func() error { r.parts.giveRoom(r.parts.life); return nil })
 	if err := r.parts.load(r.parts.plans); err != nil && r.parts.plans.Err() == nil {
 		r.log.critical("the programs cannot be loaded: %v", err)
 		r.code.Store(daemon.ExitFailed)
