@@ -271,7 +271,7 @@ func TestOrphansThatEndLeaveNoZombies(t *testing.T) {
 func TestOutputThatGoesNowhereCostsNoPipe(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
 		file := filepath.Join(t.TempDir(), "found")
-		p := program("x", "echo lost; echo lost >&2; a=$(readlink /proc/$$/fd/1); b=$(readlink /proc/$$/fd/2); printf '%s\\n' $a $b >"+file)
+		p := program("x", "echo lost; echo lost >&2; a=$(readlink /proc/$$/fd/1); b=$(readlink /proc/$$/fd/2); (echo $a; echo $b) >"+file)
 		p.Stdout.File, p.Stderr.File = api.LogNone, api.LogNone
 		k.start(keep(p))
 		k.awaitDone("x")
