@@ -230,7 +230,7 @@ func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
-	request := shell("p", `while read line; do printf '\033[31m%s\033[0m\n' "$line"; done`)
+	request := shell("p", `while read line; do printf '\033[31m%%s\033[0m\n' "$line"; done`)
 	request.Process.StripANSI = true
 	must(t, s.Start(ctx, request))
 	pid := s.wait("p", func(r keeper.Run) bool { return r.PID > 0 }).PID
