@@ -202,12 +202,18 @@ func (l look) policy() api.OnPartition {
 	return api.PartitionStop
 }
 
-// request is what the keeper is to run now, with present as the policy that it applies already. It is
-// told to keep only when the status under a standing touch says so; to stop it is told first.
+// request is what the keeper is to run now, with present as the policy that it applies already.
 func (l look) request(present api.OnPartition) keeper.StartRequest {
+	q := l.wanted(present)
+	q.Env = Env(l.Name, l.pl.Placement)
+	return q
+}
+
+// wanted is request without the environment, which is the same for one token. The keeper is
+// told to keep only when the status under a standing touch says so; to stop it is told first.
+func (l look) wanted(present api.OnPartition) keeper.StartRequest {
 	token := l.pl.Token
-	q := keeper.StartRequest{Token: token, Instance: l.Instance, Process: l.pl.Process, OnPartition: api.PartitionStop,
-		Env: Env(l.Name, l.pl.Placement)}
+	q := keeper.StartRequest{Token: token, Instance: l.Instance, Process: l.pl.Process, OnPartition: api.PartitionStop}
 	told := l.stands(token) && l.Status != nil && l.Status.Token == token && l.Status.OnPartition == api.PartitionKeep
 	if l.pl.OnPartition == api.PartitionKeep && (present == api.PartitionKeep || told) {
 		q.OnPartition = api.PartitionKeep
@@ -221,7 +227,7 @@ func (l look) request(present api.OnPartition) keeper.StartRequest {
 // update tells the keeper what differs in settings, policy and leases.
 func (l look) update(leases []int64) []Action {
 	r := l.Run
-	q := l.request(r.OnPartition)
+	q := l.wanted(r.OnPartition)
 	q.Leases = leases
 	if q.OnPartition == api.PartitionKeep {
 		q.Leases = nil
@@ -229,6 +235,7 @@ func (l look) update(leases []int64) []Action {
 	if slices.Equal(q.Leases, r.Leases) && q.OnPartition == r.OnPartition && same(q.Process, r.Process) {
 		return nil
 	}
+	q.Env = Env(l.Name, l.pl.Placement)
 	return l.one(Update, r.Token, "settings, policy or leases differ", func(a *Action) { a.Request = q })
 }
 

@@ -86,16 +86,20 @@ type Collector struct {
 	paths    map[channelKey]string
 
 	// What follows belongs to the log thread.
-	buf     []byte
-	now     func() clock.Instant
-	lastID  uint64
-	pipes   map[uint64]*pipe
-	targets map[string]*target
-	stuck   map[*target]struct{} // those that wait to be written again
-	holding map[*pipe]struct{}   // those with an unfinished line
+	buf    []byte
+	now    func() clock.Instant
+	lastID uint64
+	pipes  map[uint64]*pipe
+	// channels are the same pipes: of a channel more than one only while copies that ended have left some open.
+	channels map[channelKey][]*pipe
+	targets  map[string]*target
+	stuck    map[*target]struct{} // those that wait to be written again
+	holding  map[*pipe]struct{}   // those with an unfinished line
 }
 
 type channelKey struct{ process, channel string }
+
+func (s Sink) channel() channelKey { return channelKey{s.Process, s.Channel} }
 
 // New starts a collector. dir is the directory of AUTO logs, which is made, 0700, when it is not there.
 func New(dir string, log *zap.Logger) (*Collector, error) {
@@ -123,7 +127,7 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 	c := &Collector{dir: filepath.Clean(dir), suffix: o.Suffix, log: log, copy: o.Copy, syslog: NewSyslog(o.Syslog, o.SyslogTag, log),
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
-		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, targets: map[string]*target{},
+		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{},
 		stuck: map[*target]struct{}{}, holding: map[*pipe]struct{}{}}
 	go c.run()
 	return c, nil
@@ -144,7 +148,7 @@ func (c *Collector) Attach(fd int, s Sink) error {
 		}
 	}
 	c.mu.Lock()
-	c.paths[channelKey{s.Process, s.Channel}] = s.Path
+	c.paths[s.channel()] = s.Path
 	c.mu.Unlock()
 	return nil
 }

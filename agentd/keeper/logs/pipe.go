@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"slices"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -30,14 +31,14 @@ type pipe struct {
 
 // attach runs on the log thread.
 func (c *Collector) attach(fd int, s Sink) {
-	for _, old := range c.pipes { // what the copy before has printed goes first
-		if old.sink.Process == s.Process && old.sink.Channel == s.Channel {
-			c.retire(old)
-		}
+	channel := s.channel()
+	for _, old := range slices.Clone(c.channels[channel]) { // what the copy before has printed goes first
+		c.retire(old)
 	}
 	c.lastID++
 	p := &pipe{id: c.lastID, fd: fd, sink: s, name: api.ProcessName(s.Process) + " "}
 	c.pipes[p.id] = p
+	c.channels[channel] = append(c.channels[channel], p)
 	if s.Path != "" {
 		t := c.target(s.Path)
 		t.max, t.backups = s.MaxBytes, s.Backups
@@ -227,9 +228,19 @@ func (c *Collector) finish(p *pipe) {
 	c.flush(p)
 	c.park(p)
 	unix.Close(p.fd)
-	delete(c.pipes, p.id)
+	c.forget(p)
 	delete(c.holding, p)
 	if p.target != nil {
 		p.target.leave(p)
+	}
+}
+
+// forget takes a pipe out of the lists of all.
+func (c *Collector) forget(p *pipe) {
+	delete(c.pipes, p.id)
+	channel := p.sink.channel()
+	c.channels[channel] = slices.DeleteFunc(c.channels[channel], func(other *pipe) bool { return other == p })
+	if len(c.channels[channel]) == 0 {
+		delete(c.channels, channel)
 	}
 }
