@@ -45,7 +45,7 @@ func runClear(ctx context.Context, c *ctl, names []string) error {
 				return agent.Clear(ctx, p.Name)
 			})
 			if err != nil && !errors.Is(err, rpc.ErrNotFound) {
-				return over(supervisor.Failed, err.Error())
+				return over(supervisor.Failed, refusal(err))
 			}
 			return over(supervisor.Success, "")
 		})

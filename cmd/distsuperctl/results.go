@@ -95,7 +95,7 @@ type results struct {
 	changed []string
 
 	of    map[string]int // the batch of a process
-	open  []int          // how many processes of a batch have no outcome yet
+	open  []int          // how many outcomes of a batch are not known yet
 	held  [][]outcome    // what is known of a batch, and not told yet
 	told  int            // batches that are told whole
 	list  []result
@@ -116,6 +116,9 @@ func newResults(c *ctl, before *client.Snapshot, batches []batch, v verb) *resul
 		open: make([]int, len(batches)), held: make([][]outcome, len(batches))}
 	for i, b := range batches {
 		r.open[i] = len(b.processes)
+		if b.bad != nil {
+			r.open[i]++
+		}
 		for _, name := range b.processes {
 			r.of[name] = i
 		}
@@ -151,6 +154,7 @@ func (r *results) settle(ctx context.Context, o waitOptions) error {
 func (r *results) each(do func(batch, *client.Process) (v verdict, silent bool)) {
 	for i, b := range r.batches {
 		if b.bad != nil {
+			r.open[i]--
 			r.hold(i, r.badOutcome(*b.bad))
 		}
 		for _, name := range b.processes {

@@ -59,7 +59,7 @@ func runSignal(ctx context.Context, c *ctl, signal string, names []string) error
 			case errors.Is(err, rpc.ErrNotRunning), errors.Is(err, rpc.ErrNotFound):
 				return over(supervisor.NotRunning, "")
 			case err != nil:
-				return over(supervisor.Failed, err.Error())
+				return over(supervisor.Failed, refusal(err))
 			}
 			return over(supervisor.Success, "")
 		})

@@ -40,6 +40,8 @@ the process is, or ran last; when that cannot be reached from here, through a co
 		ValidArgsFunction: then(c.completeProcesses, words("stdout", "stderr")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case len(args) < 1 && (cmd.Flags().Changed("follow") || cmd.Flags().Changed("bytes")):
+				return c.wrongUse(cmd, exitGeneric, "Error: tail requires process name")
 			case len(args) < 1:
 				return c.wrongUse(cmd, exitGeneric, "Error: too few arguments")
 			case len(args) > 2:

@@ -30,6 +30,7 @@ type logs struct {
 	text  map[string]string // by "process channel"
 	wake  chan struct{}     // closed when text grows
 	calls []string          // who asked
+	did   []string          // what was posted
 }
 
 func (l *logs) set(process, channel, text string) {
@@ -47,7 +48,37 @@ func (l *logs) get(name string) (string, bool, chan struct{}) {
 	return text, ok, l.wake
 }
 
+// post notes what is to be done; what is typed comes back as what the process prints, as cat does.
+func (l *logs) post(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	process := q.Get("process")
+	body, _ := io.ReadAll(r.Body)
+	l.mu.Lock()
+	what := strings.TrimPrefix(r.URL.Path, "/v1/") + " " + process + " " + q.Get("signal") + string(body)
+	l.did = append(l.did, strings.TrimSpace(what))
+	l.mu.Unlock()
+	if strings.HasPrefix(process, "dead") {
+		status, answer := rpc.Answer(rpc.ErrNotRunning)
+		rpc.WriteJSON(w, status, answer)
+		return
+	}
+	if len(body) > 0 {
+		l.set(process, "stdout", string(body))
+	}
+	rpc.WriteJSON(w, http.StatusOK, struct{}{})
+}
+
+func (l *logs) posted() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.did, ", ")
+}
+
 func (l *logs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		l.post(w, r)
+		return
+	}
 	q := r.URL.Query()
 	name := q.Get("process") + " " + q.Get("channel")
 	l.mu.Lock()
