@@ -107,7 +107,7 @@ func (s *session) keyboard(t *testing.T) *os.File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { typing.Close(); typed.Close() })
+	t.Cleanup(func() { typed.Close() }) // and not the other end, on which a command that is over may still look for a moment
 	s.in = typing
 	return typed
 }
