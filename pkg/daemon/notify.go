@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -50,12 +51,22 @@ func isPipe(fd int) bool {
 	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
-// Environ is what the next program in this process needs in its environment to have a Notifier like this one.
+// Environ is what the next program in this process (Again) needs in its environment to have this Notifier, whose
+// starter waits on. It is to be called just before.
 func (n *Notifier) Environ() []string {
-	if n.systemd == "" {
-		return nil
+	var env []string
+	if n.systemd != "" {
+		env = append(env, "NOTIFY_SOCKET="+n.systemd)
 	}
-	return []string{"NOTIFY_SOCKET=" + n.systemd}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.pipe != nil {
+		fd := n.pipe.Fd()
+		if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err == nil {
+			env = append(env, fmt.Sprintf("%s=%d", readyEnv, fd))
+		}
+	}
+	return env
 }
 
 // Progress tells what the daemon is waiting for.

@@ -146,7 +146,7 @@ func serve(s *settings, background bool, notify *daemon.Notifier) error {
 			return err
 		}
 	}
-	told, err := s.settle(account, runtime)
+	told, err := s.settle(account, runtime, notify)
 	if err != nil {
 		return err
 	}
@@ -174,13 +174,13 @@ func serve(s *settings, background bool, notify *daemon.Notifier) error {
 }
 
 // settle becomes the user and raises the limits. To hand raised limits to processes the program begins anew.
-func (s *settings) settle(a *account, runtime string) (told []string, err error) {
+func (s *settings) settle(a *account, runtime string, notify *daemon.Notifier) (told []string, err error) {
 	told, raised, err := raiseLimits(s.Minfds, s.Minprocs)
 	if err != nil {
 		return nil, err
 	}
 	if raised && os.Getenv(envRaised) == "" {
-		return nil, s.beginAnew(runtime, envRaised+"="+strings.Join(told, "\n"))
+		return nil, s.beginAnew(runtime, notify, envRaised+"="+strings.Join(told, "\n"))
 	}
 	if before := os.Getenv(envRaised); before != "" {
 		told = strings.Split(before, "\n")
@@ -192,8 +192,8 @@ func (s *settings) settle(a *account, runtime string) (told []string, err error)
 }
 
 // beginAnew replaces this program by itself, in the same process.
-func (s *settings) beginAnew(runtime string, more ...string) error {
-	return daemon.Again(append([]string{os.Args[0], "solo"}, s.again...), append(more, envRuntime+"="+runtime)...)
+func (s *settings) beginAnew(runtime string, notify *daemon.Notifier, more ...string) error {
+	return daemon.Again(append([]string{os.Args[0], "solo"}, s.again...), append(append(more, envRuntime+"="+runtime), notify.Environ()...)...)
 }
 
 // greet says what was found at the start.
@@ -271,7 +271,7 @@ func (r *running) runUntilEnd(runtime string, notify *daemon.Notifier) error {
 		r.log.close()
 		os.Unsetenv(envRaised)
 		r.lock.Release()
-		return r.s.beginAnew(runtime)
+		return r.s.beginAnew(runtime, notify)
 	}
 	r.log.close()
 	if code := r.code.Load(); code != 0 {

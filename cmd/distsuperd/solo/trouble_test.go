@@ -54,6 +54,34 @@ func TestOfManyThatStartTogetherOneRunsAndTheOthersTouchNothing(t *testing.T) {
 	r.until(func() bool { return !alive(pid) }, "it does not end")
 }
 
+func TestWhoStartsItInTheBackgroundHearsOfItWhenLimitsAreRaised(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, header+"minfds=5000\n"+sleeper)
+	cmd := r.command()
+	cmd.Args = append([]string{"sh", "-c", `ulimit -Sn 1024; exec "$@"`, "sh"}, cmd.Args...)
+	cmd.Path = "/bin/sh"
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.awaitPID()
+	t.Cleanup(func() { unix.Kill(r.pid, unix.SIGTERM) })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("it says %v", err)
+		}
+	case <-time.After(patience):
+		t.Error("it never returns")
+	}
+	r.await("Increased RLIMIT_NOFILE limit to 5000")
+	r.await("success: a")
+	pid := r.pid
+	r.signal(unix.SIGTERM)
+	r.until(func() bool { return !alive(pid) }, "it does not end")
+}
+
 func TestItGetsAnotherGuardian(t *testing.T) {
 	t.Parallel()
 	r := ours(t).start(t, header+sleeper)
