@@ -130,7 +130,7 @@ func addCompletion(cmd *cobra.Command) {
 	switch {
 	case cmd.ValidArgsFunction != nil:
 		cmd.ValidArgsFunction = unlessFull(cmd.ValidArgsFunction)
-	case !slices.Contains(takeFiles, cmd.CommandPath()):
+	case len(cmd.ValidArgs) == 0 && !slices.Contains(takeFiles, cmd.CommandPath()):
 		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	for _, sub := range cmd.Commands() {

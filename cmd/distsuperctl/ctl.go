@@ -22,6 +22,7 @@ import (
 
 // ctl is what every command has: its terminal, the settings, and the store once it is open.
 type ctl struct {
+	// in is where lines are typed, and while a command runs what of it is the command's.
 	in       io.Reader
 	out, err io.Writer
 	// terminal is true when somebody can be asked; colour when states are coloured.

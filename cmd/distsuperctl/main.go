@@ -45,9 +45,10 @@ func main() {
 
 // execute runs one command line, or the shell when it has no command, and returns the exit code.
 func execute(ctx context.Context, c *ctl, args []string) int {
-	code := c.once(ctx, args)
+	typed := newInput(c.in)
+	code := c.once(ctx, typed, args)
 	if c.shell != nil {
-		code = c.shell.run(ctx)
+		code = c.shell.run(ctx, typed)
 	}
 	if err := c.close(); err != nil && code == exitOK {
 		code = c.tell(err)
@@ -55,10 +56,15 @@ func execute(ctx context.Context, c *ctl, args []string) int {
 	return code
 }
 
-// once runs one command line, until it is done or Ctrl-C is pressed, and returns its exit code.
-func (c *ctl) once(ctx context.Context, args []string) int {
+// once runs one command line, until it is done or Ctrl-C is pressed, and returns its exit code. What it reads of what is
+// typed is its own for as long.
+func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	ctx, stop := c.interruptible(ctx)
-	defer stop()
+	c.in = &turn{ctx: ctx, typed: typed}
+	defer func() {
+		stop()
+		typed.settle()
+	}()
 	root := newRoot(c)
 	root.SetArgs(tailNumber(args))
 	root.SetIn(c.in)

@@ -40,7 +40,7 @@ var errInterrupted = errors.New("interrupted")
 
 // newShell is the shell of a distsuperctl that was started with these flags.
 func newShell(c *ctl, flags *pflag.FlagSet) *shell {
-	s := &shell{c: c, json: c.json, prompted: c.interactive || isTerminal(c.in), prompt: "distsuper> "}
+	s := &shell{c: c, json: c.json, prompted: c.interactive, prompt: "distsuper> "}
 	flags.Visit(func(f *pflag.Flag) {
 		if f.Name != "json" && f.Name != "interactive" {
 			s.flags = append(s.flags, "--"+f.Name+"="+f.Value.String())
@@ -50,8 +50,8 @@ func newShell(c *ctl, flags *pflag.FlagSet) *shell {
 }
 
 // run shows the status, as supervisorctl does, and then does as it is told until there is no more, or ctx ends.
-func (s *shell) run(ctx context.Context) int {
-	typed := newInput(s.c.in)
+func (s *shell) run(ctx context.Context, typed *input) int {
+	s.prompted = s.prompted || isTerminal(typed.from)
 	s.command(ctx, typed, []string{"status"})
 	from := s.source(typed)
 	defer from.close()
@@ -83,7 +83,7 @@ func (s *shell) run(ctx context.Context) int {
 // source is an editor where somebody types at a terminal that can have one.
 func (s *shell) source(typed *input) lines {
 	// The editor knows only the program's own terminal, and needs its width.
-	if s.c.in == os.Stdin && s.c.out == os.Stdout && isTerminal(s.c.in) && width(s.c.out) > 0 && liner.TerminalSupported() {
+	if typed.from == os.Stdin && s.c.out == os.Stdout && isTerminal(os.Stdin) && width(s.c.out) > 0 && liner.TerminalSupported() {
 		e, err := newEditor(openHistory(s.c.cfg, s.c.warnf), s.complete)
 		if err == nil {
 			return e
@@ -117,16 +117,10 @@ func (s *shell) line(ctx context.Context, typed *input, line string) {
 	}
 }
 
-// command runs a command line. What it reads of c.in is its own for as long as it runs.
+// command runs a command line.
 func (s *shell) command(ctx context.Context, typed *input, words []string) {
-	ctx, cancel := context.WithCancel(ctx)
-	in := s.c.in
-	s.c.in = &turn{ctx: ctx, typed: typed}
 	s.ready()
-	s.c.once(ctx, append(s.flags[:len(s.flags):len(s.flags)], words...))
-	cancel()
-	typed.settle()
-	s.c.in = in
+	s.c.once(ctx, typed, append(s.flags[:len(s.flags):len(s.flags)], words...))
 	if s.c.cfg != nil {
 		s.prompt = printable(s.c.cfg.Ctl.Prompt) + "> "
 	}
@@ -154,12 +148,12 @@ func (c *ctl) interruptible(ctx context.Context) (context.Context, func()) {
 	if c.interrupts == nil {
 		return ctx, cancel
 	}
-	inShell, done := c.shell != nil, make(chan struct{})
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		select {
 		case <-c.interrupts:
-			if inShell && c.terminal { // the terminal shows ^C, and what comes next begins a line
+			if c.terminal { // it shows ^C, and what comes next begins a line
 				fmt.Fprintln(c.err)
 			}
 			cancel()

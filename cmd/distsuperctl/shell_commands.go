@@ -21,7 +21,7 @@ import (
 func (c *ctl) addShell(root *cobra.Command) {
 	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is ended; without a command, prompt even where no terminal is")
 	root.Flags().SetInterspersed(false) // what stands behind an unknown command is its own
-	root.AddCommand(newOpen(c), c.newLeave("exit"), c.newLeave("quit", "EOF"))
+	root.AddCommand(newCompletion(c), newOpen(c), c.newLeave("exit"), c.newLeave("quit", "EOF"))
 	root.SetHelpCommand(newHelp(c))
 	for _, cmd := range root.Commands() {
 		if question, ok := asking[cmd.Name()]; ok {
@@ -30,7 +30,6 @@ func (c *ctl) addShell(root *cobra.Command) {
 	}
 	addCompletion(root)
 	if c.shell != nil {
-		root.CompletionOptions.DisableDefaultCmd = true
 		for _, s := range config.Settings { // open and the start of the shell said which store it is
 			if f := root.PersistentFlags().Lookup(s.Flag); f != nil {
 				f.Hidden = true
@@ -62,13 +61,15 @@ func (c *ctl) asked(question string, run runner) runner {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		if !strings.HasPrefix(strings.ToLower(answer), "y") {
-			if err != nil {
-				fmt.Fprintln(out)
-			}
-			return nil
+		switch {
+		case strings.HasPrefix(strings.ToLower(answer), "y"):
+			return run(cmd, args)
+		case cmd.Context().Err() != nil:
+			return errors.New("nothing was done")
+		case err != nil: // there is nobody to say more
+			fmt.Fprintln(out)
 		}
-		return run(cmd, args)
+		return nil
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/peterh/liner"
 )
@@ -36,8 +37,15 @@ func newEditor(h *history, complete liner.WordCompleter) (*editor, error) {
 	return e, nil
 }
 
+// beginning is how long the library may take to set the terminal's mode when it begins to read: before that, setting
+// it back would come too early.
+const beginning = 50 * time.Millisecond
+
 // next reads a line. When ctx ends the terminal is left as it was found, and the editor cannot be used any more.
 func (e *editor) next(ctx context.Context, prompt string) (string, error) {
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if err := e.editing.ApplyMode(); err != nil {
 		return "", err
 	}
@@ -55,6 +63,7 @@ func (e *editor) next(ctx context.Context, prompt string) (string, error) {
 	case a = <-read:
 	case <-ctx.Done():
 		a.err = ctx.Err()
+		time.Sleep(beginning)
 	}
 	if err := e.found.ApplyMode(); err != nil {
 		return "", err

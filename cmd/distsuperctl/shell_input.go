@@ -64,10 +64,13 @@ func (in *input) take(ctx context.Context) (line string, ok bool, err error) {
 	}
 }
 
-// settle returns when nobody whose context has ended reads any more.
+// settle returns when nobody whose context has ended reads any more. Where reads may wait, it cannot tell.
 func (in *input) settle() {
+	if readsWait {
+		return
+	}
 	in.mu.Lock()
-	in.mu.Unlock() //nolint:staticcheck // it only waits
+	defer in.mu.Unlock()
 }
 
 // turn is what a command reads: a line at a time, so that one that reads ahead takes no more than it is given, and

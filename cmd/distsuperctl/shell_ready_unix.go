@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const readsWait = false // since ready is asked first
+
 // ready reports whether a read would not wait, and waits for that some time at most. What is no file is always ready.
 func ready(from io.Reader, within time.Duration) bool {
 	file, ok := from.(*os.File)
