@@ -206,6 +206,7 @@ func TestUpdateChangesTheLimitOfALivingProcess(t *testing.T) {
 	flush(t, c)
 	s.MaxBytes, s.Backups = 8, 2
 	c.Update(s)
+	flush(t, c)
 	write(t, w, []byte("three\n"))
 	flush(t, c)
 	wantSame(t, whole(t, path), []byte("one\ntwo\nthree\n"))
