@@ -1,0 +1,90 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// wants runs a distsuperctl in the daemon's directory and compares exit code and stdout, without pids and times.
+func (d *soloDaemon) wants(code int, out string, args ...string) {
+	d.t.Helper()
+	cmd := d.ctl(args...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		d.t.Fatal(err)
+	}
+	got := masked.ReplaceAllString(stdout.String(), "pid P, uptime U")
+	if cmd.ProcessState.ExitCode() != code || out != "*" && got != out {
+		d.t.Errorf("distsuperctl %s: exit %d, said\n%s%s\nwant exit %d and\n%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), got, stderr.String(), code, out)
+	}
+}
+
+var masked = regexp.MustCompile(`pid \d+, uptime [0-9:]+`)
+
+func (d *soloDaemon) append(text string) {
+	d.t.Helper()
+	f, err := os.OpenFile(d.file, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString(text)
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func TestSoloInTheSameFolderIsFoundAndObeys(t *testing.T) {
+	d := startSolo(t)
+	d.wants(exitOK, "echo                             RUNNING   pid P, uptime U\n", "status", "echo")
+	d.wants(exitDead, "idle:idle_0                      STOPPED   Not started\nidle:idle_1                      STOPPED   Not started\n", "status", "idle:*")
+	d.wants(exitOK, "idle:idle_1: started\necho: ERROR (already started)\n", "start", "idle:idle_1", "echo")
+	d.wants(exitOK, "idle:idle_0: started\n", "start", "idle:*")
+	d.wants(exitOK, "idle:idle_0: stopped\nidle:idle_1: stopped\n", "stop", "idle:*")
+	d.wants(exitOK, "No config updates to processes\n", "reread")
+	t.Setenv("ONLY_OURS", "5")
+	d.append("[program:new]\ncommand = /bin/sleep 1000\nautostart = false\npriority = %(ENV_ONLY_OURS)s\n")
+	d.wants(exitGeneric, "*", "reread") // it is the daemon's environment that counts
+	d.append("[program:new]\npriority = 5\n")
+	d.wants(exitOK, "new: available\n", "reread")
+	d.wants(exitOK, "new: added process group\n", "add", "new")
+	d.wants(exitOK, "new: removed process group\n", "remove", "new")
+	d.wants(exitOK, "new: added process group\n", "update")
+	d.wants(exitOK, "nothing to do: 4 programs unchanged\n", "load")
+	d.wants(exitOK, "the key space at /distsuper/ is there already\n", "init", "db")
+	if _, err := os.Stat(filepath.Join(filepath.Dir(d.file), ".distsuper")); err == nil {
+		t.Error("something started an etcd beside the solo")
+	}
+	d.wants(exitOK, "echo: signalled\n", "signal", "CONT", "echo")
+	d.wants(exitOK, "echo: cleared\n", "clear", "echo")
+	d.wants(exitOK, "Restarted supervisord\n", "reload")
+	d.wants(exitOK, "Shut down\n", "shutdown")
+	if err := d.cmd.Wait(); err != nil {
+		t.Errorf("the daemon: %v", err)
+	}
+}
+
+func TestWithoutTheSoloOfAFileCommandsSaySo(t *testing.T) {
+	dir := t.TempDir()
+	d := &soloDaemon{t: t, file: filepath.Join(dir, "supervisord.conf")}
+	if err := os.WriteFile(d.file, []byte("[supervisord]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{nil, {"-c", d.file}} {
+		d.wants(exitUnreachable, "", append(args, "status")...)
+		for _, command := range []string{"pid", "start x", "reread", "shutdown", "reload", "version"} {
+			d.wants(exitNotRunning, "", append(args, strings.Fields(command)...)...)
+		}
+	}
+	out, _ := d.ctl("status").CombinedOutput()
+	if !strings.Contains(string(out), "distsuperd solo -c "+d.file) {
+		t.Errorf("it does not say what to do: %s", out)
+	}
+}
