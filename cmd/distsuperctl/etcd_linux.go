@@ -26,6 +26,11 @@ func startEtcd(ctx context.Context, cfg *config.Config) error {
 	return err
 }
 
+// stopEtcd ends the etcd that distsuperd started; none running is no error.
+func stopEtcd(ctx context.Context, cfg *config.Config) error {
+	return embedded.Stop(ctx, cfg.Controller.StateDir)
+}
+
 // distsuperd is the binary beside this one, else the one in PATH.
 func distsuperd() (string, error) {
 	if self, err := os.Executable(); err == nil {

@@ -9,7 +9,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 )
 
-// startEtcd cannot: daemons run on Linux only.
-func startEtcd(context.Context, *config.Config) error {
-	return usage(errors.New("distsuperd's own etcd runs on Linux only; set [etcd] endpoints or DISTSUPER_ETCD_ENDPOINTS"))
-}
+// errNoEtcd is the answer where there can be none.
+var errNoEtcd = usage(errors.New("distsuperd's own etcd runs on Linux only; set [etcd] endpoints or DISTSUPER_ETCD_ENDPOINTS"))
+
+func startEtcd(context.Context, *config.Config) error { return errNoEtcd }
+
+func stopEtcd(context.Context, *config.Config) error { return errNoEtcd }

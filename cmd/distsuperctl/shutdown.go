@@ -241,7 +241,7 @@ func (c *ctl) endEtcd(ctx context.Context) (string, error) {
 	if err := c.close(); err != nil {
 		return "", err
 	}
-	if err := embedded.Stop(ctx, c.cfg.Controller.StateDir); err != nil {
+	if err := stopEtcd(ctx, c.cfg); err != nil {
 		return "", fmt.Errorf("everything else is stopped, and distsuperd's own etcd is not: %w", err)
 	}
 	return "its own etcd: stopped", nil
