@@ -51,7 +51,7 @@ test-long: deps build ## the long runs: soaks of faults, every seed, many machin
 failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 6 minutes)
 	$(GO) run ./hack/failover -bin bin
 
-bench-core: build ## restart in place against bare fork+exec, the start of 300, what the daemons cost, as tables
+bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin
 
 FUZZTIME ?= 1000000x

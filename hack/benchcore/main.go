@@ -1,8 +1,9 @@
 // Benchcore measures what distsuper costs on this host: a restart in place beside a bare fork+exec loop of the same
-// run, the start and stop of 300 processes, and the CPU and memory of the daemons when nothing happens. It
-// prints tables to be pasted into the README.
+// run, the start and stop of 300 processes, the CPU and memory of the daemons when nothing happens, and what distsuperd
+// solo costs. It prints tables to be pasted into the README.
 //
 //	go run ./hack/benchcore -bin bin
+//	go run ./hack/benchcore -bin bin -only solo
 package main
 
 import (
@@ -23,9 +24,19 @@ func main() {
 	kills := flag.Int("kills", 200, "crashes to measure")
 	size := flag.Int("size", 300, "processes of the large fleet")
 	idle := flag.Duration("idle", 30*time.Second, "how long to look at the idle daemons")
+	many := flag.Int("many", 1000, "sleepers that solo starts")
+	rounds := flag.Int("rounds", 9, "starts of solo")
+	only := flag.String("only", "", "solo: nothing but solo")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *bin, *kills, *size, *idle)
+	err := run(ctx, *bin, func(ctx context.Context, dir, bin string) error {
+		if *only != "solo" {
+			if err := inFleet(ctx, dir, bin, *kills, *size, *idle); err != nil {
+				return err
+			}
+		}
+		return alone(ctx, dir, bin, *many, *rounds, *idle)
+	})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchcore:", err)
@@ -33,17 +44,23 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, bin string, kills, size int, idle time.Duration) error {
+// run has something measured in a temporary directory.
+func run(ctx context.Context, bin string, measure func(ctx context.Context, dir, bin string) error) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
 	}
-	host := fleet.Host()
+	fmt.Println(fleet.Host())
 	dir, err := os.MkdirTemp("", "benchcore-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	return measure(ctx, dir, bin)
+}
+
+// inFleet measures controller, agents and keepers on etcd.
+func inFleet(ctx context.Context, dir, bin string, kills, size int, idle time.Duration) error {
 	witness := filepath.Join(dir, "witness")
 	if err := fleet.BuildWitness(ctx, witness); err != nil {
 		return err
@@ -55,7 +72,6 @@ func run(ctx context.Context, bin string, kills, size int, idle time.Duration) e
 			return err
 		}
 	}
-	fmt.Println(host)
 	if err := restarts(ctx, fleet.Options{Dir: small, Bin: bin, Witness: witness, Controllers: 1, Machines: 1}, kills); err != nil {
 		return err
 	}

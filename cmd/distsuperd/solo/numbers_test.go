@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,9 +22,7 @@ import (
 const (
 	mostMemory = 40 << 10 // kB of PSS, of solo and its guardian together
 	mostCPU    = 0.001    // of a core
-	// The aim is 1.5 times a bare loop. Two busy cores give 1.5 to 1.9: the daemon has five descriptors for each process, the
-	// bare loop three, and each fork copies and each exec closes all of them. This bound keeps it from growing.
-	mostSpawn = 2.5
+	mostSpawn  = 1.5      // times a bare loop
 )
 
 func longRun(t *testing.T) side {
@@ -124,29 +123,25 @@ func cpuOf(t *testing.T, pids []int) (sum time.Duration) {
 	return sum
 }
 
-// TestLongThousandProgramsStartAboutAsFastAsTheyCanBeSpawned takes the best of three, since other
-// work on the machine only makes it slower.
+// TestLongThousandProgramsStartAboutAsFastAsTheyCanBeSpawned compares the fastest of each, by turns: other work on the
+// machine only makes either slower.
 func TestLongThousandProgramsStartAboutAsFastAsTheyCanBeSpawned(t *testing.T) {
 	s := longRun(t)
 	const n = 1000
-	best := 0.0
-	for range 3 {
-		bare := bareLoop(t, n)
+	var bare, ours []time.Duration
+	for range 5 {
+		bare = append(bare, bareLoop(t, n))
 		r := s.prepare(t, sleepers(n))
 		r.run()
 		time.Sleep(time.Second) // reading the log all the time takes a core from what is measured
 		r.awaitCount("spawned:", n)
-		took := between(t, r.log(), "supervisord started", "spawned:")
+		ours = append(ours, between(t, r.log(), "supervisord started", "spawned:"))
 		r.awaitCount("success:", n)
 		r.stop()
-		ratio := float64(took) / float64(bare)
-		t.Logf("%d programs: bare loop %v, solo %v, %.2f times", n, bare.Round(time.Millisecond), took, ratio)
-		if best == 0 || ratio < best {
-			best = ratio
-		}
 	}
-	if best > mostSpawn {
-		t.Errorf("it takes %.2f times a bare loop, want at most %.1f", best, mostSpawn)
+	t.Logf("%d programs: bare loop %v, solo %v", n, bare, ours)
+	if ratio := float64(slices.Min(ours)) / float64(slices.Min(bare)); ratio > mostSpawn {
+		t.Errorf("it takes %.2f times a bare loop, want at most %.1f", ratio, mostSpawn)
 	}
 }
 
