@@ -51,9 +51,9 @@ func (a answer) unlike(theirs answer) string {
 // A masker replaces what cannot be equal on two sides: directories, moments, and pids by what has them. A number that
 // is no pid of the side stays as it is.
 type masker struct {
-	dir    string
-	pids   map[int]string
-	server string // what the side calls its server
+	dir     string
+	version string // a line that is nothing but that
+	pids    map[int]string
 }
 
 var (
@@ -66,7 +66,7 @@ var (
 
 // masker is the masker of a side as it is now.
 func (r *ran) masker() masker {
-	m := masker{dir: r.dir, pids: map[int]string{}}
+	m := masker{dir: r.dir, version: r.version, pids: map[int]string{}}
 	for _, found := range spawned.FindAllStringSubmatch(r.log(), -1) {
 		if pid, err := strconv.Atoi(found[2]); err == nil {
 			m.pids[pid] = found[1]
@@ -79,6 +79,9 @@ func (r *ran) masker() masker {
 }
 
 func (m masker) mask(text string) string {
+	if text == m.version+"\n" {
+		return "<version>\n"
+	}
 	text = strings.ReplaceAll(text, m.dir, "HERE")
 	text = uptime.ReplaceAllString(text, "uptime <time>")
 	text = moment.ReplaceAllString(text, "<moment>")

@@ -3,6 +3,7 @@ package parity
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -103,6 +104,11 @@ func theirs(t *testing.T, path string, strict bool) reading {
 }
 
 func TestMain(m *testing.M) {
+	// Daemons mostly wait, for whole seconds: more of them than cores may run at once.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err) // it is a flag of package testing
+	}
 	code := m.Run()
 	if built.temp {
 		os.RemoveAll(built.dir)

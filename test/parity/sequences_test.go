@@ -3,6 +3,7 @@ package parity
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ type sequence struct {
 	startSecs, retries int
 	end, autorestart   string
 	quick              bool // it ends before startsecs
+	times              int  // how many times as often as else it ends, where nothing else ends that
 }
 
 func (q sequence) name() string {
@@ -51,9 +53,9 @@ func (q sequence) deaths() int {
 	case q.quick:
 		return q.retries + 2 // it has to give up before
 	case q.startSecs == 3:
-		return 2
+		return 2 * q.times
 	}
-	return 3
+	return 3 * q.times
 }
 
 // section is the program's section. What has to be judged in a second is started last, as supervisord starts all in
@@ -63,7 +65,7 @@ func (q sequence) section() string {
 	if q.quick {
 		priority = 20 - q.startSecs
 	}
-	return fmt.Sprintf("[program:%s]\ncommand=%%(here)s/child %.2f %s %%(here)s/%s.n %d\nstartsecs=%d\nstartretries=%d\nautorestart=%s\npriority=%d\n"+
+	return fmt.Sprintf("[program:%s]\ncommand=sh %%(here)s/child %.2f %s %%(here)s/%s.n %d\nstartsecs=%d\nstartretries=%d\nautorestart=%s\npriority=%d\n"+
 		"stdout_logfile=NONE\nstderr_logfile=NONE\n", q.name(), q.life().Seconds(), q.end, q.name(), q.deaths(), q.startSecs, q.retries, q.autorestart, priority)
 }
 
@@ -80,13 +82,13 @@ func (q sequence) sentences() int {
 }
 
 // sequences are all of them: those that end before startsecs, where there is a before, and those that end after it.
-func sequences() []sequence {
+func sequences(times int) []sequence {
 	var out []sequence
 	for _, startSecs := range []int{0, 1, 3} {
 		for _, retries := range []int{0, 1, 3} {
 			for _, end := range []string{"0", "1", "signal"} {
 				for _, autorestart := range []string{"false", "true", "unexpected"} {
-					q := sequence{startSecs: startSecs, retries: retries, end: end, autorestart: autorestart}
+					q := sequence{startSecs: startSecs, retries: retries, end: end, autorestart: autorestart, times: times}
 					out = append(out, q)
 					if startSecs > 0 {
 						q.quick = true
@@ -101,13 +103,25 @@ func sequences() []sequence {
 
 // metronome wakes supervisord's loop. Without it a death is noticed up to a second late, is taken for one after
 // startsecs, and the retries begin anew: the difference "instant-death" of the README.
-const metronome = "[program:metronome]\ncommand=sh -c 'while :; do echo; sleep 0.1; done'\nstdout_logfile=NONE\nstderr_logfile=NONE\npriority=1\n"
+const metronome = "[program:metronome]\ncommand=sh -c 'while :; do echo; sleep 0.1; done'\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\npriority=1\n"
 
 // TestStateSequencesAreTheSame runs a program of every combination of startsecs, startretries, its end and
 // autorestart in one configuration, on both sides at once.
 func TestStateSequencesAreTheSame(t *testing.T) {
 	t.Parallel()
-	left := sequences()
+	runSequences(t, sequences(1))
+}
+
+// TestLongStateSequencesAreTheSame is the same with programs that are restarted for longer.
+func TestLongStateSequencesAreTheSame(t *testing.T) {
+	if os.Getenv("DISTSUPER_LONG") == "" {
+		t.Skip("takes long: runs with DISTSUPER_LONG=1 (make test-long)")
+	}
+	runSequences(t, sequences(4))
+}
+
+func runSequences(t *testing.T, left []sequence) {
+	t.Helper()
 	// A host that is busy shows a quick program as a long one. What was judged on such grounds is asked again.
 	const rounds = 4
 	for round := 1; len(left) > 0; round++ {
@@ -139,7 +153,9 @@ func compareSequences(t *testing.T, list []sequence) (again []sequence) {
 		}
 		stories[i] = r.sequenceStory(list)
 	}
+	status := [2]map[string]string{}
 	for i, r := range sides {
+		status[i] = byName(r.masker().answer(r.ask("status")).Out)
 		if code := r.stop(); code != 0 {
 			t.Errorf("%s: exit code %d", r, code)
 		}
@@ -157,6 +173,9 @@ func compareSequences(t *testing.T, list []sequence) (again []sequence) {
 		if problem := unlikeTexts(stories[0].Of[name], stories[1].Of[name]); problem != "" {
 			t.Errorf("%s:\n%s", name, problem)
 		}
+		if status[0][name] != status[1][name] {
+			t.Errorf("status of %s:\nours   %q\ntheirs %q", name, status[0][name], status[1][name])
+		}
 	}
 	return again
 }
@@ -168,6 +187,17 @@ func unlikeTexts(ours, theirs []sentence) string {
 		return ""
 	}
 	return fmt.Sprintf("ours\n  %s\ntheirs\n  %s", strings.Join(a, "\n  "), strings.Join(b, "\n  "))
+}
+
+// byName are the lines of a status by the names that they begin with.
+func byName(out string) map[string]string {
+	lines := map[string]string{}
+	for line := range strings.Lines(out) {
+		if words := strings.Fields(line); len(words) > 0 {
+			lines[words[0]] = strings.TrimSuffix(line, "\n")
+		}
+	}
+	return lines
 }
 
 // sequenceStory is the story, with what supervisord leaves out: it says nothing of RUNNING when a program with
@@ -217,7 +247,7 @@ func (q sequence) seenAsItIs(said []sentence) bool {
 // TestSequencesCoverEveryCombination holds the list above to what it is for.
 func TestSequencesCoverEveryCombination(t *testing.T) {
 	names := map[string]bool{}
-	for _, q := range sequences() {
+	for _, q := range sequences(1) {
 		names[q.name()] = true
 	}
 	if want := 81 + 54; len(names) != want {

@@ -27,6 +27,7 @@ type side struct {
 	name        string
 	ours        bool
 	daemon, ctl string
+	version     string // the daemon's
 }
 
 func (s *side) String() string { return s.name }
@@ -73,7 +74,16 @@ func bothSides(t *testing.T) [2]*side {
 	if built.err != nil {
 		t.Fatal(built.err)
 	}
-	return [2]*side{{name: "solo", ours: true, daemon: filepath.Join(built.dir, "distsuperd"), ctl: filepath.Join(built.dir, "distsuperctl")}, theirs}
+	ours := &side{name: "solo", ours: true, daemon: filepath.Join(built.dir, "distsuperd"), ctl: filepath.Join(built.dir, "distsuperctl")}
+	for _, s := range []*side{ours, theirs} {
+		out, err := exec.Command(s.daemon, "--version").Output()
+		words := strings.Fields(string(out))
+		if err != nil || len(words) == 0 {
+			t.Fatalf("%s --version: %v", s.daemon, err)
+		}
+		s.version = words[len(words)-1]
+	}
+	return [2]*side{ours, theirs}
 }
 
 // header is the beginning of every configuration that both daemons run.
@@ -97,6 +107,7 @@ type ran struct {
 	out  *locked // what the daemon writes on its terminal
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the daemon has ended
+	real *realCtl      // of theirs, once it was asked
 }
 
 // prepare makes the directory of a side, with a configuration. Nothing runs there yet.
@@ -156,6 +167,15 @@ func (r *ran) answers() bool {
 	return err == nil
 }
 
+// server is where the side's ctl finds the daemon.
+func (r *ran) server() string {
+	if r.ours {
+		endpoint, _ := config.SoloEndpoint(r.path("s.conf"))
+		return endpoint
+	}
+	return "unix://" + r.path("s.sock")
+}
+
 func (r *ran) over() bool {
 	select {
 	case <-r.done:
@@ -171,7 +191,7 @@ func (r *ran) path(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *ran) write(name, text string) {
 	r.t.Helper()
-	if err := os.WriteFile(r.path(name), []byte(text), 0o755); err != nil {
+	if err := os.WriteFile(r.path(name), []byte(text), 0o644); err != nil {
 		r.t.Fatal(err)
 	}
 }
@@ -243,9 +263,28 @@ func (r *ran) ask(args ...string) answer { return r.askWith("", args...) }
 
 // askWith runs a line of the side's ctl with a text on its standard input.
 func (r *ran) askWith(stdin string, args ...string) answer {
+	args = append([]string{"-c", r.path("s.conf")}, args...)
+	if r.ours {
+		return r.askOurs(stdin, args)
+	}
+	var err error
+	if r.real == nil {
+		r.real, err = startRealCtl(r.t)
+	}
+	var a answer
+	if err == nil {
+		a, err = r.real.ask(r.dir, stdin, args)
+	}
+	if err != nil {
+		r.t.Errorf("supervisorctl %s: %v", strings.Join(args, " "), err)
+	}
+	return a
+}
+
+func (r *ran) askOurs(stdin string, args []string) answer {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.ctl, append([]string{"-c", r.path("s.conf")}, args...)...)
+	cmd := exec.CommandContext(ctx, r.ctl, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = r.dir, strings.NewReader(stdin), &stdout, &stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGKILL) }

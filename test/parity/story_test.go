@@ -63,16 +63,13 @@ func (s *story) add(at time.Time, text string) {
 	}
 	switch {
 	case strings.HasSuffix(text, " to die"):
-		if n := len(s.Daemon); n == 0 || s.Daemon[n-1] != text { // it is said again every three seconds
-			s.Daemon = append(s.Daemon, text)
-		}
+		s.dying(text)
 	case of == nil:
 		s.Daemon = append(s.Daemon, text)
 	default:
-		if n := len(s.Of[of[1]]); n > 0 && toStop.MatchString(text) && s.Of[of[1]][n-1].Text == text {
-			return // said again every two seconds
+		if !s.saidOfThisCopy(of[1], text) {
+			s.Of[of[1]] = append(s.Of[of[1]], sentence{At: at, Text: text})
 		}
-		s.Of[of[1]] = append(s.Of[of[1]], sentence{At: at, Text: text})
 	}
 	if m := spawnOf.FindStringSubmatch(text); m != nil {
 		s.Spawned = append(s.Spawned, m[1])
@@ -80,6 +77,43 @@ func (s *story) add(at time.Time, text string) {
 	if m := endOf.FindStringSubmatch(text); m != nil {
 		s.Ending = append(s.Ending, m[1])
 	}
+}
+
+// saidOfThisCopy reports whether a sentence is that which is said again every two seconds.
+func (s *story) saidOfThisCopy(name, text string) bool {
+	if !toStop.MatchString(text) {
+		return false
+	}
+	for _, said := range slices.Backward(s.Of[name]) {
+		if said.Text == text {
+			return true
+		}
+		if spawnOf.MatchString(said.Text) {
+			return false
+		}
+	}
+	return false
+}
+
+// dropWaits drops what is said of stops that are waited for: what ends at once is mostly, but not always, dead before
+// it is waited for.
+func (s *story) dropWaits() {
+	for name, said := range s.Of {
+		s.Of[name] = slices.DeleteFunc(said, func(x sentence) bool { return toStop.MatchString(x.Text) })
+	}
+}
+
+// dying keeps what is said first of those that are to die; it is said again, of those that are left, every three seconds.
+func (s *story) dying(text string) {
+	for _, said := range slices.Backward(s.Daemon) {
+		if strings.HasSuffix(said, " to die") {
+			return
+		}
+		if strings.Contains(said, "started with pid") {
+			break
+		}
+	}
+	s.Daemon = append(s.Daemon, text)
 }
 
 func texts(list []sentence) []string {
@@ -91,7 +125,7 @@ func texts(list []sentence) []string {
 }
 
 // unlike says what the two stories say differently: of each process that either knows, of the order in which they
-// were spawned, and of the daemon. "" is nothing.
+// were spawned and ended, and of the daemon. "" is nothing.
 func (s story) unlike(theirs story) string {
 	var b strings.Builder
 	compare := func(what string, x, y []string) {
@@ -105,6 +139,7 @@ func (s story) unlike(theirs story) string {
 		compare("of "+name, texts(s.Of[name]), texts(theirs.Of[name]))
 	}
 	compare("spawned", s.Spawned, theirs.Spawned)
+	compare("ended", s.Ending, theirs.Ending)
 	compare("of itself", s.Daemon, theirs.Daemon)
 	return b.String()
 }
