@@ -12,6 +12,7 @@ import (
 
 	"github.com/peterh/liner"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store"
@@ -215,8 +216,8 @@ func TestTabOffersFilesWhereACommandTakesOne(t *testing.T) {
 	}
 }
 
-// serveStore is a fleet of one program at an endpoint.
-func serveStore(t *testing.T, program string) string {
+// serveStore is the store of a fleet with a program, and its endpoint.
+func serveStore(t *testing.T, p api.Program) string {
 	t.Helper()
 	mem := memstore.New(memstore.Options{})
 	t.Cleanup(mem.Close)
@@ -225,8 +226,6 @@ func serveStore(t *testing.T, program string) string {
 	if _, err := store.Init(t.Context(), kv, keys, "test"); err != nil {
 		t.Fatal(err)
 	}
-	p := client.Program(program, "/bin/sleep 1000")
-	p.Autostart = false
 	if _, err := client.New(kv, keys, "test").Create(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +248,7 @@ func serveStore(t *testing.T, program string) string {
 
 func TestOpenGoesToAnotherStoreForThisLineOrForTheRestOfAShell(t *testing.T) {
 	t.Chdir(t.TempDir())
-	first, second := serveStore(t, "first"), serveStore(t, "second")
+	first, second := serveStore(t, program("first", nil)), serveStore(t, program("second", nil))
 	if err := os.WriteFile("two.ini", []byte("[etcd]\nendpoints = "+second+"\n[distsuperctl]\nprompt = two\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +282,7 @@ func TestOpenGoesToAnotherStoreForThisLineOrForTheRestOfAShell(t *testing.T) {
 
 func TestShellReadsTheConfigurationAnewForEveryLine(t *testing.T) {
 	t.Chdir(t.TempDir())
-	first, second := serveStore(t, "first"), serveStore(t, "second")
+	first, second := serveStore(t, program("first", nil)), serveStore(t, program("second", nil))
 	write := func(text string) {
 		if err := os.WriteFile(config.FileName, []byte(text), 0o600); err != nil {
 			t.Error(err)
