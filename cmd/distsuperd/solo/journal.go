@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/supervisor"
@@ -27,10 +27,10 @@ type journal struct {
 	// ending: everything is being stopped, and what parts meet because of it is not worth a warning.
 	ending atomic.Bool
 
-	mu   sync.Mutex // guards what follows
-	file *rotating  // nil without
-	out  io.Writer  // stdout; nil without
-	sys  *toSyslog  // nil without
+	mu   sync.Mutex   // guards what follows
+	file *rotating    // nil without
+	out  io.Writer    // stdout; nil without
+	sys  *logs.Syslog // nil without
 }
 
 // openJournal opens the log that the settings name, and stdout in the foreground unless it is to be silent.
@@ -41,7 +41,7 @@ func openJournal(s spec.Supervisord) (*journal, error) {
 		appendTo(os.Stdout)
 	}
 	if s.Logfile == spec.LogfileSyslog {
-		j.sys = newToSyslog(hostSyslog)
+		j.sys = newSyslog("")
 		return j, nil
 	}
 	var err error
@@ -50,6 +50,13 @@ func openJournal(s spec.Supervisord) (*journal, error) {
 	}
 	return j, nil
 }
+
+// syslogTag is supervisord's name in syslog.
+const syslogTag = "supervisord"
+
+// newSyslog sends the journal to the syslog at a socket, the host's when empty. Nobody is left to be told when that is away:
+// supervisord, too, goes on without.
+func newSyslog(socket string) *logs.Syslog { return logs.NewSyslog(socket, syslogTag, zap.NewNop()) }
 
 // appendTo has lines come after whatever is in a file, when stdout is one: processes that log to /dev/stdout open it
 // anew, and each would write over the other's.
@@ -79,21 +86,13 @@ func (j *journal) say(level ini.Level, format string, args ...any) {
 		}
 	}
 	if j.sys != nil {
-		j.sys.send(line)
+		j.sys.Send("", []byte(line))
 	}
 }
 
 // output tells what a process printed, as supervisord does at debug.
 func (j *journal) output(process, channel string, data []byte) {
-	_, name, grouped := strings.Cut(process, ":")
-	if !grouped {
-		name = process
-	}
-	text := string(data)
-	if !utf8.Valid(data) {
-		text = "Undecodable: " + strconv.QuoteToASCII(text)
-	}
-	j.say(ini.LevelDebug, "%s %s output:\n%s", supervisor.Quote(name), channel, text)
+	j.say(ini.LevelDebug, "%s", supervisor.Output(api.ProcessName(process), channel, data))
 }
 
 func (j *journal) info(format string, args ...any)     { j.say(ini.LevelInfo, format, args...) }
@@ -232,7 +231,7 @@ func (j *journal) close() {
 		j.file = nil
 	}
 	if j.sys != nil {
-		j.sys.close()
+		j.sys.Close()
 		j.sys = nil
 	}
 }
