@@ -24,7 +24,8 @@ of the keeper, a process of its own that the agent starts: they do not notice wh
 agent is stopped, restarted or upgraded.
 
 Signals to a running agent: TERM and INT stop it and leave the processes to the keeper,
-USR1 stops and releases them first (stop --drain), HUP reads the settings again.`
+USR1 stops and releases them first (stop --drain), HUP reads the settings again, USR2 opens
+all logs anew, those of the processes too.`
 
 const example = `  distsuperagent start
   distsuperagent stop --drain

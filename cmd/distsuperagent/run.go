@@ -43,6 +43,14 @@ func (s *server) Reload(next *config.Config) {
 	agent.SetInfo(ctx, s.info())
 }
 
+// Reopen implements background.Server: the logs of the processes and the keeper's are the keeper's.
+func (s *server) Reopen(ctx context.Context) error {
+	if err := s.keeper.ReopenLogs(ctx); err != nil {
+		return fmt.Errorf("ask the keeper: %w", err)
+	}
+	return nil
+}
+
 // stopAll ends the agent after all processes and the keeper.
 func (s *server) stopAll() error {
 	s.End(background.ErrAll)

@@ -195,16 +195,22 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 			return nil, nil, err
 		}
 		agents = append(agents, fleetDaemon{"distsuperagent of " + m.Name, agent, func(ctx context.Context) (bool, error) {
-			return c.isAlive(ctx, m.Name)
+			return c.holds(ctx, m.Name)
 		}})
 	}
 	return controllers, agents, nil
 }
 
-// isAlive reports whether a machine is alive.
-func (c *ctl) isAlive(ctx context.Context, machine string) (bool, error) {
-	res, err := c.kv.Range(ctx, store.Range{Key: c.keys.Alive(machine)})
-	return err == nil && len(res.Entries) > 0, err
+// holds reports whether a machine is alive or holds a process: an agent that drains is not alive any more, and its
+// processes may take their time.
+func (c *ctl) holds(ctx context.Context, machine string) (bool, error) {
+	for _, r := range []store.Range{{Key: c.keys.Alive(machine)}, {Key: c.keys.Touches(machine), Prefix: true, Limit: 1}} {
+		res, err := c.kv.Range(ctx, r)
+		if err != nil || len(res.Entries) > 0 {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // stopAll stops daemons at once, and waits until each is gone.

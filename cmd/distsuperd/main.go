@@ -25,7 +25,8 @@ With no [etcd] endpoints configured it runs an etcd of its own on this host, whi
 outlives it: the next distsuperd takes it over.
 
 Signals to a running distsuperd: TERM and INT stop it, and its etcd when no machine is live;
-USR1 stops it and leaves its etcd alone (restart); HUP reads the settings again.`
+USR1 stops it and leaves its etcd alone (restart); HUP reads the settings again,
+USR2 opens its log anew.`
 
 const example = `  distsuperd start
   distsuperd status --json

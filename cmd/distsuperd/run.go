@@ -44,3 +44,6 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 
 // Reload implements background.Server: nothing but the log changes while it runs.
 func (s *server) Reload(*config.Config) {}
+
+// Reopen does nothing: the daemon's own log is the only one.
+func (s *server) Reopen(context.Context) error { return nil }

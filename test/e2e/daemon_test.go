@@ -12,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/fleet"
 )
 
@@ -86,6 +87,16 @@ func TestDaemonsObeySignals(t *testing.T) {
 	})
 	f.noticed(before, "the agent got HUP")
 
+	log := f.process("w:w-000").Status.StdoutLog
+	if err := os.Rename(log, log+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range f.Machines {
+		m.Signal(unix.SIGUSR2, "distsuperagent run")
+	}
+	f.until("the renamed log is there again", func() (bool, string) { _, err := os.Stat(log); return err == nil, fmt.Sprint(err) })
+	f.noticed(before, "the agent got USR2")
+
 	on := func(machine string) func(client.Process) bool {
 		return func(p client.Process) bool { return fleet.Runs(p) && p.Owner.Machine == machine }
 	}
@@ -96,6 +107,43 @@ func TestDaemonsObeySignals(t *testing.T) {
 
 	m2.Signal(unix.SIGTERM, "distsuperagent keeper")
 	f.until("all run again after TERM to the keeper", f.Where(f.ctx, 4, func(p client.Process) bool {
+		return fleet.Runs(p) && p.Owner.Token > before[p.Name].Token
+	}))
+	f.onceEach()
+}
+
+// Property: a fleet is stopped only by the word for it; then nothing of it is left, and the same processes run when its
+// daemons are started again.
+func TestAFleetIsShutDownWholeAndComesBack(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 2)
+	slow := f.Witness("slow", "-ignore-term")
+	slow.TouchTimeout, slow.StopWaitSecs = calm, 3
+	p := f.many("w", 4)
+	p.TouchTimeout = calm
+	f.run(5, p, slow)
+	before := f.lives()
+	d := f.Controllers[0]
+	if r := d.Run(t.Context(), "distsuperctl", "shutdown"); r.Code != 2 || !strings.Contains(r.Stderr, "--fleet") {
+		t.Fatalf("shutdown without --fleet: exit %d, %s", r.Code, r.Stderr)
+	}
+	f.noticed(before, "shutdown was refused")
+	says(t, f.ctl("shutdown", "--fleet"), "Shut down", "its own etcd: stopped")
+	for _, n := range append([]*cluster.Node{d}, f.Machines...) {
+		if left := n.PIDs(); len(left) > 0 {
+			t.Errorf("%s still has processes: %v", n.Name, left)
+		}
+	}
+	for name, l := range before {
+		if startTime(l.PID) == l.ReallyStarted {
+			t.Errorf("after the shutdown %s is alive: %+v", name, l)
+		}
+	}
+	f.must(d, "distsuperd", "start")
+	for _, m := range f.Machines {
+		f.must(m, "distsuperagent", "start")
+	}
+	f.until("all run again", f.Where(f.ctx, 5, func(p client.Process) bool {
 		return fleet.Runs(p) && p.Owner.Token > before[p.Name].Token
 	}))
 	f.onceEach()

@@ -113,11 +113,14 @@ func TestSignalsTellStopFromTheOtherAndASecondOneHurries(t *testing.T) {
 		cause error
 	}{{unix.SIGTERM, ErrStop}, {unix.SIGINT, ErrStop}, {unix.SIGUSR1, ErrOther}} {
 		reloaded := make(chan struct{}, 1)
-		ctx, hurry, done := Signals(t.Context(), func() { reloaded <- struct{}{} })
+		reopened := make(chan struct{}, 1)
+		ctx, hurry, done := Signals(t.Context(), func() { reloaded <- struct{}{} }, func() { reopened <- struct{}{} })
 		send(t, unix.SIGHUP)
 		await(t, reloaded)
+		send(t, unix.SIGUSR2)
+		await(t, reopened)
 		if ctx.Err() != nil {
-			t.Error("HUP ended it")
+			t.Error("HUP or USR2 ended it")
 		}
 		send(t, c.first)
 		await(t, ctx.Done())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -39,7 +40,12 @@ type Server interface {
 	Serve(ctx, hurry context.Context) error
 	// Reload puts settings that were read again into effect; those of the log are already.
 	Reload(next *config.Config)
+	// Reopen opens anew the log files that it has beside the daemon's own.
+	Reopen(ctx context.Context) error
 }
+
+// reopenPatience is how long signals wait for a reopening at most.
+const reopenPatience = 10 * time.Second
 
 // NewRun makes the command that is the daemon.
 func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.Command {
@@ -96,6 +102,14 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 		if err := p.Reread(); err != nil {
 			log.Error("the settings are not changed", zap.Error(err))
 		}
+	}, func() {
+		ctx, cancel := context.WithTimeout(cmd.Context(), reopenPatience)
+		defer cancel()
+		if err := errors.Join(log.Reopen(), s.Reopen(ctx)); err != nil {
+			log.Error("log files cannot be opened again", zap.Error(err))
+			return
+		}
+		log.Info("log files opened again")
 	})
 	defer done()
 	ctx, p.End = context.WithCancelCause(ctx)

@@ -18,13 +18,13 @@ var (
 )
 
 // Signals gives a context that ends with ErrStop at TERM or INT and with ErrOther at USR1, and calls
-// reload at HUP, which a terminal's end sends, too. A second TERM or INT ends hurry, the context of what is done
-// at the end. The returned function puts everything back.
-func Signals(parent context.Context, reload func()) (ctx, hurry context.Context, stop func()) {
+// reload at HUP, which a terminal's end sends, too, and reopen at USR2. A second TERM or INT ends hurry, the context of
+// what is done at the end. The returned function puts everything back.
+func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	hurry, now := context.WithCancelCause(context.WithoutCancel(parent))
 	c := make(chan os.Signal, 8)
-	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1)
+	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
 	// A closed terminal is no reason to die. Not Ignore: children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	done := make(chan struct{})
@@ -37,6 +37,8 @@ func Signals(parent context.Context, reload func()) (ctx, hurry context.Context,
 				switch {
 				case s == unix.SIGHUP:
 					reload()
+				case s == unix.SIGUSR2:
+					reopen()
 				case s == unix.SIGUSR1:
 					cancel(ErrOther)
 				case ctx.Err() != nil:
