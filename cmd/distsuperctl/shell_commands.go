@@ -49,7 +49,7 @@ type runner = func(cmd *cobra.Command, args []string) error
 // asked is run behind a question. Whoever says no has got what he wanted: that is no failure.
 func (c *ctl) asked(question string, run runner) runner {
 	return func(cmd *cobra.Command, args []string) error {
-		if !c.interactive {
+		if !c.interactive || len(args) > 0 { // none of them takes any: it says so
 			return run(cmd, args)
 		}
 		out := c.out

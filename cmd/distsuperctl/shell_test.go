@@ -94,6 +94,7 @@ func TestShellAsksBeforeADaemonIsEndedAndTakesNoAnswerForNo(t *testing.T) {
 				name + "\nn\nstop web\n": question + "web: ERROR (not running)\n", // the answer is no command
 				name + "\n\nexit\n":      question,
 				name + "\n":              question + "\n",
+				name + " now\n":          "Error: " + name + " accepts no arguments\n",
 			} {
 				if r := f.types(lines); r.out != status+want || r.code != exitOK {
 					t.Errorf("%q: exit %d, said\n%s%s\nwant\n%s", lines, r.code, r.out, r.errout, status+want)
