@@ -175,7 +175,10 @@ func TestSequencesSeenOtherwiseAreAskedAgain(t *testing.T) {
 			t.Errorf("%s: seen as it is: %v", name, !c.as)
 		}
 	}
-	if got := withSuccess([]sentence{at(0, "INFO spawned: 'x' with N"), at(9, "INFO exited: x (exit status 0; expected)")}); len(got) != 3 {
-		t.Errorf("the sentence that supervisord leaves out is not put back: %v", got)
+	q.quick = false
+	for life, want := range map[int]int{1000: 3, 900: 2} {
+		if got := q.withSuccess([]sentence{at(0, "INFO spawned: 'x' with N"), at(life, "INFO exited: x (exit status 0; expected)")}); len(got) != want {
+			t.Errorf("after %d ms the story is %v, want %d sentences", life, got, want)
+		}
 	}
 }

@@ -39,12 +39,14 @@ func (q sequence) name() string {
 	return fmt.Sprintf("%s_s%d_r%d_%s_%s", kind, q.startSecs, q.retries, q.end, q.autorestart)
 }
 
+func (q sequence) startsecs() time.Duration { return time.Duration(q.startSecs) * time.Second }
+
 // life is how long a copy lives. A quick one is far from startsecs, as supervisord notices a death late when it is busy.
 func (q sequence) life() time.Duration {
 	if q.quick {
 		return 50 * time.Millisecond
 	}
-	return time.Duration(q.startSecs)*time.Second + 700*time.Millisecond
+	return q.startsecs() + 700*time.Millisecond
 }
 
 // deaths is how often it ends at most: the next copy lives on, so that even what is restarted for ever comes to rest.
@@ -145,7 +147,10 @@ func compareSequences(t *testing.T, list []sequence) (again []sequence) {
 	sides := startBoth(t, conf, map[string]string{"child": child})
 	var stories [2]story
 	atRest := func(s story) bool {
-		return !slices.ContainsFunc(list, func(q sequence) bool { return len(s.Of[q.name()]) < q.sentences() })
+		return !slices.ContainsFunc(list, func(q sequence) bool {
+			said := s.Of[q.name()]
+			return len(said) < q.sentences() && q.seenAsItIs(said)
+		})
 	}
 	for i, r := range sides {
 		if !r.within(patience, func() bool { return atRest(r.sequenceStory(list)) }) {
@@ -200,33 +205,36 @@ func byName(out string) map[string]string {
 	return lines
 }
 
-// sequenceStory is the story, with what supervisord leaves out: it says nothing of RUNNING when a program with
-// startsecs=0 ends before the turn of its loop in which it was spawned does.
+// sequenceStory is the story, with what supervisord leaves out: it says nothing of RUNNING when a program that has lived
+// for startsecs is dead before its loop, busy with spawning all others, has looked at it again.
 func (r *ran) sequenceStory(list []sequence) story {
 	s := r.story()
 	if r.ours {
 		return s
 	}
 	for _, q := range list {
-		if q.startSecs == 0 {
-			s.Of[q.name()] = withSuccess(s.Of[q.name()])
+		if !q.quick {
+			s.Of[q.name()] = q.withSuccess(s.Of[q.name()])
 		}
 	}
 	return s
 }
 
-// withSuccess puts the missing sentence between a spawn and the end that follows it.
-func withSuccess(said []sentence) []sentence {
+// withSuccess puts the missing sentence between a spawn and the end that follows it too late for a failure.
+func (q sequence) withSuccess(said []sentence) []sentence {
 	var out []sentence
 	for i, s := range said {
-		if i > 0 && strings.Contains(s.Text, " exited: ") && strings.Contains(said[i-1].Text, " spawned: ") {
-			name := subject.FindStringSubmatch(s.Text)[1]
-			out = append(out, sentence{At: s.At, Text: "INFO success: " + name + " entered RUNNING state, process has stayed up for > than 0 seconds (startsecs)"})
+		if i > 0 && strings.Contains(s.Text, " exited: ") && strings.Contains(said[i-1].Text, " spawned: ") && s.At.Sub(said[i-1].At) >= q.startsecs() {
+			out = append(out, sentence{At: s.At, Text: fmt.Sprintf("INFO success: %s entered RUNNING state, process has stayed up for > than %d seconds (startsecs)",
+				q.name(), q.startSecs)})
 		}
 		out = append(out, s)
 	}
 	return out
 }
+
+// slack is how far apart a log's stamps and the moments may be by which the daemon has judged.
+const slack = 200 * time.Millisecond
 
 // seenAsItIs reports whether a side saw every life of the program as long as it was meant: quick ones before startsecs.
 func (q sequence) seenAsItIs(said []sentence) bool {
@@ -234,7 +242,7 @@ func (q sequence) seenAsItIs(said []sentence) bool {
 		return true
 	}
 	for i, s := range said {
-		if i > 0 && strings.Contains(s.Text, " exited: ") && s.At.Sub(said[i-1].At) >= time.Duration(q.startSecs)*time.Second {
+		if i > 0 && strings.Contains(s.Text, " exited: ") && s.At.Sub(said[i-1].At) >= q.startsecs()-slack {
 			return false
 		}
 		if strings.Contains(s.Text, " success: ") {

@@ -187,6 +187,7 @@ func TestAStopInBackoffGivesAllTriesBack(t *testing.T) {
 	sides := startBoth(t, metronome+fmt.Sprintf("[program:a]\ncommand=false\nstartretries=%d\n", retries), nil)
 	var stopped [2]answer
 	onBoth(sides, func(r *ran) { // on neither side after the other: BACKOFF lasts three seconds now
+		r.ask("version") // the first question takes longer
 		until("exited: a", retries)(r)
 		stopped[slices.Index(sides[:], r)] = r.ask("stop", "a")
 	})
