@@ -220,6 +220,30 @@ func TestAcquireTwiceInOneProcessIsRefusedAndKeepsTheLock(t *testing.T) {
 	}
 }
 
+func TestAPidFileThatWasRemovedIsNotTakenForALock(t *testing.T) {
+	s := newSandbox(t)
+	gone, err := acquire(s.pidFile) // by one who opened it just before
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !gone.named() {
+		t.Error("the file that was just locked is not the one of its name")
+	}
+	if err := gone.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if gone.named() {
+		t.Error("the removed file counts as the one of its name")
+	}
+	if _, _, err := s.spawn(limit(t), "works"); err != nil {
+		t.Errorf("the name is not free: %v", err)
+	}
+	if gone.named() {
+		t.Error("another's file counts as ours")
+	}
+	gone.Release()
+}
+
 func TestFailedStartTellsTheDaemonsReasonAndExitCode(t *testing.T) {
 	_, _, err := newSandbox(t).spawn(limit(t), "fails")
 	if err == nil || err.Error() != "the file is wrong" || Code(err) != ExitUsage {

@@ -71,13 +71,27 @@ func PIDFile(stateDir, name string) string { return filepath.Join(stateDir, name
 // Acquire makes the pid file and locks it; a holder there is already is a *RunningError. The
 // directory is made, for this user only.
 func Acquire(path string) (*Lock, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the state directory: %w", err)
-	}
 	heldMu.Lock()
 	defer heldMu.Unlock()
 	if held[path] {
 		return nil, &RunningError{Name: nameOf(path), Path: path, PID: os.Getpid()}
+	}
+	for {
+		l, err := acquire(path)
+		if err != nil {
+			return nil, err
+		}
+		if l.named() {
+			held[path] = true
+			return l, nil
+		}
+		l.file.Close() // who held it removed it, and ended
+	}
+}
+
+func acquire(path string) (*Lock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -101,18 +115,35 @@ func Acquire(path string) (*Lock, error) {
 		file.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	held[path] = true
 	return &Lock{path: path, file: file}, nil
 }
 
+// named reports whether the file that is locked is still the one of its name.
+func (l *Lock) named() bool {
+	there, err := os.Stat(l.path)
+	if err != nil {
+		return false
+	}
+	ours, err := l.file.Stat()
+	return err == nil && os.SameFile(there, ours)
+}
+
 func nameOf(path string) string { return strings.TrimSuffix(filepath.Base(path), ".pid") }
+
+// Remove removes the pid file, which stays locked until Release: for a daemon that leaves nothing behind. Whoever has
+// opened it and locks it later looks whether it is still there (Acquire).
+func (l *Lock) Remove() error {
+	if err := os.Remove(infoFile(l.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Remove(l.path)
+}
 
 // Release empties the pid file and lets go of it.
 func (l *Lock) Release() {
 	heldMu.Lock()
 	defer heldMu.Unlock()
 	os.Remove(infoFile(l.path))
-	// Not removed: a second daemon could hold the removed file while a third makes one of its name.
 	l.file.Truncate(0)
 	l.file.Close()
 	delete(held, l.path)

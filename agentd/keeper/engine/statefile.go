@@ -134,6 +134,17 @@ func (s *stateFile) writeLocked() error {
 	return nil
 }
 
+// RemoveState removes what an engine keeps in its directory, after its end. The caller sees to it that no other begins
+// there meanwhile.
+func RemoveState(dir string) error {
+	for _, name := range []string{stateName, lockName} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *stateFile) close() { unix.Close(s.lock) }
 
 // predecessors returns the instances of earlier keepers, newest first.

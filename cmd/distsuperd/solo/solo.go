@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/engine"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/spec"
@@ -264,19 +265,38 @@ func (r *running) runUntilEnd(runtime string, notify *daemon.Notifier) error {
 	if r.written {
 		os.Remove(r.s.Pidfile) // somebody else may have done it
 	}
-	if err != nil {
-		r.log.error("not everything ended well: %v", err)
-	}
 	if r.restart {
+		if err != nil {
+			r.log.error("not everything ended well: %v", err)
+		}
 		r.log.close()
 		os.Unsetenv(envRaised)
 		r.lock.Release()
 		return r.s.beginAnew(runtime, notify)
 	}
+	if err == nil {
+		err = r.removeRuntime(runtime)
+	}
+	if err != nil {
+		r.log.error("not everything ended well: %v", err)
+	}
 	r.log.close()
 	if code := r.code.Load(); code != 0 {
 		return &daemon.ExitError{Code: int(code)}
 	}
+	return nil
+}
+
+// removeRuntime leaves nothing of an end at which all was well. The pid file goes last: it is what keeps another solo out. The
+// directory itself stays where it is not ours to remove, or another solo begins there.
+func (r *running) removeRuntime(runtime string) error {
+	if err := engine.RemoveState(runtime); err != nil {
+		return err
+	}
+	if err := r.lock.Remove(); err != nil {
+		return err
+	}
+	os.Remove(runtime)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
@@ -318,4 +319,18 @@ func TestLogGoesToSyslogAndItDoesWithoutOne(t *testing.T) {
 	}
 	j.close()
 	j.say(ini.LevelWarn, "after the end") // and nothing happens
+}
+
+func TestNothingIsLeftOfItsRuntimeDirectory(t *testing.T) {
+	t.Parallel()
+	r := ours(t).start(t, header+sleeper)
+	r.await("success: a")
+	dir := config.SoloRuntime(r.path("d.conf"), os.Geteuid())
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	if entries, err := os.ReadDir(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("after its end there is %v (%v)", entries, err)
+	}
 }
