@@ -20,6 +20,7 @@ import (
 // addShell adds what is for the shell, and makes the others fit for it.
 func (c *ctl) addShell(root *cobra.Command) {
 	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is ended; without a command, prompt even where no terminal is")
+	root.PersistentFlags().Lookup("interactive").DefValue = "false" // what help shows, in the shell too
 	root.Flags().SetInterspersed(false) // what stands behind an unknown command is its own
 	root.AddCommand(newCompletion(c), newOpen(c), c.newLeave("exit"), c.newLeave("quit", "EOF"))
 	root.SetHelpCommand(newHelp(c))
