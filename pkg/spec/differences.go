@@ -19,6 +19,7 @@ type Difference struct {
 const (
 	AreaConfiguration = "configuration"
 	AreaProcesses     = "processes"
+	AreaCommands      = "commands"
 )
 
 // Differences is the table from which that of README.md is printed. Each row of AreaConfiguration is shown by a
@@ -110,6 +111,21 @@ var Differences = []Difference{
 		Why: "`priority` is what orders starts, and no start waits for another in any case"},
 	{ID: "backoff-counter", Area: AreaProcesses,
 		What: "a stop in BACKOFF", Supervisor: "leaves the next start with fewer tries", Distsuper: "gives the next start all its tries", Why: "a start that a person asks for is a new one"},
+
+	{ID: "update-keeps-wish", Area: AreaCommands,
+		What: "`update` of a changed group of which something was stopped by hand", Supervisor: "starts it anew by `autostart`", Distsuper: "leaves it stopped, and starts what ran",
+		Why: "what a person asked for last counts"},
+	{ID: "reads-file-now", Area: AreaCommands,
+		What: "`add` and `avail`", Supervisor: "go by the last `reread`", Distsuper: "read the file", Why: "there is no state that nobody sees"},
+	{ID: "tail-bytes", Area: AreaCommands,
+		What: "`tail` and `maintail`", Supervisor: "add a line end to the log's", Distsuper: "print the log's bytes", Why: "they can be compared, and piped"},
+	{ID: "tail-f-unknown", Area: AreaCommands,
+		What: "`tail -f` of an unknown name", Supervisor: "exits with 0", Distsuper: "exits with 1, as without `-f`", Why: "scripts go by it"},
+	{ID: "nobody-there", Area: AreaCommands,
+		What: "a command while nothing runs", Supervisor: "exits with 7, 4 or 1, some commands with a traceback", Distsuper: "says on stderr how to start it, and exits with 7, `status` with 4",
+		Why: "the same trouble should look the same"},
+	{ID: "words", Area: AreaCommands,
+		What: "a line in the shell", Supervisor: "is split at blanks", Distsuper: "is split as a shell does, quotes too; what comes by a pipe gets no prompts without `-i`", Why: "scripts read what is printed"},
 }
 
 // DifferencesTable is the table as Markdown.
