@@ -107,27 +107,6 @@ func TestAChildGetsArgumentsEnvironmentAndDirectory(t *testing.T) {
 	})
 }
 
-func TestAChildHasItsThreeDescriptorsAndNoOther(t *testing.T) {
-	s := starter(t)
-	high, err := unix.FcntlInt(0, unix.F_DUPFD, s.end+100) // not closed on exec
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(high)
-	out, _ := printed(t, s.ForkExec, "cd /proc/self/fd && echo *", syscall.ProcAttr{})
-	for field := range strings.FieldsSeq(out) {
-		if n, err := strconv.Atoi(field); err != nil || n > 2 && n >= s.end {
-			t.Errorf("the child has the descriptors %q", out)
-		}
-	}
-	for _, fd := range s.low {
-		var ours, null unix.Stat_t
-		if unix.Fstat(fd, &ours) != nil || unix.Stat(os.DevNull, &null) != nil || ours.Rdev != null.Rdev {
-			t.Errorf("descriptor %d is not /dev/null again", fd)
-		}
-	}
-}
-
 func TestAChildHasTheSignalsAndLimitsOfItsGrandparent(t *testing.T) {
 	// By the shell itself: while it waits for another program it blocks signals.
 	const script = "while read key value; do case $key in Sig[BIC]*) echo $key $value;; esac; done </proc/self/status; ulimit -Sn; ulimit -Hn"
