@@ -5,7 +5,7 @@
 // the Effects to carry out, in order. It does no I/O, keeps no time and knows no pid. What
 // its caller promises: it feeds the exits that it has seen before it feeds Tick, carries the
 // effects out in order, answers Spawn with Spawned or SpawnFailed unless the machine no longer
-// wants a copy (Copy is not Wanted), answers Sweep with Swept when nothing is left, and feeds
+// wants a copy (Copy is not Wanted), answers AwaitGroup with GroupGone when the group is gone, and Sweep with Swept when nothing is left, and feeds
 // Tick once Wake has come.
 //
 // Where supervisor has a bug that nobody relies on, it is not copied: a child that dies at

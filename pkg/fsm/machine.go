@@ -15,6 +15,7 @@ type Policy struct {
 	Autorestart   api.Autorestart
 	ExitCodes     []int
 	StopWait      time.Duration
+	StopAsGroup   bool
 	LeaveChildren bool
 }
 
@@ -26,6 +27,7 @@ func PolicyOf(s api.Settings) Policy {
 		Autorestart:   s.Autorestart,
 		ExitCodes:     s.ExitCodes,
 		StopWait:      time.Duration(s.StopWaitSecs) * time.Second,
+		StopAsGroup:   s.StopAsGroup,
 		LeaveChildren: s.LeaveChildren,
 	}
 }
@@ -50,14 +52,15 @@ func (p Policy) again(status int) bool {
 type Copy int
 
 const (
-	None   Copy = iota // nothing that it started is alive
-	Wanted             // Spawn was asked for and not answered yet
-	Alive              // the main process is there
-	Left               // the main process is gone; Sweep was asked for and not answered yet
+	None    Copy = iota // nothing that it started is alive
+	Wanted              // Spawn was asked for and not answered yet
+	Alive               // the main process is there
+	Left                // the main process is gone; Sweep was asked for and not answered yet
+	Parting             // the main process is gone; its group, which has the stop signal too, has until Due
 )
 
 func (c Copy) String() string {
-	return [...]string{"none", "wanted", "alive", "left"}[c]
+	return [...]string{"none", "wanted", "alive", "left", "parting"}[c]
 }
 
 // Over says why a run ended. It stays once it is set, until Start.
@@ -98,6 +101,8 @@ type Machine struct {
 	Fenced bool `json:"fenced,omitempty"`
 	// Ending: the copy was told to end by a fence, not by a stop. Set in STOPPING only.
 	Ending bool `json:"ending,omitempty"`
+	// Grace: the whole group of the copy has the stop signal and none of it a SIGKILL yet. Set in STOPPING and UNKNOWN only.
+	Grace bool `json:"grace,omitempty"`
 	// Reason is supervisor's spawnerr: why the last copy failed, or why the run was refused.
 	Reason string `json:"reason,omitempty"`
 }
@@ -115,7 +120,7 @@ func (m Machine) Held() bool { return m.Fenced && m.Over == NotOver && m.Gone() 
 func (m Machine) Wake() clock.Instant {
 	waits := m.Again && m.Copy == None && !m.Fenced
 	lives := m.Copy == Alive && m.State != api.Running
-	if waits || lives {
+	if waits || lives || m.Copy == Parting {
 		return m.Due
 	}
 	return clock.Never
@@ -129,6 +134,7 @@ const (
 	Spawned                       // the Spawn effect succeeded
 	SpawnFailed                   // it did not: Text, Refused, Status
 	Exit                          // the main process ended: Status
+	GroupGone                     // nothing is left of the main process's group
 	Swept                         // nothing is left of the copy
 	Stop                          // the agent asks for a stop
 	Kill                          // the agent asks for the end at once
@@ -141,7 +147,7 @@ const (
 )
 
 func (k EventKind) String() string {
-	return [...]string{"start", "spawned", "spawn failed", "exit", "swept", "stop", "kill", "fence",
+	return [...]string{"start", "spawned", "spawn failed", "exit", "group gone", "swept", "stop", "kill", "fence",
 		"deadline", "renewed", "signal failed", "policy changed", "tick"}[k]
 }
 
@@ -168,6 +174,8 @@ const (
 	KillMain
 	// KillAll sends SIGKILL to everything that the copy started.
 	KillAll
+	// AwaitGroup looks until nothing is left of the group that a main process led which is gone.
+	AwaitGroup
 	// Sweep kills what is left of a copy whose main process is gone.
 	Sweep
 	// Leave takes what is left of a copy out of the run's hands, alive.
@@ -175,5 +183,5 @@ const (
 )
 
 func (e Effect) String() string {
-	return [...]string{"spawn", "terminate", "kill main", "kill all", "sweep", "leave"}[e]
+	return [...]string{"spawn", "terminate", "kill main", "kill all", "await group", "sweep", "leave"}[e]
 }

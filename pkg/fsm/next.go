@@ -58,6 +58,7 @@ var table = []row{
 	{coming, Exit, (*step).diedStarting},
 	{[]api.State{api.Running}, Exit, (*step).exited},
 	{ending, Exit, (*step).diedEnding},
+	{ending, GroupGone, (*step).parted},
 
 	{notEnding, Swept, (*step).cleared},
 	{ending, Swept, (*step).ended},
@@ -130,7 +131,7 @@ func (s *step) comeAgain(at clock.Instant) { s.Again, s.Due = true, at }
 // finish ends the run in a state.
 func (s *step) finish(state api.State, over Over) {
 	s.State, s.Over, s.Again, s.Due = state, over, false, clock.Never
-	s.Failures, s.Quick, s.Ending = 0, 0, false
+	s.Failures, s.Quick, s.Ending, s.Grace = 0, 0, false, false
 }
 
 // start: STOPPED, EXITED or FATAL -> STARTING. A run that is about to start by itself stays.
@@ -295,6 +296,7 @@ func (s *step) end(how Effect, byFence bool) {
 		return
 	}
 	s.State, s.Ending = api.Stopping, byFence
+	s.Grace = how == Terminate && s.policy.StopAsGroup
 	s.Due = s.now.Add(s.policy.StopWait)
 	s.emit(how)
 }
@@ -313,9 +315,24 @@ func (s *step) stopInstead() { s.Ending = false }
 // killInstead: no more grace.
 func (s *step) killInstead() {
 	s.Ending = false
-	if s.Copy == Alive {
+	s.killRest()
+}
+
+// killRest kills whatever of a copy on its way out is alive.
+func (s *step) killRest() {
+	s.Grace = false
+	switch s.Copy {
+	case Alive:
 		s.emit(KillAll)
+	case Parting:
+		s.sweepEnding()
 	}
+}
+
+// sweepEnding kills what is left of a copy that was told to end.
+func (s *step) sweepEnding() {
+	s.Due = clock.Never
+	s.clear(Sweep)
 }
 
 // hold: no copy starts.
@@ -334,9 +351,7 @@ func (s *step) deadline() {
 	case api.Starting, api.Running:
 		s.end(KillAll, true)
 	case api.Stopping, api.Unknown:
-		if s.Copy == Alive {
-			s.emit(KillAll)
-		}
+		s.killRest()
 	}
 }
 
@@ -344,20 +359,37 @@ func (s *step) renewed() { s.Fenced = false }
 
 // killAgain: STOPPING for stopwaitsecs -> SIGKILL, and again until it is dead.
 func (s *step) killAgain() {
-	if s.Copy != Alive || s.now.Before(s.Due) {
+	if s.now.Before(s.Due) {
 		return
 	}
+	if s.Copy != Alive {
+		s.killRest()
+		return
+	}
+	s.Grace = false
 	s.Due = s.now.Add(max(s.policy.StopWait, minRekill))
 	s.emit(KillMain)
 }
 
-// diedEnding: the main process is gone, whatever its status; STOPPING lasts until all is.
+// diedEnding: the main process is gone, whatever its status; STOPPING lasts until all is. Where the stop signal went to the
+// group, the others in it may take their time, too: the main process is often a shell that dies at once, and the work is theirs.
 func (s *step) diedEnding() {
 	if s.Copy != Alive {
 		return
 	}
-	s.Due = clock.Never
-	s.clear(Sweep)
+	if s.Grace && s.now.Before(s.Due) {
+		s.Copy = Parting
+		s.emit(AwaitGroup)
+		return
+	}
+	s.sweepEnding()
+}
+
+// parted: nothing of the group is left. What is left of the copy left the group, and was told nothing.
+func (s *step) parted() {
+	if s.Copy == Parting {
+		s.sweepEnding()
+	}
 }
 
 // ended: STOPPING -> STOPPED. By a fence it is no failure, and the run waits.
@@ -370,11 +402,11 @@ func (s *step) ended() {
 		s.finish(api.Stopped, Stopped)
 		return
 	}
-	s.State, s.Ending = api.Stopped, false
+	s.State, s.Ending, s.Grace = api.Stopped, false, false
 	s.comeAgain(s.now)
 }
 
 // signalFailed: -> UNKNOWN; the exit, when it comes, still ends it.
 func (s *step) signalFailed() {
-	s.State, s.Reason = api.Unknown, s.event.Text
+	s.State, s.Reason, s.Grace = api.Unknown, s.event.Text, false
 }

@@ -33,6 +33,7 @@ var (
 	atOnce  = with(func(p *Policy) { p.StartSecs = 0 })
 	oneTry  = with(func(p *Policy) { p.StartRetries = 0 })
 	leaving = with(func(p *Policy) { p.LeaveChildren = true })
+	asGroup = with(func(p *Policy) { p.StopAsGroup = true })
 )
 
 // Machines to begin from. Each copy started at t0.
@@ -45,6 +46,8 @@ var (
 	stopping = Machine{State: api.Stopping, Copy: Alive, Started: t0, Starts: 1, Due: sec(10)}
 	fencing  = Machine{State: api.Stopping, Copy: Alive, Started: t0, Starts: 1, Due: sec(10), Ending: true, Fenced: true}
 	unknown  = Machine{State: api.Unknown, Copy: Alive, Started: t0, Starts: 1, Due: sec(10)}
+	told     = but(stopping, func(m *Machine) { m.Grace = true })
+	parting  = but(told, func(m *Machine) { m.Copy = Parting })
 	held     = Machine{State: api.Stopped, Copy: None, Started: t0, Starts: 1, Again: true, Fenced: true, Due: sec(1)}
 	crashed  = Machine{State: api.Exited, Copy: Left, Started: t0, Starts: 1, Again: true, Due: sec(9)}
 	finished = Machine{State: api.Exited, Copy: None, Over: Finished, Started: t0, Starts: 1, Due: clock.Never}
@@ -197,6 +200,20 @@ var cases = []struct {
 	{"stopwaitsecs=0 kills once a second", stopping, sec(10), Event{Kind: Tick}, with(func(p *Policy) { p.StopWait = 0 }),
 		want{api.Stopping, Alive, NotOver, sec(11), "", []Effect{KillMain}}},
 	{"the exit of a stopped process", stopping, sec(3), Event{Kind: Exit, Status: -1}, always,
+		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+	{"a group that was told to end may do so", told, sec(3), Event{Kind: Exit, Status: -1}, asGroup,
+		want{api.Stopping, Parting, NotOver, sec(10), "", []Effect{AwaitGroup}}},
+	{"when it is gone, what left it is killed", parting, sec(4), Event{Kind: GroupGone}, asGroup,
+		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+	{"and after stopwaitsecs so is the group", parting, sec(10), Event{Kind: Tick}, asGroup,
+		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+	{"and not before", parting, sec(10) - 1, Event{Kind: Tick}, asGroup,
+		want{api.Stopping, Parting, NotOver, sec(10), "", nil}},
+	{"a kill takes its time from a group", parting, sec(4), Event{Kind: Kill}, asGroup,
+		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+	{"so does the deadline", parting, sec(4), Event{Kind: Deadline}, asGroup,
+		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+	{"a group that has had its SIGKILL has no more time", but(stopping, func(m *Machine) { m.Due = sec(20) }), sec(11), Event{Kind: Exit, Status: -1}, asGroup,
 		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
 	{"STOPPED when nothing is left", left(stopping), sec(3), Event{Kind: Swept}, always,
 		want{api.Stopped, None, Stopped, nope, "", nil}},

@@ -17,6 +17,9 @@ type world struct {
 	main    bool // a main process is there
 	rest    bool // something of it may be left
 	sweeps  bool // Sweep or Leave was asked for
+	awaits  bool // AwaitGroup was asked for
+	told    bool // the group of the copy has the stop signal
+	killed  bool // a kill or a deadline was for the copy
 	wanted  bool // Spawn was asked for
 	fenced  bool
 	failed  int  // failures in a row
@@ -44,6 +47,14 @@ func (w *world) feed(t *rapid.T, e Event) {
 			if !w.main {
 				t.Fatalf("%v of no process after %v: %+v", effect, e, before)
 			}
+			w.told, w.killed = w.told || effect == Terminate, w.killed || effect == KillMain
+		case KillAll:
+			w.killed = true
+		case AwaitGroup:
+			w.awaits = true
+			if !w.told || w.killed || !w.policy.StopAsGroup {
+				t.Fatalf("a group that was not told to end has time after %v: %+v", e, before)
+			}
 		case Sweep, Leave:
 			w.sweeps = true
 		}
@@ -65,6 +76,10 @@ func (w *world) check(t *rapid.T, e Event, before Machine) {
 		t.Fatalf("gone while something lives: %+v after %v", m, e)
 	case m.State == api.Running && before.State != api.Running && w.now.Sub(m.Started) <= w.policy.StartSecs && w.policy.StartSecs > 0:
 		t.Fatalf("RUNNING after %v, startsecs is %v", w.now.Sub(m.Started), w.policy.StartSecs)
+	case m.Copy == Parting && (m.Wake() == clock.Never || m.Wake().Sub(w.now) > w.policy.StopWait):
+		t.Fatalf("what is left of a group has more than stopwaitsecs: %+v after %v", m, e)
+	case m.Copy == Parting && (e.Kind == Kill || e.Kind == Deadline):
+		t.Fatalf("what is left of a group lives on after %v: %+v", e, m)
 	case m.State == api.Stopping && m.Copy == Alive && m.Wake() == clock.Never:
 		t.Fatalf("STOPPING without a time for the SIGKILL: %+v after %v", m, e)
 	case m.State == api.Starting && m.Copy != Alive && m.Copy != Wanted:
@@ -91,11 +106,14 @@ func (w *world) act(t *rapid.T) {
 	if w.sweeps && !w.main {
 		kinds = append(kinds, Swept, Swept, Swept)
 	}
+	if w.awaits {
+		kinds = append(kinds, GroupGone)
+	}
 	kinds = append(kinds, Tick, Tick, Tick)
 	e := Event{Kind: rapid.SampledFrom(kinds).Draw(t, "event")}
 	switch e.Kind {
 	case Spawned:
-		w.main, w.rest = true, true
+		w.main, w.rest, w.told, w.killed, w.awaits = true, true, false, false, false
 	case SpawnFailed:
 		e.Text, e.Refused = "no", rapid.Bool().Draw(t, "refused")
 		w.failed++
@@ -104,6 +122,8 @@ func (w *world) act(t *rapid.T) {
 		w.main = false
 	case Swept:
 		w.rest, w.sweeps = false, false
+	case GroupGone:
+		w.awaits = false
 	case Fence, Deadline:
 		if w.m.Over != NotOver {
 			return // a run that is over has no deadline
@@ -132,6 +152,7 @@ func TestNoHistoryBreaksTheLaws(t *testing.T) {
 			Autorestart:   rapid.SampledFrom([]api.Autorestart{api.RestartAlways, api.RestartNever, api.RestartUnexpected}).Draw(t, "autorestart"),
 			ExitCodes:     []int{0},
 			StopWait:      time.Duration(rapid.IntRange(0, 3).Draw(t, "stopwaitsecs")) * time.Second,
+			StopAsGroup:   rapid.Bool().Draw(t, "stopasgroup"),
 			LeaveChildren: rapid.Bool().Draw(t, "leave_children"),
 		}}
 		w.feed(t, Event{Kind: Start})
@@ -144,6 +165,7 @@ func TestNoHistoryBreaksTheLaws(t *testing.T) {
 func TestAStoppedRunAlwaysEnds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{now: t0, policy: usual}
+		w.policy.StopAsGroup = rapid.Bool().Draw(t, "stopasgroup")
 		w.feed(t, Event{Kind: Start})
 		for range rapid.IntRange(0, 60).Draw(t, "steps") {
 			w.act(t)
@@ -165,6 +187,9 @@ func TestAStoppedRunAlwaysEnds(t *testing.T) {
 			case w.sweeps:
 				w.rest, w.sweeps = false, false
 				w.feed(t, Event{Kind: Swept})
+			case w.m.Copy == Parting: // and the group does not go
+				w.now = w.m.Wake()
+				w.feed(t, Event{Kind: Tick})
 			default:
 				t.Fatalf("stopped, and it stays %+v", w.m)
 			}

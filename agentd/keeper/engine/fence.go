@@ -135,7 +135,7 @@ func (l *loop) enforceRun(r *run) {
 	switch {
 	case l.now.passed(r.fence.hard):
 		r.Enforced = killed
-		if r.Machine.Copy == fsm.Alive {
+		if r.Machine.Copy == fsm.Alive || r.Machine.Copy == fsm.Parting {
 			l.log.warn("The deadline has come: everything of the process is killed", processField(r),
 				zap.Duration("late", -l.now.left(r.fence.hard)))
 		}
@@ -163,5 +163,6 @@ func (l *loop) fenceWake(r *run) clock.Instant {
 // guarded reports whether a deadline stands behind a run that somebody else must enforce if
 // the loop does not.
 func (r *run) guarded() bool {
-	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep && r.Machine.Copy == fsm.Alive
+	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep &&
+		(r.Machine.Copy == fsm.Alive || r.Machine.Copy == fsm.Parting)
 }

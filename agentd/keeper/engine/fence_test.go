@@ -100,6 +100,32 @@ func TestAProcessIsDeadWhenItsDeadlineHasCome(t *testing.T) {
 	})
 }
 
+func TestAGroupThatIsStillEndingIsDeadWhenItsDeadlineHasCome(t *testing.T) {
+	for _, frozen := range []bool{false, true} {
+		t.Run(fmt.Sprintf("frozen=%v", frozen), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, k *kept) {
+				file := filepath.Join(t.TempDir(), "pid")
+				p := program("g", fmt.Sprintf("sh -c 'trap \"\" TERM; echo $$ >%s; while :; do sleep 0.05; done'\ntrue", file))
+				p.StopAsGroup, p.StopWaitSecs = true, 100
+				l := lease(1, testTTL, 3*time.Second)
+				k.must(call{Method: "renew", Leases: []keeper.Lease{l}})
+				k.start(leased(p, 1))
+				pids := awaitNumbers(t, file, 1)
+				if frozen { // after the main process, which obeys, and before the deadline
+					k.await("g", "parting", func(r keeper.Run) bool { return r.State == api.Stopping && r.PID == 0 })
+					k.cmd.Process.Signal(unix.SIGSTOP)
+				}
+				for readMoment().boot < expiry(l) {
+					time.Sleep(5 * time.Millisecond)
+				}
+				if alive := living(pids); len(alive) > 0 {
+					t.Errorf("when its lease expires %v is alive", alive)
+				}
+			})
+		})
+	}
+}
+
 func TestARenewalKeepsAProcessAlive(t *testing.T) {
 	t.Parallel()
 	k := startKeeper(t, t.TempDir(), either)

@@ -111,6 +111,35 @@ while :; do sleep 0.05; done`, dir))
 	}
 }
 
+func TestTheRestOfAGroupThatWasToldToEndMayTakeItsTime(t *testing.T) {
+	for name, ends := range map[string]struct {
+		wait int
+		done bool
+	}{"in-time": {20, true}, "too-late": {1, false}} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(t *testing.T, k *kept) {
+				dir := t.TempDir()
+				// The main process dies of TERM at once; the work is another's, which finishes, and a third's, which has left the group.
+				p := program("g", fmt.Sprintf(`cd %s
+setsid sh -c 'echo $$ >away; exec sleep 1000' &
+sh -c 'trap "n=0; while [ \$n -lt 40 ]; do sleep 0.05; n=\$((n+1)); done; echo 1 >finished; exit" TERM; echo $$ >worker; while :; do sleep 0.05; done'
+true`, dir))
+				p.StopAsGroup, p.StopWaitSecs = true, ends.wait
+				ref := k.start(keep(p))
+				pids := append(awaitNumbers(t, filepath.Join(dir, "worker"), 1), awaitNumbers(t, filepath.Join(dir, "away"), 1)...)
+				k.must(call{Method: "stop", Ref: ref})
+				r := k.awaitDone("g")
+				if done := len(numbers(filepath.Join(dir, "finished"))) == 1; done != ends.done || r.State != api.Stopped {
+					t.Errorf("the worker has finished: %v; %+v", done, r)
+				}
+				if alive := living(pids); len(alive) > 0 {
+					t.Errorf("the run is done, and of %v these live: %v", pids, alive)
+				}
+			})
+		})
+	}
+}
+
 func TestNothingOfAStoppedRunIsLeft(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
 		file := filepath.Join(t.TempDir(), "pids")

@@ -172,7 +172,7 @@ func (l *loop) ticks() {
 		if r.Machine.Wake() <= l.now.boot {
 			l.feed(r, fsm.Event{Kind: fsm.Tick})
 		}
-		if r.sweepAt <= l.now.boot || r.Machine.Copy == fsm.Left {
+		if r.sweepAt <= l.now.boot || r.Machine.Copy == fsm.Left || r.Machine.Copy == fsm.Parting {
 			l.sweep(r)
 		}
 	}
@@ -214,9 +214,12 @@ func (l *loop) carryOut(r *run, effect fsm.Effect) {
 	case fsm.KillAll:
 		killMain(r.pidfd, r.PID)
 		r.cage.kill(r.PID)
+	case fsm.AwaitGroup:
+		r.sweepWait = time.Millisecond
+		l.sweep(r)
 	case fsm.Sweep:
 		r.cage.kill(0)
-		r.sweepWait = time.Millisecond
+		r.sweepAt, r.sweepWait = clock.Never, time.Millisecond
 		l.sweep(r)
 	case fsm.Leave:
 		l.leave(r)
@@ -242,26 +245,36 @@ func errnoOf(err error) unix.Errno {
 	return errno
 }
 
-// sweep looks whether anything is left of a copy. It asks for another kill now and then: what was born during the
-// last one, and a kernel without cgroup.kill, need more than one.
+// sweep looks whether anything is left of a copy, or of the group of one that is parting. Of the former it asks for another
+// kill now and then: what was born during the last one, and a kernel without cgroup.kill, need more than one.
 func (l *loop) sweep(r *run) {
-	if r.Machine.Copy != fsm.Left || r.leaving {
+	parting := r.Machine.Copy == fsm.Parting
+	if r.Machine.Copy != fsm.Left && !parting || r.leaving {
 		r.sweepAt = clock.Never
 		return
 	}
-	if r.cage.empty() {
+	if gone, event := r.gone(parting); gone {
 		r.sweepAt = clock.Never
-		l.feed(r, fsm.Event{Kind: fsm.Swept})
+		l.feed(r, fsm.Event{Kind: event})
 		return
 	}
 	if r.sweepAt > l.now.boot && r.sweepAt != clock.Never {
 		return
 	}
-	if r.sweepAt != clock.Never {
+	if r.sweepAt != clock.Never && !parting {
 		r.cage.kill(0)
 	}
 	r.sweepAt = l.now.boot.Add(r.sweepWait)
 	r.sweepWait = min(2*r.sweepWait, 100*time.Millisecond)
+}
+
+// gone reports whether what is looked for is gone, and the event that tells so. Nobody can have the group's number for
+// another one while something of it lives; afterwards that is a wait until stopwaitsecs at worst.
+func (r *run) gone(parting bool) (bool, fsm.EventKind) {
+	if parting {
+		return unix.Kill(-r.group, 0) == unix.ESRCH, fsm.GroupGone
+	}
+	return r.cage.empty(), fsm.Swept
 }
 
 // leave lets what is left of a copy live. Writing that down and moving it takes its time.

@@ -45,6 +45,7 @@ type run struct {
 	cage   cage
 	fence  fence
 	pidfd  int    // -1 without a main process
+	group  int    // that the last main process led
 	tag    uint64 // of pidfd in the poller
 	stdin  *stdin
 	queued bool   // for a spawn

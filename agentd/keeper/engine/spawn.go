@@ -105,7 +105,7 @@ func (l *loop) born(r *run, pid, pidfd int, ends *pipes) {
 	if pidfd < 0 {
 		pidfd, _ = unix.PidfdOpen(pid, 0) // it is not reaped, so the number is its own
 	}
-	r.PID, r.pidfd = pid, pidfd
+	r.PID, r.group, r.pidfd = pid, pid, pidfd
 	r.Started = wallNow()
 	r.tag = l.watch(pidfd, unix.EPOLLIN, func() { l.exited(r) })
 	r.cage.entered(pid, []int{ends.stdin.read, ends.stdout.write, ends.stderr.write})
