@@ -21,7 +21,7 @@ import (
 func (c *ctl) addShell(root *cobra.Command) {
 	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is ended; without a command, prompt even where no terminal is")
 	root.PersistentFlags().Lookup("interactive").DefValue = "false" // what help shows, in the shell too
-	root.Flags().SetInterspersed(false) // what stands behind an unknown command is its own
+	root.Flags().SetInterspersed(false)                             // what stands behind an unknown command is its own
 	root.AddCommand(newCompletion(c), newOpen(c), c.newLeave("exit"), c.newLeave("quit", "EOF"))
 	root.SetHelpCommand(newHelp(c))
 	for _, cmd := range root.Commands() {
