@@ -55,7 +55,7 @@ func (l *loop) newKeeper(ev keeperEvent) {
 		l.leases = newLeases()
 	}
 	for _, p := range l.procs {
-		p.run, p.lease, p.keeper = nil, 0, slot{}
+		p.run, p.lease, p.keeper, p.stopping = nil, 0, slot{}, false
 		p.memory = plan.Memory{Released: p.memory.Released, LogsGone: p.memory.LogsGone}
 	}
 	l.runs(ev.snapshot)

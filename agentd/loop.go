@@ -1,7 +1,6 @@
 package agentd
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,6 +49,7 @@ type loop struct {
 
 	procs  map[string]*proc
 	dirty  map[string]bool
+	order  order
 	queue  []string // processes whose status is to be written
 	batch  bool     // a batch of statuses is under way
 	leases leases
@@ -61,7 +61,7 @@ type loop struct {
 func newLoop(o Options) *loop {
 	return &loop{
 		machine: o.Machine, host: o.Host, pid: o.PID, ttl: o.TouchTimeout, keys: o.Keys, log: o.Log, wall: o.Clock.Wall,
-		mirror: newMirror(o.Keys.Machine(o.Machine)), procs: map[string]*proc{}, dirty: map[string]bool{},
+		mirror: newMirror(o.Keys.Machine(o.Machine)), procs: map[string]*proc{}, dirty: map[string]bool{}, order: newOrder(),
 		leases: newLeases(), own: own{info: o.Info},
 	}
 }
@@ -219,12 +219,22 @@ func (l *loop) allDirty() {
 	}
 }
 
-// planDirty looks at every process of which something changed, the ones with a lower
-// priority number first, as supervisor starts them.
+// planDirty looks at every process of which something changed, in supervisor's order, and then at those that waited
+// for one of them.
 func (l *loop) planDirty() {
-	if len(l.dirty) == 0 {
-		return
+	for {
+		l.planOnce()
+		held := l.order.release()
+		if len(held) == 0 {
+			return
+		}
+		for _, id := range held {
+			l.dirty[id] = true
+		}
 	}
+}
+
+func (l *loop) planOnce() {
 	var procs []*proc
 	for id := range l.dirty {
 		if p := l.procs[id]; p != nil {
@@ -232,22 +242,11 @@ func (l *loop) planDirty() {
 		}
 	}
 	clear(l.dirty)
-	slices.SortFunc(procs, byPriority)
+	slices.SortFunc(procs, inOrder(l.own.leaving))
 	m := l.view()
 	for _, p := range procs {
 		l.plan(m, p)
 	}
-}
-
-func byPriority(a, b *proc) int {
-	var x, y api.Process
-	if a.placement != nil {
-		x = a.placement.Process
-	}
-	if b.placement != nil {
-		y = b.placement.Process
-	}
-	return cmp.Or(cmp.Compare(x.GroupPriority, y.GroupPriority), cmp.Compare(x.Priority, y.Priority), cmp.Compare(a.id, b.id))
 }
 
 // view is the machine as package plan sees it.
@@ -257,6 +256,7 @@ func (l *loop) view() plan.Machine {
 }
 
 func (l *loop) plan(m plan.Machine, p *proc) {
+	defer l.order.note(p)
 	if len(p.broken) > 0 {
 		return
 	}
@@ -297,14 +297,16 @@ func (l *loop) transact(p *proc, a plan.Action) {
 	if a.Kind == plan.Release {
 		p.memory.Released = a.Token
 	}
+	p.putting = a.Kind == plan.PutTouch
 	l.do(txnEffect{what: a.Kind.String(), procs: []string{p.id}, txn: a.Txn, events: a.Events, reason: a.Reason,
 		token: a.Token, lease: a.Lease})
 }
 
 func (l *loop) call(p *proc, a plan.Action) {
-	if !l.begin(p, &p.keeper) {
+	if l.order.holds(a, p) || !l.begin(p, &p.keeper) {
 		return
 	}
+	p.stopping = a.Kind == plan.Stop
 	if a.Kind == plan.Start {
 		request := a.Request
 		p.memory.Doubt = &request

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -170,7 +171,36 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 		}
 		c.tidy(d)
 	}
+	slices.SortStableFunc(actions, c.byPriority)
 	return append(effects, c.write(wall, actions)...)
+}
+
+// byPriority puts into one transaction what a machine is to order by priority: what goes comes first, the highest number
+// before the others, then what starts, the lowest first. More than one transaction takes are on their way at once.
+func (c *Core) byPriority(a, b *plan.Action) int {
+	x, xGoes := c.priority(a)
+	y, yGoes := c.priority(b)
+	switch {
+	case xGoes && yGoes:
+		return slices.Compare(y, x)
+	case xGoes:
+		return -1
+	case yGoes:
+		return 1
+	}
+	return slices.Compare(x, y)
+}
+
+// priority is that of an action's process, its group's before its own; goes is true when the process is taken away.
+func (c *Core) priority(a *plan.Action) (of []int, goes bool) {
+	p := c.view.Processes[a.Process]
+	if a.Put != nil {
+		return []int{a.Put.Process.GroupPriority, a.Put.Process.Priority}, false
+	}
+	if p != nil && p.Spec != nil {
+		of = []int{p.Spec.GroupPriority, p.Spec.Priority}
+	}
+	return of, a.Kind == plan.Unplace
 }
 
 // holding says why a new leader places nothing yet: it took over while most machines were absent,

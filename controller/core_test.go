@@ -124,3 +124,31 @@ func TestMembersOfAFailedBatchAreWrittenSinglyAtOnce(t *testing.T) {
 		t.Errorf("wakes at %d", c.Next())
 	}
 }
+
+func TestWhatStartsTogetherIsWrittenByPriority(t *testing.T) {
+	var entries []store.Entry
+	add := func(key string, v any) {
+		entries = append(entries, store.Entry{Key: key, Value: store.Encode(v), ModRev: 10, CreateRev: 10, Version: 1})
+	}
+	add(testKeys.Info("m1"), api.MachineInfo{Name: "m1"})
+	add(testKeys.Alive("m1"), api.Alive{Instance: "i1"})
+	var want []string
+	for i, name := range []string{"d", "c", "b", "a"} {
+		add(testKeys.Program(name), api.Program{Name: name, Numprocs: 1, ProcessName: name, MaxFailCount: 3,
+			Settings: api.Settings{Command: "/bin/x", TouchTimeout: 5, Priority: 10 * i}})
+		add(testKeys.Intent(name), api.Intent{Want: api.WantRun})
+		want = append(want, testKeys.Placement("m1", name))
+	}
+	c := newCore()
+	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: entries})
+	w := c.Step(2, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
+	var got []string
+	for _, op := range w.Txn.Then {
+		if n, err := testKeys.Parse(op.Key); err == nil && n.Kind == store.KindPlacement {
+			got = append(got, op.Key)
+		}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("placed in the order %v, want %v", got, want)
+	}
+}
