@@ -38,13 +38,14 @@ func runStart(ctx context.Context, c *ctl, o waitOptions, names []string) error 
 	return runVerb(ctx, c, o, names, verb{
 		ask: c.client.StartProcesses, judge: judgeStart, word: "started", asked: "start asked",
 		already: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
-			return supervisor.AlreadyStarted, !changed && started(p)
+			return supervisor.AlreadyStarted, !changed && c.started(p)
 		},
 		exit: supervisor.StartExit, noGroup: exitUsage,
 	})
 }
 
-// started reports whether a machine runs a process, or tries to.
-func started(p *client.Process) bool {
-	return p.State == api.Running || p.Status != nil && (p.State == api.Starting || p.State == api.Backoff)
+// started reports whether there is nothing to wait for: a process runs. Of a solo supervisorctl's word counts, which takes the
+// try for it.
+func (c *ctl) started(p *client.Process) bool {
+	return p.State == api.Running || c.solo && p.Status != nil && (p.State == api.Starting || p.State == api.Backoff)
 }
