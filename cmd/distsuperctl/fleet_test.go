@@ -247,6 +247,17 @@ func TestUsersFirstHourGoesAsWritten(t *testing.T) {
 	})
 }
 
+func TestStartWaitsForWhatIsStartingAlready(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("slow", func(p *api.Program) { p.StartSecs, p.Autostart = 30, true }))
+		f.await("slow", "STARTING on m1")
+		f.wants(exitOK, "slow: started\n", "start", "slow")
+		if got := f.state("slow"); got != "RUNNING on m1" {
+			t.Errorf("it is %s", got)
+		}
+	})
+}
+
 func TestEveryOutcomeOfAStartIsSaidAndHasItsExitCode(t *testing.T) {
 	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
 		f.load(program("good", nil), program("absent", nil), program("tired", func(p *api.Program) { p.StartRetries = 0 }),
