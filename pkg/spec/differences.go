@@ -107,8 +107,11 @@ var Differences = []Difference{
 		What: "a command or directory that is not there or may not be used", Supervisor: "is tried `startretries` more times before the process is FATAL", Distsuper: "is FATAL at once, and in a fleet tried on the next machine",
 		Why: "waiting does not make it appear; another machine may have it"},
 	{ID: "order-in-a-group", Area: AreaProcesses,
-		What: "processes of one priority in a `[group:x]`", Supervisor: "start in the order of `programs`", Distsuper: "start in the order of their names",
+		What: "processes of one priority in a `[group:x]`", Supervisor: "start in the order of `programs`", Distsuper: "start in the order of their names with `solo`, and all at once later",
 		Why: "`priority` is what orders starts, and no start waits for another in any case"},
+	{ID: "stop-takes-all", Area: AreaProcesses,
+		What: "what a process that is stopped or dies leaves behind: children, daemons, whoever left its group", Supervisor: "goes on running, unless a signal to the group reached it", Distsuper: "is killed once the process is gone; with `stopasgroup` its group has until `stopwaitsecs` to end by itself. `leave_children`, which `solo` implies, spares what an expected exit leaves",
+		Why: "a stop that leaves something running is none, and nothing may run twice"},
 	{ID: "backoff-counter", Area: AreaProcesses,
 		What: "a stop in BACKOFF", Supervisor: "leaves the next start with fewer tries", Distsuper: "gives the next start all its tries", Why: "a start that a person asks for is a new one"},
 
