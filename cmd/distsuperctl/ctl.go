@@ -35,7 +35,10 @@ type ctl struct {
 	// shell is the one that was asked for; nil runs one command.
 	shell *shell
 
-	cfg    *config.Config
+	cfg *config.Config
+	// partly is why cfg lacks what its file includes; nil when it is whole.
+	partly error
+
 	kv     store.KV
 	keys   store.Keys
 	client *client.Client
@@ -71,7 +74,15 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 	if c.cfg != nil {
 		return nil
 	}
-	cfg, err := config.Load(config.Options{Flags: cmd.Flags(), Program: config.Ctl})
+	o := config.Options{Flags: cmd.Flags(), Program: config.Ctl}
+	cfg, err := config.Load(o)
+	c.partly = nil
+	if err != nil {
+		if alone := besideSolo(o); alone != nil {
+			c.warnf("warning: %v", err)
+			cfg, c.partly, err = alone, err, nil
+		}
+	}
 	if errors.Is(err, config.ErrNoFile) {
 		if file, _, ferr := config.FindSolo("", config.Options{}); ferr == nil && isHere(file) {
 			return nobodyRuns(file)

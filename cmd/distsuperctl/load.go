@@ -76,6 +76,9 @@ func readPrograms(c *ctl, strict bool) ([]api.Program, error) {
 	if c.cfg.File == "" {
 		return nil, usage(errors.New("there is no distsuper.ini here and no /etc/distsuper.ini to load; name one with -c FILE"))
 	}
+	if c.partly != nil { // the solo that ran it has just ended
+		return nil, refused(c.partly)
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		return nil, fmt.Errorf("find the host name: %w", err)

@@ -23,6 +23,20 @@ func nobodyRuns(file string) error {
 	return &exitError{code: exitNotRunning, err: err}
 }
 
+// besideSolo is the configuration without what its file includes, which is all that it takes to speak to the distsuperd solo that
+// runs it: a slip in an included file must not keep anybody from what runs. It is nil where no solo does.
+func besideSolo(o config.Options) *config.Config {
+	o.Alone = true
+	cfg, err := config.Load(o)
+	if err != nil || !cfg.UsesEmbedded() {
+		return nil
+	}
+	if _, runs := config.SoloEndpoint(cfg.File); !runs {
+		return nil
+	}
+	return cfg
+}
+
 // isHere reports whether a file is in the current directory or below.
 func isHere(file string) bool {
 	cwd, err := os.Getwd()

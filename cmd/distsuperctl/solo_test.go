@@ -88,3 +88,22 @@ func TestWithoutTheSoloOfAFileCommandsSaySo(t *testing.T) {
 		t.Errorf("it does not say what to do: %s", out)
 	}
 }
+
+func TestSoloObeysWhileAnIncludedFileIsBroken(t *testing.T) {
+	d := startSolo(t)
+	d.append("[include]\nfiles = more.conf\n")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(d.file), "more.conf"), []byte("no section\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.wants(exitOK, "echo                             RUNNING   pid P, uptime U\n", "status", "echo")
+	d.wants(exitOK, "echo: stopped\n", "stop", "echo")
+	d.wants(exitGeneric, "*", "reread")
+	d.wants(exitGeneric, "*", "update")
+	d.wants(exitUsage, "", "load")
+	d.wants(exitGeneric, "*", "config", "check", d.file)
+	out, _ := d.ctl("status").CombinedOutput()
+	if !strings.Contains(string(out), "more.conf:1") {
+		t.Errorf("it does not say what is wrong: %s", out)
+	}
+	d.wants(exitOK, "Shut down\n", "shutdown")
+}

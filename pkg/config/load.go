@@ -50,6 +50,8 @@ type Options struct {
 	Program Program
 	// File is the file to read, whatever flags and environment say; "" is found as they say.
 	File string
+	// Alone reads the file without what it includes.
+	Alone bool
 	// Cwd is where ./distsuper.ini is looked for, Host the host name, EtcFile the file of the system.
 	Cwd, Host, EtcFile string
 }
@@ -133,7 +135,7 @@ func readIni(name string, o Options) (*ini.File, error) {
 	if name == "" {
 		return ini.Parse("", "")
 	}
-	file, err := ini.Load(name, ini.Options{ReadFile: ReadFile, HostNode: o.Host, Environ: environ()})
+	file, err := ini.Load(name, ini.Options{ReadFile: ReadFile, HostNode: o.Host, Environ: environ(), Alone: o.Alone})
 	if placed := new(ini.Error); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &placed) {
 		return nil, fmt.Errorf("%s does not exist; write one with `distsuperctl init config`, or name another with -c FILE", name)
 	}

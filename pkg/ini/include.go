@@ -16,6 +16,8 @@ type Options struct {
 	// in the list of files to include.
 	Environ  map[string]string
 	HostNode string
+	// Alone leaves out what [include] names.
+	Alone bool
 
 	// ReadFile is os.ReadFile when nil.
 	ReadFile func(path string) ([]byte, error)
@@ -41,6 +43,9 @@ func Load(path string, o Options) (*File, error) {
 	f := newFile()
 	if err := f.load(path, o.ReadFile); err != nil {
 		return nil, err
+	}
+	if o.Alone {
+		return f, nil
 	}
 	if err := f.include(path, o); err != nil {
 		return nil, err
