@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
@@ -134,8 +135,8 @@ func (g guardian) killBelowKeeper() {
 		return
 	}
 	unix.PidfdSendSignal(guardianKeeper, unix.SIGSTOP, nil, 0)
-	keeper := pidOf(guardianKeeper)
-	if keeper < 2 {
+	parent := pidOf(guardianKeeper)
+	if parent < 2 {
 		return // it is dead
 	}
 	left := g.left()
@@ -143,10 +144,10 @@ func (g guardian) killBelowKeeper() {
 	for range rounds {
 		procs := slices.DeleteFunc(allProcs(), func(p procInfo) bool { return p.pid == os.Getpid() || len(left) > 0 && left.has(p.pid) })
 		below := childrenOf(procs)
-		if len(below[keeper]) == 0 {
+		if len(below[parent]) == 0 {
 			return
 		}
-		killBelow(keeper, below)
+		killBelow(parent, below)
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -170,8 +171,12 @@ func pidOf(pidfd int) int {
 const stateWait = 20 * time.Millisecond
 
 // left are the children that runs left alone by the user's wish. A disk that does not tell them in time
-// makes them die, too.
+// makes them die, too. Where no deadline stands behind a run, as after an orderly end, there is time.
 func (g guardian) left() spared {
+	wait := stateWait
+	if g.page.deadline() == keeper.NoDeadline {
+		wait = guardianPatience
+	}
 	told := make(chan spared, 1)
 	go func() {
 		data, _ := readState(g.State)
@@ -180,7 +185,7 @@ func (g guardian) left() spared {
 	select {
 	case marks := <-told:
 		return marks
-	case <-time.After(stateWait):
+	case <-time.After(wait):
 		return nil
 	}
 }
@@ -261,7 +266,7 @@ func (g *guard) denest() {
 	g.nest, g.orders.Cgroup = -1, ""
 }
 
-// guardianPatience is how long a guardian may take to begin.
+// guardianPatience is how long a guardian may take to begin, and wait for its disk when nothing is urgent.
 const guardianPatience = 20 * time.Second
 
 // start makes the guardian process. It holds nothing of the keeper but what it is given. With wait it returns when

@@ -135,8 +135,12 @@ func (s *stateFile) writeLocked() error {
 }
 
 // RemoveState removes what an engine keeps in its directory, after its end. The caller sees to it that no other begins
-// there meanwhile.
+// there meanwhile. Where children were left alone all of it stays: the guardian, which ends last, must know them.
 func RemoveState(dir string) error {
+	data, err := readState(filepath.Join(dir, stateName))
+	if err != nil || len(data.Left) > 0 {
+		return err
+	}
 	for _, name := range []string{stateName, lockName} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

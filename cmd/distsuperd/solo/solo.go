@@ -288,7 +288,7 @@ func (r *running) runUntilEnd(runtime string, notify *daemon.Notifier) error {
 }
 
 // removeRuntime leaves nothing of an end at which all was well. The pid file goes last: it is what keeps another solo out. The
-// directory itself stays where it is not ours to remove, or another solo begins there.
+// directory itself stays where it is not ours to remove, another solo begins there, or children were left alone.
 func (r *running) removeRuntime(runtime string) error {
 	if err := engine.RemoveState(runtime); err != nil {
 		return err

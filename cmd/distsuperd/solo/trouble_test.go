@@ -82,28 +82,30 @@ func TestWhoStartsItInTheBackgroundHearsOfItWhenLimitsAreRaised(t *testing.T) {
 	r.until(func() bool { return !alive(pid) }, "it does not end")
 }
 
+// guardian is the guardian of a daemon.
+func (r *ran) guardian() (pid int) {
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", r.pid, r.pid))
+	for _, f := range strings.Fields(string(children)) {
+		line, _ := os.ReadFile("/proc/" + f + "/cmdline")
+		if strings.Contains(string(line), GuardianCommand) {
+			pid, _ = strconv.Atoi(f)
+		}
+	}
+	return pid
+}
+
 func TestItGetsAnotherGuardian(t *testing.T) {
 	t.Parallel()
 	r := ours(t).start(t, header+sleeper)
 	r.await("success: a")
-	guardian := func() (pid int) {
-		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", r.pid, r.pid))
-		for _, f := range strings.Fields(string(children)) {
-			line, _ := os.ReadFile("/proc/" + f + "/cmdline")
-			if strings.Contains(string(line), GuardianCommand) {
-				pid, _ = strconv.Atoi(f)
-			}
-		}
-		return pid
-	}
-	first := guardian()
+	first := r.guardian()
 	if first < 2 {
 		t.Fatal("it has no guardian")
 	}
 	if err := unix.Kill(first, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	r.until(func() bool { g := guardian(); return g > 1 && g != first }, "it gets no other guardian")
+	r.until(func() bool { g := r.guardian(); return g > 1 && g != first }, "it gets no other guardian")
 	if log := r.log(); strings.Contains(log, "exited: a") {
 		t.Errorf("its process noticed\n%s", log)
 	}
@@ -332,5 +334,29 @@ func TestNothingIsLeftOfItsRuntimeDirectory(t *testing.T) {
 	r.stop()
 	if entries, err := os.ReadDir(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("after its end there is %v (%v)", entries, err)
+	}
+}
+
+// The guardian ends after the daemon, and is the last that could kill it.
+func TestWhatAProcessLeftBehindOutlivesTheDaemon(t *testing.T) {
+	t.Parallel()
+	r := ours(t).start(t, header+"[program:a]\ncommand=sh -c 'setsid sleep 1000 & echo $! >%(here)s/left; sleep 1.2; exit 0'\n")
+	r.await("exited: a (exit status 0; expected)")
+	text, _ := os.ReadFile(r.path("left"))
+	left, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Kill(left, unix.SIGKILL) })
+	guardian := r.guardian()
+	if guardian < 2 {
+		t.Fatal("it has no guardian")
+	}
+	if code := r.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	r.until(func() bool { return !alive(guardian) }, "its guardian does not end")
+	if !alive(left) {
+		t.Error("what a process left behind died with the daemon")
 	}
 }
