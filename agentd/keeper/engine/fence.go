@@ -161,8 +161,7 @@ func (l *loop) fenceWake(r *run) clock.Instant {
 }
 
 // guarded reports whether a deadline stands behind a run that somebody else must enforce if
-// the loop does not.
+// the loop does not: also while what is left of a copy is being killed, which may take the loop.
 func (r *run) guarded() bool {
-	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep &&
-		(r.Machine.Copy == fsm.Alive || r.Machine.Copy == fsm.Parting)
+	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep && !r.Machine.Gone() && !r.leaving
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
 // These tests hold the promise on which fencing rests: when the deadline of a lease has come, nothing of a run is
@@ -366,4 +367,46 @@ func TestANewKeeperKillsWhatADeadOneLeftBeforeItAnswers(t *testing.T) {
 			t.Errorf("after %s came %+v", k.hello.Instance, next.hello)
 		}
 	})
+}
+
+// What is left of a copy is killed by the loop, too, or by a sweep that the loop began.
+func TestADeadlineStandsBehindWhateverIsAlive(t *testing.T) {
+	for copy := fsm.None; copy <= fsm.Parting; copy++ {
+		r := &run{}
+		r.Request.OnPartition, r.Machine.Copy = api.PartitionStop, copy
+		if r.guarded() == r.Machine.Gone() {
+			t.Errorf("of a run whose copy is %v it says guarded=%v", copy, r.guarded())
+		}
+	}
+	r := &run{leaving: true}
+	r.Request.OnPartition, r.Machine.Copy = api.PartitionStop, fsm.Left
+	if r.guarded() {
+		t.Error("children that are being left alone count as what a deadline ends")
+	}
+}
+
+func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "keeper.json")
+	if err := unix.Mkfifo(state, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	g := guardian{orders: orders{State: state}, page: p}
+	told := make(chan spared, 1)
+	go func() { told <- g.left() }()
+	disk, err := os.OpenFile(state, os.O_WRONLY, 0) // returns when it is being read
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	time.Sleep(3 * stateWait) // a slow one
+	fmt.Fprint(disk, `{"left":[{"process":"p","token":"7"}]}`)
+	disk.Close()
+	if left := <-told; !left[mark{"p", "7"}] {
+		t.Errorf("it spares %v", left)
+	}
 }
