@@ -70,7 +70,7 @@ func (l *loop) callAnswered(ev callEvent) {
 	}
 	a := ev.effect.action
 	p := l.proc(a.Process)
-	l.dirty[p.id] = true
+	l.dirty[p.id], p.stopping = true, false
 	if ev.err == nil {
 		p.keeper.succeed()
 		l.called(p, a)

@@ -330,7 +330,7 @@ func (l *loop) txnAnswered(ev txnEvent) {
 	}
 	for _, id := range ev.effect.procs {
 		p := l.proc(id)
-		l.dirty[id] = true
+		l.dirty[id], p.putting = true, false
 		if ev.err == nil && ev.result.Succeeded {
 			p.store.succeed()
 			continue

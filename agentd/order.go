@@ -49,8 +49,8 @@ func (o *order) note(p *proc) {
 		counts := o.ways[p.on]
 		if counts[p.at]--; counts[p.at] == 0 {
 			delete(counts, p.at)
+			o.freed = len(o.held) > 0
 		}
-		o.freed = len(o.held) > 0
 	}
 	if now != atRest {
 		o.ways[now][at]++
@@ -93,9 +93,9 @@ func (o *order) release() []string {
 // way says where the process is on its way to.
 func (p *proc) way() (way, rank) {
 	switch {
-	case p.putting && p.store.busy && p.store.fails == 0, p.memory.Doubt != nil && p.keeper.busy && p.keeper.fails == 0:
+	case p.putting && p.store.fails == 0, p.memory.Doubt != nil && p.keeper.busy && p.keeper.fails == 0:
 		return toItsStart, p.rank()
-	case p.stopping && p.keeper.busy:
+	case p.stopping && p.keeper.fails == 0:
 		return toItsEnd, p.rank()
 	}
 	return atRest, rank{}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
@@ -58,4 +59,26 @@ func TestPrioritiesOrderStartsAndStops(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A status that is written after a start is no start.
+func TestAProcessWhoseStatusIsWrittenHoldsUpNobody(t *testing.T) {
+	s := newStepper(t)
+	first, second := process("first"), process("second")
+	first.Priority, second.Priority = 1, 2
+	place := func(p api.Process) {
+		s.put(s.l.keys.Placement("m1", p.ID()), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: p}, 0).want("put touch")
+		s.rev++
+		s.step(txnEvent{s.effects[0].(txnEffect), store.TxnResult{Succeeded: true, Rev: s.rev}, nil})
+	}
+	place(first)
+	s.want("start").step(callEvent{s.call(), nil})
+	run := func(seq uint64) event {
+		r := keeper.Run{ID: "first", Token: 7, Seq: seq, Process: first, Leases: []int64{stepLease}, OnPartition: api.PartitionStop, State: api.Running, PID: 5}
+		return runsEvent{keeper.Snapshot{Instance: "k1", Seq: seq, Runs: []keeper.Run{r}}}
+	}
+	s.step(run(2)).want("report")
+	s.step(run(3)).want("") // the report is under way
+	place(second)
+	s.want("start")
 }

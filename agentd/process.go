@@ -34,7 +34,7 @@ type proc struct {
 	queued bool // waits to be reported
 	bucket bucket
 
-	// putting: what is or was last under way in store is the touch of a start; stopping: in keeper a stop.
+	// putting: what is under way in store is the touch of a start; stopping: in keeper a stop.
 	putting, stopping bool
 	on                way // as order counts it, with its rank
 	at                rank
