@@ -92,8 +92,12 @@ func (c *Collector) timeout() int {
 	return int(max(0, (wait+time.Millisecond-1)/time.Millisecond))
 }
 
-// finishAll ends the thread: what is in the pipes is written, all is closed.
+// finishAll ends the thread: what is in the pipes is written, all is closed. A file that was stuck is tried a last time
+// before, since behind it the pipes are not read.
 func (c *Collector) finishAll() {
+	for t := range c.stuck {
+		t.retry()
+	}
 	c.drainAll()
 	for _, p := range c.pipes {
 		c.finish(p)

@@ -116,6 +116,25 @@ func TestALineThatWaitsForItsEndIsNotLostWhenItsFileIsStuck(t *testing.T) {
 	})
 }
 
+func TestWhatStandsBehindAStuckFileIsWrittenAtTheEndWhenItCanBe(t *testing.T) {
+	c, dir := newCollector(t)
+	path := filepath.Join(dir, "missing", "out.log")
+	w := attach(t, c, Sink{Path: path})
+	write(t, w, []byte("first words, "))
+	flush(t, c)
+	write(t, w, []byte("last words\n"))           // stays in the pipe
+	_ = c.do(context.Background(), func() error { // between two retries
+		c.mu.Lock()
+		c.closing = true
+		c.mu.Unlock()
+		return os.Mkdir(filepath.Dir(path), 0o700)
+	})
+	c.Close()
+	if b, err := os.ReadFile(path); string(b) != "first words, last words\n" {
+		t.Errorf("the file has %q (%v)", b, err)
+	}
+}
+
 func TestAProcessThatEndsWhileItsFileIsStuckLosesNothing(t *testing.T) {
 	c, dir := newCollector(t)
 	path := filepath.Join(dir, "missing", "out.log")
