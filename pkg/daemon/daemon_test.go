@@ -242,6 +242,9 @@ func TestAPidFileThatWasRemovedIsNotTakenForALock(t *testing.T) {
 		t.Error("another's file counts as ours")
 	}
 	gone.Release()
+	if info, err := Find(s.pidFile); err != nil || info.Version != "1" {
+		t.Errorf("after the release of the removed file the other one is %+v (%v)", info, err)
+	}
 }
 
 func TestFailedStartTellsTheDaemonsReasonAndExitCode(t *testing.T) {

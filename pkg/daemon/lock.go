@@ -139,11 +139,14 @@ func (l *Lock) Remove() error {
 	return os.Remove(l.path)
 }
 
-// Release empties the pid file and lets go of it.
+// Release empties the pid file and lets go of it. After Remove what has its name, and what is told beside it, may be
+// another's.
 func (l *Lock) Release() {
 	heldMu.Lock()
 	defer heldMu.Unlock()
-	os.Remove(infoFile(l.path))
+	if l.named() {
+		os.Remove(infoFile(l.path))
+	}
 	l.file.Truncate(0)
 	l.file.Close()
 	delete(held, l.path)
