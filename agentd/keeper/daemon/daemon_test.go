@@ -160,7 +160,7 @@ func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
 	must(t, s.Start(ctx, shell("p", `seq 1 20000; echo oops >&2; printf end; exit 0`)))
 	run := s.wait("p", done)
-	if run.State != api.Exited || run.Cause != keeper.CauseFinished || run.StdoutLog != logs.AutoPath(engine.LogDir(s.dir), "p", "stdout") {
+	if run.State != api.Exited || run.Cause != keeper.CauseFinished || run.StdoutLog != (logs.Auto{Dir: engine.LogDir(s.dir)}).Path("p", "stdout") {
 		t.Fatalf("run %+v", run)
 	}
 	s.eventually("the output is there to its last byte", func() error {

@@ -14,16 +14,12 @@ import (
 // longestName leaves room for "-stdout.log.12345" in a file name of 255 bytes.
 const longestName = 230
 
-// AutoPath is the file of an AUTO log in dir, the "logs" folder of the state directory. Different processes never
-// share one: characters that a file name cannot or should not have are escaped, and a name that is
-// too long is cut and marked by its hash.
-func AutoPath(dir, process, channel string) string { return Auto{Dir: dir}.Path(process, channel) }
-
 // Auto says where AUTO logs are. Suffix stands in their names before ".log"; with one several daemons share a
 // directory.
 type Auto struct{ Dir, Suffix string }
 
-// Path is AutoPath with the suffix.
+// Path is the file of one channel. Different processes never share one: characters that a file name cannot or should not
+// have are escaped, and a name that is too long is cut and marked by its hash.
 func (a Auto) Path(process, channel string) string {
 	return filepath.Join(a.Dir, escape(process)+"-"+channel+a.Suffix+".log")
 }

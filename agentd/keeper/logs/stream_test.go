@@ -318,7 +318,7 @@ func TestTheLimitsToldLastCountForASharedFile(t *testing.T) {
 
 func TestWhatWaitsForAFileGoesWithItsProcess(t *testing.T) {
 	c, _ := newCollector(t)
-	path := AutoPath(c.dir, "p", "stdout")
+	path := Auto{Dir: c.dir}.Path("p", "stdout")
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -268,7 +268,7 @@ func TestSystemStreamsAreNeverMovedOrRemoved(t *testing.T) {
 
 func TestAutoLogsAreKeptOverRestartsAndRemovedWithTheProgram(t *testing.T) {
 	c, _ := newCollector(t)
-	path := AutoPath(c.dir, "web:1", "stdout")
+	path := Auto{Dir: c.dir}.Path("web:1", "stdout")
 	for range 2 {
 		w := attach(t, c, Sink{Process: "web:1", Channel: "stdout", Path: path, MaxBytes: 8, Backups: 5})
 		write(t, w, []byte("one\ntwo\nthree\n"))
@@ -276,7 +276,7 @@ func TestAutoLogsAreKeptOverRestartsAndRemovedWithTheProgram(t *testing.T) {
 		w.Close()
 	}
 	wantSame(t, whole(t, path), []byte("one\ntwo\nthree\none\ntwo\nthree\n"))
-	neighbour := AutoPath(c.dir, "web:10", "stdout")
+	neighbour := Auto{Dir: c.dir}.Path("web:10", "stdout")
 	if err := os.WriteFile(neighbour, []byte("not mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestAutoPathsOfDifferentProcessesDiffer(t *testing.T) {
 		strings.Repeat("x", 200), strings.Repeat("/", 200), strings.Repeat("/", 199) + "%", strings.Repeat("日", 90)}
 	seen := map[string]string{}
 	for _, name := range names {
-		path := AutoPath("/d", name, "stdout")
+		path := Auto{Dir: "/d"}.Path(name, "stdout")
 		if old, ok := seen[path]; ok {
 			t.Errorf("%q and %q share %s", old, name, path)
 		}
