@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -404,9 +405,34 @@ func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
 	}
 	defer disk.Close()
 	time.Sleep(3 * stateWait) // a slow one
-	fmt.Fprint(disk, `{"left":[{"process":"p","token":"7"}]}`)
+	fmt.Fprint(disk, `{"left":[{"keeper":"k","process":"p","token":"7"}]}`)
 	disk.Close()
-	if left := <-told; !left[mark{"p", "7"}] {
+	if left := <-told; !left[mark{"k", "p", "7"}] {
 		t.Errorf("it spares %v", left)
+	}
+}
+
+// The store of a keeper that is alone begins at the same revision each time, and so do its tokens.
+func TestALaterRunOfTheSameTokenIsNotSparedForWhatAnEarlierOneLeft(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "keeper.json")
+	if err := os.WriteFile(state, []byte(`{"left":[{"keeper":"k1","process":"p","token":"7"}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data, err := readState(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := suspects{instances: map[string]bool{"k1": true, "k2": true}, left: data.leftMarks()}
+	for instance, want := range map[string]bool{"k1": false, "k2": true} {
+		cmd := exec.Command("sleep", "1000")
+		cmd.Env = []string{envKeeper + "=" + instance, envProcess + "=p", envToken + "=7"}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if p, ok := readProc(cmd.Process.Pid); !ok || s.is(p) != want {
+			t.Errorf("a process of %s is to be killed: %v, want %v", instance, !want, want)
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
 	}
 }

@@ -194,10 +194,7 @@ func (g guardian) left() spared {
 type spared map[mark]bool
 
 // has reports whether a process carries one of them.
-func (s spared) has(pid int) bool {
-	m := marks(pid)
-	return s[mark{m[envProcess], m[envToken]}]
-}
+func (s spared) has(pid int) bool { return s[markIn(marks(pid))] }
 
 // killAll kills what the keeper started, and returns when nothing of it is alive.
 func (g guardian) killAll() {

@@ -64,8 +64,8 @@ func (s suspects) is(p procInfo) bool {
 	if p.start <= s.born && (s.groups[p.group] || s.groups[p.session]) {
 		return true
 	}
-	m := marks(p.pid)
-	return s.instances[m[envKeeper]] && !s.left[mark{m[envProcess], m[envToken]}]
+	m := markIn(marks(p.pid))
+	return s.instances[m.Keeper] && !s.left[m]
 }
 
 // ticksAfter is the unit of procInfo.start: hundredths of a second of CLOCK_BOOTTIME.

@@ -280,7 +280,7 @@ func (r *run) gone(parting bool) (bool, fsm.EventKind) {
 // leave lets what is left of a copy live. Writing that down and moving it takes its time.
 func (l *loop) leave(r *run) {
 	r.leaving = true
-	e, m := l.engine, markOf(r)
+	e, m := l.engine, l.engine.markOf(r)
 	go func() {
 		err := e.file.addLeft(m)
 		if err == nil {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"syscall"
@@ -229,6 +228,6 @@ func (l *loop) tell(r *run, old fsm.Machine) {
 }
 
 // markOf is how the environment of a run's processes names it.
-func markOf(r *run) mark {
-	return mark{Process: r.id, Token: fmt.Sprint(r.Request.Token)}
+func (e *Engine) markOf(r *run) mark {
+	return mark{e.hello.Instance, r.id, strconv.FormatInt(r.Request.Token, 10)}
 }

@@ -11,10 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mark names a run as the environment of its processes does.
+// mark names a run as the environment of its processes does. Of a store in memory, which begins anew with each keeper, a
+// later run has the same token.
 type mark struct {
+	Keeper  string `json:"keeper"` // its instance
 	Process string `json:"process"`
 	Token   string `json:"token"`
+}
+
+// markIn is the mark among a process's variables.
+func markIn(vars map[string]string) mark {
+	return mark{vars[envKeeper], vars[envProcess], vars[envToken]}
 }
 
 // trees finds what a run started among the keeper's descendants. The keeper is their subreaper, so each of them
@@ -51,7 +58,7 @@ func newTrees(instance string, p *page, wake func()) *trees {
 func (t *trees) name() string { return "subreaper" }
 
 func (t *trees) open(id string, token int64) (cage, error) {
-	c := &tree{all: t, mark: mark{id, strconv.FormatInt(token, 10)}, slot: -1}
+	c := &tree{all: t, mark: mark{t.instance, id, strconv.FormatInt(token, 10)}, slot: -1}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cages[c] = true
@@ -302,7 +309,7 @@ func (t *trees) owners(orphans []procInfo) map[int]*tree {
 	for _, p := range orphans {
 		found := marks(p.pid)
 		if found[envKeeper] == t.instance {
-			owners[p.pid] = t.byMark(mark{found[envProcess], found[envToken]})
+			owners[p.pid] = t.byMark(markIn(found))
 			continue
 		}
 		owners[p.pid] = t.byTrace(p)
@@ -355,8 +362,7 @@ func (t *trees) killAll() {
 		below := childrenOf(allProcs())
 		found := false
 		for _, p := range below[os.Getpid()] {
-			m := marks(p.pid)
-			if spare[p.pid] || left[mark{m[envProcess], m[envToken]}] {
+			if spare[p.pid] || left[markIn(marks(p.pid))] {
 				continue
 			}
 			found = true
