@@ -153,7 +153,7 @@ func (e *Engine) prepare(o Options) error {
 		if err := g.start(true); err != nil {
 			return err
 		}
-		t := newTrees(e.hello.Instance, page, e.poll.nudge)
+		t := newTrees(e.hello.Instance, page, e.file.data.leftMarks(), e.poll.nudge)
 		t.setSpare(g.pid)
 		e.makes = t
 	}

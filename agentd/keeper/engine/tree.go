@@ -47,10 +47,11 @@ type trees struct {
 	spare map[int]bool // children that belong to no run: the guardian
 }
 
-func newTrees(instance string, p *page, wake func()) *trees {
+// newTrees is given what runs of earlier keepers left alone: it may be below this one, which took their process over.
+func newTrees(instance string, p *page, left map[mark]bool, wake func()) *trees {
 	t := &trees{instance: instance, page: p, wake: wake, work: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
-		cages: map[*tree]bool{}, mains: map[int]*tree{}, left: map[mark]bool{}, spare: map[int]bool{}}
+		cages: map[*tree]bool{}, mains: map[int]*tree{}, left: left, spare: map[int]bool{}}
 	go t.sweep()
 	return t
 }

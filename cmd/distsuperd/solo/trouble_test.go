@@ -337,26 +337,37 @@ func TestNothingIsLeftOfItsRuntimeDirectory(t *testing.T) {
 	}
 }
 
-// The guardian ends after the daemon, and is the last that could kill it.
+// Also by one that has begun anew in the same process, and without cgroups, where what is left stays below it. The guardian
+// ends after the daemon, and is the last that could kill it.
 func TestWhatAProcessLeftBehindOutlivesTheDaemon(t *testing.T) {
-	t.Parallel()
-	r := ours(t).start(t, header+"[program:a]\ncommand=sh -c 'setsid sleep 1000 & echo $! >%(here)s/left; sleep 1.2; exit 0'\n")
-	r.await("exited: a (exit status 0; expected)")
-	text, _ := os.ReadFile(r.path("left"))
-	left, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Kill(left, unix.SIGKILL) })
-	guardian := r.guardian()
-	if guardian < 2 {
-		t.Fatal("it has no guardian")
-	}
-	if code := r.stop(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	r.until(func() bool { return !alive(guardian) }, "its guardian does not end")
-	if !alive(left) {
-		t.Error("what a process left behind died with the daemon")
+	for _, again := range []bool{false, true} {
+		for _, cgroups := range []string{"", "1"} {
+			t.Run(fmt.Sprintf("again=%v,no_cgroups=%s", again, cgroups), func(t *testing.T) {
+				t.Setenv("DISTSUPER_NO_CGROUPS", cgroups)
+				r := ours(t).start(t, header+"[program:a]\ncommand=sh -c 'test -f %(here)s/left && exit 0; setsid sleep 1000 & echo $! >%(here)s/left; sleep 1.2'\n")
+				r.await("exited: a (exit status 0; expected)")
+				text, _ := os.ReadFile(r.path("left"))
+				left, err := strconv.Atoi(strings.TrimSpace(string(text)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { unix.Kill(left, unix.SIGKILL) })
+				if again {
+					r.signal(unix.SIGHUP)
+					r.awaitCount("started with pid", 2)
+				}
+				guardian := r.guardian()
+				if guardian < 2 {
+					t.Fatal("it has no guardian")
+				}
+				if code := r.stop(); code != 0 {
+					t.Errorf("exit code %d", code)
+				}
+				r.until(func() bool { return !alive(guardian) }, "its guardian does not end")
+				if !alive(left) {
+					t.Error("what a process left behind died with the daemon")
+				}
+			})
+		}
 	}
 }
