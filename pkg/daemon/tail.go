@@ -61,6 +61,7 @@ type logReader struct {
 	off  int64
 	end  int64 // without follow
 	left bool  // file is not the current one any more, and nothing is added to it
+	lost bool  // it was not among the rotated ones at the last look, which rotations may have disturbed
 }
 
 // Read implements io.Reader for one goroutine.
@@ -130,18 +131,23 @@ func (t *logReader) goOn() bool {
 		return false
 	}
 	t.file.Close()
-	t.file, t.off, t.left = next, 0, false
+	t.file, t.off, t.left, t.lost = next, 0, false, false
 	return true
 }
 
-// successor opens the file that followed the one that was read. There may be none yet.
+// successor opens the file that followed the one that was read. There may be none yet. A rotation may be under way: it moves
+// files to higher numbers, the highest first, so that one number at a time is missing, and a file is not overtaken by a search
+// that goes up, too.
 func (t *logReader) successor(own os.FileInfo) (*os.File, bool) {
 	name := t.path // of a file that is gone the followers are unknown: go on with the newest
-	for i := 1; ; i++ {
+	missing := 0
+	for i := 1; missing < 2; i++ {
 		old := fmt.Sprintf("%s.%d", t.path, i)
 		if _, err := os.Stat(old); err != nil {
-			break
+			missing++
+			continue
 		}
+		missing = 0
 		if sameAs(own, old) {
 			if i > 1 {
 				name = fmt.Sprintf("%s.%d", t.path, i-1)
@@ -153,6 +159,10 @@ func (t *logReader) successor(own os.FileInfo) (*os.File, bool) {
 			}
 			return file, err == nil
 		}
+	}
+	if !t.lost {
+		t.lost = true
+		return nil, false
 	}
 	file, _, err := openRegular(name)
 	return file, err == nil
