@@ -61,6 +61,9 @@ func identityFile(cfg *config.Config) string {
 // serve works until ctx ends. When that asks for it, all processes are stopped and released then, until hurry ends.
 func (s *server) serve(ctx, hurry context.Context) error {
 	defer s.keeper.Close()
+	if err := refuseBesideSolo(s.Config.File); err != nil {
+		return err
+	}
 	if err := s.begin(ctx); err != nil {
 		return errors.Join(err, s.end())
 	}
@@ -97,6 +100,14 @@ func (s *server) serve(ctx, hurry context.Context) error {
 		err = s.endKeeper(hurry)
 	}
 	return errors.Join(err, s.end())
+}
+
+// refuseBesideSolo keeps a file's programs from running twice: by the distsuperd solo that runs it, and for a fleet.
+func refuseBesideSolo(file string) error {
+	if _, runs := config.SoloEndpoint(file); !runs {
+		return nil
+	}
+	return daemon.Usage(fmt.Errorf("distsuperd solo runs with %s, and its programs would run twice; stop it first (distsuperctl -c %s shutdown)", file, file))
 }
 
 // endKeeper ends the keeper, which has nothing to run any more.

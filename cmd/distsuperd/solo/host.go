@@ -16,8 +16,27 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
+
+// refuseBesideAgent keeps a file's programs from running twice: for a fleet, by this machine's agent, and here.
+func (s *settings) refuseBesideAgent() error {
+	agent, err := daemon.Find(daemon.PIDFile(s.config.Agent.StateDir, string(config.Agent)))
+	if err != nil {
+		return nil // none, or none of ours
+	}
+	theirs, err := os.Stat(agent.Config)
+	if err != nil {
+		return nil // it has no file, or has not said which
+	}
+	if ours, err := os.Stat(s.file); err != nil || !os.SameFile(ours, theirs) {
+		return nil
+	}
+	return usagef("distsuperagent (pid %d) runs with %s as a machine of a fleet, and its programs would run twice; "+
+		"end it with its processes first (distsuperagent stop --drain)", agent.PID, s.file)
+}
 
 func randomName() string {
 	b := make([]byte, 4)

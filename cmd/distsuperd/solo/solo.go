@@ -137,6 +137,9 @@ func serve(s *settings, background bool, notify *daemon.Notifier) error {
 	if _, runs := config.SoloEndpoint(s.file); runs {
 		return usagef("another %s runs with %s already; stop it first", program, s.file)
 	}
+	if err := s.refuseBesideAgent(); err != nil {
+		return err
+	}
 	account, err := findAccount(s.User)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
@@ -52,6 +53,43 @@ func TestOfManyThatStartTogetherOneRunsAndTheOthersTouchNothing(t *testing.T) {
 	pid := r.pid
 	r.signal(unix.SIGTERM)
 	r.until(func() bool { return !alive(pid) }, "it does not end")
+}
+
+func TestItDoesNotStartBesideAnAgentOfTheSameFile(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, header+sleeper)
+	state := r.path(config.StateName)
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	agent, err := daemon.Acquire(daemon.PIDFile(state, string(config.Agent)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer agent.Release()
+	tell := func(file string) {
+		t.Helper()
+		if err := agent.Publish(daemon.Info{Name: string(config.Agent), PID: os.Getpid(), Config: file}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := r.path("link.conf")
+	if err := os.Symlink(r.path("d.conf"), link); err != nil {
+		t.Fatal(err)
+	}
+	tell(link)
+	if err := r.begin(nil); err != nil {
+		t.Fatal(err)
+	}
+	if code := r.wait(); code != 2 || !strings.Contains(r.out.String(), "distsuperagent stop --drain") {
+		t.Errorf("it ends with %d and says %s", code, r.out)
+	}
+	r.write("other.conf", "")
+	tell(r.path("other.conf"))
+	r.run()
+	if code := r.stop(); code != 0 {
+		t.Errorf("beside an agent of another file its exit code is %d", code)
+	}
 }
 
 func TestWhoStartsItInTheBackgroundHearsOfItWhenLimitsAreRaised(t *testing.T) {
