@@ -192,6 +192,11 @@ func startTime(pid int) string {
 	return fields[19] // starttime, field 22 of proc(5)
 }
 
+func isZombie(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && strings.HasPrefix(string(b[bytes.LastIndexByte(b, ')')+1:]), " Z")
+}
+
 // noticed fails the test when any process is not as it was.
 func (f *fixture) noticed(before map[string]life, what string) {
 	f.t.Helper()

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -16,9 +17,22 @@ import (
 // kill sends SIGKILL to the node's processes of a name, of which there must be some.
 func (f *fixture) kill(n *cluster.Node, name string) {
 	f.t.Helper()
-	if n.Signal(unix.SIGKILL, name) == 0 {
+	killed := map[int]string{}
+	for _, pid := range n.PIDs(name) {
+		killed[pid] = startTime(pid)
+	}
+	if len(killed) == 0 || n.Signal(unix.SIGKILL, name) == 0 {
 		f.t.Fatalf("%s runs no %s to kill", n.Name, name)
 	}
+	f.until("the killed is gone, with its locks", func() (bool, string) {
+		for pid, start := range killed {
+			// Not by its environment, which goes before its files do. A zombie has none any more.
+			if startTime(pid) == start && !isZombie(pid) {
+				return false, fmt.Sprintf("%d is there", pid)
+			}
+		}
+		return true, ""
+	})
 }
 
 // since is satisfied by processes that run and were started anew since before; others must be as they were.
