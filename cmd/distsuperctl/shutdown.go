@@ -39,6 +39,9 @@ be reached from here. What is wanted stays: when the daemons are started again, 
 			if err := c.open(cmd); err != nil {
 				return err
 			}
+			if c.solo && o.fleet {
+				return usage(errors.New("distsuperd solo runs this file, and is no fleet; shutdown without --fleet stops it"))
+			}
 			if c.solo {
 				return runShutdownSolo(cmd.Context(), c, o)
 			}

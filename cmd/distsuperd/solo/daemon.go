@@ -3,6 +3,7 @@ package solo
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -58,11 +59,14 @@ func (s *settings) loadAgain() (*settings, error) {
 	return load(line)
 }
 
-// programsNow are those that the file asks for now.
+// programsNow are those that the file asks for now. Only warnings that this daemon did not say at its start are told: who
+// asks every hour need not hear them every hour.
 func (s *settings) programsNow() (rpc.Programs, error) {
 	next, err := s.loadAgain()
 	if err != nil {
 		return rpc.Programs{}, err
 	}
-	return rpc.Programs{Programs: next.programs, Warnings: append(next.warnings, next.config.Warnings...)}, nil
+	said := slices.Concat(s.warnings, s.config.Warnings)
+	news := slices.DeleteFunc(slices.Concat(next.warnings, next.config.Warnings), func(w string) bool { return slices.Contains(said, w) })
+	return rpc.Programs{Programs: next.programs, Warnings: news}, nil
 }
