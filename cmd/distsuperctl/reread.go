@@ -21,16 +21,21 @@ gone (disappeared). It changes nothing: update does, whole, and add and remove d
 would become of each process. On a fleet the configuration is the file that distsuperctl is given, and what it is
 compared with are the programs of its source; distsuperd solo reads its own file.`,
 		Example: "  distsuperctl reread && distsuperctl update\n  distsuperctl reread -c fleet.ini --json",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return c.takesNothing(cmd)
-			}
-			want, err := c.wanted(cmd, false)
-			if err != nil {
-				return c.cantReread(err)
-			}
-			return runReread(cmd.Context(), c, want)
-		},
+		RunE:    c.onWanted(runReread),
+	}
+}
+
+// onWanted makes a command without arguments of what is done with the programs of the configuration.
+func (c *ctl) onWanted(do func(context.Context, *ctl, []api.Program) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return c.takesNothing(cmd)
+		}
+		want, err := c.wanted(cmd, false)
+		if err != nil {
+			return c.cantReread(err)
+		}
+		return do(cmd.Context(), c, want)
 	}
 }
 
@@ -76,16 +81,7 @@ func newAvail(c *ctl) *cobra.Command {
 added (avail), whether it starts by itself (auto) or is started by hand (manual), and the priorities of its group and
 its own. The configuration is the one that reread reads.`,
 		Example: "  distsuperctl avail\n  distsuperctl avail --json",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return c.takesNothing(cmd)
-			}
-			want, err := c.wanted(cmd, false)
-			if err != nil {
-				return c.cantReread(err)
-			}
-			return runAvail(cmd.Context(), c, want)
-		},
+		RunE:    c.onWanted(runAvail),
 	}
 }
 

@@ -254,9 +254,7 @@ func TestChildrenLeftBehindByAnExpectedExitLiveOn(t *testing.T) {
 }
 
 func TestPidOneOfAContainerReapsStrangersAndPrefixesOutput(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root makes a pid namespace here")
-	}
+	onlyRoot(t)
 	r := ours(t).prepare(t, "[supervisord]\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=%(here)s/d.pid\nstdout_log_prefix=true\n"+
 		"[program:a]\ncommand=sh -c 'echo one; (sleep 0.3 &); exec sleep 1000'\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n")
 	if err := r.begin(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}); err != nil {
