@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,8 @@ func newShutdown(c *ctl) *cobra.Command {
 
 A fleet is stopped with --fleet only: all controllers, so that nothing is moved, and then on every live machine the
 agent with its processes; last distsuperd's own etcd, where that is on this host. Nothing is done unless every one of them can
-be reached from here. What is wanted stays: when the daemons are started again, everything runs as before.`,
+be reached from here. With --no-wait the agents are only asked, and etcd goes on. What is wanted stays: when the daemons are
+started again, everything runs as before.`,
 		Example: "  distsuperctl shutdown\n  distsuperctl shutdown --fleet",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -102,9 +104,12 @@ func awaitEnd(ctx context.Context, addr string, pid int) error {
 
 // fleetDaemon is one that is to be stopped.
 type fleetDaemon struct {
-	name  string
-	ask   *rpc.Client
-	alive func(context.Context) (bool, error)
+	name string
+	ask  *rpc.Client
+	addr string
+	pid  int
+	// busy says with what it still is, as etcd knows it; "" with nothing.
+	busy func(context.Context) (string, error)
 }
 
 func runShutdownFleet(ctx context.Context, c *ctl, o shutdownOptions) error {
@@ -119,32 +124,38 @@ func runShutdownFleet(ctx context.Context, c *ctl, o shutdownOptions) error {
 		}
 	}()
 	var unreachable []error
-	for _, d := range all {
-		if _, err := d.ask.Daemon(ctx); err != nil {
+	for i, d := range all {
+		self, err := d.ask.Daemon(ctx)
+		if err != nil {
 			unreachable = append(unreachable, fmt.Errorf("%s: %w", d.name, err))
 		}
+		all[i].pid = self.PID
 	}
 	if len(unreachable) > 0 {
 		return fmt.Errorf("nothing was stopped, since from here these cannot be reached: %w", errors.Join(unreachable...))
 	}
 	ctx, cancel := o.bounded(ctx)
 	defer cancel()
-	list := []shutdownRow{}
-	for _, part := range [][]fleetDaemon{controllers, agents} {
-		stopped, err := c.stopAll(ctx, part)
-		list = append(list, stopped...)
-		if err != nil {
-			return err
-		}
-	}
-	said, err := c.endEtcd(ctx)
+	// While one controller is left it moves what an agent releases.
+	controllers, agents = all[:len(controllers)], all[len(controllers):]
+	list, err := c.stopAll(ctx, controllers, true)
 	if err != nil {
 		return err
 	}
-	if c.json {
-		return printJSON(c.out, map[string]any{"result": "shut down", "stopped": list, "etcd": said})
+	more, err := c.stopAll(ctx, agents, !o.noWait)
+	if err != nil {
+		return err
 	}
-	c.printf("%s\nShut down\n", said)
+	result, said := "Shut down", "etcd goes on, since the agents need it"
+	if o.noWait {
+		result = "Shutting down"
+	} else if said, err = c.endEtcd(ctx); err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, map[string]any{"result": strings.ToLower(result), "stopped": append(list, more...), "etcd": said})
+	}
+	c.printf("%s\n%s\n", said, result)
 	return nil
 }
 
@@ -172,10 +183,14 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 		if err != nil {
 			return nil, nil, err
 		}
-		controllers = append(controllers, fleetDaemon{"distsuperd " + d.ID, p.Client, func(ctx context.Context) (bool, error) {
-			_, stand, err := c.election(ctx)
-			return stand[d.ID], err
-		}})
+		controllers = append(controllers, fleetDaemon{name: "distsuperd " + d.ID, ask: p.Client, addr: d.HTTP,
+			busy: func(ctx context.Context) (string, error) {
+				_, stand, err := c.election(ctx)
+				if stand[d.ID] {
+					return "it stands for election", err
+				}
+				return "", err
+			}})
 	}
 	snap, err := c.client.Snapshot(ctx)
 	if err != nil {
@@ -197,46 +212,82 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 		if err != nil {
 			return nil, nil, err
 		}
-		agents = append(agents, fleetDaemon{"distsuperagent of " + m.Name, agent, func(ctx context.Context) (bool, error) {
-			return c.holds(ctx, m.Name)
-		}})
+		agents = append(agents, fleetDaemon{name: "distsuperagent of " + m.Name, ask: agent, addr: info.API,
+			busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }})
 	}
 	return controllers, agents, nil
 }
 
-// holds reports whether a machine is alive or holds a process: an agent that drains is not alive any more, and its
-// processes may take their time.
-func (c *ctl) holds(ctx context.Context, machine string) (bool, error) {
-	for _, r := range []store.Range{{Key: c.keys.Alive(machine)}, {Key: c.keys.Touches(machine), Prefix: true, Limit: 1}} {
-		res, err := c.kv.Range(ctx, r)
-		if err != nil || len(res.Entries) > 0 {
-			return err == nil, err
-		}
+// holds says what keeps a machine's agent: it stops and releases processes, and takes its alive key away before that.
+func (c *ctl) holds(ctx context.Context, machine string) (string, error) {
+	touches := c.keys.Touches(machine)
+	res, err := c.kv.Range(ctx, store.Range{Key: touches, Prefix: true, KeysOnly: true, Limit: few})
+	if err != nil {
+		return "", err
 	}
-	return false, nil
+	if len(res.Entries) > 0 {
+		var names []string
+		for _, e := range res.Entries {
+			if name, err := c.keys.Parse(e.Key); err == nil {
+				names = append(names, name.ID)
+			}
+		}
+		if res.More {
+			names = append(names, "...")
+		}
+		return "stopping " + strings.Join(names, ", "), nil
+	}
+	res, err = c.kv.Range(ctx, store.Range{Key: c.keys.Alive(machine), KeysOnly: true})
+	if err == nil && len(res.Entries) > 0 {
+		return "the machine is still live", nil
+	}
+	return "", err
 }
 
-// stopAll stops daemons at once, and waits until each is gone.
-func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon) (done []shutdownRow, err error) {
+// stopAll stops daemons at once and, when wait is set, waits until each is gone.
+func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (done []shutdownRow, err error) {
 	for _, d := range daemons {
 		if err := d.ask.DaemonStop(ctx); err != nil {
 			return done, fmt.Errorf("stop %s: %w", d.name, err)
 		}
 	}
+	result := "asked to stop"
 	for _, d := range daemons {
-		for {
-			alive, err := d.alive(ctx)
-			if err == nil && !alive {
-				break
-			}
-			if pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
-				return done, fmt.Errorf("%s was asked to stop, and is not gone yet: %w", d.name, ctx.Err())
+		if wait {
+			result = "stopped"
+			if err := c.awaitGone(ctx, d); err != nil {
+				return done, err
 			}
 		}
-		c.printf("%s: stopped\n", d.name)
-		done = append(done, shutdownRow{d.name, "stopped"})
+		c.printf("%s: %s\n", d.name, result)
+		done = append(done, shutdownRow{d.name, result})
 	}
 	return done, nil
+}
+
+// awaitGone waits until a daemon does nothing more and has ended, and says now and then why it waits.
+func (c *ctl) awaitGone(ctx context.Context, d fleetDaemon) error {
+	const often = 5 * time.Second
+	for told := time.Now(); ; {
+		busy, err := d.busy(ctx)
+		if err != nil {
+			busy = fmt.Sprintf("etcd does not say whether it has ended: %v", err)
+		}
+		if busy == "" {
+			busy = "it is ending"
+			if err = awaitEnd(ctx, d.addr, d.pid); err == nil {
+				return nil
+			}
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s was asked to stop, and is not gone yet (%s): %w", d.name, busy, ctx.Err())
+		}
+		if time.Since(told) > often {
+			c.warnf("%s: %s", d.name, busy)
+			told = time.Now()
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
 }
 
 // endEtcd ends distsuperd's own etcd on this host, and says what became of etcd.

@@ -128,4 +128,7 @@ func TestControllerBeginsAnewInItsPlaceAndEndsWhenAsked(t *testing.T) {
 	if !strings.Contains(log(), `asked to stop {"by": "ann@host"}`) {
 		t.Errorf("its log does not say who stopped it\n%s", log())
 	}
+	if !embedded.Running(filepath.Join(dir, ".distsuper")) {
+		t.Error("its etcd has ended, which whoever asked may need yet")
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // settleEtcd stops distsuperd's own etcd after distsuperd, or leaves it, and returns what to say of it; "" when
-// there is none. It asks the etcd itself which machines are live; one that does not answer is left alone.
+// there is none. It asks the etcd itself which machines need it; one that does not answer is left alone.
 func settleEtcd(ctx context.Context, cfg *config.Config, all bool) (string, error) {
 	dir := cfg.Controller.StateDir
 	if !cfg.UsesEmbedded() || !embedded.Running(dir) {
@@ -21,7 +22,7 @@ func settleEtcd(ctx context.Context, cfg *config.Config, all bool) (string, erro
 	var live []string
 	var unknown error
 	if !all {
-		live, unknown = liveMachines(ctx, cfg)
+		live, unknown = askEtcd(ctx, cfg)
 	}
 	stop, said := fate(all, live, unknown)
 	if !stop {
@@ -41,13 +42,13 @@ func fate(all bool, live []string, unknown error) (stop bool, said string) {
 	case unknown != nil:
 		return false, fmt.Sprintf("its etcd goes on, since it cannot be asked which machines are live (%v); `distsuperd stop --all` stops it", unknown)
 	case len(live) > 0:
-		return false, fmt.Sprintf("its etcd goes on, since machines are live (%s); `distsuperd stop --all` stops it, too", strings.Join(live, ", "))
+		return false, fmt.Sprintf("its etcd goes on, since machines are live or release processes (%s); `distsuperd stop --all` stops it, too", strings.Join(live, ", "))
 	}
 	return true, "its etcd stopped, too: no machine is live"
 }
 
-// liveMachines asks the embedded etcd.
-func liveMachines(ctx context.Context, cfg *config.Config) ([]string, error) {
+// askEtcd asks the embedded etcd which machines need it.
+func askEtcd(ctx context.Context, cfg *config.Config) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	endpoint, err := embedded.Endpoint(cfg.Controller.StateDir)
@@ -64,11 +65,19 @@ func liveMachines(ctx context.Context, cfg *config.Config) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return liveMachines(keys, entries.Entries), nil
+}
+
+// liveMachines are those of which the entries say that they are alive or touch a process: an agent that drains has
+// taken its alive key away already, and could release nothing without etcd.
+func liveMachines(keys store.Keys, entries []store.Entry) []string {
 	var live []string
-	for _, e := range entries.Entries {
-		if name, err := keys.Parse(e.Key); err == nil && name.Kind == store.KindAlive {
+	for _, e := range entries {
+		name, err := keys.Parse(e.Key)
+		if err == nil && (name.Kind == store.KindAlive || name.Kind == store.KindTouch) {
 			live = append(live, name.Machine)
 		}
 	}
-	return live, nil
+	slices.Sort(live)
+	return slices.Compact(live)
 }

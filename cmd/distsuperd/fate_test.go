@@ -2,8 +2,11 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/distsuper/distsuper/store"
 )
 
 func TestEtcdStaysWhileAMachineIsLiveOrMayBe(t *testing.T) {
@@ -24,5 +27,17 @@ func TestEtcdStaysWhileAMachineIsLiveOrMayBe(t *testing.T) {
 		if stop != c.stop || !strings.Contains(said, c.say) {
 			t.Errorf("%s: stop %v, %q", c.name, stop, said)
 		}
+	}
+}
+
+func TestMachineThatReleasesItsProcessesNeedsEtcdToo(t *testing.T) {
+	keys := store.NewKeys("")
+	var entries []store.Entry
+	for _, key := range []string{keys.Info("known"), keys.Cordon("known"), keys.Status("known", "w"), keys.Placement("known", "w"),
+		keys.Touch("drains", "v"), keys.Touch("drains", "w"), keys.Alive("alive"), keys.Touch("alive", "x")} {
+		entries = append(entries, store.Entry{Key: key})
+	}
+	if live := liveMachines(keys, entries); !slices.Equal(live, []string{"alive", "drains"}) {
+		t.Errorf("it says %q", live)
 	}
 }

@@ -30,7 +30,7 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 		s.Log.Info("beginning anew")
 		return cause
 	case !errors.Is(cause, background.ErrStop):
-		s.Log.Info("ended for a restart")
+		s.Log.Info("ended; its etcd, if it has one, goes on")
 		return nil
 	}
 	said, err := settleEtcd(hurry, s.Config, false)

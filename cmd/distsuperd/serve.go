@@ -178,8 +178,9 @@ func (s *server) reload() error {
 	return err
 }
 
+// stop ends it, and leaves its etcd to whoever asked: that one has agents to stop that need it.
 func (s *server) stop() error {
-	s.End(background.ErrStop)
+	s.End(background.ErrOther)
 	return nil
 }
 

@@ -63,8 +63,8 @@ func (c *Client) DaemonReload(ctx context.Context) error {
 	return c.post(ctx, PathDaemonReload, nil, nil)
 }
 
-// DaemonStop asks the daemon to end: a controller as for TERM, distsuperd solo after its processes, an agent after it has
-// stopped and released all processes of its machine, and with its keeper. A nil error says that it has begun.
+// DaemonStop asks the daemon to end: a controller, whose own etcd goes on; distsuperd solo after its processes; an agent
+// after it has stopped and released all processes of its machine, and with its keeper. A nil error says that it has begun.
 func (c *Client) DaemonStop(ctx context.Context) error {
 	return c.post(ctx, PathDaemonStop, nil, nil)
 }

@@ -139,13 +139,24 @@ func TestAFleetIsShutDownWholeAndComesBack(t *testing.T) {
 			t.Errorf("after the shutdown %s is alive: %+v", name, l)
 		}
 	}
-	f.must(d, "distsuperd", "start")
-	for _, m := range f.Machines {
-		f.must(m, "distsuperagent", "start")
+	again := func() {
+		for _, m := range f.Machines {
+			f.must(m, "distsuperagent", "start")
+		}
+		f.until("all run again", f.Where(f.ctx, 5, func(p client.Process) bool {
+			return fleet.Runs(p) && p.Owner.Token > before[p.Name].Token
+		}))
 	}
-	f.until("all run again", f.Where(f.ctx, 5, func(p client.Process) bool {
-		return fleet.Runs(p) && p.Owner.Token > before[p.Name].Token
-	}))
+	f.must(d, "distsuperd", "start")
+	again()
+
+	before = f.lives()
+	says(t, f.ctl("shutdown", "--fleet", "--no-wait"), "distsuperagent of m1: asked to stop", "etcd goes on")
+	for _, m := range f.Machines {
+		f.until(m.Name+" has ended by itself", func() (bool, string) { return len(m.PIDs()) == 0, fmt.Sprint(m.PIDs()) })
+	}
+	f.must(d, "distsuperd", "start")
+	again()
 	f.onceEach()
 }
 

@@ -12,7 +12,7 @@ import (
 // Why a daemon ends, as the cause of its context.
 var (
 	ErrStop  = errors.New("asked to stop")
-	ErrOther = errors.New("asked by SIGUSR1") // restart for distsuperd, drain for the agent
+	ErrOther = errors.New("asked by SIGUSR1") // for distsuperd: its etcd goes on; for the agent: drain
 	ErrAgain = errors.New("asked to begin anew")
 	ErrAll   = errors.New("asked to stop everything that it runs")
 )
