@@ -115,6 +115,8 @@ type Hello struct {
 	BootID   string `json:"boot_id"`
 	PID      int    `json:"pid"`
 	Version  string `json:"version"`
+	// Config is the configuration file of the agent that started it, "" for none.
+	Config string `json:"config,omitempty"`
 	// Containment says how descendants are held: "cgroup2" or "subreaper".
 	Containment string `json:"containment"`
 	// Predecessors are the instances of earlier keepers on this state directory, newest first. Nothing

@@ -25,7 +25,7 @@ func newKeeper() *cobra.Command {
 		Hidden: true,
 		Args:   background.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			// It reads no file: what it is given is whole.
+			// It reads no file, and only tells which one is the agent's: what it is given is whole.
 			dir, err := cmd.Flags().GetString("state-dir")
 			if err != nil {
 				return err
@@ -34,7 +34,11 @@ func newKeeper() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			code := keeperdaemon.Main(keeperdaemon.Options{StateDir: dir, Version: version.String(), LogLevel: level,
+			file, err := cmd.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			code := keeperdaemon.Main(keeperdaemon.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
 				GuardianCommand: []string{guardianCommand}})
 			if code != 0 {
 				return &daemon.ExitError{Code: code} // it has said why
@@ -61,9 +65,11 @@ func (s *server) revive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
 	defer cancel()
 	dir := s.Config.Agent.StateDir
-	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperdaemon.LogFile(dir),
-		Args:     []string{"keeper", "--state-dir=" + dir, "--log-level=" + s.Config.Agent.Log.Level},
-		Progress: s.Notify.Progress})
+	args := []string{"keeper", "--state-dir=" + dir, "--log-level=" + s.Config.Agent.Log.Level}
+	if s.Config.File != "" {
+		args = append(args, "--config="+s.Config.File)
+	}
+	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperdaemon.LogFile(dir), Args: args, Progress: s.Notify.Progress})
 	if err != nil {
 		return err
 	}

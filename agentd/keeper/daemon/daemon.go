@@ -24,6 +24,7 @@ import (
 type Options struct {
 	StateDir string
 	Version  string
+	Config   string // the agent's configuration file
 	// GuardianCommand are the arguments with which this binary calls engine.Guardian.
 	GuardianCommand []string
 	// LogLevel is "info" when empty.
@@ -67,7 +68,7 @@ func run(o Options, notify *daemon.Notifier) error {
 		return err
 	}
 	defer closeInTime(collector, log.Logger)
-	e, err := engine.New(engine.Options{Dir: o.StateDir, Logs: collector, Logger: log.Named("keeper"), Version: o.Version,
+	e, err := engine.New(engine.Options{Dir: o.StateDir, Logs: collector, Logger: log.Named("keeper"), Version: o.Version, Config: o.Config,
 		GuardianCommand: o.GuardianCommand, Environ: environ(os.Environ())})
 	if err != nil {
 		log.Error("The keeper could not start", zap.Error(err))

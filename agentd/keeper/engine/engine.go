@@ -32,8 +32,8 @@ type Options struct {
 	Dir    string
 	Logs   Logs
 	Logger *zap.Logger
-	// Version is told in Hello.
-	Version string
+	// Version and Config are told in Hello.
+	Version, Config string
 	// GuardianCommand are the arguments with which this binary calls Guardian.
 	GuardianCommand []string
 	// Environ is what processes inherit; nil is the keeper's own environment.
@@ -100,7 +100,7 @@ func New(o Options) (*Engine, error) {
 	id := make([]byte, 8)
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
-		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version},
+		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version, Config: o.Config},
 		watch: o.Watch, alone: o.Alone, noSignals: o.NoSignals, first: o.First}
 	if e.linger = o.Linger; e.linger == 0 {
 		e.linger = defaultLinger

@@ -1,6 +1,7 @@
 package solo
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -10,32 +11,57 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
-// refuseBesideAgent keeps a file's programs from running twice: for a fleet, by this machine's agent, and here.
+// refuseBesideAgent keeps a file's programs from running twice: for a fleet, by this machine's agent or the keeper
+// that it has left, and here.
 func (s *settings) refuseBesideAgent() error {
-	agent, err := daemon.Find(daemon.PIDFile(s.config.Agent.StateDir, string(config.Agent)))
-	if err != nil {
-		return nil // none, or none of ours
+	dir := s.config.Agent.StateDir
+	// Its error says that there is none, or none of ours.
+	if agent, err := daemon.Find(daemon.PIDFile(dir, string(config.Agent))); err == nil && s.isOurs(agent.Config) {
+		return usagef("distsuperagent (pid %d) runs with %s as a machine of a fleet, and its programs would run twice; "+
+			"end it with its processes first (distsuperagent stop --drain)", agent.PID, s.file)
 	}
-	theirs, err := os.Stat(agent.Config)
-	if err != nil {
-		return nil // it has no file, or has not said which
-	}
-	if ours, err := os.Stat(s.file); err != nil || !os.SameFile(ours, theirs) {
+	left := keeper.Dial(keeper.SocketPath(dir))
+	defer left.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), keeperPatience)
+	defer cancel()
+	hello, err := left.Hello(ctx)
+	if err != nil || !s.isOurs(hello.Config) {
 		return nil
 	}
-	return usagef("distsuperagent (pid %d) runs with %s as a machine of a fleet, and its programs would run twice; "+
-		"end it with its processes first (distsuperagent stop --drain)", agent.PID, s.file)
+	runs, err := left.Changes(ctx, 0)
+	if err == nil && !slices.ContainsFunc(runs.Runs, func(r keeper.Run) bool { return !r.Done }) {
+		return nil
+	}
+	return usagef("distsuperagent has left processes of %s running under its keeper (pid %d), and they would run twice; "+
+		"start it and end it with them (distsuperagent start, distsuperagent stop --drain), or end them (distsuperagent stop --all)",
+		s.file, hello.PID)
+}
+
+// keeperPatience is how long a keeper may take to say what it runs.
+const keeperPatience = 5 * time.Second
+
+// isOurs reports whether a path, which may be "", leads to our configuration file.
+func (s *settings) isOurs(path string) bool {
+	theirs, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	ours, err := os.Stat(s.file)
+	return err == nil && os.SameFile(ours, theirs)
 }
 
 func randomName() string {

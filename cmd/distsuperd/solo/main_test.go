@@ -16,14 +16,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	keeperdaemon "github.com/distsuper/distsuper/agentd/keeper/daemon"
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
 	"github.com/distsuper/distsuper/pkg/config"
 )
 
+const keeperCommand = "keeper"
+
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
-// The test binary is the daemon and its guardian, too: called with their commands it is what the real one is.
+// The test binary is the daemon and its guardian, too, and an agent's keeper: called with their commands it is what the
+// real one is.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -31,6 +35,8 @@ func TestMain(m *testing.M) {
 			os.Exit(Main(os.Args[2:]))
 		case GuardianCommand:
 			os.Exit(engine.Guardian())
+		case keeperCommand:
+			os.Exit(keeperdaemon.Main(keeperdaemon.Options{StateDir: os.Args[2], Config: os.Args[3], Version: "test", GuardianCommand: []string{GuardianCommand}}))
 		}
 	}
 	// Daemons mostly wait, as supervisord does for whole seconds: more of them than cores may run at once.

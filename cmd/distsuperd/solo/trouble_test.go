@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/ini"
@@ -89,6 +92,54 @@ func TestItDoesNotStartBesideAnAgentOfTheSameFile(t *testing.T) {
 	r.run()
 	if code := r.stop(); code != 0 {
 		t.Errorf("beside an agent of another file its exit code is %d", code)
+	}
+}
+
+func TestItDoesNotStartBesideWhatAnAgentOfTheSameFileHasLeftRunning(t *testing.T) {
+	t.Parallel()
+	r := ours(t).prepare(t, header+sleeper)
+	state := r.path(config.StateName)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, keeperCommand, state, r.path("d.conf"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	k := keeper.Dial(keeper.SocketPath(state))
+	defer k.Close()
+	r.until(func() bool { _, err := k.Hello(t.Context()); return err == nil }, "the keeper does not answer")
+	err = k.Start(t.Context(), keeper.StartRequest{Token: 1, OnPartition: api.PartitionKeep, Process: api.Process{Group: "w", Name: "w", Program: "w",
+		Settings: api.Settings{Command: "sleep 1000", StopSignal: "TERM", StopWaitSecs: 5, Autorestart: api.RestartNever, ExitCodes: []int{0},
+			Stdout: api.Log{File: api.LogNone}, Stderr: api.Log{File: api.LogNone}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.begin(nil); err != nil {
+		t.Fatal(err)
+	}
+	if code := r.wait(); code != 2 || !strings.Contains(r.out.String(), fmt.Sprintf("under its keeper (pid %d)", cmd.Process.Pid)) {
+		t.Errorf("it ends with %d and says %s", code, r.out)
+	}
+	if err := k.Stop(t.Context(), keeper.Ref{ID: "w", Token: 1}); err != nil {
+		t.Fatal(err)
+	}
+	r.until(func() bool {
+		runs, err := k.Changes(t.Context(), 0)
+		return err == nil && len(runs.Runs) == 1 && runs.Runs[0].Done
+	}, "the process is not stopped")
+	r.run()
+	if code := r.stop(); code != 0 {
+		t.Errorf("beside a keeper that runs nothing its exit code is %d", code)
+	}
+	if err := k.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("the keeper ended with %v", err)
 	}
 }
 
