@@ -158,20 +158,3 @@ func TestChangesWaitsForTheNextChange(t *testing.T) {
 		t.Errorf("a number of another keeper gives %+v", again)
 	}
 }
-
-func TestStatParserTakesAnyName(t *testing.T) {
-	for _, c := range []struct {
-		line string
-		want procInfo
-		ok   bool
-	}{
-		{"12 (a b) S 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0", procInfo{12, 3, 4, 5, 'S', 777}, true},
-		{"12 (a) R 9 (b) Z 3 4 5 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0", procInfo{12, 3, 4, 5, 'Z', 777}, true},
-		{"12 (a) S 3 4", procInfo{}, false},
-		{"", procInfo{}, false},
-	} {
-		if got, ok := parseStat([]byte(c.line)); ok != c.ok || ok && got != c.want {
-			t.Errorf("%q: %+v %v", c.line, got, ok)
-		}
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,6 +19,8 @@ type procInfo struct {
 	pid, ppid, group, session int
 	state                     byte
 	start                     uint64 // clock ticks after boot: with the pid it names a process for ever
+	kernel                    bool   // a thread of the kernel
+	execing                   bool   // its memory is not set up yet, or may not be looked at
 }
 
 // dead reports whether nothing but an entry is left of it.
@@ -39,20 +42,25 @@ func parseStat(data []byte) (p procInfo, ok bool) {
 		return procInfo{}, false
 	}
 	fields := strings.Fields(string(data[close+1:]))
-	if len(fields) < 20 {
+	if len(fields) < 49 {
 		return procInfo{}, false
 	}
 	p.state = fields[0][0]
-	var errs [5]error
+	var errs [6]error
 	p.pid, errs[0] = strconv.Atoi(strings.TrimSpace(string(data[:open])))
 	p.ppid, errs[1] = strconv.Atoi(fields[1])
 	p.group, errs[2] = strconv.Atoi(fields[2])
 	p.session, errs[3] = strconv.Atoi(fields[3])
 	p.start, errs[4] = strconv.ParseUint(fields[19], 10, 64)
+	flags, err := strconv.ParseUint(fields[6], 10, 64)
+	errs[5] = err
+	const kernelThread = 0x00200000 // PF_KTHREAD of <linux/sched.h>
+	p.kernel = flags&kernelThread != 0
+	p.execing = fields[48] == "0" // where its environment ends
 	return p, errors.Join(errs[:]...) == nil
 }
 
-// allProcs reads every process that is alive.
+// allProcs reads every process that is alive, and no threads of the kernel.
 func allProcs() []procInfo {
 	dir, err := os.Open("/proc")
 	if err != nil {
@@ -70,7 +78,7 @@ func allProcs() []procInfo {
 			if err != nil {
 				continue
 			}
-			if p, ok := readProc(pid); ok && !p.dead() {
+			if p, ok := readProc(pid); ok && !p.dead() && !p.kernel {
 				procs = append(procs, p)
 			}
 		}
@@ -100,10 +108,37 @@ func childPIDs() (pids []int, ok bool) {
 	return slices.Compact(pids), true
 }
 
+// Waiting for an exec takes them multiplied at most.
+const (
+	execTries = 10
+	execPause = time.Millisecond
+)
+
+// environ reads a process's first environment. In the moment of an exec it has none, so that is waited for; one that
+// hangs in its exec counts as without.
+func environ(pid int) ([]byte, error) {
+	file := "/proc/" + strconv.Itoa(pid) + "/environ"
+	for range execTries {
+		data, err := os.ReadFile(file)
+		if err != nil || len(data) > 0 {
+			return data, err
+		}
+		p, ok := readProc(pid)
+		if !ok || p.dead() || p.kernel {
+			return nil, nil
+		}
+		if !p.execing { // it may have been when it was read
+			return os.ReadFile(file)
+		}
+		time.Sleep(execPause)
+	}
+	return nil, nil
+}
+
 // marks reads the variables of a process's first environment that tell who started it; nil when
 // it has none or may not be read.
 func marks(pid int) map[string]string {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	data, err := environ(pid)
 	if err != nil || !bytes.Contains(data, []byte(envKeeper+"=")) {
 		return nil
 	}
