@@ -252,12 +252,20 @@ func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (do
 		}
 	}
 	result := "asked to stop"
-	for _, d := range daemons {
-		if wait {
-			result = "stopped"
-			if err := c.awaitGone(ctx, d); err != nil {
+	if wait {
+		result = "stopped"
+		for _, d := range daemons {
+			if err := c.awaitIdle(ctx, d); err != nil {
 				return done, err
 			}
+		}
+	}
+	// They have nothing more to do, and a service manager may start them anew.
+	end, cancel := context.WithTimeout(ctx, closingTime)
+	defer cancel()
+	for _, d := range daemons {
+		if wait {
+			_ = awaitEnd(end, d.addr, d.pid)
 		}
 		c.printf("%s: %s\n", d.name, result)
 		done = append(done, shutdownRow{d.name, result})
@@ -265,8 +273,8 @@ func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (do
 	return done, nil
 }
 
-// awaitGone waits until a daemon does nothing more and has ended, and says now and then why it waits.
-func (c *ctl) awaitGone(ctx context.Context, d fleetDaemon) error {
+// awaitIdle waits until a daemon does nothing more, and says now and then why it waits.
+func (c *ctl) awaitIdle(ctx context.Context, d fleetDaemon) error {
 	const often = 5 * time.Second
 	for told := time.Now(); ; {
 		busy, err := d.busy(ctx)
@@ -274,10 +282,7 @@ func (c *ctl) awaitGone(ctx context.Context, d fleetDaemon) error {
 			busy = fmt.Sprintf("etcd does not say whether it has ended: %v", err)
 		}
 		if busy == "" {
-			busy = "it is ending"
-			if err = awaitEnd(ctx, d.addr, d.pid); err == nil {
-				return nil
-			}
+			return nil
 		}
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s was asked to stop, and is not gone yet (%s): %w", d.name, busy, ctx.Err())
