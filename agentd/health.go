@@ -80,6 +80,9 @@ func (l *loop) problem() string {
 		return fmt.Sprintf("etcd is behind what was seen before, so nothing is started or renewed: %v", l.behind)
 	case l.silent != nil:
 		return fmt.Sprintf("the keeper does not answer: %v", l.silent)
+	case !l.connected && l.own.leaving:
+		return "etcd does not answer, and what is stopped is released in etcd: waiting for it; another TERM (distsuperagent stop) ends " +
+			"the agent at once, and the leases then end by themselves"
 	case !l.connected:
 		return "etcd does not answer: processes go on, and each ends at the deadline of its lease unless its on_partition is keep"
 	case l.refused != nil:

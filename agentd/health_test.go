@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
@@ -32,5 +33,16 @@ func TestManyProcessesAreCountedNowAndThenAndAtTheEndOnceMore(t *testing.T) {
 	l.now = l.now.Add(countPause)
 	if got := l.health().Runs; got != 10+countFreely || l.counted.recount() != clock.Never {
 		t.Errorf("after the pause: %d, and then at %d", got, l.counted.recount())
+	}
+}
+
+func TestAnAgentThatDrainsWithoutEtcdSaysWhatItWaitsForAndHowToEndIt(t *testing.T) {
+	l := newLoop(Options{Machine: "m1", Keys: store.NewKeys(""), Clock: clock.Go{}})
+	if got := l.problem(); !strings.Contains(got, "processes go on") {
+		t.Errorf("without etcd it says %q", got)
+	}
+	l.own.leaving = true
+	if got := l.problem(); strings.Contains(got, "processes go on") || !strings.Contains(got, "distsuperagent stop") {
+		t.Errorf("draining without etcd it says %q", got)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
 func TestStopSaysWhatBecomesOfTheProcesses(t *testing.T) {
@@ -32,5 +33,30 @@ func TestStopSaysWhatBecomesOfTheProcesses(t *testing.T) {
 	}
 	if lines := fate(many); len(lines) != 1 || !strings.Contains(lines[0], "w009 and 290 more") {
 		t.Errorf("of 300 it says %q", lines)
+	}
+}
+
+func TestStopSaysWhatTheAgentStillWaitsFor(t *testing.T) {
+	for _, c := range []struct {
+		health rpc.Health
+		want   string
+	}{
+		{rpc.Health{Processes: 3}, ""}, // it leaves them to the keeper
+		{rpc.Health{Draining: true}, ""},
+		{rpc.Health{Draining: true, Processes: 1}, "1 process is not released yet"},
+		{rpc.Health{Draining: true, Processes: 3}, "3 processes are not released yet"},
+		{rpc.Health{Draining: true, Processes: 3, Problem: "etcd does not answer"}, "etcd does not answer"},
+	} {
+		if got := waitsFor(c.health); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.health, got, c.want)
+		}
+	}
+}
+
+func TestStatusOfAKeeperTellsProcessesThatDoNotRun(t *testing.T) {
+	k := keeperStatus{PID: 7, Containment: "cgroup2", Version: "1"}
+	k.count([]keeper.Run{{PID: 8}, {Done: true, Gone: true}, {Gone: true}, {Gone: true}}) // the last two were fenced
+	if got, want := k.String(), "pid 7, 3 processes (2 not running now), held by cgroup2, version 1"; got != want {
+		t.Errorf("it says %q, want %q", got, want)
 	}
 }

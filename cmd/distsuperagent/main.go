@@ -17,6 +17,7 @@ import (
 var self = background.Daemon{
 	Name: config.Agent,
 	Home: func(c *config.Config) (string, config.LogConfig) { return c.Agent.StateDir, c.Agent.Log },
+	Busy: busy,
 }
 
 const long = `distsuperagent runs the processes that distsuperd places on this machine. They are children

@@ -27,6 +27,8 @@ type keeperStatus struct {
 	Version     string `json:"version"`
 	Containment string `json:"containment"`
 	Processes   int    `json:"processes"`
+	// Down are those of the processes of which nothing is alive now: the keeper starts them again, or they wait for their lease.
+	Down int `json:"down,omitempty"`
 }
 
 func look(ctx context.Context, cfg *config.Config) (background.Shown, error) {
@@ -79,12 +81,28 @@ func lookKeeper(ctx context.Context, cfg *config.Config) (*keeperStatus, error) 
 		return nil, fmt.Errorf("the keeper does not answer: %w", err)
 	}
 	s := &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment}
-	for _, r := range snapshot.Runs {
-		if !r.Done {
-			s.Processes++
+	s.count(snapshot.Runs)
+	return s, nil
+}
+
+func (s *keeperStatus) count(runs []keeper.Run) {
+	for _, r := range runs {
+		if r.Done {
+			continue
+		}
+		s.Processes++
+		if r.Gone {
+			s.Down++
 		}
 	}
-	return s, nil
+}
+
+func (s *keeperStatus) String() string {
+	down := ""
+	if s.Down > 0 {
+		down = fmt.Sprintf(" (%d not running now)", s.Down)
+	}
+	return fmt.Sprintf("pid %d, %d processes%s, held by %s, version %s", s.PID, s.Processes, down, s.Containment, s.Version)
 }
 
 // Show implements background.Shown.
@@ -98,6 +116,6 @@ func (s status) Show(out io.Writer) {
 	}
 	background.Lines(out, "problem", s.Problem)
 	if k := s.Keeper; k != nil {
-		background.Lines(out, "keeper", fmt.Sprintf("pid %d, %d processes, held by %s, version %s", k.PID, k.Processes, k.Containment, k.Version))
+		background.Lines(out, "keeper", k.String())
 	}
 }

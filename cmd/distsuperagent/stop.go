@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/cmd/internal/background"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
 type stopOptions struct {
@@ -113,4 +114,26 @@ func endKeeper(ctx context.Context, k *keeper.Client) (int, error) {
 		return 0, fmt.Errorf("the keeper (pid %d) has not ended yet: %w", hello.PID, err)
 	}
 	return hello.PID, nil
+}
+
+// busy says why an agent that is to stop has not ended yet.
+func busy(ctx context.Context, cfg *config.Config, addr string) string {
+	h, err := health(ctx, cfg, addr)
+	if err != nil {
+		return ""
+	}
+	return waitsFor(h)
+}
+
+// waitsFor says what a draining agent waits for.
+func waitsFor(h rpc.Health) string {
+	switch {
+	case h.Problem != "":
+		return h.Problem
+	case h.Draining && h.Processes == 1:
+		return "1 process is not released yet"
+	case h.Draining && h.Processes > 0:
+		return fmt.Sprintf("%d processes are not released yet", h.Processes)
+	}
+	return ""
 }

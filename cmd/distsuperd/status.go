@@ -71,7 +71,7 @@ func health(ctx context.Context, addr string) (web.Health, error) {
 // Show implements background.Shown.
 func (s status) Show(out io.Writer) {
 	if h := s.Health; h != nil {
-		role := "follower"
+		role := "standby" // as distsuperctl controllers calls it
 		if h.Leader {
 			role = "leader"
 		}

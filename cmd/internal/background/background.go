@@ -24,6 +24,8 @@ type Daemon struct {
 	Name config.Program
 	// Home is where its state and its log are.
 	Home func(*config.Config) (stateDir string, log config.LogConfig)
+	// Busy asks the daemon at addr, which is to stop, what it still does; nil, and "", tell nothing.
+	Busy func(ctx context.Context, cfg *config.Config, addr string) string
 }
 
 // BackgroundFlag is the hidden flag of `run` by which start has the log written to its file.
@@ -141,10 +143,20 @@ func (d Daemon) Stop(cmd *cobra.Command, cfg *config.Config, sig unix.Signal, ti
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than --timeout %v", timeout))
 	}
 	defer cancel()
+	before, asks, _ := d.Find(cfg) // what is wrong with the pid file, stopping it tells
 	pid, err := daemon.Stop(ctx, d.PIDFile(cfg), sig, func(waited time.Duration) {
-		if waited%(5*time.Second) == 0 {
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: stopping since %v\n", d.Name, waited)
+		if waited%(5*time.Second) != 0 {
+			return
 		}
+		why := ""
+		if asks && d.Busy != nil {
+			asking, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			if busy := d.Busy(asking, cfg, before.Daemon.HTTP); busy != "" {
+				why = ": " + busy
+			}
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s: stopping since %v%s\n", d.Name, waited, why)
 	})
 	switch {
 	case errors.Is(err, daemon.ErrNotRunning):

@@ -114,7 +114,7 @@ func TestSignalsTellStopFromTheOtherAndASecondOneHurries(t *testing.T) {
 	}{{unix.SIGTERM, ErrStop}, {unix.SIGINT, ErrStop}, {unix.SIGUSR1, ErrOther}} {
 		reloaded := make(chan struct{}, 1)
 		reopened := make(chan struct{}, 1)
-		ctx, hurry, done := Signals(t.Context(), func() { reloaded <- struct{}{} }, func() { reopened <- struct{}{} })
+		ctx, hurry, _, done := Signals(t.Context(), func() { reloaded <- struct{}{} }, func() { reopened <- struct{}{} })
 		send(t, unix.SIGHUP)
 		await(t, reloaded)
 		send(t, unix.SIGUSR2)
@@ -130,6 +130,18 @@ func TestSignalsTellStopFromTheOtherAndASecondOneHurries(t *testing.T) {
 		send(t, unix.SIGTERM)
 		await(t, hurry.Done())
 		done()
+	}
+}
+
+func TestASignalAfterARequestToEndHurriesAsASecondOne(t *testing.T) {
+	ctx, hurry, end, done := Signals(t.Context(), func() {}, func() {})
+	defer done()
+	end(ErrAll)
+	await(t, ctx.Done())
+	send(t, unix.SIGTERM)
+	await(t, hurry.Done())
+	if !errors.Is(context.Cause(ctx), ErrAll) {
+		t.Errorf("it ended for %v", context.Cause(ctx))
 	}
 }
 

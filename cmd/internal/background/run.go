@@ -98,7 +98,7 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 		}
 		return err
 	}
-	ctx, hurry, done := Signals(cmd.Context(), func() {
+	ctx, hurry, end, done := Signals(cmd.Context(), func() {
 		if err := p.Reread(); err != nil {
 			log.Error("the settings are not changed", zap.Error(err))
 		}
@@ -112,8 +112,7 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 		log.Info("log files opened again")
 	})
 	defer done()
-	ctx, p.End = context.WithCancelCause(ctx)
-	defer p.End(nil)
+	p.End = end
 	return s.Serve(ctx, hurry)
 }
 

@@ -19,8 +19,8 @@ var (
 
 // Signals gives a context that ends with ErrStop at TERM or INT and with ErrOther at USR1, and calls
 // reload at HUP, which a terminal's end sends, too, and reopen at USR2. A second TERM or INT ends hurry, the context of
-// what is done at the end. The returned function puts everything back.
-func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.Context, stop func()) {
+// what is done at the end; end ends ctx as a first signal does, so that the next one is the second. stop puts everything back.
+func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.Context, end func(cause error), stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	hurry, now := context.WithCancelCause(context.WithoutCancel(parent))
 	c := make(chan os.Signal, 8)
@@ -51,7 +51,7 @@ func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.
 			}
 		}
 	}()
-	return ctx, hurry, func() {
+	return ctx, hurry, cancel, func() {
 		signal.Stop(c)
 		close(done)
 		<-ended
