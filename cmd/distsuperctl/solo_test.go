@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // wants runs a distsuperctl in the daemon's directory and compares exit code and stdout, without pids and times.
@@ -106,4 +107,34 @@ func TestSoloObeysWhileAnIncludedFileIsBroken(t *testing.T) {
 		t.Errorf("it does not say what is wrong: %s", out)
 	}
 	d.wants(exitOK, "Shut down\n", "shutdown")
+}
+
+func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
+	d := startSolo(t)
+	d.append("[program:slow]\ncommand = /bin/sleep 1000\nautostart = false\nstartsecs = 600\n")
+	d.wants(exitOK, "slow: added process group\n", "update")
+	waiting := d.ctl("start", "slow")
+	var said output
+	waiting.Stderr = &said
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- waiting.Wait() }()
+	for end := time.Now().Add(patience); !strings.Contains(said.String(), "slow: STARTING"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not wait; it said %s", said.String())
+		}
+	}
+	_ = d.cmd.Process.Kill()
+	_ = d.cmd.Wait()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		_ = waiting.Process.Kill()
+		t.Fatalf("it waits for nobody; it said %s", said.String())
+	}
+	if code := waiting.ProcessState.ExitCode(); code != exitNotRunning || !strings.Contains(said.String(), "has ended") {
+		t.Errorf("exit %d, said %s", code, said.String())
+	}
 }

@@ -58,6 +58,7 @@ type waiter struct {
 	noted   time.Time // of the last summary
 	down    bool
 	current client.Seen
+	away    time.Time // since when a solo does not listen; zero while it does
 }
 
 // wait returns when all have their verdict or the time is up; those that have none then get one that says so.
@@ -124,10 +125,27 @@ func (w *waiter) run(ctx context.Context) error {
 		case s := <-news:
 			w.see(s)
 		case <-tick.C:
+			if err := w.soloEnded(ctx, time.Now()); err != nil {
+				return err
+			}
 			if !w.down {
 				w.look()
 			}
 		}
+	}
+	return nil
+}
+
+// soloEnded is an error once the distsuperd solo of which something was asked has ended: what it had in memory ended with
+// it. One that restarts is back in a moment.
+func (w *waiter) soloEnded(ctx context.Context, now time.Time) error {
+	switch {
+	case !w.c.solo || listens(ctx, w.c.opened.store.Endpoints[0]):
+		w.away = time.Time{}
+	case w.away.IsZero():
+		w.away = now
+	case now.Sub(w.away) >= stuckLimit:
+		return &exitError{code: exitNotRunning, err: fmt.Errorf("%w any more: it has ended, and what was asked of it with it", errNobody)}
 	}
 	return nil
 }
