@@ -45,7 +45,7 @@ func runControllers(ctx context.Context, c *ctl) error {
 		switch {
 		case d.ID == leader:
 			r.Role = "leader"
-		case standing[d.ID]:
+		case standing[d.ID] != 0:
 			r.Role = "standby"
 		}
 		list, rows = append(list, r), append(rows, []string{r.ID, r.Role, r.Host, orDash(r.HTTP), r.Version})

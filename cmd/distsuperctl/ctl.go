@@ -233,6 +233,16 @@ func (o *waitOptions) AddFlags(cmd *cobra.Command) {
 // begin starts the timeout.
 func (o *waitOptions) begin() { o.until = time.Now().Add(o.timeout) }
 
+// failure is an error in supervisorctl's words, which it says on stdout; beside JSON they go to stderr.
+func (c *ctl) failure(format string, args ...any) error {
+	text := fmt.Sprintf(format, args...)
+	if c.json {
+		return errors.New(text)
+	}
+	c.printf("ERROR: %s\n", text)
+	return failed(exitGeneric)
+}
+
 // wrongUse says what is wrong with the arguments, in supervisorctl's words on stdout, and on stderr what to write.
 func (c *ctl) wrongUse(cmd *cobra.Command, code int, text string) error {
 	c.printf("%s\n", text)

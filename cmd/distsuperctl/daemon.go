@@ -134,19 +134,20 @@ func (c *ctl) controllers(ctx context.Context) ([]api.Controller, error) {
 	return out, nil
 }
 
-// election says who leads, which is who entered first, and who stands.
-func (c *ctl) election(ctx context.Context) (leader string, standing map[string]bool, err error) {
+// election says who leads, which is who entered first, and by which revision each entered last.
+func (c *ctl) election(ctx context.Context) (leader string, since map[string]int64, err error) {
 	res, err := c.kv.Range(ctx, store.Range{Key: strings.TrimSuffix(c.keys.Election(), "/") + "/", Prefix: true})
 	if err != nil {
 		return "", nil, err
 	}
-	standing = map[string]bool{}
+	since = map[string]int64{}
 	first := int64(0)
 	for _, e := range res.Entries {
-		standing[string(e.Value)] = true
+		id := string(e.Value)
+		since[id] = max(since[id], e.CreateRev)
 		if first == 0 || e.CreateRev < first {
-			first, leader = e.CreateRev, string(e.Value)
+			first, leader = e.CreateRev, id
 		}
 	}
-	return leader, standing, nil
+	return leader, since, nil
 }

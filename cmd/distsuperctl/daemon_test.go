@@ -238,12 +238,59 @@ func TestFleetIsShutDownWithControllersFirst(t *testing.T) {
 	}
 	w.put(w.keys.Info("m3"), api.MachineInfo{Name: "m3", API: "127.0.0.1:1", Fingerprint: "x"})
 	w.put(w.keys.Alive("m3"), api.Alive{Instance: "m3"})
-	if r := w.wants(exitGeneric, "", "shutdown", "--fleet"); !strings.Contains(r.errout, "nothing was stopped") || !strings.Contains(r.errout, "m3") || said.String() != "" {
+	if r := w.wants(exitGeneric, "", "shutdown", "--fleet", "--timeout", "300ms"); !strings.Contains(r.errout, "nothing was stopped") || !strings.Contains(r.errout, "m3") || said.String() != "" {
 		t.Errorf("with one that cannot be reached: %s; asked was %q", r.errout, said)
 	}
 	w.drop(w.keys.Alive("m3"))
 	w.wants(exitOK, "distsuperd d1: stopped\ndistsuperd d2: stopped\ndistsuperagent of m1: stopped\ndistsuperagent of m2: stopped\netcd goes on\nShut down\n", "shutdown", "--fleet")
 	if got := said.String(); got != "stop d1, stop d2, stop m1, stop m2" {
 		t.Errorf("they were asked: %s", got)
+	}
+}
+
+// Two may shut a fleet down at once, or one again because the first takes long: etcd goes only when the machines that
+// somebody else has told to stop need it no more.
+func TestShutdownOfAFleetWaitsForMachinesThatAreStoppingAlready(t *testing.T) {
+	w := newTailWorld(t)
+	w.put(w.keys.Info("m1"), api.MachineInfo{Name: "m1", API: "127.0.0.1:1", Fingerprint: "x"})
+	touch := w.keys.Touch("m1", "web:web_0")
+	w.put(touch, api.Touch{Token: 3, Instance: "m1"})
+	if r := w.wants(exitGeneric, "", "shutdown", "--fleet", "--timeout", "500ms"); !strings.Contains(r.errout, "stopping web:web_0") {
+		t.Errorf("while m1 holds a process it says %s", r.errout)
+	}
+	w.drop(touch)
+	w.wants(exitOK, "etcd goes on\nShut down\n", "shutdown", "--fleet")
+}
+
+func TestShutdownOfAFleetGivesWhatIsEndingTimeToBeGone(t *testing.T) {
+	w := newTailWorld(t)
+	w.put(w.keys.Info("m1"), api.MachineInfo{Name: "m1", API: "127.0.0.1:1", Fingerprint: "x"})
+	w.put(w.keys.Alive("m1"), api.Alive{Instance: "m1"})
+	time.AfterFunc(500*time.Millisecond, func() { w.drop(w.keys.Alive("m1")) })
+	if r := w.wants(exitOK, "etcd goes on\nShut down\n", "shutdown", "--fleet"); !strings.Contains(r.errout, "waiting for what may be ending: distsuperagent of m1") {
+		t.Errorf("it does not say what it waits for: %s", r.errout)
+	}
+}
+
+func TestReloadThatFailsOrNeverEndsIsToldInEveryForm(t *testing.T) {
+	w := newTailWorld(t)
+	w.controller("d2", 2, new(asked))
+	if r := w.wants(exitGeneric, "", "reload", "--json"); !strings.Contains(r.errout, "fleet.ini:3: nonsense") {
+		t.Errorf("with --json it said %q", r.errout)
+	}
+	addr, fingerprint := w.daemons("d3", rpc.DaemonServer{
+		Daemon: func() rpc.Daemon { return rpc.Daemon{Program: "distsuperd"} },
+		Reload: func(string) error { // and it does not come back
+			w.drop(strings.TrimSuffix(w.keys.Election(), "/") + "/e3")
+			return nil
+		},
+	})
+	w.put(w.keys.Controller("d3"), api.Controller{ID: "d3", HTTP: addr, Fingerprint: fingerprint})
+	w.putRaw(strings.TrimSuffix(w.keys.Election(), "/")+"/e3", "d3")
+	before := goneLimit
+	goneLimit = 200 * time.Millisecond
+	defer func() { goneLimit = before }()
+	if r := w.wants(exitGeneric, "", "reload", "--controller", "d3", "--timeout", "20s"); !strings.Contains(r.errout, "does not stand") {
+		t.Errorf("of one that does not come back it said %q", r.errout)
 	}
 }

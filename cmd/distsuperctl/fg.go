@@ -46,18 +46,16 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 	}
 	found, _ := selectNames(snap.Processes, []string{name})
 	if len(found) != 1 {
-		c.printf("ERROR: bad process name supplied\n")
 		hint := explainName(snap.Processes, name)
 		if len(found) > 1 {
 			hint.Hint = "it means several processes: " + some(found)
 		}
 		c.hint(hint)
-		return failed(exitGeneric)
+		return c.failure("bad process name supplied")
 	}
 	p := snap.Process(found[0])
 	if p.State != api.Running || p.Owner == nil {
-		c.printf("ERROR: process not running\n")
-		return failed(exitGeneric)
+		return c.failure("process not running")
 	}
 	f := &foreground{c: c, in: c.in, process: p.Name, machine: p.Owner.Machine, token: p.Owner.Token}
 	return f.run(ctx)

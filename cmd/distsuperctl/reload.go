@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/rpc"
-	"github.com/distsuper/distsuper/store"
 )
 
 func newReload(c *ctl) *cobra.Command {
@@ -56,8 +55,7 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 		return err
 	}
 	if err := p.DaemonReload(ctx); err != nil {
-		c.printf("ERROR: %s\n", refusal(err))
-		return failed(exitGeneric)
+		return c.failure("%s", refusal(err))
 	}
 	if !w.noWait {
 		ctx, cancel := w.bounded(ctx)
@@ -103,7 +101,7 @@ type standing struct {
 func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	res, err := c.kv.Range(ctx, store.Range{Key: strings.TrimSuffix(c.keys.Election(), "/") + "/", Prefix: true})
+	_, stand, err := c.election(ctx)
 	if err != nil {
 		return standing{}, err
 	}
@@ -111,12 +109,7 @@ func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
 	if err != nil {
 		return standing{}, err
 	}
-	var s standing
-	for _, e := range res.Entries {
-		if string(e.Value) == id {
-			s.since = e.CreateRev
-		}
-	}
+	s := standing{since: stand[id]}
 	for _, d := range all {
 		if d.ID == id && s.since != 0 {
 			s.fingerprint = d.Fingerprint
@@ -125,10 +118,11 @@ func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
 	return s, nil
 }
 
-// goneLimit is how long a daemon that restarts may be away altogether.
-const goneLimit = 30 * time.Second
+// goneLimit is how long a daemon that restarts may be away altogether. A test has less time.
+var goneLimit = 30 * time.Second
 
-// awaitNew waits until the controller of an id stands anew and answers.
+// awaitNew waits until the controller of an id stands anew and answers. A solo may take long to stop its processes, for which
+// it serves its store, and stands no more.
 func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before standing) error {
 	away := time.Time{}
 	for {
@@ -137,6 +131,8 @@ func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before stan
 			if err = c.answers(ctx, was.ID); err == nil {
 				return nil
 			}
+		} else if err == nil && now.since == 0 && !d.Solo {
+			err = errors.New("it does not stand for election any more; its log says why")
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -168,6 +164,9 @@ func (c *ctl) answers(ctx context.Context, id string) error {
 
 // ended reports whether there is no process of a pid on this host.
 func ended(pid int) bool {
+	if pid == 0 { // nobody said which it is
+		return true
+	}
 	p, err := os.FindProcess(pid)
 	if err != nil {
 		return true

@@ -30,8 +30,8 @@ func newShutdown(c *ctl) *cobra.Command {
 		Long: `shutdown stops distsuperd solo with all its processes, and waits for its end.
 
 A fleet is stopped with --fleet only: all controllers, so that nothing is moved, and then on every live machine the
-agent with its processes; last distsuperd's own etcd, where that is on this host. Nothing is done unless every one of them can
-be reached from here. With --no-wait the agents are only asked, and etcd goes on. What is wanted stays: when the daemons are
+agent with its processes; last distsuperd's own etcd, where that is on this host, once no machine holds a process any more. Nothing is
+done unless every one of them can be reached from here; what just ends, or died, has some seconds to be gone. With --no-wait the agents are only asked, and etcd goes on. What is wanted stays: when the daemons are
 started again, everything runs as before.`,
 		Example: "  distsuperctl shutdown\n  distsuperctl shutdown --fleet",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -110,34 +110,27 @@ type fleetDaemon struct {
 	pid  int
 	// busy says with what it still is, as etcd knows it; "" with nothing.
 	busy func(context.Context) (string, error)
+	// leaving: it was told to stop before, or is dead, and still holds processes in etcd. It is not asked, only waited for.
+	leaving bool
+}
+
+func closeAll(daemons []fleetDaemon) {
+	for _, d := range daemons {
+		if d.ask != nil {
+			d.ask.Close()
+		}
+	}
 }
 
 func runShutdownFleet(ctx context.Context, c *ctl, o shutdownOptions) error {
-	controllers, agents, err := c.fleetDaemons(ctx)
+	ctx, cancel := o.bounded(ctx)
+	defer cancel()
+	controllers, agents, err := c.reachFleet(ctx)
 	if err != nil {
 		return err
 	}
-	all := slices.Concat(controllers, agents)
-	defer func() {
-		for _, d := range all {
-			d.ask.Close()
-		}
-	}()
-	var unreachable []error
-	for i, d := range all {
-		self, err := d.ask.Daemon(ctx)
-		if err != nil {
-			unreachable = append(unreachable, fmt.Errorf("%s: %w", d.name, err))
-		}
-		all[i].pid = self.PID
-	}
-	if len(unreachable) > 0 {
-		return fmt.Errorf("nothing was stopped, since from here these cannot be reached: %w", errors.Join(unreachable...))
-	}
-	ctx, cancel := o.bounded(ctx)
-	defer cancel()
+	defer closeAll(slices.Concat(controllers, agents))
 	// While one controller is left it moves what an agent releases.
-	controllers, agents = all[:len(controllers)], all[len(controllers):]
 	list, err := c.stopAll(ctx, controllers, true)
 	if err != nil {
 		return err
@@ -153,10 +146,51 @@ func runShutdownFleet(ctx context.Context, c *ctl, o shutdownOptions) error {
 		return err
 	}
 	if c.json {
-		return printJSON(c.out, map[string]any{"result": strings.ToLower(result), "stopped": append(list, more...), "etcd": said})
+		return printJSON(c.out, map[string]any{"result": strings.ToLower(result), "stopped": append(orEmpty(list), more...), "etcd": said})
 	}
 	c.printf("%s\n%s\n", said, result)
 	return nil
+}
+
+// dyingTime is what etcd takes by default to know of a daemon's death, its look for leases that have run out included.
+const dyingTime = 6 * time.Second
+
+// reachFleet finds the daemons, and asks whether each can be reached. One that cannot may be ending, by somebody else's
+// shutdown too, or may have died just now: then etcd knows of it no more after a while.
+func (c *ctl) reachFleet(ctx context.Context) (controllers, agents []fleetDaemon, err error) {
+	told := ""
+	for limit := time.Now().Add(dyingTime); ; {
+		if controllers, agents, err = c.fleetDaemons(ctx); err == nil {
+			if err = errors.Join(greet(ctx, controllers), greet(ctx, agents)); err == nil {
+				return controllers, agents, nil
+			}
+			closeAll(slices.Concat(controllers, agents))
+		}
+		pause(ctx, 200*time.Millisecond)
+		if ctx.Err() != nil || time.Now().After(limit) || errors.Is(err, store.ErrUnavailable) {
+			return nil, nil, fmt.Errorf("nothing was stopped, since from here these cannot be reached: %w", err)
+		}
+		if told == "" {
+			told = err.Error()
+			c.warnf("distsuperctl: waiting for what may be ending: %s", told)
+		}
+	}
+}
+
+// greet asks daemons who they are.
+func greet(ctx context.Context, daemons []fleetDaemon) error {
+	var unreachable []error
+	for i, d := range daemons {
+		if d.leaving {
+			continue
+		}
+		self, err := d.ask.Daemon(ctx)
+		if err != nil {
+			unreachable = append(unreachable, fmt.Errorf("%s: %w", d.name, err))
+		}
+		daemons[i].pid = self.PID
+	}
+	return errors.Join(unreachable...)
 }
 
 // shutdownRow is the JSON of a daemon that was stopped.
@@ -165,7 +199,7 @@ type shutdownRow struct {
 	Result string `json:"result"`
 }
 
-// fleetDaemons are the controllers that stand for election and the agents of live machines.
+// fleetDaemons are the controllers that stand for election, and the agents of live machines and of those that hold processes.
 func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaemon, err error) {
 	known, err := c.controllers(ctx)
 	if err != nil {
@@ -176,7 +210,7 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 		return nil, nil, err
 	}
 	for _, d := range known {
-		if !stand[d.ID] {
+		if stand[d.ID] == 0 {
 			continue
 		}
 		p, err := c.peer(ctx, d)
@@ -186,7 +220,7 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 		controllers = append(controllers, fleetDaemon{name: "distsuperd " + d.ID, ask: p.Client, addr: d.HTTP,
 			busy: func(ctx context.Context) (string, error) {
 				_, stand, err := c.election(ctx)
-				if stand[d.ID] {
+				if stand[d.ID] != 0 {
 					return "it stands for election", err
 				}
 				return "", err
@@ -201,19 +235,22 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 		return nil, nil, err
 	}
 	for _, m := range snap.Machines {
-		if m.Alive == nil {
-			continue
-		}
 		info := api.MachineInfo{Name: m.Name}
 		if m.Info != nil {
 			info = *m.Info
 		}
-		agent, err := rpc.Agents{Cert: cert}.Client(info)
-		if err != nil {
+		d := fleetDaemon{name: "distsuperagent of " + m.Name, addr: info.API, leaving: m.Alive == nil,
+			busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }}
+		if d.leaving {
+			if busy, err := d.busy(ctx); err != nil {
+				return nil, nil, err
+			} else if busy == "" {
+				continue
+			}
+		} else if d.ask, err = (rpc.Agents{Cert: cert}).Client(info); err != nil {
 			return nil, nil, err
 		}
-		agents = append(agents, fleetDaemon{name: "distsuperagent of " + m.Name, ask: agent, addr: info.API,
-			busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }})
+		agents = append(agents, d)
 	}
 	return controllers, agents, nil
 }
@@ -247,7 +284,13 @@ func (c *ctl) holds(ctx context.Context, machine string) (string, error) {
 // stopAll stops daemons at once and, when wait is set, waits until each is gone.
 func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (done []shutdownRow, err error) {
 	for _, d := range daemons {
+		if d.leaving {
+			continue
+		}
 		if err := d.ask.DaemonStop(ctx); err != nil {
+			if busy, unknown := d.busy(ctx); busy == "" && unknown == nil {
+				continue // somebody else has stopped it meanwhile
+			}
 			return done, fmt.Errorf("stop %s: %w", d.name, err)
 		}
 	}
@@ -267,8 +310,12 @@ func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (do
 		if wait {
 			_ = awaitEnd(end, d.addr, d.pid)
 		}
-		c.printf("%s: %s\n", d.name, result)
-		done = append(done, shutdownRow{d.name, result})
+		said := result
+		if wait && d.leaving {
+			said = "holds nothing any more"
+		}
+		c.printf("%s: %s\n", d.name, said)
+		done = append(done, shutdownRow{d.name, said})
 	}
 	return done, nil
 }
@@ -276,14 +323,21 @@ func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (do
 // awaitIdle waits until a daemon does nothing more, and says now and then why it waits.
 func (c *ctl) awaitIdle(ctx context.Context, d fleetDaemon) error {
 	const often = 5 * time.Second
+	last := "etcd has not said with what it is busy"
 	for told := time.Now(); ; {
 		busy, err := d.busy(ctx)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
+			busy = last // the time is over
+		case err != nil:
 			busy = fmt.Sprintf("etcd does not say whether it has ended: %v", err)
-		}
-		if busy == "" {
+			if !d.leaving && !listens(ctx, d.addr) && ctx.Err() == nil {
+				return nil // it has, and took its leave of etcd before that
+			}
+		case busy == "":
 			return nil
 		}
+		last = busy
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s was asked to stop, and is not gone yet (%s): %w", d.name, busy, ctx.Err())
 		}

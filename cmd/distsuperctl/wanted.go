@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,11 +62,7 @@ func (c *ctl) cantReread(err error) error {
 	if !errors.As(err, &no) {
 		return err
 	}
-	if c.json {
-		return &exitError{code: exitGeneric, err: fmt.Errorf("CANT_REREAD: %w", no.err)}
-	}
-	c.printf("ERROR: CANT_REREAD: %s\n", strings.TrimSpace(no.err.Error()))
-	return failed(exitGeneric)
+	return c.failure("CANT_REREAD: %s", strings.TrimSpace(no.err.Error()))
 }
 
 // source is whose programs reread, update and load are about.
