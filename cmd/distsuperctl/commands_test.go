@@ -189,6 +189,23 @@ func TestWatchedStatusAndHistoryTellEveryChangeOverAnOutage(t *testing.T) {
 	})
 }
 
+func TestWatchedStatusSaysThatANameMeansNothingYet(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, f *fleet) {
+		ctx, cancel := context.WithCancel(t.Context())
+		s := f.session()
+		ended := make(chan int, 1)
+		go func() { ended <- execute(ctx, s.ctl, []string{"status", "-w", "web"}) }()
+		time.Sleep(time.Second)
+		f.load(program("web", nil))
+		time.Sleep(time.Second)
+		cancel()
+		code := <-ended
+		if out := s.stdout.String(); code != exitOK || !strings.HasPrefix(out, "web: ERROR (no such process)\n") || strings.Count(out, "web") != 2 || !strings.Contains(out, "STOPPED") {
+			t.Errorf("exit %d, said\n%s", code, out)
+		}
+	})
+}
+
 func TestInitConfigOverwritesOnlyWithForce(t *testing.T) {
 	dir := t.TempDir()
 	s := (&fleet{t: t}).session()

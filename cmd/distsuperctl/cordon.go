@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -82,33 +84,30 @@ func runDrain(ctx context.Context, c *ctl, o waitOptions, machine string) error 
 	if o.noWait {
 		return c.done(machine, "draining", changed)
 	}
-	limit := ctx
-	if o.timeout > 0 {
-		var cancel context.CancelFunc
-		limit, cancel = context.WithTimeout(ctx, o.timeout)
-		defer cancel()
-	}
-	left, err := c.awaitEmpty(limit, machine)
-	if err != nil {
+	limit, cancel := o.bounded(ctx)
+	defer cancel()
+	empty, left, err := c.awaitEmpty(limit, machine)
+	switch {
+	case err != nil:
 		return err
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return ctx.Err()
-	}
-	if len(left) > 0 {
-		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, some(left))
+	case !empty:
+		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, cmp.Or(some(left), "nothing is known yet of what is left"))
 	}
 	return c.done(machine, "drained", true)
 }
 
 // errEmpty ends the watch of a machine that is empty.
-var errEmpty = fmt.Errorf("empty")
+var errEmpty = errors.New("empty")
 
-// awaitEmpty waits until nothing is placed or held on a machine, and returns what is left when ctx ends.
-func (c *ctl) awaitEmpty(ctx context.Context, machine string) (left []string, err error) {
+// awaitEmpty waits until nothing is placed or held on a machine. When ctx ends before, it returns what was left at the last
+// look, if there was one.
+func (c *ctl) awaitEmpty(ctx context.Context, machine string) (empty bool, left []string, err error) {
 	var told time.Time
+	var is silence
 	err = c.client.Watch(ctx, func(s client.Seen) error {
-		if !s.Connected {
+		if is.told(c, s) {
 			return nil
 		}
 		left = onMachine(s.Snapshot, machine)
@@ -121,10 +120,10 @@ func (c *ctl) awaitEmpty(ctx context.Context, machine string) (left []string, er
 		}
 		return nil
 	})
-	if err == errEmpty {
-		err = nil
+	if errors.Is(err, errEmpty) {
+		return true, nil, nil
 	}
-	return left, err
+	return false, left, err
 }
 
 // onMachine are the processes that a machine is to run or holds.

@@ -66,6 +66,14 @@ func isTerminal(f any) bool {
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
+// storeName is what the store is for people.
+func (c *ctl) storeName() string {
+	if c.solo {
+		return "distsuperd solo"
+	}
+	return "etcd"
+}
+
 // errSchema says that the key space is not one that this binary can use.
 var errSchema = errors.New("the key space cannot be used")
 

@@ -342,6 +342,9 @@ func TestMachinesAreCordonedDrainedAndRebalanced(t *testing.T) {
 	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
 		f.load(copies("web", 4))
 		f.wants(exitOK, "web:web_0: started\nweb:web_1: started\nweb:web_2: started\nweb:web_3: started\n", "start", "web:*")
+		if r := f.wants(exitGeneric, "", "drain", "m1", "--timeout", "1ns"); !strings.Contains(r.errout, "m1 is not empty within 1ns") {
+			t.Errorf("a drain that has no time to look said %s", r.errout)
+		}
 		f.wants(exitOK, "m1: drained\n", "drain", "m1")
 		for i := range 4 {
 			f.await(fmt.Sprintf("web:web_%d", i), "RUNNING on m2")

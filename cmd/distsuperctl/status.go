@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -132,7 +135,7 @@ func (c *ctl) printRows(rows []row) {
 	machine := 0
 	for i, r := range rows {
 		names[i] = r.Name
-		machine = max(machine, len(orDash(r.Machine)))
+		machine = max(machine, utf8.RuneCountInString(orDash(r.Machine)))
 	}
 	width := supervisor.StatusWidth(names)
 	for _, r := range rows {
@@ -197,27 +200,23 @@ func (c *ctl) tellWarnings(ctx context.Context, snap *client.Snapshot) {
 			warn(m.Name + ": " + m.Info.Warning)
 		}
 	}
-	for key, why := range snap.Broken {
-		warn("a value in etcd cannot be read: " + key + ": " + why)
+	for _, key := range slices.Sorted(maps.Keys(snap.Broken)) {
+		warn("a value in etcd cannot be read: " + key + ": " + snap.Broken[key])
 	}
 }
 
 // watchStatus shows all rows, and then those that change, until it is interrupted.
 func watchStatus(ctx context.Context, c *ctl, names []string) error {
 	var last map[string]row
-	down := false
-	err := c.client.Watch(ctx, func(s client.Seen) error {
-		if s.Connected == down {
-			if down = !s.Connected; down {
-				c.warnf("etcd does not answer; what is shown may be old (%v)", s.Why)
-			} else {
-				c.warnf("etcd answers again")
-			}
-		}
-		if down {
+	var is silence
+	return c.client.Watch(ctx, func(s client.Seen) error {
+		if is.told(c, s) {
 			return nil
 		}
-		rows, _ := chooseRows(s.Snapshot, names)
+		rows, bad := chooseRows(s.Snapshot, names)
+		if last == nil {
+			c.tellBad(bad) // they may come yet
+		}
 		next := make(map[string]row, len(rows))
 		var changed []row
 		for _, r := range rows {
@@ -226,8 +225,8 @@ func watchStatus(ctx context.Context, c *ctl, names []string) error {
 				changed = append(changed, r)
 			}
 		}
-		for name, r := range last {
-			if _, stays := next[name]; !stays {
+		for _, name := range slices.Sorted(maps.Keys(last)) {
+			if r := last[name]; next[name].Name == "" {
 				r.State, r.StateCode, r.Description, r.PID = api.Stopped, int(api.Stopped), "removed", 0
 				changed = append(changed, r)
 			}
@@ -236,13 +235,6 @@ func watchStatus(ctx context.Context, c *ctl, names []string) error {
 		last = next
 		return c.printChanges(changed, first)
 	})
-	if err == nil {
-		err = ctx.Err()
-	}
-	if ctx.Err() != nil { // the only way to end it
-		return nil
-	}
-	return err
 }
 
 // same ignores what passes with time alone.
@@ -265,7 +257,7 @@ func (c *ctl) printChanges(rows []row, first bool) error {
 		return nil
 	}
 	for _, r := range rows {
-		fmt.Fprintf(c.out, "%s  %s\n", time.Now().Format("15:04:05"), c.line(r, 30, len(orDash(r.Machine))))
+		fmt.Fprintf(c.out, "%s  %s\n", time.Now().Format("15:04:05"), c.line(r, 30, utf8.RuneCountInString(orDash(r.Machine))))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ type waiter struct {
 	stuck   map[string]time.Time // since when
 	shown   map[string]progress
 	noted   time.Time // of the last summary
-	down    bool
+	silence silence
 	current client.Seen
 	away    time.Time // since when a solo does not listen; zero while it does
 }
@@ -128,7 +128,7 @@ func (w *waiter) run(ctx context.Context) error {
 			if err := w.soloEnded(ctx, time.Now()); err != nil {
 				return err
 			}
-			if !w.down {
+			if !w.silence {
 				w.look()
 			}
 		}
@@ -151,18 +151,26 @@ func (w *waiter) soloEnded(ctx context.Context, now time.Time) error {
 }
 
 func (w *waiter) see(s client.Seen) {
-	if !s.Connected {
-		if !w.down {
-			w.c.warnf("etcd does not answer; waiting for it (%v)", s.Why)
-		}
-		w.down = true
+	if w.silence.told(w.c, s) {
 		return
 	}
-	if w.down {
-		w.c.warnf("etcd answers again")
-	}
-	w.down, w.current = false, s
+	w.current = s
 	w.look()
+}
+
+// silence is whether the store has stopped answering, true while it has.
+type silence bool
+
+// told reports whether the store is silent, and says when that begins and ends.
+func (is *silence) told(c *ctl, s client.Seen) bool {
+	switch {
+	case !s.Connected && !bool(*is):
+		c.warnf("%s does not answer; waiting for it, and what is shown may be old (%v)", c.storeName(), s.Why)
+	case s.Connected && bool(*is):
+		c.warnf("%s answers again", c.storeName())
+	}
+	*is = silence(!s.Connected)
+	return bool(*is)
 }
 
 // look judges those that have no verdict yet.

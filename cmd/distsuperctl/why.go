@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -147,7 +148,7 @@ func (c *ctl) printWhy(w whyRow) error {
 	}
 	if len(w.Rejected) > 0 {
 		c.printf("\nnot taken:\n")
-		for _, m := range sortedNames(w.Rejected) {
+		for _, m := range slices.Sorted(maps.Keys(w.Rejected)) {
 			c.printf("  %s: %s\n", m, w.Rejected[m])
 		}
 	}
@@ -189,13 +190,4 @@ func lastCopy(s *api.Status) (lines []string) {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-func sortedNames(m map[string]string) []string {
-	var out []string
-	for name := range m {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
 }
