@@ -60,10 +60,13 @@ func TestNamesMeanWhatSupervisorMeansAndPatternsToo(t *testing.T) {
 	}
 }
 
-func TestNumberBecomesBytesOnlyBehindACommand(t *testing.T) {
-	got := tailNumber([]string{"tail", "-f", "-100", "web"})
-	if want := []string{"tail", "-f", "--bytes=100", "web"}; !slices.Equal(got, want) {
-		t.Errorf("%v, want %v", got, want)
+func TestNumberBecomesBytesOnlyBehindTail(t *testing.T) {
+	for line, want := range map[string]string{
+		"tail -f -100 web": "tail -f --bytes=100 web", "-c x maintail -5": "-c x maintail --bytes=5", "signal -9 web": "signal -9 web", "-100": "-100",
+	} {
+		if got := strings.Join(tailNumber(strings.Fields(line)), " "); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
 	}
 }
 
@@ -250,6 +253,12 @@ func TestJoinTextReadsBackToTheSameSettings(t *testing.T) {
 	got, err := config.Load(config.Options{Program: config.Ctl, Cwd: dir, Host: "h"})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, text)
+	}
+	s := (&fleet{t: t}).session()
+	s.cfg, s.json = &cfg, true
+	var wrote struct{ File string }
+	if err := runJoin(s.ctl, initConfigOptions{out: filepath.Join(dir, "m2.ini")}); err != nil || json.Unmarshal([]byte(s.stdout.String()), &wrote) != nil || wrote.File == "" {
+		t.Errorf("as JSON: %v, %s", err, s.stdout)
 	}
 	want := cfg.Etcd
 	want.Key = pem

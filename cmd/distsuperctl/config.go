@@ -95,7 +95,7 @@ func check(o config.Options) (checked, error) {
 	if cfg.File == "" {
 		return checked{}, config.ErrNoFile
 	}
-	options, err := readerOf(cfg)
+	options, err := readerOf(cfg, false)
 	if err != nil {
 		return checked{}, err
 	}
@@ -121,7 +121,7 @@ func check(o config.Options) (checked, error) {
 }
 
 // readerOf is how load reads programs.
-func readerOf(cfg *config.Config) (spec.Options, error) {
+func readerOf(cfg *config.Config, strict bool) (spec.Options, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return spec.Options{}, fmt.Errorf("find the host name: %w", err)
@@ -132,7 +132,7 @@ func readerOf(cfg *config.Config) (spec.Options, error) {
 			environ[name] = value
 		}
 	}
-	return spec.Options{Source: cfg.Ctl.Source, Environ: environ, HostNode: host, LocalMachine: cfg.Agent.Machine}, nil
+	return spec.Options{Source: cfg.Ctl.Source, Environ: environ, HostNode: host, LocalMachine: cfg.Agent.Machine, Strict: strict}, nil
 }
 
 func (k *checked) programs(f *ini.File, r *spec.Result) {

@@ -167,10 +167,7 @@ func (c *ctl) open(cmd *cobra.Command) error {
 
 func (c *ctl) checkSchema(ctx context.Context) error {
 	err := store.CheckSchema(ctx, c.kv, c.keys)
-	if err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrPermission) {
-		return err
-	}
-	if errors.Is(err, store.ErrNoSchema) {
+	if err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrPermission) || errors.Is(err, store.ErrNoSchema) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errSchema, err)

@@ -22,8 +22,7 @@ group is a group of its own name. Their processes start if autostart says so.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				c.warnf("distsuperctl: no group was named; write %s", cmd.UseLine())
-				return nil
+				return c.noGroup(cmd)
 			}
 			want, err := c.wanted(cmd, false)
 			if err != nil {
@@ -32,6 +31,12 @@ group is a group of its own name. Their processes start if autostart says so.`,
 			return runAdd(cmd.Context(), c, want, args)
 		},
 	}
+}
+
+// noGroup answers a command about groups that names none: as with supervisorctl, nothing was asked and nothing fails.
+func (c *ctl) noGroup(cmd *cobra.Command) error {
+	c.warnf("distsuperctl: no group was named; write %s", cmd.UseLine())
+	return (&groupResults{c: c}).finish()
 }
 
 func runAdd(ctx context.Context, c *ctl, want []api.Program, names []string) error {
@@ -75,8 +80,7 @@ stop that first. A program that is in several groups leaves this one.`,
 		ValidArgsFunction: c.completeGroups,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				c.warnf("distsuperctl: no group was named; write %s", cmd.UseLine())
-				return nil
+				return c.noGroup(cmd)
 			}
 			if err := c.open(cmd); err != nil {
 				return err

@@ -128,7 +128,7 @@ func TestGroupCommandsWriteJSON(t *testing.T) {
 		file.is("program:web"+sleeps, "program:b"+sleeps)
 		for _, c := range []struct{ args, has string }{
 			{"reread", `"change": "available"`}, {"avail", `"in_use": false`}, {"add web nope", `"result": "no such group"`}, {"update", `"result": "added"`},
-			{"reread", `[]`}, {"update", `[]`}, {"pid all", `"process": "web"`}, {"remove web --stop", `"result": "removed"`}, {"signal HUP nope", `"no such process"`}, {"clear nope", `"ok": false`},
+			{"reread", `[]`}, {"update", `[]`}, {"add", `[]`}, {"remove", `[]`}, {"pid all", `"process": "web"`}, {"remove web --stop", `"result": "removed"`}, {"signal HUP nope", `"no such process"`}, {"clear nope", `"ok": false`},
 		} {
 			r := f.ctl(append(strings.Fields(c.args), "--json", "-c", file.file)...)
 			var v any

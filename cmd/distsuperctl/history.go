@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -171,14 +170,12 @@ func (c *ctl) followHistory(ctx context.Context, o historyOptions, a about) erro
 	return err
 }
 
-// historyFollower shows each event once.
+// historyFollower shows each event once. Follow calls it from one goroutine.
 type historyFollower struct {
 	c      *ctl
 	about  about
 	number int
-
-	mu   sync.Mutex // guards seen
-	seen map[string]bool
+	seen   map[string]bool
 }
 
 // Reset implements store.Handler.
@@ -204,8 +201,6 @@ func (f *historyFollower) Apply(_ int64, changes []store.Event) {
 
 // fresh are the events that were not shown yet, by time.
 func (f *historyFollower) fresh(entries []store.Entry) []api.Event {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	var out []api.Event
 	for _, e := range entries {
 		if f.seen[e.Key] {

@@ -120,6 +120,9 @@ func runJoin(c *ctl, o initConfigOptions) error {
 	if err := writeNew(o.out, text, o.force); err != nil {
 		return err
 	}
+	if c.json {
+		return printJSON(c.out, map[string]string{"file": o.out})
+	}
 	c.printf("wrote %s; copy it to the other machine as distsuper.ini and run distsuperagent start there\n", o.out)
 	return nil
 }

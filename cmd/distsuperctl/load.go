@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,18 +78,11 @@ func readPrograms(c *ctl, strict bool) ([]api.Program, error) {
 	if c.partly != nil { // the solo that ran it has just ended
 		return nil, refused(c.partly)
 	}
-	host, err := os.Hostname()
+	options, err := readerOf(c.cfg, strict)
 	if err != nil {
-		return nil, fmt.Errorf("find the host name: %w", err)
+		return nil, err
 	}
-	environ := map[string]string{}
-	for _, entry := range os.Environ() {
-		if name, value, ok := strings.Cut(entry, "="); ok {
-			environ[name] = value
-		}
-	}
-	r, err := spec.Read(c.cfg.Ini, spec.Options{Source: c.cfg.Ctl.Source, Environ: environ, HostNode: host,
-		LocalMachine: c.cfg.Agent.Machine, Strict: strict})
+	r, err := spec.Read(c.cfg.Ini, options)
 	told := map[string]bool{}
 	tell := func(what, text string) {
 		if !told[text] {

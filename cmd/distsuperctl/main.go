@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -121,14 +122,15 @@ func newRoot(c *ctl) *cobra.Command {
 
 var isNumber = regexp.MustCompile(`^-[0-9]+$`)
 
-// tailNumber turns the -N of "tail -N NAME" into a flag that the flag library knows.
+// tailNumber turns the -N of "tail -N NAME" and "maintail -N" into a flag that the flag library knows.
 func tailNumber(args []string) []string {
-	out := make([]string, 0, len(args))
-	for _, a := range args {
-		if isNumber.MatchString(a) && len(out) > 0 {
-			a = "--bytes=" + a[1:]
+	out := slices.Clone(args)
+	tails := false
+	for i, a := range out {
+		tails = tails || a == "tail" || a == "maintail"
+		if tails && isNumber.MatchString(a) {
+			out[i] = "--bytes=" + a[1:]
 		}
-		out = append(out, a)
 	}
 	return out
 }
