@@ -19,7 +19,7 @@ func TestAgentStartsAPlacementAndSaysSo(t *testing.T) {
 		if int64(e.Lease) != st.Lease || st.Lease == 0 {
 			t.Fatalf("the touch is on lease %x, the status says %x", e.Lease, st.Lease)
 		}
-		if env := b.keeper.Env("web"); env["DISTSUPER_MACHINE"] != "m1" || env["DISTSUPER_TOKEN"] == "" {
+		if env := b.keeper.Env("web"); env["DISTSUPER_MACHINE"] != "m1" || env["DISTSUPER_TOKEN"] == "" || env["SUPERVISOR_ENABLED"] != "" {
 			t.Fatalf("environment %v", env)
 		}
 	})

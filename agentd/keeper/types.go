@@ -80,7 +80,7 @@ type StartRequest struct {
 	// OnPartition keep is a run without a deadline.
 	Leases      []int64         `json:"leases,omitempty"`
 	OnPartition api.OnPartition `json:"on_partition"`
-	// Env is added last: DISTSUPER_TOKEN, DISTSUPER_MACHINE and supervisor's own variables.
+	// Env is added last: DISTSUPER_TOKEN, DISTSUPER_MACHINE and DISTSUPER_PROCESS.
 	Env map[string]string `json:"env,omitempty"`
 }
 

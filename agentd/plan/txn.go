@@ -142,14 +142,12 @@ func final(r keeper.Run, instance string) api.Status {
 	return st
 }
 
-// Env is what a run sees besides its program's environment.
+// Env is what a run sees whatever its program's environment says. Supervisor's own variables, which that may replace,
+// are the keeper's to set.
 func Env(machine string, pl api.Placement) map[string]string {
 	return map[string]string{
-		"DISTSUPER_TOKEN":         strconv.FormatInt(pl.Token, 10),
-		"DISTSUPER_MACHINE":       machine,
-		"DISTSUPER_PROCESS":       pl.Process.ID(),
-		"SUPERVISOR_ENABLED":      "1",
-		"SUPERVISOR_PROCESS_NAME": pl.Process.Name,
-		"SUPERVISOR_GROUP_NAME":   pl.Process.Group,
+		"DISTSUPER_TOKEN":   strconv.FormatInt(pl.Token, 10),
+		"DISTSUPER_MACHINE": machine,
+		"DISTSUPER_PROCESS": pl.Process.ID(),
 	}
 }

@@ -42,7 +42,7 @@ func TestAChildIsSetUpAsBySupervisor(t *testing.T) {
 	p := program("x", `umask; pwd; env | grep -E '^(SUPERVISOR_[A-Z_]*|DISTSUPER_[A-Z]*|INHERITED|OVERRIDE|OWN|NODE|NOTIFY_SOCKET|ENGINE_TEST_STATE)=' | sort; echo err >&2; cut -d' ' -f5,6 /proc/$$/stat; echo $$; ls /proc/$$/fd; echo end`)
 	p.Group = "grp"
 	p.Umask, p.Directory, p.RedirectStderr = &umask, "%(ENV_OWN)s", true
-	p.Environment = map[string]string{"OVERRIDE": "program", "OWN": dir, "NODE": "%(host_node_name)s %(ENV_INHERITED)s 100%%"}
+	p.Environment = map[string]string{"SUPERVISOR_ENABLED": "no", "DISTSUPER_TOKEN": "1", "OVERRIDE": "program", "OWN": dir, "NODE": "%(host_node_name)s %(ENV_INHERITED)s 100%%"}
 	text, r := k.printed(p)
 	node, _ := os.Hostname()
 	lines := strings.Split(text, "\n")
@@ -51,7 +51,7 @@ func TestAChildIsSetUpAsBySupervisor(t *testing.T) {
 		"DISTSUPER_KEEPER=" + k.hello.Instance, "DISTSUPER_MACHINE=m1", "DISTSUPER_PROCESS=grp:x", "DISTSUPER_TOKEN=7",
 		"ENGINE_TEST_STATE=" + k.dir,
 		"INHERITED=from keeper", "NODE=" + node + " from keeper 100%", "OVERRIDE=program", "OWN=" + dir,
-		"SUPERVISOR_ENABLED=1", "SUPERVISOR_GROUP_NAME=grp", "SUPERVISOR_PROCESS_NAME=x",
+		"SUPERVISOR_ENABLED=no", "SUPERVISOR_GROUP_NAME=grp", "SUPERVISOR_PROCESS_NAME=x",
 		"err",
 	}
 	if !slices.Equal(lines[:len(want)], want) {

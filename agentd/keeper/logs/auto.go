@@ -9,27 +9,37 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/distsuper/distsuper/pkg/api"
 )
 
 // longestName leaves room for "-stdout.log.12345" in a file name of 255 bytes.
 const longestName = 230
 
-// Auto says where AUTO logs are. Suffix stands in their names before ".log"; with one several daemons share a
-// directory.
-type Auto struct{ Dir, Suffix string }
+// Auto says where AUTO logs are. With a Seed they have supervisor's names, NAME-stdout---IDENTIFIER-RANDOM.log without the
+// group of the process, so that several daemons may share a directory; RANDOM comes of the seed.
+type Auto struct{ Dir, Identifier, Seed string }
 
 // Path is the file of one channel. Different processes never share one: characters that a file name cannot or should not
 // have are escaped, and a name that is too long is cut and marked by its hash.
 func (a Auto) Path(process, channel string) string {
-	return filepath.Join(a.Dir, escape(process)+"-"+channel+a.Suffix+".log")
+	name, mark := process, ""
+	if a.Seed != "" {
+		sum := sha256.Sum256([]byte(strings.Join([]string{a.Seed, process, channel}, "\x00")))
+		name, mark = api.ProcessName(process), a.mark()+hex.EncodeToString(sum[:4])
+	}
+	return filepath.Join(a.Dir, escape(name, longestName-len(mark))+"-"+channel+mark+".log")
 }
 
-// isAuto reports whether a file is an AUTO log.
-func (c *Collector) isAuto(path string) bool {
-	return filepath.Dir(path) == c.dir && strings.HasSuffix(path, c.suffix+".log")
+// mark is what the names of a daemon's AUTO logs have in common.
+func (a Auto) mark() string { return "---" + a.Identifier + "-" }
+
+// has reports whether a file is an AUTO log.
+func (a Auto) has(path string) bool {
+	return filepath.Dir(path) == a.Dir && strings.HasSuffix(path, ".log") && (a.Seed == "" || strings.Contains(filepath.Base(path), a.mark()))
 }
 
-func escape(name string) string {
+func escape(name string, longest int) string {
 	var b strings.Builder
 	for i := range len(name) {
 		switch ch := name[i]; {
@@ -39,11 +49,12 @@ func escape(name string) string {
 			b.WriteByte(ch)
 		}
 	}
-	if b.Len() <= longestName {
+	longest = max(longest, 2*sha256.Size)
+	if b.Len() <= longest {
 		return b.String()
 	}
 	sum := sha256.Sum256([]byte(name))
-	return strings.ToValidUTF8(b.String()[:longestName-33], "") + "~" + hex.EncodeToString(sum[:16])
+	return strings.ToValidUTF8(b.String()[:longest-33], "") + "~" + hex.EncodeToString(sum[:16])
 }
 
 // Remove deletes the AUTO logs of a process with their older files, and forgets where it logs. Call it when
@@ -52,7 +63,7 @@ func (c *Collector) Remove(ctx context.Context, process string) error {
 	return c.do(ctx, func() error {
 		var errs []error
 		for _, channel := range []string{"stdout", "stderr"} {
-			path := Auto{c.dir, c.suffix}.Path(process, channel)
+			path := c.auto.Path(process, channel)
 			if t := c.targets[path]; t != nil {
 				t.discard()
 			}

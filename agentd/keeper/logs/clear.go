@@ -51,7 +51,7 @@ func (c *Collector) filesOf(process string, paths []string) (all []string, known
 	for _, channel := range []string{"stdout", "stderr"} {
 		path, attached := c.Path(process, channel)
 		if !attached {
-			path = Auto{c.dir, c.suffix}.Path(process, channel)
+			path = c.auto.Path(process, channel)
 			attached = exists(path)
 		}
 		if attached {

@@ -122,7 +122,7 @@ func TestClearWorksForAProcessThatIsOver(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	old := Auto{Dir: c.dir}.Path("old", "stderr") // of an earlier keeper
+	old := Auto{Dir: c.auto.Dir}.Path("old", "stderr") // of an earlier keeper
 	if err := os.WriteFile(old, []byte("before this keeper\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -70,8 +70,7 @@ type Options struct {
 
 // Collector owns the log thread. Its methods may be called from any goroutine.
 type Collector struct {
-	dir    string
-	suffix string // of AUTO logs
+	auto   Auto
 	log    *zap.Logger
 	copy   func(process, channel string, data []byte)
 	syslog *Syslog
@@ -108,8 +107,7 @@ func New(dir string, log *zap.Logger) (*Collector, error) {
 
 // NewWith is New with everything that can be chosen.
 func NewWith(o Options, log *zap.Logger) (*Collector, error) {
-	dir := o.Dir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of log files: %w", err)
 	}
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -124,7 +122,8 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("make the wake-up of the log thread: %w", err)
 	}
-	c := &Collector{dir: filepath.Clean(dir), suffix: o.Suffix, log: log, copy: o.Copy, syslog: NewSyslog(o.Syslog, o.SyslogTag, log),
+	o.Auto.Dir = filepath.Clean(o.Dir)
+	c := &Collector{auto: o.Auto, log: log, copy: o.Copy, syslog: NewSyslog(o.Syslog, o.SyslogTag, log),
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{},

@@ -28,7 +28,7 @@ func TestALineOfAMegabyteStaysWhole(t *testing.T) {
 
 func TestAFileOfTheUsersIsReadableAsTheUmaskSaysAndAnAutoLogForNobodyElse(t *testing.T) {
 	dir := t.TempDir()
-	c, err := NewWith(Options{Auto: Auto{Dir: dir, Suffix: "---x"}}, zaptest.NewLogger(t))
+	c, err := NewWith(Options{Auto: Auto{Dir: dir, Identifier: "x", Seed: "s"}}, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestAFileOfTheUsersIsReadableAsTheUmaskSaysAndAnAutoLogForNobodyElse(t *tes
 	t.Cleanup(func() { unix.Umask(umask) })
 	for path, want := range map[string]os.FileMode{
 		filepath.Join(dir, "p.log"):                    0o644, // even in the directory of AUTO logs
-		Auto{dir, "---x"}.Path("p", "stdout"):          0o600,
+		Auto{dir, "x", "s"}.Path("p", "stdout"):        0o600,
 		filepath.Join(t.TempDir(), "p-stdout---x.log"): 0o644,
 	} {
 		w := attach(t, c, Sink{Process: "p", Path: path})

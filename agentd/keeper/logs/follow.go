@@ -45,7 +45,7 @@ func (c *Collector) Log(ctx context.Context, path string, n int64, follow bool) 
 func (c *Collector) Tail(ctx context.Context, process, channel string, n int64, follow bool) (io.ReadCloser, error) {
 	path, known := c.Path(process, channel)
 	if !known {
-		path = Auto{c.dir, c.suffix}.Path(process, channel)
+		path = c.auto.Path(process, channel)
 		if !exists(path) {
 			return nil, fmt.Errorf("%s of %s: no log file: %w", channel, process, fs.ErrNotExist)
 		}

@@ -76,7 +76,7 @@ func TestLogOfAProcessThatHasPrintedNothingIsEmpty(t *testing.T) {
 
 func TestTailFindsTheAutoLogOfAnEarlierKeeper(t *testing.T) {
 	c, _ := newCollector(t)
-	if err := os.WriteFile(Auto{Dir: c.dir}.Path("old", "stderr"), []byte("oops\n"), 0o600); err != nil {
+	if err := os.WriteFile(Auto{Dir: c.auto.Dir}.Path("old", "stderr"), []byte("oops\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r, err := c.Tail(context.Background(), "old", "stderr", 3, false)

@@ -318,7 +318,7 @@ func TestTheLimitsToldLastCountForASharedFile(t *testing.T) {
 
 func TestWhatWaitsForAFileGoesWithItsProcess(t *testing.T) {
 	c, _ := newCollector(t)
-	path := Auto{Dir: c.dir}.Path("p", "stdout")
+	path := Auto{Dir: c.auto.Dir}.Path("p", "stdout")
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}

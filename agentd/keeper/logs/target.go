@@ -80,16 +80,26 @@ func (t *target) close() {
 	}
 }
 
-// foresee tells of a missing directory before the first byte comes, for whoever looks at a fresh start.
+// foresee makes the file before the first byte comes, as supervisor does: whoever looks at a fresh start finds it, or hears
+// why it cannot be there.
 func (t *target) foresee() {
-	if t.fd >= 0 || t.stuck {
+	if t.fd >= 0 || t.stuck || IsStream(t.path) {
 		return
 	}
-	dir := filepath.Dir(t.path)
-	if st, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) && !t.c.isAuto(t.path) {
+	fd, err := t.openAs(unix.O_WRONLY | unix.O_EXCL)
+	if err == unix.ENOENT && t.c.auto.has(t.path) && os.MkdirAll(t.c.auto.Dir, 0o700) == nil {
+		fd, err = t.openAs(unix.O_WRONLY | unix.O_EXCL)
+	}
+	switch err {
+	case nil:
+		unix.Close(fd)
+	case unix.EEXIST:
+	case unix.ENOENT:
 		t.tell(t.missingDir())
-	} else if err == nil && !st.IsDir() {
-		t.tell(fmt.Sprintf("log file %s: %s is not a directory", t.path, dir))
+	case unix.ENOTDIR:
+		t.tell(fmt.Sprintf("log file %s: %s is not a directory", t.path, filepath.Dir(t.path)))
+	default:
+		t.tell(t.waits(err))
 	}
 }
 
@@ -192,7 +202,11 @@ func (t *target) fail(err error, progress bool) {
 		t.tell(t.missingDir())
 		return
 	}
-	t.tell(fmt.Sprintf("log file %s: %v; output waits in the process's pipe until it can be written", t.path, err))
+	t.tell(t.waits(err))
+}
+
+func (t *target) waits(err error) string {
+	return fmt.Sprintf("log file %s: %v; output waits in the process's pipe until it can be written", t.path, err)
 }
 
 // put writes data, and returns what it could not write but may later. What nobody is left to read is written as far as
@@ -282,7 +296,7 @@ func (t *target) ready() (size int64, err error) {
 // open never blocks: a fifo without a reader takes what fits, a terminal that is stopped says EAGAIN.
 func (t *target) open() error {
 	fd, err := t.openAs(unix.O_RDWR) // to be read back by followers
-	if err == unix.ENOENT && t.c.isAuto(t.path) && os.MkdirAll(t.c.dir, 0o700) == nil {
+	if err == unix.ENOENT && t.c.auto.has(t.path) && os.MkdirAll(t.c.auto.Dir, 0o700) == nil {
 		fd, err = t.openAs(unix.O_RDWR)
 	}
 	var st unix.Stat_t
@@ -312,7 +326,7 @@ func (t *target) openAs(mode int) (int, error) {
 		mode |= unix.O_CREAT
 	}
 	perm := uint32(0o666) // but for the umask, as supervisor's: others may read what was put in a place of the user's
-	if t.c.isAuto(t.path) {
+	if t.c.auto.has(t.path) {
 		perm = 0o600
 	}
 	for {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -268,7 +269,7 @@ func TestSystemStreamsAreNeverMovedOrRemoved(t *testing.T) {
 
 func TestAutoLogsAreKeptOverRestartsAndRemovedWithTheProgram(t *testing.T) {
 	c, _ := newCollector(t)
-	path := Auto{Dir: c.dir}.Path("web:1", "stdout")
+	path := Auto{Dir: c.auto.Dir}.Path("web:1", "stdout")
 	for range 2 {
 		w := attach(t, c, Sink{Process: "web:1", Channel: "stdout", Path: path, MaxBytes: 8, Backups: 5})
 		write(t, w, []byte("one\ntwo\nthree\n"))
@@ -276,14 +277,14 @@ func TestAutoLogsAreKeptOverRestartsAndRemovedWithTheProgram(t *testing.T) {
 		w.Close()
 	}
 	wantSame(t, whole(t, path), []byte("one\ntwo\nthree\none\ntwo\nthree\n"))
-	neighbour := Auto{Dir: c.dir}.Path("web:10", "stdout")
+	neighbour := Auto{Dir: c.auto.Dir}.Path("web:10", "stdout")
 	if err := os.WriteFile(neighbour, []byte("not mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Remove(context.Background(), "web:1"); err != nil {
 		t.Fatal(err)
 	}
-	left, err := os.ReadDir(c.dir)
+	left, err := os.ReadDir(c.auto.Dir)
 	if err != nil || len(left) != 1 || left[0].Name() != filepath.Base(neighbour) {
 		t.Fatalf("left are %v, %v", left, err)
 	}
@@ -302,6 +303,51 @@ func TestAutoPathsOfDifferentProcessesDiffer(t *testing.T) {
 		if base := filepath.Base(path); filepath.Dir(path) != "/d" || len(base)+len(".12345") > 255 || !strings.HasSuffix(base, "-stdout.log") {
 			t.Errorf("%q has the path %q", name, path)
 		}
+	}
+}
+
+func TestAutoPathsAreSupervisorsWhereADaemonHasAnIdentifier(t *testing.T) {
+	a := Auto{Dir: "/d", Identifier: "box", Seed: "seed"}
+	seen := map[string]bool{}
+	for _, name := range []string{"p", "g:p", "h:p", "g:a b", strings.Repeat("%", 200)} {
+		for _, channel := range []string{"stdout", "stderr"} {
+			path := a.Path(name, channel)
+			want := regexp.MustCompile(`^[^:/]+-` + channel + `---box-[0-9a-f]{8}\.log$`)
+			if base := filepath.Base(path); seen[path] || !want.MatchString(base) || len(base)+len(".12345") > 255 || !a.has(path) {
+				t.Errorf("%s of %q has the path %q", channel, name, path)
+			}
+			seen[path] = true
+		}
+	}
+	if path := a.Path("g:p", "stdout"); !strings.HasPrefix(path, "/d/p-stdout---box-") || path != a.Path("g:p", "stdout") {
+		t.Errorf("g:p has the path %s", path)
+	}
+	if other := (Auto{Dir: "/d", Identifier: "box", Seed: "another"}).Path("p", "stdout"); seen[other] {
+		t.Error("two daemons share a file")
+	}
+}
+
+func TestFilesAreThereBeforeTheFirstByte(t *testing.T) {
+	c, dir := newCollector(t)
+	old := filepath.Join(dir, "old.log")
+	if err := os.WriteFile(old, []byte("kept\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "new.log"), c.auto.Path("p", "stdout"), old} {
+		attach(t, c, Sink{Process: "p", Path: path})
+		flush(t, c)
+		if _, err := os.Stat(path); err != nil || c.Problem(path) != "" {
+			t.Errorf("%v, %q", err, c.Problem(path))
+		}
+	}
+	if text, err := os.ReadFile(old); string(text) != "kept\n" {
+		t.Errorf("a file that was there has %q, %v", text, err)
+	}
+	plain := filepath.Join(old, "x.log")
+	attach(t, c, Sink{Path: plain})
+	flush(t, c)
+	if problem := c.Problem(plain); !strings.Contains(problem, "is not a directory") {
+		t.Errorf("of a file below a file it says %q", problem)
 	}
 }
 

@@ -68,7 +68,7 @@ type parts struct {
 
 // autoLogs says where AUTO logs are: files of this daemon alone, which the next one of this identifier removes.
 func autoLogs(s *settings) logs.Auto {
-	return logs.Auto{Dir: s.Childlogdir, Suffix: fmt.Sprintf("---%s-%s", s.Identifier, randomName())}
+	return logs.Auto{Dir: s.Childlogdir, Identifier: s.Identifier, Seed: randomName()}
 }
 
 // newParts makes the keeper, and kills what an earlier daemon of this file left.
