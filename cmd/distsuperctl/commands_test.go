@@ -124,6 +124,21 @@ func TestEveryCommandWritesJSON(t *testing.T) {
 	})
 }
 
+func TestBesideJSONSupervisorctlsWordsGoToStderr(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		for args, want := range map[string]string{
+			"start": "requires a process name", "tail web sideways": "bad channel 'sideways'", "tail nope": "no such process name", "why nope": "no such process",
+			"status nope": "no such process", "fg web": "process not running", "fg nope": "bad process name", "tail web": "no log file", "reload now": "accepts no arguments",
+		} {
+			r := f.ctl(append(strings.Fields(args), "--json")...)
+			if r.code == exitOK || strings.Contains(r.out, want) || !strings.Contains(r.errout, want) {
+				t.Errorf("%s --json: exit %d, said %q and on stderr %q, want %q there", args, r.code, r.out, r.errout, want)
+			}
+		}
+	})
+}
+
 func TestValuesOfTheEnvironmentAreShownOnDemandOnly(t *testing.T) {
 	inFleet(t, nil, func(t *testing.T, f *fleet) {
 		secret := func(p *api.Program) { p.Environment = map[string]string{"SECRET": "s3cr3t"} }

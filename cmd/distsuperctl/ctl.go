@@ -238,19 +238,23 @@ func (o *waitOptions) AddFlags(cmd *cobra.Command) {
 // begin starts the timeout.
 func (o *waitOptions) begin() { o.until = time.Now().Add(o.timeout) }
 
-// failure is an error in supervisorctl's words, which it says on stdout; beside JSON they go to stderr.
-func (c *ctl) failure(format string, args ...any) error {
-	text := fmt.Sprintf(format, args...)
+// words is where supervisorctl's own words go: to stdout, as there, and beside JSON to stderr.
+func (c *ctl) words() io.Writer {
 	if c.json {
-		return errors.New(text)
+		return c.err
 	}
-	c.printf("ERROR: %s\n", text)
+	return c.out
+}
+
+// failure says in supervisorctl's words what failed.
+func (c *ctl) failure(format string, args ...any) error {
+	fmt.Fprintf(c.words(), format+"\n", args...)
 	return failed(exitGeneric)
 }
 
-// wrongUse says what is wrong with the arguments, in supervisorctl's words on stdout, and on stderr what to write.
+// wrongUse says what is wrong with the arguments, in supervisorctl's words, and on stderr what to write.
 func (c *ctl) wrongUse(cmd *cobra.Command, code int, text string) error {
-	c.printf("%s\n", text)
+	fmt.Fprintln(c.words(), text)
 	return &exitError{code: code, err: fmt.Errorf("write %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
 }
 

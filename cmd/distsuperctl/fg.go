@@ -51,11 +51,11 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 			hint.Hint = "it means several processes: " + some(found)
 		}
 		c.hint(hint)
-		return c.failure("bad process name supplied")
+		return c.failure("ERROR: bad process name supplied")
 	}
 	p := snap.Process(found[0])
 	if p.State != api.Running || p.Owner == nil {
-		return c.failure("process not running")
+		return c.failure("ERROR: process not running")
 	}
 	f := &foreground{c: c, in: c.in, process: p.Name, machine: p.Owner.Machine, token: p.Owner.Token}
 	return f.run(ctx)

@@ -58,7 +58,7 @@ func runMaintail(ctx context.Context, c *ctl, o daemonOptions, tail tailOptions)
 	case err == nil, ctx.Err() != nil && tail.follow:
 		return nil
 	case errors.Is(err, rpc.ErrNoLog):
-		c.printf("supervisord: ERROR (no log file)\n")
+		fmt.Fprintln(c.words(), "supervisord: ERROR (no log file)")
 	}
 	return &exitError{code: exitGeneric, err: fmt.Errorf("the daemon's log: %w", err)}
 }

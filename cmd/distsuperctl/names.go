@@ -135,7 +135,7 @@ func groups(processes []client.Process) []string {
 // tellBad prints what supervisorctl prints, and what may help.
 func (c *ctl) tellBad(bad []badName) {
 	for _, b := range bad {
-		c.printf("%s\n", b.Line())
+		fmt.Fprintln(c.words(), b.Line())
 		c.hint(b)
 	}
 }

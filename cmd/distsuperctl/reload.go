@@ -55,7 +55,7 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 		return err
 	}
 	if err := p.DaemonReload(ctx); err != nil {
-		return c.failure("%s", refusal(err))
+		return c.failure("ERROR: %s", refusal(err))
 	}
 	if !w.noWait {
 		ctx, cancel := w.bounded(ctx)

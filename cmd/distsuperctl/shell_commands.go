@@ -53,11 +53,7 @@ func (c *ctl) asked(question string, run runner) runner {
 		if !c.interactive || len(args) > 0 { // none of them takes any: it says so
 			return run(cmd, args)
 		}
-		out := c.out
-		if c.json {
-			out = c.err
-		}
-		fmt.Fprint(out, question)
+		fmt.Fprint(c.words(), question)
 		answer, err := bufio.NewReader(c.in).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read the answer: %w", err)
@@ -68,7 +64,7 @@ func (c *ctl) asked(question string, run runner) runner {
 		case cmd.Context().Err() != nil:
 			return errors.New("nothing was done")
 		case err != nil: // there is nobody to say more
-			fmt.Fprintln(out)
+			fmt.Fprintln(c.words())
 		}
 		return nil
 	}
@@ -76,7 +72,7 @@ func (c *ctl) asked(question string, run runner) runner {
 
 // unknown is the error of a command that is not there.
 func (c *ctl) unknown(root *cobra.Command, args []string) error {
-	c.printf("*** Unknown syntax: %s\n", strings.Join(args, " "))
+	fmt.Fprintf(c.words(), "*** Unknown syntax: %s\n", strings.Join(args, " "))
 	var names []string
 	for _, cmd := range root.Commands() {
 		names = append(names, cmd.Name())

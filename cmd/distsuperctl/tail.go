@@ -91,9 +91,8 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 		p = snap.Process(found[0])
 	}
 	if p == nil {
-		c.printf("%s: ERROR (no such process name)\n", name)
-		c.warnf("distsuperctl: %s: %s", name, explainName(snap.Processes, name).Hint)
-		return failed(exitGeneric)
+		c.hint(explainName(snap.Processes, name))
+		return c.failure("%s: ERROR (no such process name)", name)
 	}
 	at := place{machine: o.machine}
 	if o.machine == "" {
@@ -119,7 +118,7 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 
 // noLog says that there is no log to read, and on stderr why.
 func (c *ctl) noLog(name string, why error) error {
-	c.printf("%s: ERROR (no log file)\n", name)
+	fmt.Fprintf(c.words(), "%s: ERROR (no log file)\n", name)
 	return &exitError{code: exitGeneric, err: fmt.Errorf("%s: %w", name, why)}
 }
 

@@ -62,7 +62,7 @@ func (c *ctl) cantReread(err error) error {
 	if !errors.As(err, &no) {
 		return err
 	}
-	return c.failure("CANT_REREAD: %s", strings.TrimSpace(no.err.Error()))
+	return c.failure("ERROR: CANT_REREAD: %s", strings.TrimSpace(no.err.Error()))
 }
 
 // source is whose programs reread, update and load are about.
