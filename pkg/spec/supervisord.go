@@ -57,8 +57,8 @@ type SupervisordKey struct {
 	Switch bool
 	// Ours: distsuper's own key, which supervisord neither knows nor minds.
 	Ours bool
-	// FileOnly: there is no flag at all. NoEffect: the value is checked, and does nothing.
-	FileOnly, NoEffect bool
+	// FileOnly: there is no flag at all. NoEffect: the value of the file is not even looked at. Clears: an empty value counts as not written.
+	FileOnly, NoEffect, Clears bool
 
 	set func(s *Supervisord, text string, w Paths) error
 }
@@ -111,8 +111,22 @@ func daemonValue[T any](field func(*Supervisord) *T, parse func(string) (T, erro
 	return func(s *Supervisord, text string, _ Paths) error { return into(field(s), parse)(text) }
 }
 
+// daemonFile leaves the field as it is when the text is empty, as supervisord does with its flags.
 func daemonFile(field func(*Supervisord) *string) func(*Supervisord, string, Paths) error {
-	return func(s *Supervisord, text string, w Paths) error { return into(field(s), w.file)(text) }
+	return func(s *Supervisord, text string, w Paths) error {
+		if text == "" {
+			return nil
+		}
+		return into(field(s), w.file)(text)
+	}
+}
+
+// userName refuses an empty name: whoever wrote one did not mean root.
+func userName(text string) (string, error) {
+	if text == "" {
+		return "", errors.New("Invalid user name ")
+	}
+	return text, nil
 }
 
 func daemonDirectory(field func(*Supervisord) *string) func(*Supervisord, string, Paths) error {
@@ -128,12 +142,12 @@ var supervisordTable = []SupervisordKey{
 	{Name: "silent", Flag: "s", Switch: true, Default: "false", Form: formBool, Doc: "In the foreground, does not show the log on stdout.",
 		set: daemonValue(func(s *Supervisord) *bool { return &s.Silent }, ini.ParseBool)},
 	{Name: "user", Flag: "u", Form: "a user's name or number", Doc: "The user as whom the daemon runs; only root may change it.",
-		set: daemonValue(func(s *Supervisord) *string { return &s.User }, anyString)},
+		set: daemonValue(func(s *Supervisord) *string { return &s.User }, userName)},
 	{Name: "umask", Flag: "m", Default: "022", Form: "an octal number", Doc: "The umask of the daemon in the background and of what it starts.",
 		set: daemonValue(func(s *Supervisord) *int { return &s.Umask }, ini.ParseOctal)},
 	{Name: "directory", Flag: "d", Form: "a directory that exists", Doc: "Where the daemon goes in the background.",
 		set: daemonDirectory(func(s *Supervisord) *string { return &s.Directory })},
-	{Name: "logfile", Flag: "l", Default: "supervisord.log", Form: "a path, or syslog", Doc: "The daemon's own log.",
+	{Name: "logfile", Flag: "l", Clears: true, Default: "supervisord.log", Form: "a path, or syslog", Doc: "The daemon's own log.",
 		set: daemonFile(func(s *Supervisord) *string { return &s.Logfile })},
 	{Name: "logfile_maxbytes", Flag: "y", Default: "50MB", Form: formBytes, Doc: "The size at which it is rotated.",
 		set: daemonValue(func(s *Supervisord) *int64 { return &s.LogfileMaxBytes }, ini.ParseBytes)},
@@ -141,7 +155,7 @@ var supervisordTable = []SupervisordKey{
 		set: daemonValue(func(s *Supervisord) *int { return &s.LogfileBackups }, ini.ParseInt)},
 	{Name: "loglevel", Flag: "e", Default: "info", Form: "critical, error, warn, info, debug, trace or blather", Doc: "The least important message that is logged.",
 		set: daemonValue(func(s *Supervisord) *ini.Level { return &s.Loglevel }, ini.ParseLevel)},
-	{Name: "pidfile", Flag: "j", Default: "supervisord.pid", Form: "a path", Doc: "The file that holds the daemon's pid while it runs.",
+	{Name: "pidfile", Flag: "j", Clears: true, Default: "supervisord.pid", Form: "a path", Doc: "The file that holds the daemon's pid while it runs.",
 		set: daemonFile(func(s *Supervisord) *string { return &s.Pidfile })},
 	{Name: "identifier", Flag: "i", Default: "supervisor", Form: "any text", Doc: "The name of this daemon, in the names of AUTO logs.",
 		set: daemonValue(func(s *Supervisord) *string { return &s.Identifier }, anyString)},
@@ -155,9 +169,8 @@ var supervisordTable = []SupervisordKey{
 		set: daemonValue(func(s *Supervisord) *int { return &s.Minprocs }, ini.ParseInt)},
 	{Name: "strip_ansi", Flag: "t", Switch: true, Default: "false", Form: formBool, Doc: "Takes colours out of what processes print.",
 		set: daemonValue(func(s *Supervisord) *bool { return &s.StripANSI }, ini.ParseBool)},
-	{Name: "profile_options", Form: "cumulative, calls or callers, separated by commas", NoEffect: true,
-		Doc: "Supervisord's profiler, which is Python's.",
-		set: func(_ *Supervisord, text string, _ Paths) error { return checkProfile(text) }},
+	{Name: "profile_options", Form: "any text", NoEffect: true, Doc: "Supervisord's profiler, which is Python's.",
+		set: func(*Supervisord, string, Paths) error { return nil }},
 	{Name: "exit_on", Default: "never", Form: "fatal, any-exit or never", Ours: true, FileOnly: true,
 		Doc: "Ends the daemon with a failure when a process is FATAL, or when any has ended by itself.",
 		set: daemonValue(func(s *Supervisord) *ExitOn { return &s.ExitOn }, parseExitOn)},
@@ -172,15 +185,6 @@ func parseExitOn(text string) (ExitOn, error) {
 		return "", fmt.Errorf("not a reason to end: %q; write fatal, any-exit or never", text)
 	}
 	return e, nil
-}
-
-func checkProfile(text string) error {
-	for _, word := range ini.ParseList(strings.ToLower(text)) {
-		if word != "cumulative" && word != "calls" && word != "callers" {
-			return fmt.Errorf("%q is not one of cumulative, calls and callers", word)
-		}
-	}
-	return nil
 }
 
 // ReadSupervisord reads [supervisord] of a file; a file without one has the defaults. Its error joins one for each
@@ -206,6 +210,9 @@ func ReadSupervisord(f *ini.File, o Options, w Paths, overridden func(key string
 	r.shared() // its names are known in the other values, too, and its errors are Read's to tell
 	r.errs = nil
 	for _, k := range supervisordTable {
+		if k.NoEffect {
+			continue
+		}
 		into := &out
 		if overridden != nil && overridden(k.Name) {
 			into = new(Supervisord)
@@ -214,7 +221,12 @@ func ReadSupervisord(f *ini.File, o Options, w Paths, overridden func(key string
 		if k.Name == stripKey { // Read's to tell, too
 			tell = func(string, error) {}
 		}
-		r.options(s, []option{{name: k.Name, form: k.Form, set: func(text string) error { return k.set(into, text, w) }}}, nil, tell)
+		r.options(s, []option{{name: k.Name, form: k.Form, set: func(text string) error {
+			if text == "" && k.Clears {
+				r.warn(s, k.Name, "is empty, which counts as not written; leave it out, or write %s", k.Form)
+			}
+			return k.set(into, text, w)
+		}}}, nil, tell)
 	}
 	known := []string{"environment"}
 	for _, k := range supervisordTable {

@@ -84,13 +84,34 @@ func TestSupervisordRefusesWhatSupervisordRefuses(t *testing.T) {
 		{"minfds = 1.5", "whole number"},
 		{"identifier = %(nope)s", "nope"},
 		{"identifier = %(host_node_name)s", "host_node_name"},
-		{"profile_options = time", "cumulative"},
+		{"user =", "Invalid user name"},
+		{"childlogdir =", "is not an existing directory"},
 		{"exit_on = sometimes", "any-exit"},
 	} {
 		_, _, err := supervisord(t, "[supervisord]\n"+c.line+"\n")
 		key, _, _ := strings.Cut(c.line, " ")
 		if err == nil || !strings.Contains(err.Error(), c.fault) || !strings.HasPrefix(err.Error(), "s.conf:2: [supervisord] "+key+": ") {
 			t.Errorf("%s: %v, want %q", c.line, err, c.fault)
+		}
+	}
+}
+
+func TestEmptyFilesOfSupervisordCountAsNotWritten(t *testing.T) {
+	got, remarks, err := supervisord(t, "[supervisord]\nlogfile =\npidfile =\n")
+	if err != nil || got.Logfile != "supervisord.log" || got.Pidfile != "supervisord.pid" || len(remarks) != 2 {
+		t.Errorf("%+v, %v, %v", got, remarks, err)
+	}
+	for _, r := range remarks {
+		if !strings.Contains(r.String(), "is empty, which counts as not written; leave it out, or write a path") {
+			t.Errorf("it is told that %s", r)
+		}
+	}
+}
+
+func TestProfileOptionsAreNotLookedAt(t *testing.T) {
+	for _, text := range []string{"time", "", "%(nope)s", "50%"} {
+		if _, remarks, err := supervisord(t, "[supervisord]\nprofile_options = "+text+"\n"); err != nil || len(remarks) > 0 {
+			t.Errorf("profile_options = %s: %v, %v", text, remarks, err)
 		}
 	}
 }

@@ -72,15 +72,18 @@ var valueCases = []valueCase{
 // daemonCases are of one key of [supervisord], on this host.
 var daemonCases = []valueCase{
 	{key: "logfile", values: []string{"/tmp/s.log", "s.log", "~/s.log", "%(here)s/s.log", "/dev/stdout", "/dev/null", "syslog", "/no/such/directory/s.log", "%(ENV_APP)s.log", "%(nope)s", "50%"}},
+	{key: "logfile", values: []string{""}, differs: "empty-values"},
 	{key: "logfile_maxbytes", values: []string{"0", "50MB", "1 kb", "1M", "", "-1"}},
 	{key: "logfile_backups", values: []string{"0", "3", "x", "-1"}},
 	{key: "loglevel", values: []string{"critical", "ERROR", "warn", "info", "debug", "trace", "blather", "warning", "20", ""}},
 	{key: "pidfile", values: []string{"/tmp/s.pid", "s.pid", "/no/such/directory/s.pid"}},
+	{key: "pidfile", values: []string{""}, differs: "empty-values"},
 	{key: "umask", values: []string{"022", "002", "0o77", "9", ""}},
 	{key: "umask", values: []string{"-22"}, differs: "modes"},
 	{key: "nodaemon", values: []string{"true", "no", "2"}},
 	{key: "silent", values: []string{"on", "quiet"}},
-	{key: "minfds", values: []string{"1024", "100000", "many", "1e3"}},
+	{key: "minfds", values: []string{"1024", "100000", "-5", "many", "1e3"}},
+	{key: "profile_options", values: []string{"", "calls", "time", "50%", "%(nope)s"}},
 	{key: "minprocs", values: []string{"200", "0", ""}},
 	{key: "nocleanup", values: []string{"true", "maybe"}},
 	{key: "childlogdir", values: []string{"/tmp", "~", "%(here)s", "/no/such/directory"}},
@@ -88,6 +91,7 @@ var daemonCases = []valueCase{
 	{key: "strip_ansi", values: []string{"true", "x"}},
 	{key: "identifier", values: []string{"box", "%(ENV_APP)s", "%(host_node_name)s", "a b"}},
 	{key: "user", values: []string{"root", "nobody", "%(ENV_APP)s"}},
+	{key: "user", values: []string{""}, differs: "empty-values"},
 	{key: "http_port", values: []string{"50%", "9001"}},
 }
 

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/supervisor"
@@ -90,6 +91,14 @@ func removeAutoLogs(dir, identifier string) error {
 	return errors.Join(errs...)
 }
 
+// removePidfile removes the pid file that this daemon wrote. Whoever has it in /dev/null wants that to stay.
+func removePidfile(path string) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && !logs.IsStream(path) {
+		os.Remove(path) // somebody else may have done it
+	}
+}
+
 // account is a user to become.
 type account struct {
 	uid, gid int
@@ -103,7 +112,7 @@ func findAccount(name string) (*account, error) {
 	}
 	look, text := user.Lookup, "Invalid user name "+name
 	if _, err := strconv.Atoi(name); err == nil {
-		look = user.LookupId
+		look, text = user.LookupId, "Invalid user id "+name
 	}
 	u, err := look(name)
 	if err != nil {
@@ -162,7 +171,7 @@ func (a *account) become() error {
 // to its children, since Go keeps the limit with which a program began for them.
 func raiseLimits(minfds, minprocs int) (told []string, raised bool, err error) {
 	soft, hard := openFiles()
-	if soft < uint64(minfds) {
+	if minfds > 0 && soft < uint64(minfds) {
 		// The hard limit stays, or rises to what root may have.
 		limit := syscall.Rlimit{Cur: uint64(minfds), Max: max(hard, uint64(minfds))}
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -174,7 +183,7 @@ func raiseLimits(minfds, minprocs int) (told []string, raised bool, err error) {
 		told, raised = append(told, fmt.Sprintf("Increased RLIMIT_NOFILE limit to %d", minfds)), true
 	}
 	var procs unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &procs); err != nil || procs.Cur >= uint64(minprocs) {
+	if err := unix.Getrlimit(unix.RLIMIT_NPROC, &procs); err != nil || minprocs <= 0 || procs.Cur >= uint64(minprocs) {
 		return told, raised, nil
 	}
 	limit := unix.Rlimit{Cur: uint64(minprocs), Max: max(procs.Max, uint64(minprocs))}

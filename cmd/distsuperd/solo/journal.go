@@ -172,7 +172,7 @@ type rotating struct {
 	backups int
 	file    *os.File
 	size    int64
-	regular bool
+	regular bool // a file whose name is ours to move
 }
 
 func openRotating(path string, max int64, backups int) (*rotating, error) {
@@ -192,7 +192,7 @@ func (r *rotating) reopen() error {
 	if r.file != nil {
 		r.file.Close()
 	}
-	r.file, r.size, r.regular = file, info.Size(), info.Mode().IsRegular()
+	r.file, r.size, r.regular = file, info.Size(), info.Mode().IsRegular() && !logs.IsStream(r.path)
 	return nil
 }
 

@@ -200,7 +200,7 @@ func TestWrongUseIsAnsweredAsSupervisordDoes(t *testing.T) {
 	}{
 		{"-n -n", true}, {"-n --nodaemon", true}, {"-c other", true}, {"-x", true}, {"--bogus", true}, {"--min 3", true}, {"-j", true},
 		{"--identifier", true}, {"--nodaemon=1", true}, {"a b", true}, {"-n 'a", true}, {"-m 9", false}, {"-e loud", false}, {"-y 1K", false},
-		{"-d /no/where", false}, {"-l /no/where/x", false}, {"-z x", false}, {"-q /no/where", false},
+		{"-u nobody-of-this-name", true}, {"-u 987654321", true}, {"-d /no/where", false}, {"-l /no/where/x", false}, {"-z x", false}, {"-q /no/where", false},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			t.Parallel()

@@ -173,7 +173,10 @@ func load(line commandLine) (*settings, error) {
 
 func (s *settings) readFile(o spec.Options, line commandLine) error {
 	f := s.config.Ini
-	given := func(key string) bool { _, ok := line.set[key]; return ok }
+	given := func(key string) bool { // a flag with an empty value leaves the file's
+		g, ok := line.set[key]
+		return ok && (!g.value || g.text != "")
+	}
 	o.StripANSI = given("strip_ansi")
 	daemon, remarks, daemonErr := spec.ReadSupervisord(f, o, paths(), given)
 	programs, err := spec.Read(f, o)

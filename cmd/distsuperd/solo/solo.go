@@ -266,7 +266,7 @@ func (r *running) runUntilEnd(runtime string, notify *daemon.Notifier) error {
 	err = errors.Join(err, r.parts.close())
 	r.story.close()
 	if r.written {
-		os.Remove(r.s.Pidfile) // somebody else may have done it
+		removePidfile(r.s.Pidfile)
 	}
 	if r.restart {
 		if err != nil {

@@ -172,6 +172,9 @@ func names(alive map[string]api.Process) []string {
 
 // told tells one change.
 func (s *story) told(c engine.Change) {
+	if c.Kind == engine.Ending {
+		s.log.say(ini.LevelDebug, "%s", signalled(c))
+	}
 	level, text := sentence(c)
 	if c.Kind == engine.Reaped && !s.stranger {
 		text = "" // an orphan of a process of ours, which supervisord never hears of
@@ -256,6 +259,15 @@ func sentence(c engine.Change) (ini.Level, string) {
 		return ini.LevelInfo, fmt.Sprintf("reaped unknown pid %d (%s)", c.PID, termination(c.Status))
 	}
 	return 0, ""
+}
+
+// signalled is what supervisord says at debug of a stop signal.
+func signalled(c engine.Change) string {
+	group := ""
+	if c.Process.StopAsGroup {
+		group = "process group "
+	}
+	return fmt.Sprintf("killing %s (pid %d) %swith signal SIG%s", c.Process.Name, c.PID, group, c.Process.StopSignal)
 }
 
 // termination says how a process ended.

@@ -74,6 +74,22 @@ func TestSentencesAreSupervisors(t *testing.T) {
 	}
 }
 
+func TestStopSignalsAreToldAtDebug(t *testing.T) {
+	j, lines := tempJournal(t, ini.LevelDebug)
+	s := newStory(j, spec.ExitNever, false, func(string) {})
+	a := proc("a", 1)
+	a.StopSignal = "TERM"
+	s.hear(engine.Change{Kind: engine.Ending, Process: a, PID: 7})
+	b := proc("b", 1)
+	b.StopSignal, b.StopAsGroup = "QUIT", true
+	s.hear(engine.Change{Kind: engine.Ending, Process: b, PID: 8})
+	s.close()
+	if got, want := lines(), []string{"DEBG killing a (pid 7) with signal SIGTERM", "INFO waiting for a to stop",
+		"DEBG killing b (pid 8) process group with signal SIGQUIT", "INFO waiting for b to stop"}; !slices.Equal(got, want) {
+		t.Errorf("it says %q, want %q", got, want)
+	}
+}
+
 func TestExitOnEndsItOnceAndForItsReasonOnly(t *testing.T) {
 	a := proc("a", 1)
 	for _, c := range []struct {
