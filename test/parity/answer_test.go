@@ -48,8 +48,8 @@ func (a answer) unlike(theirs answer) string {
 	return fmt.Sprintf("%s\nours: %v\ntheirs: %v", strings.Join(problems, ", "), a, theirs)
 }
 
-// A masker replaces what cannot be equal on two sides: directories, moments, and pids by what has them. A number that
-// is no pid of the side stays as it is.
+// A masker replaces what cannot be equal on two sides: directories, moments, and pids by what has them, or had them
+// before. A number that is no pid of the side stays as it is.
 type masker struct {
 	dir     string
 	version string // a line that is nothing but that
@@ -64,18 +64,33 @@ var (
 	spawned = regexp.MustCompile(`spawned: '([^']+)' with pid (\d+)`)
 )
 
+// former is said before the name of a process that has another pid now.
+const former = "a former "
+
 // masker is the masker of a side as it is now.
 func (r *ran) masker() masker {
-	m := masker{dir: r.dir, version: r.version, pids: map[int]string{}}
-	for _, found := range spawned.FindAllStringSubmatch(r.log(), -1) {
-		if pid, err := strconv.Atoi(found[2]); err == nil {
-			m.pids[pid] = found[1]
-		}
-	}
+	daemon := -1
 	if r.cmd != nil {
-		m.pids[r.pid()] = "the daemon"
+		daemon = r.pid()
 	}
-	return m
+	return masker{dir: r.dir, version: r.version, pids: pidsIn(r.log(), daemon)}
+}
+
+// pidsIn is whose the pids in a log are: the last one of a process is its own, those before were.
+func pidsIn(log string, daemon int) map[int]string {
+	pids, last := map[int]string{daemon: "the daemon"}, map[string]int{}
+	for _, found := range spawned.FindAllStringSubmatch(log, -1) {
+		pid, err := strconv.Atoi(found[2])
+		if err != nil {
+			continue
+		}
+		name := found[1]
+		if before, known := last[name]; known && pids[before] == name {
+			pids[before] = former + name
+		}
+		pids[pid], last[name] = name, pid
+	}
+	return pids
 }
 
 func (m masker) mask(text string) string {

@@ -1,6 +1,7 @@
 package parity
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +10,11 @@ import (
 
 // TestAnswersThatAreWrongAreFound plants wrong answers, one by one, on the way from what a ctl writes to the verdict.
 func TestAnswersThatAreWrongAreFound(t *testing.T) {
-	m := masker{dir: "/tmp/parity1", version: "4.2.5", pids: map[int]string{4711: "a", 4712: "x", 17: "the daemon"}}
+	const log = "INFO spawned: 'a' with pid %d\nINFO spawned: 'x' with pid %d\nINFO spawned: 'a' with pid %d\n"
+	side := func(dir, version string, daemon, before, x, a int) masker {
+		return masker{dir: dir, version: version, pids: pidsIn(fmt.Sprintf(log, before, x, a), daemon)}
+	}
+	m := side("/tmp/parity1", "4.2.5", 17, 4710, 4712, 4711)
 	right := func() answer {
 		return answer{Out: "a                                RUNNING   pid 4711, uptime 0:00:05\n" +
 			"b                                STOPPED   Nov 22 11:05 PM\n" +
@@ -22,7 +27,7 @@ func TestAnswersThatAreWrongAreFound(t *testing.T) {
 		t.Fatal(problem)
 	}
 	// What has to differ between two sides does not count.
-	other := masker{dir: "/tmp/parity2", version: "9", pids: map[int]string{81: "a", 82: "x", 83: "the daemon"}}
+	other := side("/tmp/parity2", "9", 83, 80, 82, 81)
 	same := answer{Out: strings.NewReplacer("4711", "81", "4712", "82", "17\n", "83\n", "parity1", "parity2", "0:00:05", "3:12:59", "1 day", "23 days",
 		"Nov 22 11:05 PM", "Jan 01 01:00 AM").Replace(right().Out), Err: "Error: something\nand a hint\n", Code: 3}
 	if problem := other.answer(same).unlike(theirs); problem != "" {
@@ -44,6 +49,7 @@ func TestAnswersThatAreWrongAreFound(t *testing.T) {
 		"another state":             replace("STOPPED", "EXITED "),
 		"another name":              replace("g:x", "g:y"),
 		"a pid of another process":  replace("pid 4711", "pid 4712"),
+		"a pid that it had before":  replace("pid 4711", "pid 4710"),
 		"a pid of no process":       replace("pid 4711", "pid 4713"),
 		"a pid of 0":                replace("\n4711\n", "\n0\n"),
 		"the pid of the daemon":     replace("\n4711\n", "\n17\n"),
@@ -87,9 +93,13 @@ WARN stopped: a (terminated by SIGKILL)
 WARN received SIGTERM indicating exit request
 INFO waiting for c, d to die`
 	tell := func(text string) story {
-		s := story{Of: map[string][]sentence{}}
+		var stamped strings.Builder
 		for line := range strings.SplitSeq(text, "\n") {
-			s.add(time.Time{}, pidText.ReplaceAllString(line, "N"))
+			fmt.Fprintf(&stamped, "2026-11-22 23:05:00,123 %s\n", line)
+		}
+		s, err := storyOf(stamped.String(), "/tmp/parity1", 10)
+		if err != nil {
+			t.Fatal(err)
 		}
 		return s
 	}
@@ -104,7 +114,11 @@ INFO waiting for c, d to die`
 		return strings.Join(l, "\n")
 	}
 	without := func(i int) string { return strings.Join(slices.Delete(slices.Clone(lines), i, i+1), "\n") }
+	if _, err := storyOf("INFO spawned: 'a' with pid 11\n", "/tmp/parity1", 10); err == nil {
+		t.Error("nothing was found: a line without the time")
+	}
 	for name, wrong := range map[string]string{
+		"nothing at all":               "",
 		"a state skipped":              without(3),
 		"an end that is not told":      without(4),
 		"a start too few":              without(5),
@@ -123,6 +137,9 @@ INFO waiting for c, d to die`
 		"another reason":               strings.Replace(log, "too many start retries too quickly", "it cannot be started here", 1),
 		"of another process":           strings.Replace(log, "gave up: b", "gave up: a", 1),
 		"others are to die":            strings.Replace(log, "c, d", "d, c", 1),
+		"another daemon":               strings.Replace(log, "with pid 10", "with pid 11", 1),
+		"the pid of another is killed": strings.Replace(log, "(11)", "(12)", 1),
+		"a pid of nobody is killed":    strings.Replace(log, "(11)", "(0)", 1),
 		"another request":              strings.Replace(log, "SIGTERM indicating", "SIGINT indicating", 1),
 	} {
 		if wrong == log {

@@ -161,7 +161,9 @@ func TestStartsAndShutdownFollowThePriorities(t *testing.T) {
 	var stories [2]story
 	for i, r := range sides {
 		until("success: ", groups*members)(r)
-		r.stop()
+		if code := r.stop(); code != 0 {
+			t.Errorf("%s: exit code %d", r, code)
+		}
 		s := r.story()
 		// The members of a group are stopped together; their order is that of their deaths.
 		for j, name := range s.Ending {

@@ -1,10 +1,12 @@
 package parity
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -37,20 +39,38 @@ var ofServers = regexp.MustCompile(`RPC interface|running without any HTTP|super
 
 // story is the story of a side up to now.
 func (r *ran) story() story {
+	s, err := storyOf(r.log(), r.dir, r.pid())
+	if err != nil {
+		r.t.Errorf("%s: %v", r, err)
+	}
+	return s
+}
+
+// storyOf is the story that the log of a side tells, by its directory and the pid of its daemon.
+func storyOf(log, dir string, daemon int) (story, error) {
 	out := story{Of: map[string][]sentence{}}
-	for line := range strings.Lines(r.log()) {
+	whose := pidsIn(log, daemon)
+	mask := func(pid string) string {
+		return number.ReplaceAllStringFunc(pid, func(digits string) string {
+			n, err := strconv.Atoi(digits)
+			if name, known := whose[n]; known && err == nil {
+				return "N of " + strings.TrimPrefix(name, former)
+			}
+			return digits
+		})
+	}
+	var wrong error
+	for line := range strings.Lines(log) {
 		found := logLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 		if found == nil {
-			r.t.Errorf("%s: a line without the time: %q", r, line)
+			wrong = errors.Join(wrong, fmt.Errorf("a line without the time: %q", line))
 			continue
 		}
 		at, err := time.ParseInLocation("2006-01-02 15:04:05,000", found[1], time.Local)
-		if err != nil {
-			r.t.Errorf("%s: %v", r, err)
-		}
-		out.add(at, pidText.ReplaceAllString(strings.ReplaceAll(found[2], r.dir, "HERE"), "N"))
+		wrong = errors.Join(wrong, err)
+		out.add(at, pidText.ReplaceAllStringFunc(strings.ReplaceAll(found[2], dir, "HERE"), mask))
 	}
-	return out
+	return out, wrong
 }
 
 func (s *story) add(at time.Time, text string) {
