@@ -326,3 +326,15 @@ func TestEveryCommandHasAnExampleAndItsHelpEndsWithExitCodes(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, s.stdout)
 	}
 }
+
+func TestCommandsAboutOneProcessSayWhichANameCouldMean(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, f *fleet) {
+		f.load(copies("web", 2))
+		for _, command := range []string{"why", "tail", "fg", "move"} {
+			r := f.ctl(command, "web:*")
+			if r.code != exitGeneric || !strings.Contains(r.errout, "several processes: web:web_0, web:web_1") {
+				t.Errorf("%s web:*: exit %d, said %s%s", command, r.code, r.out, r.errout)
+			}
+		}
+	})
+}

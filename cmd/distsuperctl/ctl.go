@@ -33,7 +33,8 @@ type ctl struct {
 	// interrupts tells that Ctrl-C was pressed; nil never does.
 	interrupts <-chan os.Signal
 	// shell is the one that was asked for; nil runs one command.
-	shell *shell
+	shell  *shell
+	former formerFlags
 
 	cfg *config.Config
 	// partly is why cfg lacks what its file includes; nil when it is whole.
@@ -100,6 +101,10 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 		return usage(err)
 	}
 	c.cfg, c.keys = cfg, store.NewKeys(cfg.Etcd.Prefix)
+	if err := c.former.heed(c); err != nil {
+		c.cfg = nil
+		return err
+	}
 	return nil
 }
 

@@ -44,16 +44,11 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 	if err != nil {
 		return err
 	}
-	found, _ := selectNames(snap.Processes, []string{name})
-	if len(found) != 1 {
-		hint := explainName(snap.Processes, name)
-		if len(found) > 1 {
-			hint.Hint = "it means several processes: " + some(found)
-		}
-		c.hint(hint)
+	p, bad := oneProcess(snap, name)
+	if p == nil {
+		c.hint(bad)
 		return c.failure("ERROR: bad process name supplied")
 	}
-	p := snap.Process(found[0])
 	if p.State != api.Running || p.Owner == nil {
 		return c.failure("ERROR: process not running")
 	}

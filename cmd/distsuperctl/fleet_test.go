@@ -373,7 +373,7 @@ func TestMoveSaysWhereToOrWhyNot(t *testing.T) {
 		f.load(program("web", func(p *api.Program) { p.Machines = []string{"m1", "m2"} }))
 		f.wants(exitOK, "web: started\n", "start", "web")
 		f.wants(exitOK, "web: moved to m2\n", "move", "web")
-		f.wants(exitOK, "web: moved to m1\n", "move", "web", "m1")
+		f.wants(exitOK, "web: moved to m1\n", "move", "web:web", "m1")
 		f.wants(exitOK, "m2: cordoned\n", "cordon", "m2")
 		if r := f.wants(exitGeneric, "*", "move", "web", "m2"); !strings.Contains(r.out, "not moved: m2: ") {
 			t.Error(r.out)

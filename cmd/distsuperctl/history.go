@@ -83,14 +83,11 @@ func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
 	if err != nil {
 		return about{}, err
 	}
-	if snap.Process(name) != nil {
-		return about{subject: name, known: true}, nil
-	}
-	if snap.Machine(name) != nil {
+	if snap.Process(name) == nil && snap.Machine(name) != nil {
 		return about{machine: name, known: true}, nil
 	}
-	if found, _ := selectNames(snap.Processes, []string{name}); len(found) == 1 {
-		return about{subject: found[0], known: true}, nil
+	if p, _ := oneProcess(snap, name); p != nil {
+		return about{subject: p.Name, known: true}, nil
 	}
 	return about{subject: name}, nil // one that was removed has a history still
 }

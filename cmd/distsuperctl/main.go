@@ -67,7 +67,7 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 		typed.settle()
 	}()
 	root := newRoot(c)
-	root.SetArgs(tailNumber(args))
+	root.SetArgs(tailNumber(asOneLine(root, args)))
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
@@ -99,6 +99,9 @@ func newRoot(c *ctl) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.shell == nil {
+				if err := c.former.heedFirst(c, cmd); err != nil {
+					return err
+				}
 				c.shell = newShell(c, cmd.Flags())
 			}
 			return nil
@@ -110,6 +113,8 @@ func newRoot(c *ctl) *cobra.Command {
 		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	config.AddFlags(root.PersistentFlags(), config.Ctl)
+	c.former = formerFlags{}
+	c.former.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "write JSON with stable fields")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),

@@ -42,16 +42,19 @@ func runMove(ctx context.Context, c *ctl, o waitOptions, name, to string) error 
 	if err != nil {
 		return err
 	}
-	p := before.Process(name)
+	p, bad := oneProcess(before, name)
 	switch {
-	case p == nil || p.Spec == nil:
-		c.tellBad([]badName{explainName(before.Processes, name)})
+	case p == nil:
+		c.tellBad([]badName{bad})
 		return failed(exitGeneric)
+	case p.Spec == nil:
+		return fmt.Errorf("%s is being removed, and does not move any more", name)
 	case to != "" && before.Machine(to) == nil:
 		return fmt.Errorf("machine %s is not known; known are %s", to, machineNames(before))
 	case p.Intent == nil || p.Intent.Want != api.WantRun:
 		return fmt.Errorf("%s is not to run; start it, and move it then if need be", name)
 	}
+	name = p.Name
 	if err := c.client.MoveProcess(ctx, name, to); err != nil {
 		return err
 	}

@@ -36,8 +36,9 @@ type batch struct {
 }
 
 // selectBatches finds the processes that names mean, name by name. Each process is in the first one only; with "all"
-// among the names nothing else counts.
+// among the names nothing else counts. A word may hold several names, since none has a blank.
 func selectBatches(processes []client.Process, names []string) []batch {
+	names = strings.Fields(strings.Join(names, " "))
 	if slices.Contains(names, "all") {
 		names = []string{"all"}
 	}
@@ -75,6 +76,21 @@ func selectNames(processes []client.Process, names []string) (found []string, ba
 		}
 	}
 	return found, bad
+}
+
+// oneProcess is the process that a name means; nil, and what may help, of a name that means none or several.
+func oneProcess(snap *client.Snapshot, name string) (*client.Process, badName) {
+	if p := snap.Process(name); p != nil {
+		return p, badName{}
+	}
+	found, _ := selectNames(snap.Processes, []string{name})
+	switch {
+	case len(found) == 1:
+		return snap.Process(found[0]), badName{}
+	case len(found) > 1:
+		return nil, badName{Name: name, Hint: "it means several processes: " + some(found)}
+	}
+	return nil, explainName(snap.Processes, name)
 }
 
 // matcher makes the test of one name.

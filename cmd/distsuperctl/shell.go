@@ -41,8 +41,8 @@ var errInterrupted = errors.New("interrupted")
 // newShell is the shell of a distsuperctl that was started with these flags.
 func newShell(c *ctl, flags *pflag.FlagSet) *shell {
 	s := &shell{c: c, json: c.json, prompted: c.interactive, prompt: "distsuper> "}
-	flags.Visit(func(f *pflag.Flag) {
-		if f.Name != "json" && f.Name != "interactive" {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed && f.Name != "json" && f.Name != "interactive" && !isFormer(f.Name) {
 			s.flags = append(s.flags, "--"+f.Name+"="+f.Value.String())
 		}
 	})

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -137,4 +139,47 @@ func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
 	if code := waiting.ProcessState.ExitCode(); code != exitNotRunning || !strings.Contains(said.String(), "has ended") {
 		t.Errorf("exit %d, said %s", code, said.String())
 	}
+}
+
+func TestFlagsOfSupervisorctlDoWhatTheyDidOrSayWhatToWrite(t *testing.T) {
+	d := startSolo(t)
+	d.append("[unix_http_server]\nfile = %(here)s/s.sock\n[inet_http_server]\nport = *:19001\n")
+	echo := "echo                             RUNNING   pid P, uptime U\n"
+	for _, args := range [][]string{
+		{"--configuration", d.file, "status", "echo"}, {"--configuration=" + d.file, "status", "echo"}, {"-ic", d.file, "status", "echo"},
+		{"-s", "unix://" + filepath.Dir(d.file) + "/s.sock", "status", "echo"}, {"--serverurl=http://localhost:19001", "status", "echo"},
+		{"-u", "ann", "-p", "secret", "status", "echo"}, {"-r", d.file + ".history", "status", "echo"}, {"--history_file", d.file + ".history", "status", "echo"},
+		{"status echo"}, {"-c", d.file, "status echo"}, {"-c" + d.file, "status  echo"}, {"status", " echo "}, {"-i", "status", "echo echo"},
+	} {
+		d.wants(exitOK, echo, args...)
+	}
+	d.wants(exitOK, "idle:idle_0: started\nidle:idle_1: started\n", "start", "idle:idle_0 idle:idle_1")
+	d.wants(exitOK, "*", "-?")
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"-s", "http://localhost:9002", "stop", "all"}, "name the daemon by the file that it runs: distsuperctl -c FILE"},
+		{[]string{"-s", "nonsense", "stop", "all"}, "invalid value for -s 'nonsense': value 'nonsense' is not a URL"},
+		{[]string{"-s", "http://localhost:9002"}, "distsuperctl -c FILE"}, // a shell
+	} {
+		out, err := d.ctl(c.args...).CombinedOutput()
+		if code := exitOf(err); code != exitUsage || !strings.Contains(string(out), c.says) {
+			t.Errorf("%q: exit %d, said %s", c.args, code, out)
+		}
+	}
+	out, err := d.ctl("-u", "ann", "-p", "secret", "status", "echo").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "-u and -p are not used") {
+		t.Errorf("of a password it says %s, %v", out, err)
+	}
+	d.wants(exitOK, echo, "status", "echo") // nothing was stopped
+}
+
+// exitOf is the exit code in the error of a command that was run.
+func exitOf(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
 }

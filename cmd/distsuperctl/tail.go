@@ -86,12 +86,9 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 	if err != nil {
 		return err
 	}
-	p := snap.Process(name)
-	if found, _ := selectNames(snap.Processes, []string{name}); p == nil && len(found) == 1 {
-		p = snap.Process(found[0])
-	}
+	p, bad := oneProcess(snap, name)
 	if p == nil {
-		c.hint(explainName(snap.Processes, name))
+		c.hint(bad)
 		return c.failure("%s: ERROR (no such process name)", name)
 	}
 	at := place{machine: o.machine}

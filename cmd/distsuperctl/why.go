@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,16 +60,10 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 	if err != nil {
 		return err
 	}
-	p := snap.Process(name)
-	if found, bad := selectNames(snap.Processes, []string{name}); p == nil {
-		if len(found) != 1 {
-			if len(bad) == 0 {
-				return errors.New("name one process, not several")
-			}
-			c.tellBad(bad)
-			return failed(exitGeneric)
-		}
-		p = snap.Process(found[0])
+	p, bad := oneProcess(snap, name)
+	if p == nil {
+		c.tellBad([]badName{bad})
+		return failed(exitGeneric)
 	}
 	w := whyOf(*p)
 	if p.Touch != nil && p.Lease != 0 {
