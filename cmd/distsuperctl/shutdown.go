@@ -160,7 +160,10 @@ const dyingTime = 6 * time.Second
 func (c *ctl) reachFleet(ctx context.Context) (controllers, agents []fleetDaemon, err error) {
 	told := ""
 	for limit := time.Now().Add(dyingTime); ; {
-		if controllers, agents, err = c.fleetDaemons(ctx); err == nil {
+		if controllers, err = c.standingControllers(ctx); err == nil {
+			agents, err = c.busyAgents(ctx)
+		}
+		if err == nil {
 			if err = errors.Join(greet(ctx, controllers), greet(ctx, agents)); err == nil {
 				return controllers, agents, nil
 			}
@@ -199,15 +202,15 @@ type shutdownRow struct {
 	Result string `json:"result"`
 }
 
-// fleetDaemons are the controllers that stand for election, and the agents of live machines and of those that hold processes.
-func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaemon, err error) {
+// standingControllers are the controllers that stand for election.
+func (c *ctl) standingControllers(ctx context.Context) (out []fleetDaemon, err error) {
 	known, err := c.controllers(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	_, stand, err := c.election(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, d := range known {
 		if stand[d.ID] == 0 {
@@ -215,9 +218,9 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 		}
 		p, err := c.peer(ctx, d)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		controllers = append(controllers, fleetDaemon{name: "distsuperd " + d.ID, ask: p.Client, addr: d.HTTP,
+		out = append(out, fleetDaemon{name: "distsuperd " + d.ID, ask: p.Client, addr: d.HTTP,
 			busy: func(ctx context.Context) (string, error) {
 				_, stand, err := c.election(ctx)
 				if stand[d.ID] != 0 {
@@ -226,13 +229,18 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 				return "", err
 			}})
 	}
+	return out, nil
+}
+
+// busyAgents are the agents of live machines, and of those that hold processes.
+func (c *ctl) busyAgents(ctx context.Context) (out []fleetDaemon, err error) {
 	snap, err := c.client.Snapshot(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, m := range snap.Machines {
 		info := api.MachineInfo{Name: m.Name}
@@ -243,16 +251,16 @@ func (c *ctl) fleetDaemons(ctx context.Context) (controllers, agents []fleetDaem
 			busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }}
 		if d.leaving {
 			if busy, err := d.busy(ctx); err != nil {
-				return nil, nil, err
+				return nil, err
 			} else if busy == "" {
 				continue
 			}
 		} else if d.ask, err = (rpc.Agents{Cert: cert}).Client(info); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		agents = append(agents, d)
+		out = append(out, d)
 	}
-	return controllers, agents, nil
+	return out, nil
 }
 
 // holds says what keeps a machine's agent: it stops and releases processes, and takes its alive key away before that.

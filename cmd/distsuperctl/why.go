@@ -102,6 +102,29 @@ func whyOf(p client.Process) whyRow {
 }
 
 func (c *ctl) printWhy(w whyRow) error {
+	if err := c.printFacts(w); err != nil {
+		return err
+	}
+	for _, line := range lastCopy(w.Status) {
+		c.printf("%s\n", line)
+	}
+	if len(w.Rejected) > 0 {
+		c.printf("\nnot taken:\n")
+		for _, m := range slices.Sorted(maps.Keys(w.Rejected)) {
+			c.printf("  %s: %s\n", m, w.Rejected[m])
+		}
+	}
+	if len(w.Events) > 0 {
+		c.printf("\nhistory:\n")
+		for _, e := range w.Events {
+			c.printf("  %s\n", eventLine(e))
+		}
+	}
+	return nil
+}
+
+// printFacts says what is wanted of a process and what stands about it in etcd, each in a line.
+func (c *ctl) printFacts(w whyRow) error {
 	asked := string(w.Want)
 	if w.AskedBy != "" {
 		asked += ", asked by " + w.AskedBy + " at " + moment(w.AskedAt)
@@ -131,27 +154,9 @@ func (c *ctl) printWhy(w whyRow) error {
 	if decision != "" {
 		decision += " (" + moment(w.PlacedAt) + ")"
 	}
-	if err := facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "wanted", asked,
+	return facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "wanted", asked,
 		"machine", machine, "token", token, "decision", decision, "waiting", waiting,
-		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition); err != nil {
-		return err
-	}
-	for _, line := range lastCopy(w.Status) {
-		c.printf("%s\n", line)
-	}
-	if len(w.Rejected) > 0 {
-		c.printf("\nnot taken:\n")
-		for _, m := range slices.Sorted(maps.Keys(w.Rejected)) {
-			c.printf("  %s: %s\n", m, w.Rejected[m])
-		}
-	}
-	if len(w.Events) > 0 {
-		c.printf("\nhistory:\n")
-		for _, e := range w.Events {
-			c.printf("  %s\n", eventLine(e))
-		}
-	}
-	return nil
+		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition)
 }
 
 func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }
