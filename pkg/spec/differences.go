@@ -132,6 +132,9 @@ var Differences = []Difference{
 	{ID: "nobody-there", Area: AreaCommands,
 		What: "a command while nothing runs", Supervisor: "exits with 7, 4 or 1, some commands with a traceback", Distsuper: "says on stderr how to start it, and exits with 7, `status` with 4",
 		Why: "the same trouble should look the same"},
+	{ID: "server-flags", Area: AreaCommands,
+		What: "`-s URL`, `-u` and `-p`", Supervisor: "speaks to the server there, with user and password", Distsuper: "takes `-s` where the configuration has that server, and else says to write `-c FILE`; needs no user and password",
+		Why: "the daemon is found by its file, and its socket is open to its own user and root alone"},
 	{ID: "words", Area: AreaCommands,
 		What: "a line in the shell", Supervisor: "is split at blanks", Distsuper: "is split as a shell does, quotes too; what comes by a pipe gets no prompts without `-i`", Why: "scripts read what is printed"},
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/distsuper/distsuper/pkg/ini"
 )
 
 // sectionCases have a section's lines and what became of it, as %+v prints it, a part of the error, or the parts of the
@@ -155,6 +157,22 @@ func TestAWrongEnvironmentOfSupervisordIsRefused(t *testing.T) {
 		_, err := readText(t, "[supervisord]\nenvironment = "+text+"\n", world)
 		if err == nil || !strings.Contains(err.Error(), fault) || !strings.Contains(err.Error(), ":2: [supervisord] environment: ") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: error %v, want one with %q", text, err, fault)
+		}
+	}
+}
+
+func TestAnAddressOfSupervisorctlIsKnownByItsFile(t *testing.T) {
+	f, err := ini.Parse("/d/s.conf", "[unix_http_server]\nfile = %(here)s//s.sock\n[inet_http_server]\nport = *:9001\n"+
+		"[inet_http_server:b]\nport = nonsense\n[supervisorctl]\nserverurl = http://box:%(ENV_PORT)s\n[program:a]\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{
+		"unix:///d/s.sock": true, "unix:///d/./s.sock": true, "unix:///d/t.sock": false, "http://localhost:9001": true, "http://127.0.0.1:9001/": true,
+		"http://LOCALHOST:9001": true, "http://localhost:9002": false, "http://box:9009": true, "http://other:9001": false, "": false, "bogus": false,
+	} {
+		if got := ServedAt(f, Options{Environ: map[string]string{"PORT": "9009"}}, address); got != want {
+			t.Errorf("%q: %t", address, got)
 		}
 	}
 }

@@ -1,10 +1,13 @@
 package spec
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/distsuper/distsuper/pkg/ini"
@@ -151,4 +154,38 @@ func (r *reader) ctlPlugin(s *ini.Section) {
 		r.warn(s, "supervisor.ctl_factory", "%s is not loaded: it is Python, and distsuper runs none", out.Factory)
 	}
 	r.plugins = append(r.plugins, out)
+}
+
+// ServedAt reports whether supervisorctl would reach the daemon of a file at a URL: one of its servers is there, or its
+// [supervisorctl] says so. A section that is wrong says nothing.
+func ServedAt(f *ini.File, o Options, address string) bool {
+	r := newReader(f, o)
+	for _, s := range f.Sections() {
+		switch {
+		case strings.HasPrefix(s.Name, unixServer), strings.HasPrefix(s.Name, inetServer):
+			r.server(s)
+		case s.Name == "supervisorctl":
+			r.supervisorctl(s)
+		}
+	}
+	known := []string{}
+	if r.ctl != nil {
+		known = append(known, r.ctl.ServerURL)
+	}
+	for _, s := range r.servers {
+		if s.File != "" {
+			known = append(known, "unix://"+s.File)
+		} else {
+			known = append(known, fmt.Sprintf("http://%s:%d", cmp.Or(s.Host, "localhost"), s.Port))
+		}
+	}
+	return slices.ContainsFunc(known, func(k string) bool { return plainAddress(k) == plainAddress(address) })
+}
+
+// plainAddress is one spelling of a URL of supervisor's.
+func plainAddress(address string) string {
+	if path, ok := strings.CutPrefix(address, "unix://"); ok {
+		return "unix://" + filepath.Clean(path)
+	}
+	return strings.Replace(strings.ToLower(strings.TrimRight(address, "/")), "://127.0.0.1:", "://localhost:", 1)
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/spec"
+)
+
+// formerFlags are supervisorctl's that mean nothing here, or something else: they are taken as far as they do what who wrote them
+// wanted.
+type formerFlags struct{ server, username, password string }
+
+// AddFlags adds the flags of supervisorctl that distsuperctl has not, hidden.
+func (o *formerFlags) AddFlags(flags *pflag.FlagSet) {
+	flags.StringVarP(&o.server, "serverurl", "s", "", "supervisorctl's server, which the configuration has to name")
+	flags.StringVarP(&o.username, "username", "u", "", "supervisorctl's user, who is not needed")
+	flags.StringVarP(&o.password, "password", "p", "", "supervisorctl's password, which is not needed")
+	flags.VarP(otherName{flags, "history-file"}, "history_file", "r", "supervisorctl's spelling of --history-file")
+	flags.Var(otherName{flags, config.ConfigFlag}, "configuration", "supervisorctl's spelling of --config")
+	for _, name := range formerNames {
+		_ = flags.MarkHidden(name) // they are there
+	}
+}
+
+var formerNames = []string{"serverurl", "username", "password", "history_file", "configuration"}
+
+// isFormer reports whether a flag was heeded when the shell began: what is typed there is not about it.
+func isFormer(name string) bool { return slices.Contains(formerNames, name) }
+
+// otherName is a flag that stands for another one.
+type otherName struct {
+	flags *pflag.FlagSet
+	name  string
+}
+
+func (o otherName) String() string         { return "" }
+func (o otherName) Type() string           { return "string" }
+func (o otherName) Set(value string) error { return o.flags.Set(o.name, value) }
+
+// heedFirst heeds them before a shell begins.
+func (o *formerFlags) heedFirst(c *ctl, cmd *cobra.Command) error {
+	if *o == (formerFlags{}) {
+		return nil
+	}
+	err := c.settings(cmd)
+	c.cfg = nil // read anew by each line
+	return err
+}
+
+// heed sees to it that no command goes to another daemon than the one that -s names, and says what is not needed.
+func (o *formerFlags) heed(c *ctl) error {
+	if o.username != "" || o.password != "" {
+		c.warnf("warning: -u and -p are not used: the daemon's socket is open to its own user and to root, without a password")
+		o.username, o.password = "", ""
+	}
+	if o.server == "" {
+		return nil
+	}
+	if u, err := url.Parse(o.server); err != nil || u.Scheme == "" || u.Host == "" && u.Path == "" {
+		return usage(fmt.Errorf("invalid value for -s '%s': value '%s' is not a URL", o.server, o.server))
+	}
+	options, err := readerOf(c.cfg, false)
+	if err != nil {
+		return err
+	}
+	if c.cfg.Ini != nil && spec.ServedAt(c.cfg.Ini, options, o.server) {
+		return nil
+	}
+	what := "no configuration was found"
+	if c.cfg.File != "" {
+		what = c.cfg.File + " has no server there"
+	}
+	return usage(fmt.Errorf("-s %s: supervisor's servers are not served here, and %s; name the daemon by the file that it runs: distsuperctl -c FILE",
+		o.server, what))
+}
+
+// asOneLine makes of a command line what supervisorctl would take it for: letters of flags may stand together, -? is -h, and
+// the command and its arguments may be a single word.
+func asOneLine(root *cobra.Command, args []string) []string {
+	flags := root.PersistentFlags()
+	var out []string
+	for len(args) > 0 {
+		word := args[0]
+		long, isLong := strings.CutPrefix(word, "--")
+		letters, isFlag := strings.CutPrefix(word, "-")
+		var f *pflag.Flag // whose value is the next word
+		switch {
+		case word == "-?":
+			word = "-h"
+		case isLong && long != "":
+			f = flags.Lookup(long) // nil for --name=value
+		case isFlag && !isLong && letters != "":
+			var before []string
+			before, word, f = apart(flags, letters)
+			out = append(out, before...)
+		case strings.TrimSpace(word) == "":
+			return slices.Concat(out, args)
+		default:
+			return slices.Concat(out, strings.Fields(word), args[1:])
+		}
+		out, args = append(out, word), args[1:]
+		if f != nil && f.Value.Type() != "bool" && len(args) > 0 {
+			out, args = append(out, args[0]), args[1:]
+		}
+	}
+	return out
+}
+
+// apart takes the letters of flags apart: those before the last one, that one, and its flag when its value is the next word.
+func apart(flags *pflag.FlagSet, letters string) (before []string, last string, f *pflag.Flag) {
+	for ; len(letters) > 1; letters = letters[1:] {
+		if f := flags.ShorthandLookup(letters[:1]); f == nil || f.Value.Type() != "bool" {
+			return before, "-" + letters, nil // its value is the rest
+		}
+		before = append(before, "-"+letters[:1])
+	}
+	return before, "-" + letters, flags.ShorthandLookup(letters)
+}
