@@ -70,7 +70,7 @@ func (c *ctl) peer(ctx context.Context, d api.Controller) (*peer, error) {
 func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {
 	info, err := trust.Machine(ctx, c.kv, c.keys, machine)
 	if errors.Is(err, trust.ErrNoMachine) {
-		return fmt.Errorf("%s: machine %s is not known any more, and its logs with it", what, machine)
+		return fmt.Errorf("%s: machine %s is not known any more", what, machine)
 	}
 	if err != nil {
 		return err

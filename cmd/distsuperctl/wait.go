@@ -165,7 +165,8 @@ type silence bool
 func (is *silence) told(c *ctl, s client.Seen) bool {
 	switch {
 	case !s.Connected && !bool(*is):
-		c.warnf("%s does not answer; waiting for it, and what is shown may be old (%v)", c.storeName(), s.Why)
+		why, _, _ := strings.Cut(fmt.Sprint(s.Why), "\n") // each part of the store has one
+		c.warnf("%s does not answer; waiting for it, and what is shown may be old (%s)", c.storeName(), why)
 	case s.Connected && bool(*is):
 		c.warnf("%s answers again", c.storeName())
 	}
