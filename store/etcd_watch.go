@@ -65,6 +65,7 @@ func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int
 	probe := time.NewTimer(watchProbe)
 	defer probe.Stop()
 	heard := time.Now()
+	unchanged := make(chan struct{}, 1)
 	for {
 		select {
 		case events = <-opened:
@@ -86,11 +87,33 @@ func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int
 			}
 			if events != nil && quiet >= watchProbe {
 				go s.askProgress(ctx)
+				if w.last < rev {
+					go s.askUnchanged(ctx, prefix, rev, unchanged)
+				}
 			}
 			probe.Reset(watchProbe)
+		case <-unchanged:
+			if !w.send(ctx, nil) {
+				return ctx.Err()
+			}
+			heard = time.Now()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+}
+
+// askUnchanged asks whether the store is still behind rev, of which a watch begins. Such a watch has missed nothing, and etcd
+// leaves requests for progress unanswered, of all watches of a stream, while one of them begins ahead of the store
+// (server/storage/mvcc/watchable_store.go, progressIfSync): when a fleet rests that may be for hours.
+func (s *etcd) askUnchanged(ctx context.Context, prefix string, rev int64, unchanged chan<- struct{}) {
+	res, err := s.Range(ctx, Range{Key: prefix, Prefix: true, KeysOnly: true, Limit: 1})
+	if err != nil || res.Rev >= rev {
+		return
+	}
+	select {
+	case unchanged <- struct{}{}:
+	default:
 	}
 }
 
@@ -126,6 +149,10 @@ func (w *etcdWatcher) deliver(ctx context.Context, resp clientv3.WatchResponse, 
 	case ordered:
 		w.last = max(w.last, resp.Header.Revision)
 	}
+	return w.send(ctx, events)
+}
+
+func (w *etcdWatcher) send(ctx context.Context, events []Event) bool {
 	select {
 	case w.c <- WatchResult{Rev: w.last, Events: events}:
 		return true

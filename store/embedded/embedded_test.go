@@ -460,3 +460,34 @@ func fill(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 }
+
+// While a fleet rests nothing is written, and etcd then leaves a watch that begins ahead of the store without a sign of life.
+func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
+	if os.Getenv("DISTSUPER_LONG") == "" {
+		t.Skip("it waits for 20 s of quiet; set DISTSUPER_LONG=1")
+	}
+	t.Parallel()
+	kv := open(t, store.Config{Endpoints: []string{start(t, config(t, t.TempDir(), "")).Endpoint}})
+	put(t, kv, "1")
+	now, err := kv.Range(t.Context(), store.Range{Key: "/a", Prefix: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := kv.Watch(t.Context(), "/a", now.Rev+1)
+	signs := 0
+	for end := time.After(22 * time.Second); ; {
+		select {
+		case r, ok := <-w.C():
+			if !ok || r.Rev != now.Rev || len(r.Events) != 0 {
+				t.Fatalf("after %d signs of life: %+v, open=%v, %v", signs, r, ok, w.Err())
+			}
+			signs++
+			continue
+		case <-end:
+		}
+		break
+	}
+	if signs < 2 {
+		t.Errorf("%d signs of life in 22 s", signs)
+	}
+}
