@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,7 +133,7 @@ func TestBesideJSONSupervisorctlsWordsGoToStderr(t *testing.T) {
 			"status nope": "no such process", "fg web": "process not running", "fg nope": "bad process name", "tail web": "no log file", "reload now": "accepts no arguments",
 		} {
 			r := f.ctl(append(strings.Fields(args), "--json")...)
-			if r.code == exitOK || strings.Contains(r.out, want) || !strings.Contains(r.errout, want) {
+			if r.code == exitOK || !json.Valid([]byte(r.out)) || !strings.Contains(r.errout, want) {
 				t.Errorf("%s --json: exit %d, said %q and on stderr %q, want %q there", args, r.code, r.out, r.errout, want)
 			}
 		}
@@ -334,6 +335,61 @@ func TestCommandsAboutOneProcessSayWhichANameCouldMean(t *testing.T) {
 			r := f.ctl(command, "web:*")
 			if r.code != exitGeneric || !strings.Contains(r.errout, "several processes: web:web_0, web:web_1") {
 				t.Errorf("%s web:*: exit %d, said %s%s", command, r.code, r.out, r.errout)
+			}
+		}
+	})
+}
+
+// What a program reads is one document whatever happens, and no reason is lost beside it.
+func TestWithJSONAFailureIsOneDocumentTooAndSaysWhy(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		for _, c := range []struct {
+			args string
+			code int
+			why  string
+		}{
+			{"start", exitUsage, "start requires a process name"},
+			{"avail x", exitGeneric, "avail accepts no arguments"},
+			{"tail nope", exitGeneric, "no such process name"},
+			{"tail -x web", exitGeneric, "bad argument -x"},
+			{"nope", exitGeneric, "Unknown syntax: nope"},
+			{"status --nope", exitUsage, "unknown flag: --nope"},
+			{"shutdown", exitUsage, "shutdown --fleet"},
+			{"why", exitUsage, "accepts 1 arg"},
+			{"config show nope", exitGeneric, "nope"},
+			{"fg nope", exitGeneric, "bad process name"},
+		} {
+			r := f.ctl(append(strings.Fields(c.args), "--json")...)
+			var doc failureDoc
+			if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+				t.Errorf("%s --json: %v in %q", c.args, err, r.out)
+				continue
+			}
+			if r.code != c.code || doc.ExitCode != c.code || !strings.Contains(doc.Error, c.why) || !strings.Contains(r.errout, c.why) {
+				t.Errorf("%s --json: exit %d, %+v and on stderr %q; want exit %d and %q in both", c.args, r.code, doc, r.errout, c.code, c.why)
+			}
+		}
+		if r := f.ctl("stop", "nope:*", "--json"); !strings.Contains(r.out, noSuchGroup) {
+			t.Errorf("of an unknown group it says %s", r.out)
+		}
+	})
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestWhatCannotBeToldIsAFailure(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		for _, args := range []string{"start web", "status", "pid all", "history", "show", "stop web", "status --json", "start nope", "start nope --json", "help"} {
+			s := f.session()
+			s.ctl.out = fullDisk{}
+			code := execute(t.Context(), s.ctl, strings.Fields(args))
+			if code != exitGeneric || !strings.Contains(s.stderr.String(), syscall.ENOSPC.Error()) {
+				t.Errorf("%s on a full disk: exit %d, %q", args, code, s.stderr.String())
 			}
 		}
 	})

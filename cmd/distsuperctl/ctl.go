@@ -25,6 +25,8 @@ type ctl struct {
 	// in is where lines are typed, and while a command runs what of it is the command's.
 	in       io.Reader
 	out, err io.Writer
+	// said is out while a command runs; nil before and after.
+	said *told
 	// terminal is true when somebody can be asked; colour when states are coloured.
 	terminal, colour bool
 	json             bool
@@ -245,7 +247,10 @@ func (o *waitOptions) begin() { o.until = time.Now().Add(o.timeout) }
 
 // words is where supervisorctl's own words go: to stdout, as there, and beside JSON to stderr.
 func (c *ctl) words() io.Writer {
-	if c.json {
+	switch {
+	case c.json && c.said != nil:
+		return io.MultiWriter(c.err, &c.said.words)
+	case c.json:
 		return c.err
 	}
 	return c.out

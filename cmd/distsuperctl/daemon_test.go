@@ -275,7 +275,7 @@ func TestShutdownOfAFleetGivesWhatIsEndingTimeToBeGone(t *testing.T) {
 func TestReloadThatFailsOrNeverEndsIsToldInEveryForm(t *testing.T) {
 	w := newTailWorld(t)
 	w.controller("d2", 2, new(asked))
-	if r := w.wants(exitGeneric, "", "reload", "--json"); !strings.Contains(r.errout, "fleet.ini:3: nonsense") {
+	if r := w.wants(exitGeneric, "*", "reload", "--json"); !strings.Contains(r.errout, "fleet.ini:3: nonsense") {
 		t.Errorf("with --json it said %q", r.errout)
 	}
 	addr, fingerprint := w.daemons("d3", rpc.DaemonServer{

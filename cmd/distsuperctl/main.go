@@ -66,7 +66,10 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 		stop()
 		typed.settle()
 	}()
+	said, unlisten := c.listen()
+	defer unlisten()
 	root := newRoot(c)
+	c.json = c.json || slices.Contains(args, "--json") // a flag that is wrong hides those behind it
 	root.SetArgs(tailNumber(asOneLine(root, args)))
 	root.SetIn(c.in)
 	root.SetOut(c.out)
@@ -75,7 +78,7 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.New("interrupted; what was asked for goes on")
 	}
-	return c.tell(err)
+	return c.tell(said.conclude(err, c.json))
 }
 
 // tell says what went wrong, and returns the exit code for it.
@@ -115,7 +118,7 @@ func newRoot(c *ctl) *cobra.Command {
 	config.AddFlags(root.PersistentFlags(), config.Ctl)
 	c.former = formerFlags{}
 	c.former.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "write JSON with stable fields")
+	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "write one JSON document with stable fields, errors too; help and what a log holds stay as they are")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
 		newShow(c), newConfig(c), newControllers(c), newVersion(c),

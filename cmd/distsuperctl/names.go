@@ -17,10 +17,12 @@ type badName struct {
 	Hint  string
 }
 
+const noSuchGroup = "no such group"
+
 // Line is how supervisorctl says it.
 func (b badName) Line() string {
 	if b.Group {
-		return b.Name + ": ERROR (no such group)"
+		return b.Name + ": ERROR (" + noSuchGroup + ")"
 	}
 	return b.Name + ": ERROR (no such process)"
 }

@@ -237,12 +237,11 @@ func (r *results) asked(name string, p *client.Process) {
 }
 
 func (r *results) badOutcome(b badName) outcome {
-	code := exitGeneric
+	code, text := exitGeneric, supervisor.ResultText(supervisor.BadName)
 	if b.Group {
-		code = r.verb.noGroup
+		code, text = r.verb.noGroup, noSuchGroup
 	}
-	return outcome{line: b.Line(), code: code,
-		result: result{Process: b.Name, Result: supervisor.ResultText(supervisor.BadName), fault: supervisor.BadName}}
+	return outcome{line: b.Line(), code: code, result: result{Process: b.Name, Result: text, fault: supervisor.BadName}}
 }
 
 func (r *results) result(name string, p *client.Process) result {
