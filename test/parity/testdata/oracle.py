@@ -57,7 +57,7 @@ def process(c):
         "umask": "" if c.umask is None else oct(c.umask), "priority": c.priority,
         "autostart": c.autostart, "autorestart": RESTART.get(c.autorestart, "false"),
         "startsecs": c.startsecs, "startretries": c.startretries,
-        "stopsignal": signal.Signals(c.stopsignal).name[3:], "stopwaitsecs": c.stopwaitsecs,
+        "stopsignal": signal.Signals(c.stopsignal).name[3:] if c.stopsignal else "0", "stopwaitsecs": c.stopwaitsecs,
         "stopasgroup": bool(c.stopasgroup), "killasgroup": bool(c.killasgroup),
         "exitcodes": sorted(set(c.exitcodes)), "redirect_stderr": c.redirect_stderr,
         "user": text(c.uid), "environment": dict(c.environment),
@@ -111,15 +111,16 @@ def answer(question):
         server_options.here = os.path.dirname(question["path"])
         server_options.environ_expansions = {"ENV_" + k: v for k, v in question["environ"].items()}
         section = server_options.read_config(question["path"])
-        return {
-            "daemon": daemon(section),
-            "groups": [group(g) for g in section.process_group_configs if g.process_configs],
-            "servers": [server(s) for s in section.server_configs],
-        }
     except Exception as error:  # a refusal is an answer
         return {"refused": "%s: %s" % (type(error).__name__, error)}
     finally:
         pretend(True)
+    # An exception from here on would be this program's own fault, and no refusal.
+    return {
+        "daemon": daemon(section),
+        "groups": [group(g) for g in section.process_group_configs if g.process_configs],
+        "servers": [server(s) for s in section.server_configs],
+    }
 
 
 def main():
