@@ -61,13 +61,20 @@ func (d Daemon) Root(short, long, example string) *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpTemplate(root.HelpTemplate() + exitCodes + "\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return daemon.Usage(err) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return daemon.Usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+	})
 	config.AddFlags(root.PersistentFlags(), d.Name)
 	return root
 }
 
 // NoArgs refuses arguments as wrong usage.
-func NoArgs(cmd *cobra.Command, args []string) error { return daemon.Usage(cobra.NoArgs(cmd, args)) }
+func NoArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return daemon.Usage(fmt.Errorf("%s takes no arguments, and was given %q; see its --help", cmd.CommandPath(), args))
+}
 
 // Execute runs the command line and returns the exit code.
 func (d Daemon) Execute(root *cobra.Command) int {

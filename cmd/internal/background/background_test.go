@@ -52,6 +52,11 @@ func TestWrongUseIsExitCode2(t *testing.T) {
 			t.Errorf("%q: exit code %d (%v), want 2", args, daemon.Code(err), err)
 		}
 	}
+	for _, args := range [][]string{{"bogus"}, {"--nope"}, {"sub", "arg"}, {"sub", "--timeout", "x"}} {
+		if _, err := execute(t, nothing, args...); !strings.Contains(err.Error(), "--help") {
+			t.Errorf("%q: %v does not say where to look", args, err)
+		}
+	}
 	if _, err := execute(t, func(*cobra.Command) error { return errors.New("no") }, "sub"); daemon.Code(err) != daemon.ExitFailed {
 		t.Errorf("a failure has exit code %d, want 1", daemon.Code(err))
 	}
