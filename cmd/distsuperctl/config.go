@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -230,7 +231,7 @@ func runConfigCheck(c *ctl, k checked) error {
 // summary is the last line.
 func (k checked) summary() string {
 	if len(k.Refused) > 0 {
-		return fmt.Sprintf("%s would be refused: %s", k.File, plural(len(k.Refused), "problem"))
+		return fmt.Sprintf("%s would be refused: %s", cmp.Or(k.File, "the configuration that was found"), plural(len(k.Refused), "problem"))
 	}
 	programs, processes := 0, 0
 	for _, p := range k.Programs {

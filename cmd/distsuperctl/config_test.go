@@ -163,3 +163,14 @@ func TestWhatConfigShowPrintsGivesTheSameProgram(t *testing.T) {
 		f.wants(exitGeneric, "", "config", "show", "nope")
 	})
 }
+
+func TestCheckOfABrokenFileThatNobodyNamedIsNoHalfSentence(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("distsuper.ini", []byte("\xff\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := (&fleet{t: t}).session()
+	if code := execute(t.Context(), s.ctl, []string{"config", "check"}); code != exitGeneric || !strings.Contains(s.stdout.String(), "\nthe configuration that was found would be refused") {
+		t.Errorf("exit %d, said %s", code, s.stdout)
+	}
+}
