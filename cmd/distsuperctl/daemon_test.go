@@ -216,6 +216,12 @@ func TestDaemonOfAFleetIsTheLeaderOrTheOneThatIsNamed(t *testing.T) {
 	}
 	w.drop(w.keys.Controller("d1"))
 	w.wants(exitOK, "v-d2\n", "version")
+	w.put(w.keys.Controller("d2"), api.Controller{ID: "d2", HTTP: "127.0.0.1:1", Fingerprint: "x"}) // killed, and not missed yet
+	for _, command := range []string{"pid", "version", "maintail"} {
+		if r := w.wants(exitGeneric, "", command); !strings.Contains(r.errout, "controller d2 does not answer") || !strings.Contains(r.errout, "--controller") {
+			t.Errorf("%s of a dead leader says %s", command, r.errout)
+		}
+	}
 }
 
 func TestFleetIsShutDownWithControllersFirst(t *testing.T) {
