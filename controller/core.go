@@ -35,6 +35,7 @@ type Core struct {
 
 	lead    *store.Leadership // nil while another leads
 	settled bool
+	held    bool          // it was said that it holds
 	hold    clock.Instant // until when a new leader waits for machines
 	slow    clock.Instant // next look at everything
 
@@ -120,7 +121,7 @@ func (c *Core) Next() clock.Instant {
 
 func (c *Core) elected(now clock.Instant, l store.Leadership) {
 	c.forget()
-	c.lead, c.settled = &l, false
+	c.lead, c.settled, c.held = &l, false, false
 	c.hold, c.slow = now.Add(c.settle), now.Add(slowTick)
 	c.view.MarkAll()
 	c.log.Info("leading", zap.String("key", l.Key), zap.Int64("rev", l.Rev))
@@ -211,6 +212,10 @@ func (c *Core) holding(now clock.Instant) string {
 	}
 	absent, known := c.view.Absent()
 	if 2*absent > known && now.Before(c.hold) {
+		if !c.held {
+			c.held = true
+			c.log.Info("waiting for absent machines before anything is placed", zap.Int("absent", absent), zap.Int("known", known), zap.Duration("at_most", c.settle))
+		}
 		return fmt.Sprintf("a new leader waits up to %v for absent machines (%d of %d)", c.settle, absent, known)
 	}
 	c.settled = true

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
@@ -177,6 +178,7 @@ type joiner struct {
 	touches    map[at]*api.Touch
 	leases     map[at]store.LeaseID
 	statuses   map[at]*api.Status
+	missing    string // see missing
 }
 
 // join makes a snapshot of entries.
@@ -269,11 +271,19 @@ func (j *joiner) finish(now time.Time) {
 		m.Touched++
 		m.lastTouch = append(m.lastTouch, where.process)
 	}
+	absent, known := 0, 0
 	for _, m := range j.machines {
+		if m.Info != nil { // as the leader counts
+			known++
+			if m.Alive == nil {
+				absent++
+			}
+		}
 		slices.Sort(m.lastTouch)
 		j.snap.Machines = append(j.snap.Machines, *m)
 	}
 	slices.SortFunc(j.snap.Machines, func(a, b Machine) int { return cmp.Compare(a.Name, b.Name) })
+	j.missing = missing(absent, known)
 	j.finishProcesses(now)
 }
 
@@ -331,6 +341,9 @@ func (j *joiner) process(id string, proc *api.Process, now time.Time) Process {
 		}
 	}
 	p.State, p.Text = describe(p, now)
+	if p.State == api.Starting && strings.Contains(p.Text, toBePlaced) {
+		p.Text += j.missing
+	}
 	return p
 }
 

@@ -1,11 +1,24 @@
 package client
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
+
+// toBePlaced is what is waited for when a leader has to act.
+const toBePlaced = "waiting for a controller to place it"
+
+// missing says why a leader may be slow to place what waits for it: one that is new waits for machines first when most are absent.
+// It is "" when they are not.
+func missing(absent, known int) string {
+	if 2*absent <= known {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of %d machines are absent: a new leader waits for them first, for a while)", absent, known)
+}
 
 // describe says how a process is, from what the store says of it: supervisor's state, and its description or,
 // where supervisor has none, what is waited for. It claims nothing that is not known: of a run on a
@@ -26,7 +39,7 @@ func settled(p Process, now time.Time) (api.State, string) {
 	o := p.Owner
 	switch {
 	case o == nil && wanted:
-		return api.Starting, "waiting for a controller to place it"
+		return api.Starting, toBePlaced
 	case o == nil:
 		return api.Stopped, "Not started"
 	case !wanted:
@@ -76,7 +89,7 @@ func awaited(p Process) (api.State, string) {
 	case o.Waiting != "":
 		return api.Stopped, o.Waiting
 	}
-	return api.Starting, "waiting for a controller to place it"
+	return api.Starting, toBePlaced
 }
 
 // placed: it is to run, on the machine where it is placed.
@@ -89,7 +102,7 @@ func placed(p Process, now time.Time) (api.State, string) {
 		if o.Waiting != "" {
 			return api.Stopped, o.Waiting
 		}
-		return api.Starting, o.Machine + " " + lack(p) + "; waiting for a controller to place it elsewhere"
+		return api.Starting, o.Machine + " " + lack(p) + "; " + toBePlaced + " elsewhere"
 	case !p.Live:
 		return api.Unknown, o.Machine + " " + lack(p)
 	case s == nil:

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -137,5 +138,24 @@ func TestValueThatCannotBeReadHidesNothingElse(t *testing.T) {
 	}
 	if s.Broken[testKeys.Owner("other")] == "" {
 		t.Errorf("broken are %v", s.Broken)
+	}
+}
+
+// A leader that is new waits for machines when most are absent; whoever waits for a start sees why nothing happens.
+func TestWhatWaitsForAPlaceWhileMostMachinesAreAbsentSaysSo(t *testing.T) {
+	waiting := moment{want: "run", restarts: 1}.entries()
+	add := func(key string, v any) {
+		waiting = append(waiting, store.Entry{Key: key, Value: store.Encode(v), CreateRev: 1, ModRev: 1})
+	}
+	for _, m := range []string{"m1", "m2", "m3"} {
+		add(testKeys.Info(m), api.MachineInfo{Name: m})
+	}
+	add(testKeys.Alive("m3"), api.Alive{Instance: "i3"})
+	if got := join(testKeys, waiting, testNow).Process("web").Text; !strings.HasPrefix(got, toBePlaced+" (2 of 3 machines are absent") {
+		t.Errorf("with two of three absent: %q", got)
+	}
+	add(testKeys.Alive("m2"), api.Alive{Instance: "i2"})
+	if got := join(testKeys, waiting, testNow).Process("web").Text; got != toBePlaced {
+		t.Errorf("with one of three absent: %q", got)
 	}
 }
