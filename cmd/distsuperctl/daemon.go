@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptrace"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +77,7 @@ func (c *ctl) silent(p *peer, err error) error {
 }
 
 // atMachine does something with the agent of a machine, directly or, where it cannot be reached from here, through
-// the first controller that reaches it. What do asks may be asked twice when an answer gets lost.
+// the first controller that reaches it. What do asks may be asked twice when an answer gets lost, unless it does by askOnce.
 func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {
 	info, err := trust.Machine(ctx, c.kv, c.keys, machine)
 	if errors.Is(err, trust.ErrNoMachine) {
@@ -118,9 +120,22 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 	return fmt.Errorf("%s: %w", what, errors.Join(tried...))
 }
 
-// answered reports whether an error is the daemon's own answer.
+// errMaybeDone says that what was asked was sent, and that no answer came.
+var errMaybeDone = errors.New("no answer came, so that it may have been done; it is not asked for twice")
+
+// askOnce asks for what must not be done twice. When the answer is lost its error is errMaybeDone, which ends atMachine.
+func askOnce(ctx context.Context, ask func(context.Context) error) error {
+	var sent atomic.Bool
+	err := ask(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
+	if said := new(rpc.Error); err == nil || !sent.Load() || errors.As(err, &said) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errMaybeDone, err)
+}
+
+// answered reports whether an error is the daemon's own answer, or the last that can be had.
 func answered(err error) bool {
-	for _, known := range []error{rpc.ErrNotFound, rpc.ErrBadRequest, rpc.ErrNotRunning, rpc.ErrNoLog} {
+	for _, known := range []error{rpc.ErrNotFound, rpc.ErrBadRequest, rpc.ErrNotRunning, rpc.ErrNoLog, errMaybeDone} {
 		if errors.Is(err, known) {
 			return true
 		}

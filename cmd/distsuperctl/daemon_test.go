@@ -44,6 +44,28 @@ func TestSignalAndClearReachTheMachineOfAProcess(t *testing.T) {
 	}
 }
 
+func TestWhatMayHaveBeenDoneIsNotDoneTwice(t *testing.T) {
+	w := newTailWorld(t, "m1")
+	w.load(program("lost", nil), program("web", nil))
+	w.wanted("lost", "m1", 5)
+	w.wanted("web", "m1", 6)
+	reach := w.passesOn("m1")
+	if r := w.wants(exitGeneric, "*", "signal", "USR1", "lost"); !strings.Contains(r.out, "may have been done") {
+		t.Errorf("it said %s%s", r.out, r.errout)
+	}
+	s := w.session()
+	fmt.Fprintln(s.keyboard(t), "pay")
+	if code := execute(t.Context(), s.ctl, []string{"fg", "lost"}); code != exitGeneric || !strings.Contains(s.stderr.String(), "may have been done") {
+		t.Errorf("fg: exit %d, said %s%s", code, s.stdout, s.stderr)
+	}
+	reach.API = "127.0.0.1:1" // from here; nothing is sent there, and so another way may be tried
+	w.put(w.keys.Info("m1"), reach)
+	w.wants(exitOK, "web: signalled\n", "signal", "USR1", "web")
+	if got, want := w.agents["m1"].posted(), "signal lost USR1, stdin lost pay, signal web USR1"; got != want {
+		t.Errorf("the agent was asked for %q, want %q", got, want)
+	}
+}
+
 func TestPidIsThatOnTheMachine(t *testing.T) {
 	w := newTailWorld(t, "m1")
 	w.load(program("a", nil), program("b", nil))

@@ -68,8 +68,11 @@ type foreground struct {
 // fgBytes is how much of what was printed before is shown.
 const fgBytes = 1024
 
-// errKilled says that the run is over.
-var errKilled = errors.New("the process does not run any more")
+// What ends a foreground well: the end of the run, and of what is typed.
+var (
+	errKilled   = errors.New("the process does not run any more")
+	errAllTyped = errors.New("nothing more is typed")
+)
 
 func (f *foreground) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -104,7 +107,7 @@ func (f *foreground) run(ctx context.Context) error {
 		f.say("Process got killed\n")
 	}
 	f.say("Exiting foreground\n")
-	if errors.Is(cause, errKilled) || errors.Is(cause, io.EOF) || errors.Is(cause, context.Canceled) {
+	if errors.Is(cause, errKilled) || errors.Is(cause, errAllTyped) || errors.Is(cause, context.Canceled) {
 		return nil
 	}
 	return cause
@@ -186,6 +189,9 @@ func (f *foreground) send(ctx context.Context, lines <-chan typedLine, cancel co
 				return
 			}
 		}
+		if errors.Is(line.err, io.EOF) {
+			line.err = errAllTyped
+		}
 		if line.err != nil {
 			cancel(line.err)
 			return
@@ -195,7 +201,7 @@ func (f *foreground) send(ctx context.Context, lines <-chan typedLine, cancel co
 
 func (f *foreground) hand(ctx context.Context, line string) error {
 	err := f.c.atMachine(ctx, f.machine, "the stdin of "+f.process, func(agent *rpc.Client) error {
-		return agent.Stdin(ctx, f.process, f.token, []byte(line))
+		return askOnce(ctx, func(ctx context.Context) error { return agent.Stdin(ctx, f.process, f.token, []byte(line)) })
 	})
 	if errors.Is(err, rpc.ErrNotRunning) || errors.Is(err, rpc.ErrNotFound) {
 		return errKilled

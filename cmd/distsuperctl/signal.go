@@ -53,7 +53,7 @@ func runSignal(ctx context.Context, c *ctl, signal string, names []string) error
 				return over(supervisor.NotRunning, "")
 			}
 			err := c.atMachine(ctx, p.Owner.Machine, "the signal to "+p.Name, func(agent *rpc.Client) error {
-				return agent.Signal(ctx, p.Name, p.Owner.Token, parsed.Name)
+				return askOnce(ctx, func(ctx context.Context) error { return agent.Signal(ctx, p.Name, p.Owner.Token, parsed.Name) })
 			})
 			switch {
 			case errors.Is(err, rpc.ErrNotRunning), errors.Is(err, rpc.ErrNotFound):

@@ -57,6 +57,9 @@ func (l *logs) post(w http.ResponseWriter, r *http.Request) {
 	what := strings.TrimPrefix(r.URL.Path, "/v1/") + " " + process + " " + q.Get("signal") + string(body)
 	l.did = append(l.did, strings.TrimSpace(what))
 	l.mu.Unlock()
+	if strings.HasPrefix(process, "lost") { // it is done, and nobody hears of it
+		panic(http.ErrAbortHandler)
+	}
 	if strings.HasPrefix(process, "dead") {
 		status, answer := rpc.Answer(rpc.ErrNotRunning)
 		rpc.WriteJSON(w, status, answer)
@@ -202,23 +205,7 @@ func TestTailGoesThroughAControllerWhenTheAgentCannotBeReached(t *testing.T) {
 	w.load(program("web", nil))
 	w.runs("web", "m1", 5)
 	w.agents["m1"].set("web", "stdout", "hello\n")
-	reach, err := trust.Machine(t.Context(), w.kv, w.keys, "m1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := rpc.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), "controller d1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler := web.Handler(web.Options{
-		Health:  func(context.Context) web.Health { return web.Health{} },
-		Machine: func(context.Context, string) (api.MachineInfo, error) { return reach, nil },
-		Cert:    id.Cert, Log: zap.NewNop(),
-	})
-	addr, server := w.serve("d1", handler)
-	w.put(w.keys.Controller("d1"), api.Controller{ID: "d1", HTTP: addr, Fingerprint: server.Fingerprint})
-	w.put(w.keys.Controller("d2"), api.Controller{ID: "d2", Fingerprint: id.Fingerprint}) // so the agent lets it in
-	unreachable := reach
+	unreachable := w.passesOn("m1")
 	unreachable.API = "127.0.0.1:1"
 	w.put(w.keys.Info("m1"), unreachable)
 	w.wants(exitOK, "hello\n", "tail", "web")
@@ -226,6 +213,27 @@ func TestTailGoesThroughAControllerWhenTheAgentCannotBeReached(t *testing.T) {
 	if r := w.wants(exitGeneric, "", "tail", "web"); !strings.Contains(r.errout, "127.0.0.1:1") {
 		t.Errorf("nobody can be reached: %s", r.errout)
 	}
+}
+
+// passesOn makes a controller d1 that passes on what is for the agent of a machine, and returns how it reaches that.
+func (w *tailWorld) passesOn(machine string) api.MachineInfo {
+	w.t.Helper()
+	reach, err := trust.Machine(w.t.Context(), w.kv, w.keys, machine)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	id, err := rpc.LoadIdentity(filepath.Join(w.t.TempDir(), "id.pem"), "controller d1")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	addr, server := w.serve("d1", web.Handler(web.Options{
+		Health:  func(context.Context) web.Health { return web.Health{} },
+		Machine: func(context.Context, string) (api.MachineInfo, error) { return reach, nil },
+		Cert:    id.Cert, Log: zap.NewNop(),
+	}))
+	w.put(w.keys.Controller("d1"), api.Controller{ID: "d1", HTTP: addr, Fingerprint: server.Fingerprint})
+	w.put(w.keys.Controller("d2"), api.Controller{ID: "d2", Fingerprint: id.Fingerprint}) // so the agent lets it in
+	return reach
 }
 
 func TestFollowedTailGoesWhereTheProcessGoes(t *testing.T) {
