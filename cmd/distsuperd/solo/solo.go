@@ -206,8 +206,12 @@ func (r *running) greet(a *account, told []string) {
 		r.log.critical("Supervisor is running as root.  Privileges were not dropped because no user is specified in the config file.  " +
 			"If you intend to run as root, you can set user=root in the config file to avoid this message.")
 	}
+	said := map[string]bool{} // of the file both readers know
 	for _, w := range append(r.s.warnings, r.s.config.Warnings...) {
-		r.log.warn("%s", w)
+		if !said[w] {
+			r.log.warn("%s", w)
+		}
+		said[w] = true
 	}
 	for _, file := range r.s.included {
 		r.log.info("Included extra file \"%s\" during parsing", file)

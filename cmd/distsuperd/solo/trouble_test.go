@@ -307,28 +307,6 @@ func TestPidFileThatCannotBeWrittenIsSaidAndLeftAlone(t *testing.T) {
 	}
 }
 
-func TestPidFileThatIsADeviceStays(t *testing.T) {
-	r := ours(t).prepare(t, "[supervisord]\nlogfile=%(here)s/d.log\nchildlogdir=%(here)s\npidfile=%(here)s/null\n"+sleeper)
-	if err := unix.Mknod(r.path("null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
-		t.Skipf("only root can make a device: %v", err)
-	}
-	r.run()
-	r.await("success: a")
-	r.stop()
-	if info, err := os.Stat(r.path("null")); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		t.Errorf("of the device it leaves %v, %v", info, err)
-	}
-}
-
-func TestFlagsThatAreEmptyLeaveTheFilesSettings(t *testing.T) {
-	r := ours(t).start(t, header+sleeper, "-l", "", "--pidfile=", "-a", "-5", "--minprocs=-1", "--profile_options=time")
-	r.await("success: a")
-	if pid, err := os.ReadFile(r.path("d.pid")); err != nil || string(pid) != fmt.Sprintf("%d\n", r.pid) {
-		t.Errorf("its pid file has %q, %v; its pid is %d", pid, err, r.pid)
-	}
-	r.stop()
-}
-
 func TestStdoutThatIsAFileGetsTheDaemonsLinesAndItsProcesses(t *testing.T) {
 	t.Parallel()
 	r := ours(t).prepare(t, header+"[program:a]\ncommand=sh -c 'echo one; sleep 1.2; echo two; exec sleep 1000'\nstdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n")
