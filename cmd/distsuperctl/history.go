@@ -52,6 +52,7 @@ func runHistory(ctx context.Context, c *ctl, o historyOptions, name string) erro
 		return err
 	}
 	if o.follow {
+		c.follows()
 		return c.followHistory(ctx, o, about)
 	}
 	events, err := c.events(ctx, about, o.number)

@@ -47,6 +47,7 @@ func runMaintail(ctx context.Context, c *ctl, o daemonOptions, tail tailOptions)
 	}
 	defer p.Close()
 	if tail.follow {
+		c.follows()
 		c.warnf("==> Press Ctrl-C to exit <==")
 	}
 	log, err := p.DaemonLog(ctx, tail.bytes, tail.follow)

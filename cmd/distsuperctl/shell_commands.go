@@ -53,6 +53,9 @@ func (c *ctl) asked(question string, run runner) runner {
 		if !c.interactive || len(args) > 0 { // none of them takes any: it says so
 			return run(cmd, args)
 		}
+		if fleet := cmd.Flag("fleet"); fleet != nil && fleet.Value.String() == "true" {
+			question = "Really stop the whole fleet and all its processes y/N? "
+		}
 		fmt.Fprint(c.words(), question)
 		answer, err := bufio.NewReader(c.in).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -406,3 +406,14 @@ func TestHistoryThatCannotBeKeptIsToldOnce(t *testing.T) {
 		t.Errorf("none: told %d times, at %q", told, h.path)
 	}
 }
+
+func TestShellAsksAboutTheFleetInItsOwnWords(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, f *fleet) {
+		if r := f.types("shutdown --fleet\nn\n"); !strings.Contains(r.out, "Really stop the whole fleet and all its processes y/N? ") {
+			t.Errorf("it asks %s", r.out)
+		}
+		if r := f.types("shutdown\nn\n"); !strings.Contains(r.out, "Really shut the remote supervisord process down y/N? ") {
+			t.Errorf("it asks %s", r.out)
+		}
+	})
+}

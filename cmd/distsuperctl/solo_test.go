@@ -183,3 +183,32 @@ func exitOf(err error) int {
 	}
 	return 0
 }
+
+// "tail -f x | head -1" ends with head, even if x says nothing more.
+func TestWhatFollowsEndsWithWhoReadsIt(t *testing.T) {
+	d := startSolo(t)
+	for _, args := range [][]string{{"status", "-w"}, {"maintail", "-f"}, {"history", "-f"}} {
+		from, to, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		follower := d.ctl(args...)
+		follower.Stdout = to
+		if err := follower.Start(); err != nil {
+			t.Fatal(err)
+		}
+		to.Close()
+		if _, err := from.Read(make([]byte, 1)); err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+		from.Close()
+		ended := make(chan error, 1)
+		go func() { ended <- follower.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			_ = follower.Process.Kill()
+			t.Errorf("%q goes on for nobody", args)
+		}
+	}
+}

@@ -92,6 +92,7 @@ func rowOf(p client.Process) row {
 
 func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) error {
 	if o.watch {
+		c.follows()
 		return watchStatus(ctx, c, names)
 	}
 	snap, err := c.client.Snapshot(ctx)

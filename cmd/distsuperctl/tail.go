@@ -102,6 +102,7 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 		}
 	}
 	if o.follow {
+		c.follows()
 		c.warnf("==> Press Ctrl-C to exit <==")
 		err = c.followLog(ctx, o, p.Name, channel, at)
 	} else {

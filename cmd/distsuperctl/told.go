@@ -32,6 +32,13 @@ func (c *ctl) listen() (t *told, stop func()) {
 	return t, func() { c.out, c.said = t.to, nil }
 }
 
+// follows is said by a command that goes on until it is ended: nobody who has gone is followed for.
+func (c *ctl) follows() {
+	if c.said != nil {
+		endWithReader(c.said.to)
+	}
+}
+
 // failureDoc is what --json says of a command that failed before it had anything else to say. Its field names are for ever.
 type failureDoc struct {
 	Error    string `json:"error"`
