@@ -49,7 +49,7 @@ func runRestart(ctx context.Context, c *ctl, o waitOptions, names []string) erro
 	if err := stops.settle(ctx, o); err != nil {
 		return err
 	}
-	starts := stops.then(verb{judge: judgeStart, word: "started", exit: supervisor.StartExit, noGroup: exitUsage})
+	starts := stops.then(verb{judge: c.judgeStart, word: "started", exit: supervisor.StartExit, noGroup: exitUsage})
 	if err := starts.settle(ctx, o); err != nil {
 		return err
 	}

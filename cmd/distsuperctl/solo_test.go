@@ -175,6 +175,23 @@ func TestFlagsOfSupervisorctlDoWhatTheyDidOrSayWhatToWrite(t *testing.T) {
 	d.wants(exitOK, echo, "status", "echo") // nothing was stopped
 }
 
+func TestTheFirstTryOfASoloTellsWhoWaitsForAStart(t *testing.T) {
+	d := startSolo(t)
+	d.append("[program:hopeless]\ncommand = /bin/false\nautostart = false\nstartretries = 100000\n")
+	d.wants(exitOK, "hopeless: added process group\n", "update")
+	for _, c := range []struct{ verb, out string }{
+		{"start", "hopeless: ERROR (spawn error)\n"}, {"start", "hopeless: ERROR (already started)\n"}, {"restart", "hopeless: stopped\nhopeless: ERROR (spawn error)\n"},
+	} {
+		cmd := d.ctl(c.verb, "hopeless")
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		out, _ := cmd.Output()
+		if !late.Stop() || string(out) != c.out {
+			t.Errorf("%s: %v, said %q, want %q", c.verb, cmd.ProcessState, out, c.out)
+		}
+	}
+	d.wants(exitOK, "hopeless: stopped\n", "stop", "hopeless")
+}
+
 // exitOf is the exit code in the error of a command that was run.
 func exitOf(err error) int {
 	var exit *exec.ExitError

@@ -36,7 +36,7 @@ or is FATAL is started again.`,
 
 func runStart(ctx context.Context, c *ctl, o waitOptions, names []string) error {
 	return runVerb(ctx, c, o, names, verb{
-		ask: c.client.StartProcesses, judge: judgeStart, word: "started", asked: "start asked",
+		ask: c.client.StartProcesses, judge: c.judgeStart, word: "started", asked: "start asked",
 		already: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
 			return supervisor.AlreadyStarted, !changed && c.started(p)
 		},

@@ -295,6 +295,16 @@ func judgeStart(p *client.Process) verdict {
 	return verdict{text: shownState(p), stuck: strings.Contains(p.Text, waitsForLeader)}
 }
 
+// judgeStart is the package's, but for a solo: there the first try tells, as with supervisorctl, since scripts wait for it
+// and startretries may be any number.
+func (c *ctl) judgeStart(p *client.Process) verdict {
+	v := judgeStart(p)
+	if !v.done && c.solo && p.State == api.Backoff && p.Owner != nil && p.Owner.Restarts == p.Intent.Restarts {
+		return over(spawnFault(p.Text), p.Text+"; it is tried again")
+	}
+	return v
+}
+
 // judgeExit says of a process that ended by itself whether it ended well.
 func judgeExit(p *client.Process) verdict {
 	s := p.Status

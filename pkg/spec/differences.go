@@ -125,6 +125,8 @@ var Differences = []Difference{
 	{ID: "update-keeps-wish", Area: AreaCommands,
 		What: "`update` of a changed group of which something was stopped by hand", Supervisor: "starts it anew by `autostart`", Distsuper: "leaves it stopped, and starts what ran",
 		Why: "what a person asked for last counts"},
+	{ID: "start-while-stopping", Area: AreaCommands,
+		What: "`start` of what is STOPPING", Supervisor: "fails with `abnormal termination`", Distsuper: "waits for its end and starts it; who waits for the stop is told so", Why: "what a person asked for last counts"},
 	{ID: "reads-file-now", Area: AreaCommands,
 		What: "`add` and `avail`", Supervisor: "go by the last `reread`", Distsuper: "read the file", Why: "there is no state that nobody sees"},
 	{ID: "tail-bytes", Area: AreaCommands,
