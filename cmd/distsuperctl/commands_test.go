@@ -394,3 +394,13 @@ func TestWhatCannotBeToldIsAFailure(t *testing.T) {
 		}
 	})
 }
+
+func TestANameInWhichNothingIsCountsAsNone(t *testing.T) {
+	inFleet(t, nil, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		f.wants(exitGeneric, "Error: stop requires a process name\n", "stop", "")
+		f.wants(exitUsage, "Error: start requires a process name\n", "start", " ", "")
+		f.wants(exitDead, "web                              STOPPED   -  Not started\n", "status", "")
+		f.wants(exitOK, "web: ERROR (not running)\n", "stop", "--timeout", "1m", "", "web")
+	})
+}

@@ -100,10 +100,10 @@ func asOneLine(root *cobra.Command, args []string) []string {
 			var before []string
 			before, word, f = apart(flags, letters)
 			out = append(out, before...)
-		case strings.TrimSpace(word) == "":
+		case strings.TrimSpace(word) == "", strings.HasPrefix(word, cobra.ShellCompRequestCmd): // a completion's last word may be begun
 			return slices.Concat(out, args)
 		default:
-			return slices.Concat(out, strings.Fields(word), args[1:])
+			return slices.Concat(out, strings.Fields(word), withoutBlanks(args[1:]))
 		}
 		out, args = append(out, word), args[1:]
 		if f != nil && f.Value.Type() != "bool" && len(args) > 0 {
@@ -122,4 +122,15 @@ func apart(flags *pflag.FlagSet, letters string) (before []string, last string, 
 		before = append(before, "-"+letters[:1])
 	}
 	return before, "-" + letters, flags.ShorthandLookup(letters)
+}
+
+// withoutBlanks drops words in which nothing is, as supervisorctl's joining does: an unset variable of a script is no name. What
+// stands behind a flag may be its value.
+func withoutBlanks(args []string) (out []string) {
+	for i, word := range args {
+		if strings.TrimSpace(word) != "" || i > 0 && strings.HasPrefix(args[i-1], "-") {
+			out = append(out, word)
+		}
+	}
+	return out
 }
