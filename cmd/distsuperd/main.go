@@ -52,6 +52,6 @@ func newRoot() *cobra.Command {
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *background.Process) background.Server {
 			return &server{Process: p}
 		}),
-		newEtcd(), newSolo(), newGuardian())
+		newEtcd(), newSolo(), newPidproxy(), newGuardian())
 	return root
 }

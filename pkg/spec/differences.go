@@ -119,6 +119,8 @@ var Differences = []Difference{
 	{ID: "stop-takes-all", Area: AreaProcesses,
 		What: "what a process that is stopped or dies leaves behind: children, daemons, whoever left its group", Supervisor: "goes on running, unless a signal to the group reached it", Distsuper: "is killed once the process is gone; with `stopasgroup` its group has until `stopwaitsecs` to end by itself. `leave_children`, which `solo` implies, spares what an expected exit leaves",
 		Why: "a stop that leaves something running is none, and nothing may run twice"},
+	{ID: "pidproxy", Area: AreaProcesses,
+		What: "`pidproxy`", Supervisor: "ends once it has handed TERM on, and with 0", Distsuper: "`distsuperd pidproxy` ends after the process whose pid is in the file, else as its command does", Why: "what a program leaves behind is killed, and must not be before it has ended by itself"},
 	{ID: "backoff-counter", Area: AreaProcesses,
 		What: "a stop in BACKOFF", Supervisor: "leaves the next start with fewer tries", Distsuper: "gives the next start all its tries", Why: "a start that a person asks for is a new one"},
 

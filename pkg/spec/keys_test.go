@@ -48,6 +48,8 @@ var keyCases = []struct {
 	{key: "command", text: "cd /tmp && ls", want: "cd /tmp && ls", warns: "has cd and &, which no shell will see"},
 	{key: "command", text: "echo '|' \\; 'a;b'", want: "echo '|' \\; 'a;b'"},
 	{key: "command", text: "echo 'a", want: "echo 'a", warns: "cannot be split into words and will not start: No closing quotation"},
+	{key: "command", text: "/usr/bin/pidproxy /run/x.pid x", want: "/usr/bin/pidproxy /run/x.pid x", warns: "write distsuperd pidproxy in its place"},
+	{key: "command", text: "distsuperd pidproxy /run/x.pid x", want: "distsuperd pidproxy /run/x.pid x"},
 	{key: "command", text: "", fault: "a program needs a command"},
 	{key: "command", text: "echo %s", fault: "names no variable"},
 	{key: "command", text: "echo 100%", fault: "is badly formatted"},

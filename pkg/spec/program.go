@@ -200,8 +200,12 @@ func (r *programReader) commandWarnings() {
 		r.warn(r.section, "command", "has %s, which no shell will see: the command is split and run as it is; write shell = true if you mean it, or quote it",
 			strings.Join(found, " and "))
 	}
-	if _, err := ini.Split(command); err != nil {
+	words, err := ini.Split(command)
+	if err != nil {
 		r.warn(r.section, "command", "cannot be split into words and will not start: %v", err)
+	}
+	if len(words) > 0 && filepath.Base(words[0]) == "pidproxy" {
+		r.warn(r.section, "command", "supervisor's pidproxy ends before what it signals, which is killed then; write distsuperd pidproxy in its place")
 	}
 }
 
