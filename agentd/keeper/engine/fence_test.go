@@ -256,9 +256,9 @@ func TestAStoppedKeeperDoesNotKeepAliveWhoClearedItsEnvironment(t *testing.T) {
 	})
 }
 
-func TestAKeeperThatHangsInAnExecIsEndedAtTheDeadline(t *testing.T) {
+func TestAnExecThatHangsHoldsUpNobody(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
-		f := startFenced(t, k, 2*time.Second)
+		f := startFenced(t, k, 3*time.Second)
 		binary := filepath.Join(t.TempDir(), "hangs")
 		if err := os.WriteFile(binary, []byte("#!/bin/sh\n"), 0o700); err != nil {
 			t.Fatal(err)
@@ -273,11 +273,26 @@ func TestAKeeperThatHangsInAnExecIsEndedAtTheDeadline(t *testing.T) {
 		if _, err := unix.FcntlInt(file.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 			t.Fatal("take a lease on a file: ", err)
 		}
-		p := program("hangs", binary)
-		p.Shell = false
-		k.start(keep(p))
+		hanging := func(name string) api.Process {
+			p := program(name, binary)
+			p.Shell = false
+			return p
+		}
+		ref := k.start(keep(hanging("stopped")))
+		k.start(leased(hanging("fenced"), 1))
+		k.start(keep(program("web", "exec sleep 1000")))
+		web := k.awaitState("web", api.Running)
+		unix.Kill(web.PID, unix.SIGKILL)
+		k.await("web", "started again", func(r keeper.Run) bool { return r.Starts == 2 && r.PID != 0 })
+		k.must(call{Method: "stop", Ref: ref})
+		if r := k.awaitDone("stopped"); r.State != api.Stopped {
+			t.Errorf("what hangs and was stopped is %s: %s", r.State, r.Reason)
+		}
 		f.check(t)
-		<-k.exited
+		k.await("fenced", "fenced", func(r keeper.Run) bool { return r.Cause == keeper.CauseFenced && r.PID == 0 })
+		if r := k.awaitState("web", api.Running); r.Starts != 2 {
+			t.Errorf("web was started %d times", r.Starts)
+		}
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"os/signal"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -61,7 +60,7 @@ func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes, start: syscall.ForkExec,
+	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes, start: forkSlowly,
 		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{}, forgot: map[string]int64{},
 		nextTag: firstTag, guardAt: clock.Never, waiting: newFirstLine(e.first, readMoment().boot)}, nil
 }

@@ -9,13 +9,19 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/vfork"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/forkexec"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
-// forkExec is syscall.ForkExec, or does the same.
-type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error)
+// forkExec is what forkexec.Starter.ForkExec is.
+type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (pid int, execed bool, err error)
+
+// forkSlowly is syscall.ForkExec, which waits for every exec.
+func forkSlowly(path string, argv []string, attr *syscall.ProcAttr) (pid int, execed bool, err error) {
+	pid, err = syscall.ForkExec(path, argv, attr)
+	return pid, err == nil, err
+}
 
 // startFast has processes started at a cost that does not grow with their number. The error says why that cannot be had.
 // Only then may the limit of open files be raised: package syscall would hand the raised one on.
@@ -24,13 +30,28 @@ func (l *loop) startFast() error {
 	if err != nil {
 		return err
 	}
-	s, err := vfork.New(limit)
+	s, err := forkexec.New(limit)
 	if err != nil {
 		return err
 	}
 	raiseNoFile()
+	s.Late = func(pid int, err error) { l.engine.post(func(l *loop) { l.execedLate(pid, err) }) }
 	l.start = s.ForkExec
 	return nil
+}
+
+// execedLate is told when a process whose start was not waited for has execed, or has ended before.
+func (l *loop) execedLate(pid int, err error) {
+	for _, r := range l.runs {
+		switch {
+		case r.PID != pid:
+		case err != nil:
+			l.log.warn("A process cannot run its program", processField(r), zap.Int("pid", pid), zap.Error(err))
+		default:
+			l.log.info("A process is not held up by its file any more", processField(r), zap.Int("pid", pid))
+			l.unprotect(pid)
+		}
+	}
 }
 
 // spawn starts some of what waits to be started.
@@ -65,21 +86,26 @@ func (l *loop) spawnRun(r *run) {
 		l.spawnFailed(r, pipesFailed(r.plan.name, err), false)
 		return
 	}
-	// An exec that hangs hangs the loop, so whoever steps in then must know of this one.
+	// Whoever steps in while the loop waits for the exec must know of this one.
 	hard := earlier(l.page.deadline(), r.fence.hard)
 	l.guardBy(hard)
 	pidfd := -1
-	pid, err := l.fork(r, ends, &pidfd)
+	pid, execed, err := l.fork(r, ends, &pidfd)
 	if err != nil {
 		l.notSpawned(r, ends, err)
 		return
 	}
 	l.now = readMoment()
 	l.born(r, pid, pidfd, ends)
+	if !execed {
+		l.log.warn("A process cannot run its program yet: the kernel waits for the file", processField(r), zap.Int("pid", pid), zap.String("file", r.plan.path))
+		return
+	}
+	l.unprotect(pid)
 }
 
 // fork forks and execs, with the umask of the program.
-func (l *loop) fork(r *run, ends *pipes, pidfd *int) (int, error) {
+func (l *loop) fork(r *run, ends *pipes, pidfd *int) (pid int, execed bool, err error) {
 	plan := r.plan
 	attr := &syscall.ProcAttr{
 		Dir:   plan.dir,
@@ -90,7 +116,7 @@ func (l *loop) fork(r *run, ends *pipes, pidfd *int) (int, error) {
 		},
 	}
 	if err := r.cage.enter(attr.Sys); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	if plan.umask != nil {
 		unix.Umask(*plan.umask)
@@ -108,9 +134,6 @@ func (l *loop) born(r *run, pid, pidfd int, ends *pipes) {
 	r.Started = wallNow()
 	r.tag = l.watch(pidfd, unix.EPOLLIN, func() { l.exited(r) })
 	r.cage.entered(pid, []int{ends.stdin.read, ends.stdout.write, ends.stderr.write})
-	if l.oomScore < 0 { // the keeper's protection from the OOM killer is not its children's
-		l.resetOOMScore(pid)
-	}
 	r.stdin = &stdin{fd: ends.stdin.write}
 	l.attach(r.plan, ends)
 	ends.closeChild()
@@ -137,7 +160,12 @@ func (l *loop) unwatch(fd int, tag uint64) {
 	l.poll.drop(fd)
 }
 
-func (l *loop) resetOOMScore(pid int) {
+// unprotect takes from a process that has execed the keeper's protection from the OOM killer. Before that they share
+// their memory, and the keeper would lose it.
+func (l *loop) unprotect(pid int) {
+	if l.oomScore >= 0 {
+		return
+	}
 	file := "/proc/" + strconv.Itoa(pid) + "/oom_score_adj"
 	if err := os.WriteFile(file, []byte("0"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 		l.log.warn("A process keeps the keeper's protection from the OOM killer", zap.Int("pid", pid), zap.Error(err))

@@ -1,20 +1,36 @@
-package vfork
+//go:build !race
+
+package forkexec
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"runtime"
+	"os"
+	"strconv"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
+// Patience is how long a start waits for an exec that waits for something itself, such as a file on a dead NFS server: then
+// that goes on alone. While one does, others are waited for a tenth of it, and for the processor ten times as long.
+const Patience = 100 * time.Millisecond
+
 // Starter starts programs. Its methods belong to one goroutine, locked to its thread.
 type Starter struct {
-	null int
-	low  [3]int // where the child finds its standard descriptors; they hold null between two starts
-	end  int    // the child has no descriptor from here on
+	// Late, when set, is called by a goroutine of its own for a child that was not waited for: when it runs its program at
+	// last or was killed, and with an error when that could not be run.
+	Late func(pid int, err error)
+
+	stack []byte       // of the next child, until it execs; nil before it is needed
+	alone atomic.Int32 // how many children are not waited for any more
+	null  int
+	low   [3]int // where the child finds its standard descriptors; they hold null between two starts
+	end   int    // the child has no descriptor from here on
 	// noFile is the limit of open files that programs get.
 	noFile unix.Rlimit
 }
@@ -49,7 +65,7 @@ func (s *Starter) reserve() (err error) {
 
 // probe finds out whether the kernel, and who filters its calls, let a child be made in this way.
 func (s *Starter) probe() error {
-	pid, err := s.ForkExec("/", []string{"/"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{}})
+	pid, _, err := s.ForkExec("/", []string{"/"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{}})
 	switch {
 	case err == nil: // a directory was executed: whatever that is, nobody wants it
 		unix.Kill(pid, unix.SIGKILL)
@@ -69,6 +85,10 @@ func (s *Starter) Close() {
 		}
 	}
 	s.null, s.low = -1, [3]int{-1, -1, -1}
+	if s.stack != nil {
+		unix.Munmap(s.stack)
+		s.stack = nil
+	}
 }
 
 // cloneArgs is struct clone_args of <linux/sched.h>, up to cgroup.
@@ -79,8 +99,11 @@ type cloneArgs struct {
 // child is all that a child needs, in memory that it shares with its parent until it execs.
 type child struct {
 	clone  cloneArgs
-	pidfd  int32
+	stack  []byte
+	shares int32         // not 0 until it has execed or ended: a futex, which the kernel sets and wakes
+	apart  int32         // 1 once its descriptors are its own
 	errno  syscall.Errno // why it could not exec; 0 when it did
+	pidfd  int32
 	parent uintptr
 
 	path, dir      *byte
@@ -101,35 +124,98 @@ type child struct {
 // ForkExec is syscall.ForkExec for what the keeper asks of it: three Files, and of Sys Setpgid with no Pgid, Pdeathsig,
 // Credential, PidFD, UseCgroupFD. Anything else is an error. The set-up has the same order and fails with the
 // same errors. When PidFD is wanted it is always set.
-func (s *Starter) ForkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+//
+// An exec that takes longer than Patience is not waited for: execed is false then, the child runs the program once that
+// is to be had, and ends with status 127 when it is not.
+func (s *Starter) ForkExec(path string, argv []string, attr *syscall.ProcAttr) (pid int, execed bool, err error) {
 	c, err := s.prepare(path, argv, attr)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
 	defer s.clear()
 	for i, fd := range attr.Files {
 		if err := unix.Dup3(int(fd), s.low[i], unix.O_CLOEXEC); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 	}
 	made, errno := c.start()
-	runtime.KeepAlive(c)
 	if errno != 0 {
-		return 0, errno
+		return 0, false, errno
 	}
-	if c.errno != 0 {
+	if execed = c.await(int(made), s.patience()); !execed {
+		s.stack = nil // it is the child's
+		s.alone.Add(1)
+		go s.outlast(int(made), c)
+	}
+	if execed && c.errno != 0 {
 		reap(int(made))
 		if c.pidfd >= 0 {
 			unix.Close(int(c.pidfd))
 		}
-		return 0, c.errno
+		return 0, false, c.errno
 	}
 	if attr.Sys.PidFD != nil {
 		*attr.Sys.PidFD = int(c.pidfd)
 	}
-	return int(made), nil
+	return int(made), execed, nil
+}
+
+func (s *Starter) patience() time.Duration {
+	if s.alone.Load() > 0 {
+		return Patience / 10
+	}
+	return Patience
+}
+
+// await waits until the child has execed or ended, which is true, or the time is over. In any case its
+// descriptors are its own then: that takes it no longer than to get the processor.
+func (c *child) await(pid int, patience time.Duration) bool {
+	for begin := time.Now(); ; {
+		shares := atomic.LoadInt32(&c.shares)
+		if shares == 0 {
+			return true
+		}
+		left := patience - time.Since(begin)
+		if left <= 0 && atomic.LoadInt32(&c.apart) != 0 && (-left > 9*patience || !runs(pid)) {
+			return false
+		}
+		if left <= 0 {
+			left = time.Millisecond
+		}
+		c.sleep(shares, left)
+	}
+}
+
+// runs reports whether a process has the processor, or waits for it alone.
+func runs(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	name := bytes.LastIndexByte(stat, ')')
+	return err == nil && name >= 0 && bytes.HasPrefix(stat[name:], []byte(") R"))
+}
+
+// outlast keeps what the child uses until it has execed or ended.
+func (s *Starter) outlast(pid int, c *child) {
+	for shares := int32(1); shares != 0; shares = atomic.LoadInt32(&c.shares) {
+		c.sleep(shares, time.Hour)
+	}
+	unix.Munmap(c.stack)
+	s.alone.Add(-1)
+	switch {
+	case s.Late == nil:
+	case c.errno != 0:
+		s.Late(pid, c.errno)
+	default:
+		s.Late(pid, nil)
+	}
+}
+
+// sleep waits at the futex, which is no private one: the kernel's wake is not.
+func (c *child) sleep(while int32, most time.Duration) {
+	limit := unix.NsecToTimespec(int64(most))
+	const futexWait = 0
+	syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&c.shares)), futexWait, uintptr(while), uintptr(unsafe.Pointer(&limit)), 0, 0)
 }
 
 // clear drops the child's ends, which would else be held open here.
@@ -151,11 +237,19 @@ func reap(pid int) {
 func (s *Starter) prepare(path string, argv []string, attr *syscall.ProcAttr) (c *child, err error) {
 	sys := attr.Sys
 	if len(attr.Files) != len(s.low) || !known(sys) {
-		return nil, errors.New("vfork: an attribute is not known here")
+		return nil, errors.New("forkexec: an attribute is not known here")
 	}
-	c = &child{pidfd: -1, parent: uintptr(unix.Getpid()), end: uintptr(s.end), setpgid: sys.Setpgid,
+	c = &child{pidfd: -1, shares: 1, parent: uintptr(unix.Getpid()), end: uintptr(s.end), setpgid: sys.Setpgid,
 		deathSignal: uintptr(sys.Pdeathsig), noFile: s.noFile, everyone: ^uint64(0)}
-	c.clone = cloneArgs{flags: unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_FILES | unix.CLONE_CLEAR_SIGHAND, exitSignal: uint64(unix.SIGCHLD)}
+	if s.stack == nil {
+		s.stack, err = unix.Mmap(-1, 0, stackSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_STACK)
+		if err != nil {
+			return nil, err
+		}
+	}
+	c.stack = s.stack
+	c.clone = cloneArgs{flags: unix.CLONE_VM | unix.CLONE_FILES | unix.CLONE_CLEAR_SIGHAND | unix.CLONE_CHILD_CLEARTID, exitSignal: uint64(unix.SIGCHLD),
+		childTID: uint64(uintptr(unsafe.Pointer(&c.shares))), stack: uint64(uintptr(unsafe.Pointer(&c.stack[0]))), stackSize: uint64(len(c.stack))}
 	if sys.PidFD != nil {
 		c.clone.flags |= unix.CLONE_PIDFD
 		c.clone.pidfd = uint64(uintptr(unsafe.Pointer(&c.pidfd)))
@@ -204,13 +298,15 @@ func (c *child) become(cred *syscall.Credential) {
 	}
 }
 
-// vforkSyscall returns twice: first in the child, then in the parent.
-func vforkSyscall(trap, a1, a2 uintptr) (r1, errno uintptr)
+// stackSize is far more than a chain of functions may need that never asks for more (the linker allows 800 bytes).
+const stackSize = 16 << 10
+
+// clone makes the child, which calls live on its own stack.
+func clone(args, size uintptr, c *child) (pid, errno uintptr)
 
 const maskSize = 8 // of the kernel's set of signals
 
-// start makes the child and returns when it has execed or ended. All signals are blocked meanwhile: a handler of
-// the runtime must not run in the child, and nothing may move this goroutine.
+// start makes the child. It is born with all signals blocked: a handler of the runtime must not run in it.
 //
 //go:noinline
 //go:norace
@@ -218,26 +314,22 @@ const maskSize = 8 // of the kernel's set of signals
 func (c *child) start() (pid uintptr, errno syscall.Errno) {
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.everyone)),
 		uintptr(unsafe.Pointer(&c.mask)), maskSize, 0, 0)
-	pid, errno = c.fork()
+	pid, failed := clone(uintptr(unsafe.Pointer(&c.clone)), unsafe.Sizeof(c.clone), c)
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
-	return pid, errno
+	return pid, syscall.Errno(failed)
 }
 
-// fork is the frame that parent and child share. The parent returns from it at once. The child never does, and calls
-// nothing that might grow the stack, allocate, or be moved: system calls only.
+// live is what the child does. It and all that it calls must not grow the stack, allocate, or be moved: system calls
+// only, since the runtime knows nothing of the child, which has the parent's thread-local memory too.
 //
 //go:noinline
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func (c *child) fork() (uintptr, syscall.Errno) {
-	pid, failed := vforkSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.clone)), unsafe.Sizeof(c.clone))
-	if failed != 0 || pid != 0 {
-		return pid, syscall.Errno(failed)
-	}
+func live(c *child) {
 	c.errno = c.exec()
 	for {
-		syscall.RawSyscall(syscall.SYS_EXIT, 253, 0, 0)
+		syscall.RawSyscall(syscall.SYS_EXIT, 127, 0, 0)
 	}
 }
 
@@ -252,6 +344,7 @@ func (c *child) exec() syscall.Errno {
 	if _, _, e := syscall.RawSyscall(unix.SYS_CLOSE_RANGE, c.end, uintptr(^uint32(0)), unix.CLOSE_RANGE_UNSHARE); e != 0 {
 		return e
 	}
+	c.apart = 1
 	if c.setpgid {
 		if _, _, e := syscall.RawSyscall(syscall.SYS_SETPGID, 0, 0, 0); e != 0 {
 			return e

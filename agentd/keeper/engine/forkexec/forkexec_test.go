@@ -1,4 +1,4 @@
-package vfork
+package forkexec
 
 import (
 	"errors"
@@ -20,6 +20,15 @@ import (
 )
 
 type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (int, error)
+
+// ours is a new Starter's.
+func ours(t *testing.T) forkExec {
+	s := starter(t)
+	return func(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+		pid, _, err := s.ForkExec(path, argv, attr)
+		return pid, err
+	}
+}
 
 // inherited is the limit of open files that this test was started with.
 func inherited(t *testing.T) (limit unix.Rlimit) {
@@ -64,7 +73,7 @@ func starter(t *testing.T) *Starter {
 // onBoth runs a test on package syscall, which is the reference, and on a Starter.
 func onBoth(t *testing.T, test func(t *testing.T, f forkExec)) {
 	t.Run("syscall", func(t *testing.T) { test(t, syscall.ForkExec) })
-	t.Run("vfork", func(t *testing.T) { test(t, starter(t).ForkExec) })
+	t.Run("ours", func(t *testing.T) { test(t, ours(t)) })
 }
 
 // printed starts a shell and returns what it prints, and its exit status.
@@ -120,7 +129,7 @@ func TestAChildHasTheSignalsAndLimitsOfItsGrandparent(t *testing.T) {
 	// By the shell itself: while it waits for another program it blocks signals.
 	const script = "while read key value; do case $key in Sig[BIC]*) echo $key $value;; esac; done </proc/self/status; ulimit -Sn; ulimit -Hn"
 	want, _ := printed(t, syscall.ForkExec, script, syscall.ProcAttr{})
-	if got, _ := printed(t, starter(t).ForkExec, script, syscall.ProcAttr{}); got != want {
+	if got, _ := printed(t, ours(t), script, syscall.ProcAttr{}); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 }
@@ -241,7 +250,7 @@ func TestWhatFailsInTheChildIsTold(t *testing.T) {
 func TestAnAttributeThatIsNotKnownIsAnError(t *testing.T) {
 	s := starter(t)
 	for _, sys := range []syscall.SysProcAttr{{Setsid: true}, {Ptrace: true}, {Chroot: "/"}, {Cloneflags: unix.CLONE_NEWNS}, {Setpgid: true, Pgid: 1}} {
-		if pid, err := s.ForkExec("/bin/true", []string{"x"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &sys}); err == nil {
+		if pid, _, err := s.ForkExec("/bin/true", []string{"x"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &sys}); err == nil {
 			t.Errorf("%+v was accepted: pid %d", sys, pid)
 		}
 	}
@@ -250,7 +259,7 @@ func TestAnAttributeThatIsNotKnownIsAnError(t *testing.T) {
 // TestTheRuntimeGoesOnBesideMany has the garbage collector, preemption and moving stacks at work while children share the
 // memory: whatever they overwrite must be theirs.
 func TestTheRuntimeGoesOnBesideMany(t *testing.T) {
-	s := starter(t)
+	f := ours(t)
 	quit := make(chan struct{})
 	var busy sync.WaitGroup
 	defer busy.Wait()
@@ -269,7 +278,7 @@ func TestTheRuntimeGoesOnBesideMany(t *testing.T) {
 		})
 	}
 	for i, begin := 0, time.Now(); i < 300 && time.Since(begin) < 20*time.Second; i++ {
-		if out, status := printed(t, s.ForkExec, "echo $1; exit 3", syscall.ProcAttr{}); out != "one\n" || status.ExitStatus() != 3 {
+		if out, status := printed(t, f, "echo $1; exit 3", syscall.ProcAttr{}); out != "one\n" || status.ExitStatus() != 3 {
 			t.Fatalf("the %d. child printed %q and ended with %d", i, out, status.ExitStatus())
 		}
 	}

@@ -1,9 +1,0 @@
-// Package vfork starts programs as syscall.ForkExec does, at a cost that does not grow with the number of open
-// descriptors.
-//
-// A fork copies the table of descriptors, and exec closes the copies one by one: with a thousand processes, of which
-// the keeper holds five descriptors each, that is most of the cost of starting one more. Here the child is born
-// sharing the table, and its first act is close_range with CLOSE_RANGE_UNSHARE, which gives it a table of its own that
-// ends at the few low descriptors it needs. This takes Linux 5.9 and, since a child that shares its parent's stack needs a
-// little assembly, amd64. Elsewhere New says why not, and syscall.ForkExec does the same work more slowly.
-package vfork
