@@ -65,7 +65,7 @@ func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int
 	probe := time.NewTimer(watchProbe)
 	defer probe.Stop()
 	heard := time.Now()
-	unchanged := make(chan struct{}, 1)
+	stands := make(chan int64, 1)
 	for {
 		select {
 		case events = <-opened:
@@ -88,11 +88,17 @@ func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int
 			if events != nil && quiet >= watchProbe {
 				go s.askProgress(ctx)
 				if w.last < rev {
-					go s.askUnchanged(ctx, prefix, rev, unchanged)
+					go s.askWhereItStands(ctx, prefix, stands)
 				}
 			}
 			probe.Reset(watchProbe)
-		case <-unchanged:
+		case at := <-stands:
+			if at < rev-1 {
+				return fmt.Errorf("the store is at revision %d, and a watch begins behind %d", at, rev-1)
+			}
+			if at != w.last { // what was written meanwhile is the watch's to tell
+				continue
+			}
 			if !w.send(ctx, nil) {
 				return ctx.Err()
 			}
@@ -103,16 +109,17 @@ func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int
 	}
 }
 
-// askUnchanged asks whether the store is still behind rev, of which a watch begins. Such a watch has missed nothing, and etcd
-// leaves requests for progress unanswered, of all watches of a stream, while one of them begins ahead of the store
-// (server/storage/mvcc/watchable_store.go, progressIfSync): when a fleet rests that may be for hours.
-func (s *etcd) askUnchanged(ctx context.Context, prefix string, rev int64, unchanged chan<- struct{}) {
+// askWhereItStands reads the store's revision for a watch that has heard nothing yet. While nothing is written such a watch has missed
+// nothing, and etcd leaves requests for progress unanswered, of all watches of a stream, as long as one of them begins ahead of the store
+// (server/storage/mvcc/watchable_store.go, progressIfSync): when a fleet rests that may be for hours. A store that has lost
+// revisions, as when distsuperd solo began anew, would never answer.
+func (s *etcd) askWhereItStands(ctx context.Context, prefix string, stands chan<- int64) {
 	res, err := s.Range(ctx, Range{Key: prefix, Prefix: true, KeysOnly: true, Limit: 1})
-	if err != nil || res.Rev >= rev {
+	if err != nil {
 		return
 	}
 	select {
-	case unchanged <- struct{}{}:
+	case stands <- res.Rev:
 	default:
 	}
 }

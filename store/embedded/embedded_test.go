@@ -474,6 +474,7 @@ func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := kv.Watch(t.Context(), "/a", now.Rev+1)
+	ahead := kv.Watch(t.Context(), "/a", now.Rev+100) // as of a store that has lost revisions
 	signs := 0
 	for end := time.After(22 * time.Second); ; {
 		select {
@@ -489,5 +490,13 @@ func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
 	}
 	if signs < 2 {
 		t.Errorf("%d signs of life in 22 s", signs)
+	}
+	select {
+	case r, ok := <-ahead.C():
+		if ok || !errors.Is(ahead.Err(), store.ErrUnavailable) {
+			t.Errorf("a watch far ahead of the store: %+v, open=%v, %v", r, ok, ahead.Err())
+		}
+	default:
+		t.Error("a watch far ahead of the store goes on for ever")
 	}
 }
