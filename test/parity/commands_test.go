@@ -30,7 +30,8 @@ type line struct {
 	differs string            // the entry of differences by which the two sides differ, and then they have to
 	before  func(r *ran)      // what is done on each side before
 	after   func(r *ran)      // and after
-	sort    bool              // the order of the lines means nothing
+	sort    bool              // the order of processes means nothing
+	groups  bool              // the order of groups means nothing
 	files   map[string]string // what is written before
 }
 
@@ -153,7 +154,10 @@ func runLines(t *testing.T, sides [2]*ran, lines []line, met *metDifferences) {
 				l.after(r)
 			}
 			a = r.masker().answer(a)
-			if l.sort {
+			switch {
+			case l.sort:
+				a.Out = sortedAlike(a.Out)
+			case l.groups:
 				a.Out = sortedLines(a.Out)
 			}
 			said[slices.Index(sides[:], r)] = a
@@ -167,6 +171,21 @@ func runLines(t *testing.T, sides [2]*ran, lines []line, met *metDifferences) {
 func sortedLines(text string) string {
 	lines := slices.Collect(strings.Lines(text))
 	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// sortedAlike sorts neighbours that say the same of different processes: that all are stopped before one is started stays.
+func sortedAlike(text string) string {
+	lines := slices.Collect(strings.Lines(text))
+	said := func(line string) string { return line[strings.LastIndex(line, ": ")+1:] }
+	for begin := 0; begin < len(lines); {
+		end := begin + 1
+		for end < len(lines) && said(lines[end]) == said(lines[begin]) {
+			end++
+		}
+		slices.Sort(lines[begin:end])
+		begin = end
+	}
 	return strings.Join(lines, "")
 }
 

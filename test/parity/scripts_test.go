@@ -259,7 +259,7 @@ func scripts() []script {
 			{kind: wrong, text: "reread", files: map[string]string{"s.conf": "HEADER[program:a]\ncommand=x\nstartsecs=many\n"}, differs: "refused-configuration"},
 			{kind: wrong, text: "update", differs: "refused-configuration"},
 			{kind: fine, text: "status"},
-			{kind: fine, text: "update", files: map[string]string{"s.conf": "HEADER[program:z]\n" + sleeper}, sort: true},
+			{kind: fine, text: "update", files: map[string]string{"s.conf": "HEADER[program:z]\n" + sleeper}, groups: true},
 			{kind: fine, text: "status"},
 		}},
 		{name: "a program of a group changes", conf: ensemble, ready: ensembleUp, lines: []line{

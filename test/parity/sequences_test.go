@@ -154,7 +154,7 @@ func compareSequences(t *testing.T, list []sequence) (again []sequence) {
 	}
 	for i, r := range sides {
 		if !r.within(patience, func() bool { return atRest(r.sequenceStory(list)) }) {
-			t.Logf("%s: not all came to rest", r)
+			t.Errorf("%s: not all came to rest", r)
 		}
 		stories[i] = r.sequenceStory(list)
 	}
