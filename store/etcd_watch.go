@@ -76,6 +76,10 @@ func (s *etcd) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int
 			if err := resp.Err(); err != nil {
 				return fail(ctx, err, "watch", prefix)
 			}
+			if at := resp.Header.Revision; !resp.Created && len(resp.Events) == 0 && at < w.last {
+				// Another store, or a member that lags: whoever opens the next watch reads first, and learns which.
+				return fmt.Errorf("the store is at revision %d, and was at %d", at, w.last)
+			}
 			if !w.deliver(ctx, resp, s.progressOrdered.Load()) {
 				return ctx.Err()
 			}

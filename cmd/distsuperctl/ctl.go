@@ -182,6 +182,9 @@ func (c *ctl) checkSchema(ctx context.Context) error {
 
 // explainSilence says of an etcd that stopped answering in the middle which endpoints were tried and what to check.
 func (c *ctl) explainSilence(ctx context.Context, err error) error {
+	if why := c.soloSays(err); why != nil && ctx.Err() == nil {
+		return why
+	}
 	if !errors.Is(err, store.ErrUnavailable) || c.kv == nil || c.cfg == nil || ctx.Err() != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
@@ -57,4 +58,22 @@ func hasEtcd(cfg *config.Config) bool {
 	}
 	_, err = os.Stat(string(d))
 	return err == nil
+}
+
+// soloSays tells of a store that is a distsuperd solo's what its errors mean there: nobody knows of an etcd. It is nil for what says
+// enough itself.
+func (c *ctl) soloSays(err error) error {
+	if !c.solo || c.cfg == nil {
+		return nil
+	}
+	endpoint, runs := config.SoloEndpoint(c.cfg.File)
+	switch {
+	case errors.Is(err, store.ErrBehind):
+		return &exitError{code: exitGeneric, err: errors.New("distsuperd solo began anew meanwhile, with the wishes of its file, and what was asked of it before " +
+			"is forgotten: ask again")}
+	case errors.Is(err, store.ErrUnavailable) && runs:
+		return &exitError{code: exitUnreachable, err: fmt.Errorf("distsuperd solo runs %s and does not answer at %s: is it stopped (kill -CONT), or busy? "+
+			"its log and \"ps\" tell more", c.cfg.File, endpoint)}
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -227,5 +228,50 @@ func TestWhatFollowsEndsWithWhoReadsIt(t *testing.T) {
 			_ = follower.Process.Kill()
 			t.Errorf("%q goes on for nobody", args)
 		}
+	}
+}
+
+func TestASoloThatIsFrozenIsNotTakenForAnEtcd(t *testing.T) {
+	d := startSolo(t)
+	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	said, err := d.ctl("status").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitUnreachable || strings.Contains(string(said), "etcd") || !strings.Contains(string(said), "does not answer") {
+		t.Errorf("%v, said %s", err, said)
+	}
+	if err := d.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	d.wants(exitOK, "echo                             RUNNING   pid P, uptime U\n", "status", "echo")
+}
+
+func TestWhoWaitsForASoloThatBeginsAnewIsToldSoon(t *testing.T) {
+	d := startSolo(t)
+	d.append("[program:slow]\ncommand = /bin/sleep 1000\nautostart = false\nstartsecs = 600\n")
+	d.wants(exitOK, "slow: added process group\n", "update")
+	waiting := d.ctl("start", "slow")
+	var said output
+	waiting.Stderr = &said
+	if err := waiting.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- waiting.Wait() }()
+	for end := time.Now().Add(patience); !strings.Contains(said.String(), "slow: STARTING"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not wait; it said %s", said.String())
+		}
+	}
+	d.wants(exitOK, "Restarted supervisord\n", "reload")
+	select {
+	case <-ended: // by a sign of life, not by the next look at everything
+	case <-time.After(35 * time.Second):
+		_ = waiting.Process.Kill()
+		t.Fatalf("it waits for what nobody knows any more; it said %s", said.String())
+	}
+	if code := waiting.ProcessState.ExitCode(); code != exitGeneric || !strings.Contains(said.String(), "began anew") {
+		t.Errorf("exit %d, said %s", code, said.String())
 	}
 }
