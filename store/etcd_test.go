@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/test/etcdproc"
+	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
 )
 
@@ -22,9 +22,7 @@ import (
 func startEtcd(t *testing.T, members int) *etcdproc.Cluster {
 	t.Helper()
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("a short run starts no etcd")
-	}
+	gate.Etcd(t)
 	return etcdproc.Start(t, members)
 }
 
@@ -172,9 +170,7 @@ func TestWatchOutlivesEachMemberInTurn(t *testing.T) {
 }
 
 func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("it waits for 15 s of silence; set DISTSUPER_LONG=1")
-	}
+	gate.Long(t)
 	c := startEtcd(t, 1)
 	p := proxy.New(t, "tcp", c.Members[0].Client)
 	kv := open(t, p.Addr())
@@ -208,9 +204,7 @@ func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
 }
 
 func TestLongQuietWatchStaysOpen(t *testing.T) {
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("it waits for 20 s of quiet; set DISTSUPER_LONG=1")
-	}
+	gate.Long(t)
 	c := startEtcd(t, 1)
 	kv := open(t, c.Members[0].Client)
 	rev := put(t, kv, "/w/a", "1")

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 const bashCompletion = "/usr/share/bash-completion/bash_completion"
@@ -47,7 +49,7 @@ func TestBashCompletesNames(t *testing.T) {
 			setUp := "source " + script
 			if c.before != "" {
 				if _, err := os.Stat(c.before); err != nil {
-					needed(t, "the package bash-completion is not installed: %v", err)
+					gate.Cannot(t, "the package bash-completion is not installed: %v", err)
 				}
 				setUp = "source " + c.before + "; " + setUp
 			}
@@ -105,7 +107,7 @@ func TestBashAtATerminalCompletesWhatIsTyped(t *testing.T) {
 
 func TestFishCompletesNames(t *testing.T) {
 	if _, err := exec.LookPath("fish"); err != nil {
-		needed(t, "fish is not installed: %v", err)
+		gate.Cannot(t, "fish is not installed: %v", err)
 	}
 	env := inPath(t)
 	script := completion(t, "fish")
@@ -129,7 +131,7 @@ func TestFishCompletesNames(t *testing.T) {
 
 func TestZshAtATerminalCompletesWhatIsTyped(t *testing.T) {
 	if _, err := exec.LookPath("zsh"); err != nil {
-		needed(t, "zsh is not installed: %v", err)
+		gate.Cannot(t, "zsh is not installed: %v", err)
 	}
 	script := completion(t, "zsh")
 	cmd := exec.Command("zsh", "-f", "-i")

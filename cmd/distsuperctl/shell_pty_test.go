@@ -18,6 +18,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
 	"github.com/distsuper/distsuper/cmd/distsuperd/solo"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // asCtl makes the test binary distsuperctl.
@@ -56,7 +57,7 @@ func atTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		needed(t, "there is no terminal here: %v", err)
+		gate.Cannot(t, "there is no terminal here: %v", err)
 	}
 	t.Cleanup(func() { master.Close() })
 	fd := int(master.Fd())
@@ -89,15 +90,6 @@ func atTerminal(t *testing.T, cmd *exec.Cmd) *terminal {
 	go func() { p.ended <- cmd.Wait() }()
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
 	return p
-}
-
-// needed ends a test that cannot run here: where it must run, that is a failure.
-func needed(t *testing.T, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
 }
 
 func (p *terminal) watch() {

@@ -7,15 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 func TestRootRefusesAFileThatOthersMayWrite(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root, which CI has")
-		}
-		t.Skip("only root can make a file of root")
-	}
+	gate.Root(t)
 	name := filepath.Join(t.TempDir(), FileName)
 	for _, c := range []struct {
 		mode     os.FileMode
@@ -49,12 +46,7 @@ func TestRootRefusesAFileThatOthersMayWrite(t *testing.T) {
 }
 
 func TestRootRefusesAnIncludedFileThatOthersMayWrite(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root, which CI has")
-		}
-		t.Skip("the rule is root's")
-	}
+	gate.Root(t)
 	w := newWorld(t)
 	w.write(FileName, "[include]\nfiles = more.ini\n")
 	if err := os.Chmod(w.write("more.ini", ""), 0o666); err != nil {
@@ -66,12 +58,7 @@ func TestRootRefusesAnIncludedFileThatOthersMayWrite(t *testing.T) {
 }
 
 func TestRuntimeDirectoryIsHandedOverWithWhatIsInIt(t *testing.T) {
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root, which CI has")
-		}
-		t.Skip("only root hands anything over")
-	}
+	gate.Root(t)
 	file := filepath.Join(t.TempDir(), "d.conf")
 	touch(t, file)
 	runtime, err := MakeSoloRuntime(file, 65534)

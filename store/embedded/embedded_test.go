@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/embedded/server"
 	"github.com/distsuper/distsuper/store/storetest"
+	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
 )
 
@@ -43,9 +44,7 @@ func TestMain(m *testing.M) {
 
 func config(t *testing.T, dir, listen string) embedded.Config {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a short run starts no etcd")
-	}
+	gate.Etcd(t)
 	t.Cleanup(func() {
 		if err := embedded.Stop(context.Background(), dir); err != nil {
 			t.Error(err)
@@ -398,15 +397,10 @@ func TestStopOfNothingIsNoError(t *testing.T) {
 
 // etcd ends its process when it cannot write. That must be told, and be over when there is room again.
 func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a short run starts no etcd")
-	}
+	gate.Etcd(t)
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=300m"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("no small disk can be mounted: %v", err)
-		}
-		t.Skipf("no small disk can be mounted: %v (run as root)", err)
+		gate.Cannot(t, "no small disk can be mounted: %v (run as root)", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
@@ -463,9 +457,7 @@ func fill(t *testing.T, path string) {
 
 // While a fleet rests nothing is written, and etcd then leaves a watch that begins ahead of the store without a sign of life.
 func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("it waits for 20 s of quiet; set DISTSUPER_LONG=1")
-	}
+	gate.Long(t)
 	t.Parallel()
 	kv := open(t, store.Config{Endpoints: []string{start(t, config(t, t.TempDir(), "")).Endpoint}})
 	put(t, kv, "1")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memserve"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // etcdctl returns a function that runs it against a socket.
@@ -20,10 +21,7 @@ func etcdctl(t *testing.T, path string) func(args ...string) *exec.Cmd {
 	t.Helper()
 	bin, err := exec.LookPath("etcdctl")
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("etcdctl is not installed")
-		}
-		t.Skip("etcdctl is not installed")
+		gate.Cannot(t, "etcdctl is not installed")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)

@@ -245,19 +245,3 @@ func (f *fixture) leader() *cluster.Node {
 	})
 	return n
 }
-
-// onlyLong skips a long test unless it was asked for.
-func onlyLong(t *testing.T) {
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("takes long: runs with DISTSUPER_LONG=1 (make test-long)")
-	}
-}
-
-// cannot skips a test that this host cannot run, and fails it where CI is set.
-func cannot(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // Property: a fleet in which nothing changes writes nothing: the revision stands, no lease comes or goes, and what is
@@ -23,7 +24,7 @@ func TestAnIdleFleetWritesNothing(t *testing.T) {
 }
 
 func TestAnIdleFleetWritesNothingForAMinuteLong(t *testing.T) {
-	onlyLong(t)
+	gate.Long(t)
 	t.Run("embedded etcd", func(t *testing.T) { t.Parallel(); idle(t, start(t, 2, 3), time.Minute) })
 	t.Run("etcd of the distribution", func(t *testing.T) {
 		t.Parallel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/pki"
 	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // hosts are two network namespaces that see nothing but each other.
@@ -23,7 +24,7 @@ const leftAddress, rightAddress = "10.231.77.1", "10.231.77.2"
 func newHosts(t *testing.T) *hosts {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil || os.Geteuid() != 0 {
-		cannot(t, "it takes root and ip (iproute2) to make network namespaces")
+		gate.Cannot(t, "it takes root and ip (iproute2) to make network namespaces")
 	}
 	h := &hosts{t: t, left: fmt.Sprintf("e2e%da", os.Getpid()), right: fmt.Sprintf("e2e%db", os.Getpid())}
 	// It goes with the namespaces.
@@ -48,7 +49,7 @@ func newHosts(t *testing.T) *hosts {
 	} {
 		out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput()
 		if err != nil && i == 0 {
-			cannot(t, fmt.Sprintf("this host lets nobody make a network namespace: ip %s: %v: %s", line, err, out))
+			gate.Cannot(t, "this host lets nobody make a network namespace: ip %s: %v: %s", line, err, out)
 		}
 		if err != nil {
 			t.Fatalf("ip %s: %v: %s", line, err, out)

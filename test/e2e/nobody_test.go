@@ -11,6 +11,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // nobody is Debian's uid of that name.
@@ -22,7 +23,7 @@ func TestAMachineWorksAsNobodyWithoutCgroups(t *testing.T) {
 	t.Parallel()
 	setpriv, err := exec.LookPath("setpriv")
 	if err != nil || os.Geteuid() != 0 {
-		cannot(t, "it takes root and setpriv (util-linux) to become nobody")
+		gate.Cannot(t, "it takes root and setpriv (util-linux) to become nobody")
 	}
 	folder := shortDir(t)
 	if err := shims(folder, setpriv); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // Property: what README shows of the store is what etcdctl shows: the same keys with the same fields, and the same
@@ -20,10 +21,7 @@ func TestReadmeShowsWhatEtcdctlPrints(t *testing.T) {
 	t.Parallel()
 	etcdctl, err := exec.LookPath("etcdctl")
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("etcdctl: %v", err)
-		}
-		t.Skipf("no etcdctl here: %v", err)
+		gate.Cannot(t, "no etcdctl here: %v", err)
 	}
 	c := cluster.New(shortDir(t), bin)
 	t.Cleanup(c.Close)

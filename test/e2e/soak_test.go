@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // soakRounds is how many faults a soak makes.
@@ -21,7 +22,7 @@ const soakRounds = 40
 // Property: whatever dies, in any order and sometimes two at once, everything runs again and never twice at once.
 // DISTSUPER_SEED repeats an order of faults. Left out: two etcd members at once, with which nothing can be decided.
 func TestWhateverDiesEverythingRunsAgainOnceEachLong(t *testing.T) {
-	onlyLong(t)
+	gate.Long(t)
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("DISTSUPER_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // desk is an empty folder in which a user types.
@@ -239,7 +240,7 @@ func TestEtcdctlReadsTheKeySpaceAsTheReadmeSays(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("etcdctl")
 	if err != nil {
-		cannot(t, "there is no etcdctl: install etcd-client")
+		gate.Cannot(t, "there is no etcdctl: install etcd-client")
 	}
 	f := start(t, 1, 1)
 	f.run(1, f.Witness("sample"))

@@ -3,7 +3,6 @@ package fencing
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // TestAnAgentMayReturnInTheMiddleOfItsOwnFailover: each of several agents is stopped and goes on at another moment around
@@ -23,9 +23,7 @@ func TestAnAgentMayReturnInTheMiddleOfItsOwnFailover(t *testing.T) {
 // TestLongAgentsReturnInTheMiddleOfTheirFailoversAgainAndAgain is the same, many times and with the moments of one
 // agent's return meeting those of the next one's failover.
 func TestLongAgentsReturnInTheMiddleOfTheirFailoversAgainAndAgain(t *testing.T) {
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("a long run; make test-long runs it")
-	}
+	gate.Long(t)
 	t.Parallel()
 	returning(t, 15)
 }

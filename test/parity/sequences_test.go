@@ -3,11 +3,12 @@ package parity
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // child ends after a while: child LIFE END COUNTER DEATHS.
@@ -116,9 +117,7 @@ func TestStateSequencesAreTheSame(t *testing.T) {
 
 // TestLongStateSequencesAreTheSame is the same with programs that are restarted for longer.
 func TestLongStateSequencesAreTheSame(t *testing.T) {
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("takes long: runs with DISTSUPER_LONG=1 (make test-long)")
-	}
+	gate.Long(t)
 	runSequences(t, sequences(4))
 }
 

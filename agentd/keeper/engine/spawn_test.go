@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/supervisor"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // printed runs a process that exits as expected and returns what it printed.
@@ -89,12 +90,10 @@ func TestTheUmaskOfOneProgramIsNotAnothers(t *testing.T) {
 }
 
 func TestTheProgramsUserIsSwitchedToWithItsGroups(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can switch to another user")
-	}
+	gate.Root(t)
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		t.Skip("this system has no user nobody")
+		gate.Cannot(t, "this system has no user nobody")
 	}
 	k := startKeeper(t, t.TempDir(), either)
 	p := program("x", "id -u; id -g; echo $HOME; echo end")

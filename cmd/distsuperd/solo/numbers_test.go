@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // What solo costs, in numbers. They take the built binary, since a test binary has other sizes, and a machine
@@ -27,9 +29,7 @@ const (
 
 func longRun(t *testing.T) side {
 	t.Helper()
-	if os.Getenv("DISTSUPER_LONG") == "" {
-		t.Skip("a long run; DISTSUPER_LONG=1 makes it")
-	}
+	gate.Long(t)
 	bin := filepath.Join(t.TempDir(), "distsuperd")
 	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "..").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 func TestWarningsOfTheFileAreSaidOnce(t *testing.T) {
@@ -32,7 +34,7 @@ func TestWarningsOfTheFileAreSaidOnce(t *testing.T) {
 func TestPidFileThatIsADeviceStays(t *testing.T) {
 	r := ours(t).prepare(t, "[supervisord]\nlogfile=%(here)s/d.log\nchildlogdir=%(here)s\npidfile=%(here)s/null\n"+sleeper)
 	if err := unix.Mknod(r.path("null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))); err != nil {
-		t.Skipf("only root can make a device: %v", err)
+		gate.Cannot(t, "only root can make a device: %v", err)
 	}
 	r.run()
 	r.await("success: a")

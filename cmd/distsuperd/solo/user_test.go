@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // nobody is the user as whom daemons of tests run, and a directory of theirs.
@@ -40,21 +41,11 @@ func nobody(t *testing.T, r *ran) (uid int, dir string) {
 	return uid, dir
 }
 
-func onlyRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("this has to run as root")
-		}
-		t.Skip("only root becomes another user")
-	}
-}
-
 const nobodys = "[supervisord]\nuser=nobody\nlogfile=%(here)s/work/d.log\npidfile=%(here)s/work/d.pid\nchildlogdir=%(here)s/work\n" +
 	"[program:a]\ncommand=sh -c 'id -u; exec sleep 1000'\nstdout_logfile=%(here)s/work/a.out\n"
 
 func TestUserIsWhoOwnsItsFilesAndRunsItsProcesses(t *testing.T) {
-	onlyRoot(t)
+	gate.Root(t)
 	for _, s := range both(t) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +81,7 @@ func TestUserIsWhoOwnsItsFilesAndRunsItsProcesses(t *testing.T) {
 }
 
 func TestUserIsRefusedToWhoIsNotRoot(t *testing.T) {
-	onlyRoot(t)
+	gate.Root(t)
 	for _, s := range both(t) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -118,7 +109,7 @@ func TestUserIsRefusedToWhoIsNotRoot(t *testing.T) {
 
 // TestAnotherUserTakesOverAfterOne changes user= from one start to the next.
 func TestAnotherUserTakesOverAfterOne(t *testing.T) {
-	onlyRoot(t)
+	gate.Root(t)
 	t.Parallel()
 	r := ours(t).prepare(t, nobodys)
 	nobody(t, r)

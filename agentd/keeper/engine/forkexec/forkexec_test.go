@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 type forkExec func(path string, argv []string, attr *syscall.ProcAttr) (int, error)
@@ -50,21 +52,15 @@ func inherited(t *testing.T) (limit unix.Rlimit) {
 	return limit
 }
 
-// cannot skips a test that cannot run here, saying why; it fails where CI has to be able to run it.
-func cannot(t *testing.T, why string, inCI bool) {
-	t.Helper()
-	if inCI && os.Getenv("CI") == "true" {
-		t.Fatal(why)
-	}
-	t.Skip(why)
-}
-
 // starter makes a Starter, where there can be one.
 func starter(t *testing.T) *Starter {
 	t.Helper()
 	s, err := New(inherited(t))
 	if err != nil {
-		cannot(t, fmt.Sprintf("this system has none: %v", err), runtime.GOARCH == "amd64")
+		if runtime.GOARCH != "amd64" {
+			t.Skip(err)
+		}
+		gate.Cannot(t, "this system has none: %v", err)
 	}
 	t.Cleanup(s.Close)
 	return s
@@ -192,12 +188,10 @@ func TestAChildDiesWithTheThreadThatForkedIt(t *testing.T) {
 }
 
 func TestAChildIsTheUserThatItIsToBe(t *testing.T) {
-	if os.Getuid() != 0 {
-		cannot(t, "only root can start programs as somebody else", true)
-	}
+	gate.Root(t)
 	nobody, err := user.Lookup("nobody")
 	if err != nil {
-		cannot(t, err.Error(), true)
+		gate.Cannot(t, "find the user nobody: %v", err)
 	}
 	uid, _ := strconv.Atoi(nobody.Uid)
 	gid, _ := strconv.Atoi(nobody.Gid)
