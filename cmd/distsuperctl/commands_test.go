@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -177,12 +178,14 @@ func TestWatchedStatusAndHistoryTellEveryChangeOverAnOutage(t *testing.T) {
 		ended := make(chan int, 2)
 		go func() { ended <- execute(ctx, status.ctl, []string{"status", "-w", "web"}) }()
 		go func() { ended <- execute(ctx, history.ctl, []string{"history", "-f", "web"}) }()
-		time.Sleep(time.Second)
+		status.stdout.await(t, "Not started")
+		synctest.Wait() // the history is followed, too
 		f.server.Restart(2 * time.Second)
 		time.Sleep(5 * time.Second)
 		f.wants(exitOK, "*", "start", "all")
 		f.wants(exitOK, "*", "stop", "web")
-		time.Sleep(time.Second)
+		status.stdout.await(t, "STOPPED   m1")
+		history.stdout.await(t, "stop asked")
 		cancel()
 		for range 2 {
 			if code := <-ended; code != exitOK {
@@ -214,9 +217,9 @@ func TestWatchedStatusSaysThatANameMeansNothingYet(t *testing.T) {
 		s := f.session()
 		ended := make(chan int, 1)
 		go func() { ended <- execute(ctx, s.ctl, []string{"status", "-w", "web"}) }()
-		time.Sleep(time.Second)
+		s.stdout.await(t, "no such process")
 		f.load(program("web", nil))
-		time.Sleep(time.Second)
+		s.stdout.await(t, "STOPPED")
 		cancel()
 		code := <-ended
 		if out := s.stdout.String(); code != exitOK || !strings.HasPrefix(out, "web: ERROR (no such process)\n") || strings.Count(out, "web") != 2 || !strings.Contains(out, "STOPPED") {

@@ -121,14 +121,41 @@ func (f *fleet) kill(name string) {
 
 // output is a buffer that two goroutines may use.
 type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu   sync.Mutex
+	b    bytes.Buffer
+	more chan struct{} // closed by the next Write, when somebody waits for it
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.more != nil {
+		close(o.more)
+		o.more = nil
+	}
 	return o.b.Write(p)
+}
+
+// await waits until a text has been written.
+func (o *output) await(t *testing.T, text string) {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		o.mu.Lock()
+		if o.more == nil {
+			o.more = make(chan struct{})
+		}
+		more, said := o.more, o.b.String()
+		o.mu.Unlock()
+		if strings.Contains(said, text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-late:
+			t.Fatalf("it does not say %q; it said %s", text, said)
+		}
+	}
 }
 
 func (o *output) String() string {

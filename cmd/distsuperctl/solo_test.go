@@ -112,23 +112,25 @@ func TestSoloObeysWhileAnIncludedFileIsBroken(t *testing.T) {
 	d.wants(exitOK, "Shut down\n", "shutdown")
 }
 
-func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
-	d := startSolo(t)
+// waitsForSlow begins a start that lasts, and returns when it says that it waits.
+func (d *soloDaemon) waitsForSlow() (waiting *exec.Cmd, said *output, ended <-chan error) {
+	d.t.Helper()
 	d.append("[program:slow]\ncommand = /bin/sleep 1000\nautostart = false\nstartsecs = 600\n")
 	d.wants(exitOK, "slow: added process group\n", "update")
-	waiting := d.ctl("start", "slow")
-	var said output
-	waiting.Stderr = &said
+	waiting, said = d.ctl("start", "slow"), new(output)
+	waiting.Stderr = said
 	if err := waiting.Start(); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- waiting.Wait() }()
-	for end := time.Now().Add(patience); !strings.Contains(said.String(), "slow: STARTING"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not wait; it said %s", said.String())
-		}
-	}
+	done := make(chan error, 1)
+	go func() { done <- waiting.Wait() }()
+	said.await(d.t, "slow: STARTING")
+	return waiting, said, done
+}
+
+func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
+	d := startSolo(t)
+	waiting, said, ended := d.waitsForSlow()
 	_ = d.cmd.Process.Kill()
 	_ = d.cmd.Wait()
 	select {
@@ -249,21 +251,7 @@ func TestASoloThatIsFrozenIsNotTakenForAnEtcd(t *testing.T) {
 
 func TestWhoWaitsForASoloThatBeginsAnewIsToldSoon(t *testing.T) {
 	d := startSolo(t)
-	d.append("[program:slow]\ncommand = /bin/sleep 1000\nautostart = false\nstartsecs = 600\n")
-	d.wants(exitOK, "slow: added process group\n", "update")
-	waiting := d.ctl("start", "slow")
-	var said output
-	waiting.Stderr = &said
-	if err := waiting.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- waiting.Wait() }()
-	for end := time.Now().Add(patience); !strings.Contains(said.String(), "slow: STARTING"); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not wait; it said %s", said.String())
-		}
-	}
+	waiting, said, ended := d.waitsForSlow()
 	d.wants(exitOK, "Restarted supervisord\n", "reload")
 	select {
 	case <-ended: // by a sign of life, not by the next look at everything

@@ -420,7 +420,12 @@ func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	time.Sleep(3 * stateWait) // a slow one
+	if d := diskPatience(p.deadline()); d != guardianPatience {
+		t.Errorf("without a deadline it waits %v for its disk", d)
+	}
+	if d := diskPatience(keeper.Deadline{Boot: 1, Raw: 1}); d != stateWait {
+		t.Errorf("before a deadline it waits %v for its disk", d)
+	}
 	fmt.Fprint(disk, `{"left":[{"keeper":"k","process":"p","token":"7"}]}`)
 	disk.Close()
 	if left := <-told; !left[mark{"k", "p", "7"}] {

@@ -173,10 +173,6 @@ const stateWait = 20 * time.Millisecond
 // left are the children that runs left alone by the user's wish. A disk that does not tell them in time
 // makes them die, too. Where no deadline stands behind a run, as after an orderly end, there is time.
 func (g guardian) left() spared {
-	wait := stateWait
-	if g.page.deadline() == keeper.NoDeadline {
-		wait = guardianPatience
-	}
 	told := make(chan spared, 1)
 	go func() {
 		data, _ := readState(g.State)
@@ -185,9 +181,17 @@ func (g guardian) left() spared {
 	select {
 	case marks := <-told:
 		return marks
-	case <-time.After(wait):
+	case <-time.After(diskPatience(g.page.deadline())):
 		return nil
 	}
+}
+
+// diskPatience is how long the disk is waited for before a deadline, which may be keeper.NoDeadline.
+func diskPatience(d keeper.Deadline) time.Duration {
+	if d == keeper.NoDeadline {
+		return guardianPatience
+	}
+	return stateWait
 }
 
 // spared are the marks of children that were left alone.

@@ -59,7 +59,7 @@ func (s *settings) loadAgain() (*settings, error) {
 	return load(line)
 }
 
-// programsNow are those that the file asks for now. Only warnings that this daemon did not say at its start are told: who
+// programsNow reads the file anew, as it is at this moment. Only warnings that this daemon did not say at its start are told: who
 // asks every hour need not hear them every hour.
 func (s *settings) programsNow() (rpc.Programs, error) {
 	next, err := s.loadAgain()
