@@ -111,7 +111,7 @@ func (l *loop) called(p *proc, a plan.Action) {
 		p.memory.Doubt = nil
 		if p.run == nil {
 			p.run = &keeper.Run{ID: p.id, Token: q.Token, Process: q.Process, Leases: q.Leases,
-				OnPartition: q.OnPartition, State: api.Starting}
+				OnPartition: q.OnPartition, Observed: api.Observed{State: api.Starting}}
 		}
 	case plan.Update:
 		if same {

@@ -74,7 +74,7 @@ func TestAProcessWhoseStatusIsWrittenHoldsUpNobody(t *testing.T) {
 	place(first)
 	s.want("start").step(callEvent{s.call(), nil})
 	run := func(seq uint64) event {
-		r := keeper.Run{ID: "first", Token: 7, Seq: seq, Process: first, Leases: []int64{stepLease}, OnPartition: api.PartitionStop, State: api.Running, PID: 5}
+		r := keeper.Run{ID: "first", Token: 7, Seq: seq, Process: first, Leases: []int64{stepLease}, OnPartition: api.PartitionStop, Observed: api.Observed{State: api.Running, PID: 5}}
 		return runsEvent{keeper.Snapshot{Instance: "k1", Seq: seq, Runs: []keeper.Run{r}}}
 	}
 	s.step(run(2)).want("report")

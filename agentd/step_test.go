@@ -93,7 +93,7 @@ func (s *stepper) call() callEffect {
 
 func (s *stepper) placeAndTouch() *stepper {
 	s.put(s.l.keys.Touch("m1", "web"), api.Touch{Token: 7, Instance: "k1"}, stepLease)
-	s.put(s.l.keys.Status("m1", "web"), api.Status{Token: 7, Instance: "k1", State: api.Starting, OnPartition: api.PartitionStop, Lease: stepLease}, 0)
+	s.put(s.l.keys.Status("m1", "web"), api.Status{Token: 7, Instance: "k1", Observed: api.Observed{State: api.Starting}, OnPartition: api.PartitionStop, Lease: stepLease}, 0)
 	s.l.procs["web"].store = slot{} // the release of the orphan that it was so far
 	s.l.procs["web"].memory.Released = 0
 	return s.put(s.l.keys.Placement("m1", "web"), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: process("web")}, 0)

@@ -251,7 +251,7 @@ func (a *agent) lookOnce(ctx context.Context) {
 // touch takes a placement, or keeps it after the lease was lost.
 func (a *agent) touch(ctx context.Context, id string, r *run, s *slot) {
 	st := api.Status{
-		Token: s.placement.Token, Instance: a.instance, State: api.Running, OnPartition: s.placement.OnPartition, Lease: int64(a.lease),
+		Token: s.placement.Token, Instance: a.instance, Observed: api.Observed{State: api.Running}, OnPartition: s.placement.OnPartition, Lease: int64(a.lease),
 	}
 	cmps := []store.Cmp{store.Unchanged(a.c.keys.Placement(a.name, id), s.placementRev)}
 	if s.touch == nil || s.touch.Token != st.Token {
@@ -287,7 +287,7 @@ func (a *agent) release(ctx context.Context, id string, r *run, s *slot) {
 	touch, status := a.c.keys.Touch(a.name, id), a.c.keys.Status(a.name, id)
 	txn := store.Txn{
 		If:   []store.Cmp{store.Absent(touch), store.Unchanged(status, s.statusRev)},
-		Then: []store.Op{store.Put(status, store.Encode(api.Status{Token: r.token, Instance: a.instance, State: state, Released: true}))},
+		Then: []store.Op{store.Put(status, store.Encode(api.Status{Token: r.token, Instance: a.instance, Observed: api.Observed{State: state}, Released: true}))},
 	}
 	if s.touch != nil {
 		txn.If = []store.Cmp{store.Unchanged(touch, s.touchRev)}

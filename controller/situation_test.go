@@ -191,7 +191,7 @@ func TestMachineDeathOfAThousandProcessesTakesFewTransactions(t *testing.T) {
 			_, err := c.admin.Txn(c.ctx, store.Txn{Then: []store.Op{
 				store.PutOn(c.keys.Touch("m1", id), store.Encode(api.Touch{Token: token, Instance: "i-m1"}), lease.ID),
 				store.Put(c.keys.Status("m1", id), store.Encode(api.Status{
-					Token: token, Instance: "i-m1", State: api.Running, OnPartition: api.PartitionStop, Lease: int64(lease.ID),
+					Token: token, Instance: "i-m1", Observed: api.Observed{State: api.Running}, OnPartition: api.PartitionStop, Lease: int64(lease.ID),
 				})),
 			}})
 			if err != nil {

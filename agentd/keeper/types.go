@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
 )
@@ -92,21 +91,12 @@ type Run struct {
 	Process     api.Process     `json:"process"`
 	Leases      []int64         `json:"leases,omitempty"`
 	OnPartition api.OnPartition `json:"on_partition"`
-	State       api.State       `json:"state"`
-	PID         int             `json:"pid,omitempty"`
-	Started     time.Time       `json:"started,omitzero"` // last start of a copy, wall clock
-	Stopped     time.Time       `json:"stopped,omitzero"`
-	Exit        *int            `json:"exit,omitempty"` // -1 when Signal ended it
-	Signal      string          `json:"signal,omitempty"`
-	Starts      int             `json:"starts,omitempty"`
-	Reason      string          `json:"reason,omitempty"`
-	Cause       Cause           `json:"cause,omitempty"`
+	api.Observed
+	Cause Cause `json:"cause,omitempty"`
 	// Done: the run is over (never with CauseFenced) and nothing that it started is alive. It stays listed until Forget.
 	Done bool `json:"done,omitempty"`
 	// Gone: no copy runs and nothing that any copy started is alive now.
-	Gone      bool   `json:"gone,omitempty"`
-	StdoutLog string `json:"stdout_log,omitempty"`
-	StderrLog string `json:"stderr_log,omitempty"`
+	Gone bool `json:"gone,omitempty"`
 }
 
 // Hello is who the keeper is.

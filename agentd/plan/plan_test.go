@@ -56,7 +56,7 @@ func touched(token int64, instance string, lease int64) *Touch {
 }
 
 func said(token int64, instance string, change ...func(*api.Status)) *Status {
-	st := api.Status{Token: token, Instance: instance, State: api.Running, OnPartition: api.PartitionStop, Lease: held}
+	st := api.Status{Token: token, Instance: instance, Observed: api.Observed{State: api.Running}, OnPartition: api.PartitionStop, Lease: held}
 	for _, c := range change {
 		c(&st)
 	}
@@ -68,7 +68,7 @@ func saidKeep(s *api.Status)     { s.OnPartition = api.PartitionKeep }
 
 func run(token int64, change ...func(*keeper.Run)) *keeper.Run {
 	r := &keeper.Run{ID: "web", Token: token, Process: web(), Leases: []int64{held}, OnPartition: api.PartitionStop,
-		State: api.Running}
+		Observed: api.Observed{State: api.Running}}
 	for _, c := range change {
 		c(r)
 	}
@@ -201,9 +201,9 @@ func TestDecide(t *testing.T) {
 func TestHistoryTellsEachChangeOnce(t *testing.T) {
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
 	one := 1
-	first := api.Status{Token: 7, Starts: 1, PID: 40, Started: at(1)}
-	again := api.Status{Token: 7, Starts: 4, PID: 43, Started: at(9), Stopped: at(9), Exit: &one}
-	over := api.Status{Token: 7, Starts: 4, Stopped: at(10), Exit: &one, Released: true}
+	first := api.Status{Token: 7, Observed: api.Observed{Starts: 1, PID: 40, Started: at(1)}}
+	again := api.Status{Token: 7, Observed: api.Observed{Starts: 4, PID: 43, Started: at(9), Stopped: at(9), Exit: &one}}
+	over := api.Status{Token: 7, Observed: api.Observed{Starts: 4, Stopped: at(10), Exit: &one}, Released: true}
 	rows := []struct {
 		name     string
 		old, now api.Status
@@ -211,10 +211,10 @@ func TestHistoryTellsEachChangeOnce(t *testing.T) {
 		want     string
 	}{
 		{"first copy", api.Status{Token: 7}, first, "", "started: pid 40"},
-		{"of an earlier token", api.Status{Token: 5, Starts: 3, Stopped: at(1)}, first, "", "started: pid 40"},
+		{"of an earlier token", api.Status{Token: 5, Observed: api.Observed{Starts: 3, Stopped: at(1)}}, first, "", "started: pid 40"},
 		{"nothing of note", first, first, "", ""},
 		{"three crashes at once", first, again, "", "restarted: exit status 1; now pid 43, 4 copies started"},
-		{"fenced", first, api.Status{Token: 7, Starts: 1, Stopped: at(3), Reason: "not renewed"}, keeper.CauseFenced, "fenced: not renewed"},
+		{"fenced", first, api.Status{Token: 7, Observed: api.Observed{Starts: 1, Stopped: at(3), Reason: "not renewed"}}, keeper.CauseFenced, "fenced: not renewed"},
 		{"finished", again, over, keeper.CauseFinished, "exited: exit status 1, not to be restarted"},
 		{"gave up", again, over, keeper.CauseFatal, "gave up: 4 copies started"},
 		{"stopped", again, over, keeper.CauseStopped, "stopped: exit status 1"},

@@ -55,7 +55,7 @@ func (l look) hold(st api.Status) store.Txn {
 }
 
 func (l look) touch() []Action {
-	st := api.Status{Token: l.pl.Token, Instance: l.Instance, State: api.Starting, OnPartition: l.policy(), Lease: l.Lease}
+	st := api.Status{Token: l.pl.Token, Instance: l.Instance, Observed: api.Observed{State: api.Starting}, OnPartition: l.policy(), Lease: l.Lease}
 	return l.one(PutTouch, l.pl.Token, "a placement to start", func(a *Action) {
 		a.Lease, a.Txn = l.Lease, l.hold(st)
 	})
@@ -107,7 +107,7 @@ func (l look) release(st api.Status, reason string, events []api.Event) []Action
 
 // leftover is the last status of a token of which the keeper has no run.
 func (l look) leftover(token int64, instance string) api.Status {
-	st := api.Status{Token: token, Instance: instance, Reason: "it was placed but never started here"}
+	st := api.Status{Token: token, Instance: instance, Observed: api.Observed{Reason: "it was placed but never started here"}}
 	if l.Status != nil && l.Status.Token == token && l.Status.Instance == instance {
 		st = l.Status.Status
 	}
@@ -120,11 +120,8 @@ func (l look) leftover(token int64, instance string) api.Status {
 
 // StatusOf is the status of a live run, but for the policy that the leader may count on and the lease.
 func StatusOf(r keeper.Run, instance string) api.Status {
-	return api.Status{
-		Token: r.Token, Instance: instance, State: r.State, OnPartition: r.OnPartition,
-		PID: r.PID, Started: r.Started, Stopped: r.Stopped, Exit: r.Exit, Signal: r.Signal, Starts: r.Starts,
-		Reason: r.Reason, Refused: r.Cause == keeper.CauseRefused, StdoutLog: r.StdoutLog, StderrLog: r.StderrLog,
-	}
+	return api.Status{Token: r.Token, Instance: instance, Observed: r.Observed, OnPartition: r.OnPartition,
+		Refused: r.Cause == keeper.CauseRefused}
 }
 
 // final is the status of a run that is over.

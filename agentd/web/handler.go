@@ -220,9 +220,5 @@ func translate(what string, err error) error {
 }
 
 func process(r keeper.Run) rpc.Process {
-	return rpc.Process{
-		ID: r.ID, Token: r.Token, State: r.State, PID: r.PID, Started: r.Started, Stopped: r.Stopped,
-		Exit: r.Exit, Signal: r.Signal, Starts: r.Starts, Reason: r.Reason, Done: r.Done,
-		StdoutLog: r.StdoutLog, StderrLog: r.StderrLog,
-	}
+	return rpc.Process{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done}
 }

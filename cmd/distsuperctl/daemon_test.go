@@ -20,7 +20,7 @@ import (
 func (w *tailWorld) wanted(process, machine string, token int64) {
 	w.put(w.keys.Intent(process), api.Intent{Want: api.WantRun, Restarts: 1})
 	w.put(w.keys.Owner(process), api.Owner{Machine: machine, Instance: machine, Token: token, Placed: true, Restarts: 1})
-	w.put(w.keys.Status(machine, process), api.Status{Token: token, State: api.Running, PID: int(token) + 1000, Started: time.Now()})
+	w.put(w.keys.Status(machine, process), api.Status{Token: token, Observed: api.Observed{State: api.Running, PID: int(token) + 1000, Started: time.Now()}})
 }
 
 func TestSignalAndClearReachTheMachineOfAProcess(t *testing.T) {
@@ -116,7 +116,7 @@ func TestForegroundEndsWithTheProcess(t *testing.T) {
 	ended := make(chan int, 1)
 	go func() { ended <- execute(t.Context(), s.ctl, []string{"fg", "cat"}) }()
 	s.await(t, "==> Press Ctrl-C to exit <==\n")
-	w.put(w.keys.Status("m1", "cat"), api.Status{Token: 5, State: api.Exited, Released: true})
+	w.put(w.keys.Status("m1", "cat"), api.Status{Token: 5, Observed: api.Observed{State: api.Exited}, Released: true})
 	if code := <-ended; code != exitOK || !strings.HasSuffix(s.stdout.String(), "Process got killed\nExiting foreground\n") {
 		t.Errorf("exit %d: %s%s", code, s.stdout, s.stderr)
 	}

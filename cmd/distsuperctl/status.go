@@ -51,31 +51,23 @@ pid and uptime, or why they are not as they should be; of a distsuperd solo, in 
 
 // row is a process as status shows it, and its JSON.
 type row struct {
-	Name        string    `json:"name"`
-	Group       string    `json:"group"`
-	Program     string    `json:"program"`
-	State       api.State `json:"state"`
-	StateCode   int       `json:"statecode"`
-	Machine     string    `json:"machine"`
-	Description string    `json:"description"`
-	PID         int       `json:"pid,omitempty"`
-	Started     time.Time `json:"started,omitzero"`
-	Stopped     time.Time `json:"stopped,omitzero"`
-	Exit        *int      `json:"exit,omitempty"`
-	Signal      string    `json:"signal,omitempty"`
-	Starts      int       `json:"starts,omitempty"`
-	Token       int64     `json:"token,omitempty"`
-	Live        bool      `json:"machine_live"`
-	Want        api.Want  `json:"want"`
-	AskedBy     string    `json:"asked_by,omitempty"`
-	Restarts    int64     `json:"restarts,omitempty"`
-	Waiting     string    `json:"waiting,omitempty"`
-	StdoutLog   string    `json:"stdout_log,omitempty"`
-	StderrLog   string    `json:"stderr_log,omitempty"`
+	Name         string   `json:"name"`
+	Group        string   `json:"group"`
+	Program      string   `json:"program"`
+	StateCode    int      `json:"statecode"`
+	Machine      string   `json:"machine"`
+	Description  string   `json:"description"`
+	api.Observed          // as its machine last told, but for State: that is the fleet's view of it
+	Token        int64    `json:"token,omitempty"`
+	Live         bool     `json:"machine_live"`
+	Want         api.Want `json:"want"`
+	AskedBy      string   `json:"asked_by,omitempty"`
+	Restarts     int64    `json:"restarts,omitempty"`
+	Waiting      string   `json:"waiting,omitempty"`
 }
 
 func rowOf(p client.Process) row {
-	r := row{Name: p.Name, Group: p.Group, Program: p.Program, State: p.State, StateCode: int(p.State), Description: p.Text,
+	r := row{Name: p.Name, Group: p.Group, Program: p.Program, StateCode: int(p.State), Description: p.Text,
 		Live: p.Live, Want: api.WantStop}
 	if i := p.Intent; i != nil {
 		r.Want, r.AskedBy, r.Restarts = i.Want, i.By, i.Restarts
@@ -84,9 +76,9 @@ func rowOf(p client.Process) row {
 		r.Machine, r.Token, r.Waiting = o.Machine, o.Token, o.Waiting
 	}
 	if s := p.Status; s != nil {
-		r.PID, r.Started, r.Stopped, r.Exit, r.Signal, r.Starts = s.PID, s.Started, s.Stopped, s.Exit, s.Signal, s.Starts
-		r.StdoutLog, r.StderrLog = s.StdoutLog, s.StderrLog
+		r.Observed = s.Observed
 	}
+	r.State = p.State
 	return r
 }
 

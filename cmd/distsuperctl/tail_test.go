@@ -165,7 +165,7 @@ func (w *tailWorld) put(key string, v any) {
 // runs makes a process run on a machine.
 func (w *tailWorld) runs(process, machine string, token int64) {
 	w.put(w.keys.Owner(process), api.Owner{Machine: machine, Instance: machine, Token: token, Placed: true})
-	w.put(w.keys.Status(machine, process), api.Status{Token: token, State: api.Running, StdoutLog: "/log/" + machine})
+	w.put(w.keys.Status(machine, process), api.Status{Token: token, Observed: api.Observed{State: api.Running, StdoutLog: "/log/" + machine}})
 }
 
 func TestTailShowsTheLastBytesOfAChannel(t *testing.T) {

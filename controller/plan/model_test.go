@@ -123,7 +123,7 @@ func (m *model) touch(id string) {
 	if pl == nil {
 		m.tb.Fatalf("touch %s: no placement on %s", id, o.Machine)
 	}
-	m.status(id, o.Machine, api.Status{State: api.Running, OnPartition: pl.Value.OnPartition, Lease: 7, Token: o.Token, Instance: o.Instance})
+	m.status(id, o.Machine, api.Status{Observed: api.Observed{State: api.Running}, OnPartition: pl.Value.OnPartition, Lease: 7, Token: o.Token, Instance: o.Instance})
 	m.change(func(v *View, rev int64) {
 		v.SetTouch(o.Machine, id, &Entry[api.Touch]{Value: api.Touch{Token: o.Token, Instance: o.Instance}, Rev: rev, Lease: 7})
 	})
@@ -136,7 +136,7 @@ func (m *model) status(id, machine string, st api.Status) {
 // release is what an agent writes when the run is over.
 func (m *model) release(id string, state api.State, edit ...func(*api.Status)) {
 	o := m.v.Processes[id].Owner.Value
-	st := api.Status{Token: o.Token, Instance: o.Instance, State: state, Released: true}
+	st := api.Status{Token: o.Token, Instance: o.Instance, Observed: api.Observed{State: state}, Released: true}
 	for _, e := range edit {
 		e(&st)
 	}

@@ -89,19 +89,10 @@ type Touch struct {
 	Instance string `json:"instance"`
 }
 
-// Status is the value of machines/<m>/status/<process>: what the machine last saw. A process's
-// status is the one under the machine and token that its owner names.
-type Status struct {
-	Token    int64  `json:"token"`
-	Instance string `json:"instance"`
-	State    State  `json:"state"`
-	// Released is true when the run is over: this write deleted its touch, or found
-	// it gone, and nothing that the run started is alive.
-	Released bool `json:"released,omitempty"`
-	// OnPartition that the machine applies to the run now.
-	OnPartition OnPartition `json:"on_partition,omitempty"`
-	// Lease on which the touch was put last: the leader asks etcd for it before it believes an expiry.
-	Lease   int64     `json:"lease,omitempty"`
+// Observed is what a keeper sees of a run. Whatever tells of a run embeds it: its fields are the same ones
+// with the keeper, in the store, over the network and in what distsuperctl prints.
+type Observed struct {
+	State   State     `json:"state"`
 	PID     int       `json:"pid,omitempty"`
 	Started time.Time `json:"started,omitzero"` // last start of a copy
 	Stopped time.Time `json:"stopped,omitzero"` // last end of a copy
@@ -113,10 +104,26 @@ type Status struct {
 	Starts int `json:"starts,omitempty"`
 	// Reason is supervisor's spawnerr, or why the machine refused or ended the run.
 	Reason string `json:"reason,omitempty"`
-	// Refused is true when the machine could not even try (no such command, user, directory).
-	Refused   bool   `json:"refused,omitempty"`
-	StdoutLog string `json:"stdout_log,omitempty"` // resolved path on the machine
+	// The logs' paths on the machine, "" for a channel that has no file of its own.
+	StdoutLog string `json:"stdout_log,omitempty"`
 	StderrLog string `json:"stderr_log,omitempty"`
+}
+
+// Status is the value of machines/<m>/status/<process>: what the machine last saw. A process's
+// status is the one under the machine and token that its owner names.
+type Status struct {
+	Token    int64  `json:"token"`
+	Instance string `json:"instance"`
+	Observed
+	// Released is true when the run is over: this write deleted its touch, or found
+	// it gone, and nothing that the run started is alive.
+	Released bool `json:"released,omitempty"`
+	// OnPartition that the machine applies to the run now.
+	OnPartition OnPartition `json:"on_partition,omitempty"`
+	// Lease on which the touch was put last: the leader asks etcd for it before it believes an expiry.
+	Lease int64 `json:"lease,omitempty"`
+	// Refused is true when the machine could not even try (no such command, user, directory).
+	Refused bool `json:"refused,omitempty"`
 }
 
 // Finished reports whether the run ended by itself and is not to be restarted in place.

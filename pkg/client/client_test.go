@@ -62,7 +62,7 @@ func (w *world) run(process string, token int64, state api.State) {
 	w.t.Helper()
 	w.put(keys.Alive("m1"), api.Alive{Instance: "i1"})
 	w.put(keys.Owner(process), api.Owner{Machine: "m1", Instance: "i1", Token: token, Placed: true, Restarts: w.intent(process).Restarts})
-	w.put(keys.Status("m1", process), api.Status{Token: token, Instance: "i1", State: state, PID: 42, Started: time.Now(),
+	w.put(keys.Status("m1", process), api.Status{Token: token, Instance: "i1", Observed: api.Observed{State: state, PID: 42, Started: time.Now()},
 		Released: state == api.Exited || state == api.Fatal})
 }
 

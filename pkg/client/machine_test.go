@@ -37,7 +37,7 @@ func TestCordonAndDrainAreToldOnce(t *testing.T) {
 }
 
 func TestMachineThatMayHoldAProcessIsNotForgotten(t *testing.T) {
-	kept := api.Status{Token: 10, Instance: "i1", State: api.Running, OnPartition: api.PartitionKeep}
+	kept := api.Status{Token: 10, Instance: "i1", Observed: api.Observed{State: api.Running}, OnPartition: api.PartitionKeep}
 	fenced := kept
 	fenced.OnPartition = api.PartitionStop
 	for name, c := range map[string]struct {

@@ -61,8 +61,7 @@ func on(change func(*api.Owner)) *api.Owner {
 }
 
 func saw(state api.State, change func(*api.Status)) *api.Status {
-	s := &api.Status{Token: 7, Instance: "i1", State: state, PID: 42, OnPartition: api.PartitionStop,
-		Started: testNow.Add(-65 * time.Second), Stopped: testNow.Add(-5 * time.Second)}
+	s := &api.Status{Token: 7, Instance: "i1", Observed: api.Observed{State: state, PID: 42, Started: testNow.Add(-65 * time.Second), Stopped: testNow.Add(-5 * time.Second)}, OnPartition: api.PartitionStop}
 	if change != nil {
 		change(s)
 	}

@@ -46,19 +46,10 @@ type Health struct {
 
 // Process is a run as the keeper has it. Its environment is not told.
 type Process struct {
-	ID        string    `json:"id"`
-	Token     int64     `json:"token"`
-	State     api.State `json:"state"`
-	PID       int       `json:"pid,omitempty"`
-	Started   time.Time `json:"started,omitzero"`
-	Stopped   time.Time `json:"stopped,omitzero"`
-	Exit      *int      `json:"exit,omitempty"`
-	Signal    string    `json:"signal,omitempty"`
-	Starts    int       `json:"starts,omitempty"`
-	Reason    string    `json:"reason,omitempty"`
-	Done      bool      `json:"done,omitempty"`
-	StdoutLog string    `json:"stdout_log,omitempty"`
-	StderrLog string    `json:"stderr_log,omitempty"`
+	ID    string `json:"id"`
+	Token int64  `json:"token"`
+	api.Observed
+	Done bool `json:"done,omitempty"`
 }
 
 // Runs answers whether anything of a process's run may be alive.

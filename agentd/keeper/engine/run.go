@@ -64,9 +64,9 @@ func (r *run) view() keeper.Run {
 	m := r.Machine
 	v := keeper.Run{
 		ID: r.id, Token: r.Request.Token, Process: r.Request.Process, Leases: r.Request.Leases,
-		OnPartition: r.Request.OnPartition, State: m.State, PID: r.PID, Started: r.Started, Stopped: r.Stopped,
-		Exit: r.Exit, Signal: r.Signal, Starts: m.Starts, Reason: m.Reason, Cause: cause(m),
-		Done: m.Done(), Gone: m.Gone(),
+		OnPartition: r.Request.OnPartition, Cause: cause(m), Done: m.Done(), Gone: m.Gone(),
+		Observed: api.Observed{State: m.State, PID: r.PID, Started: r.Started, Stopped: r.Stopped, Exit: r.Exit, Signal: r.Signal,
+			Starts: m.Starts, Reason: m.Reason},
 	}
 	if r.plan != nil {
 		v.StdoutLog, v.StderrLog = r.plan.stdout.Path, r.plan.stderr.Path

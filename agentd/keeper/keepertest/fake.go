@@ -275,7 +275,7 @@ func (f *Fake) Start(ctx context.Context, q keeper.StartRequest) error {
 		return fmt.Errorf("start %s under the forgotten token %d: %w", id, q.Token, keeper.ErrToken)
 	}
 	r := &run{Run: keeper.Run{ID: id, Token: q.Token, Process: q.Process, Leases: q.Leases,
-		OnPartition: q.OnPartition, State: api.Stopped, Gone: true}, env: q.Env}
+		OnPartition: q.OnPartition, Observed: api.Observed{State: api.Stopped}, Gone: true}, env: q.Env}
 	if !f.timeLeftLocked(r) {
 		return fmt.Errorf("start %s: %w", id, keeper.ErrDeadline)
 	}
