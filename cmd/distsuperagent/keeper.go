@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	keeperdaemon "github.com/distsuper/distsuper/agentd/keeper/daemon"
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/version"
 )
@@ -23,7 +23,7 @@ func newKeeper() *cobra.Command {
 		Use:    "keeper",
 		Short:  "be the parent of this machine's processes; the agent starts it",
 		Hidden: true,
-		Args:   background.NoArgs,
+		Args:   daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			// It reads no file, and only tells which one is the agent's: what it is given is whole.
 			dir, err := cmd.Flags().GetString("state-dir")
@@ -38,7 +38,7 @@ func newKeeper() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			code := keeperdaemon.Main(keeperdaemon.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
+			code := keeperd.Main(keeperd.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
 				GuardianCommand: []string{guardianCommand}})
 			if code != 0 {
 				return &daemon.ExitError{Code: code} // it has said why
@@ -69,7 +69,7 @@ func (s *server) revive(ctx context.Context) error {
 	if s.Config.File != "" {
 		args = append(args, "--config="+s.Config.File)
 	}
-	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperdaemon.LogFile(dir), Args: args, Progress: s.Notify.Progress})
+	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperd.LogFile(dir), Args: args, Progress: s.Notify.Progress})
 	if err != nil {
 		return err
 	}

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 )
 
-var self = background.Daemon{
+var self = daemoncmd.Daemon{
 	Name: config.Agent,
 	Home: func(c *config.Config) (string, config.LogConfig) { return c.Agent.StateDir, c.Agent.Log },
 	Busy: busy,

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 )
 
-// Serve implements background.Server.
+// Serve implements daemoncmd.Server.
 func (s *server) Serve(ctx, hurry context.Context) error {
 	err := s.serve(ctx, hurry)
 	if ctx.Err() == nil {
@@ -20,7 +20,7 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the agent did not end well: %w", err)
 	}
-	if !errors.Is(context.Cause(ctx), background.ErrAll) { // which leaves none
+	if !errors.Is(context.Cause(ctx), daemoncmd.ErrAll) { // which leaves none
 		for _, line := range s.parting(hurry) {
 			s.Log.Info(line)
 		}
@@ -29,7 +29,7 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 	return nil
 }
 
-// Reload implements background.Server: it puts the settings into effect that can change while the agent runs.
+// Reload implements daemoncmd.Server: it puts the settings into effect that can change while the agent runs.
 func (s *server) Reload(next *config.Config) {
 	s.mu.Lock()
 	s.Config.Agent.Addresses, s.Config.Agent.Labels, s.Config.Agent.MaxProcesses = next.Agent.Addresses, next.Agent.Labels, next.Agent.MaxProcesses
@@ -43,7 +43,7 @@ func (s *server) Reload(next *config.Config) {
 	agent.SetInfo(ctx, s.info())
 }
 
-// Reopen implements background.Server: the logs of the processes and the keeper's are the keeper's.
+// Reopen implements daemoncmd.Server: the logs of the processes and the keeper's are the keeper's.
 func (s *server) Reopen(ctx context.Context) error {
 	if err := s.keeper.ReopenLogs(ctx); err != nil {
 		return fmt.Errorf("ask the keeper: %w", err)
@@ -53,6 +53,6 @@ func (s *server) Reopen(ctx context.Context) error {
 
 // stopAll ends the agent after all processes and the keeper.
 func (s *server) stopAll() error {
-	s.End(background.ErrAll)
+	s.End(daemoncmd.ErrAll)
 	return nil
 }

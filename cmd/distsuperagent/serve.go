@@ -16,7 +16,7 @@ import (
 	"github.com/distsuper/distsuper/agentd"
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/web"
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
@@ -30,7 +30,7 @@ import (
 
 // server is a running agent.
 type server struct {
-	*background.Process
+	*daemoncmd.Process
 	since time.Time
 
 	endpoints []string
@@ -48,7 +48,7 @@ type server struct {
 	agent   *agentd.Agent // nil until it can run
 }
 
-func newServer(p *background.Process) background.Server {
+func newServer(p *daemoncmd.Process) daemoncmd.Server {
 	return &server{Process: p, since: time.Now(),
 		keys: store.NewKeys(p.Config.Etcd.Prefix), keeper: keeper.Dial(keeper.SocketPath(p.Config.Agent.StateDir))}
 }
@@ -74,7 +74,7 @@ func (s *server) serve(ctx, hurry context.Context) error {
 	group.Go(func() error { return s.agent.Run(life) })
 	group.Go(func() error { return s.serveHTTPS(life) })
 	group.Go(func() error {
-		background.WatchMembers(life, s.kv, s.Log.Named("etcd"), func(warning string) {
+		daemoncmd.WatchMembers(life, s.kv, s.Log.Named("etcd"), func(warning string) {
 			s.mu.Lock()
 			s.warning = warning
 			s.mu.Unlock()
@@ -96,7 +96,7 @@ func (s *server) serve(ctx, hurry context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	if err == nil && errors.Is(context.Cause(ctx), background.ErrAll) {
+	if err == nil && errors.Is(context.Cause(ctx), daemoncmd.ErrAll) {
 		err = s.endKeeper(hurry)
 	}
 	return errors.Join(err, s.end())
@@ -121,7 +121,7 @@ func (s *server) endKeeper(hurry context.Context) error {
 
 // leave does what is to be done before the agent ends.
 func (s *server) leave(why error, hurry context.Context) error {
-	if !errors.Is(why, background.ErrOther) && !errors.Is(why, background.ErrAll) {
+	if !errors.Is(why, daemoncmd.ErrOther) && !errors.Is(why, daemoncmd.ErrAll) {
 		s.Notify.Stopping("stopping; processes stay with the keeper")
 		return nil
 	}
@@ -154,12 +154,12 @@ func (s *server) begin(ctx context.Context) error {
 		return err
 	}
 	dir := s.Config.Agent.StateDir
-	kv, err := background.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperagent.seen"), s.Log.Named("store"))
+	kv, err := daemoncmd.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperagent.seen"), s.Log.Named("store"))
 	if err != nil {
 		return err
 	}
 	s.kv = kv
-	err = background.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
+	err = daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
 		return store.CheckSchema(ctx, s.kv, s.keys)
 	})
 	if err != nil {
@@ -255,7 +255,7 @@ func (s *server) announce(ctx context.Context) error {
 		return err
 	}
 	last, since := "", time.Now()
-	ready := background.Until(ctx, func() bool {
+	ready := daemoncmd.Until(ctx, func() bool {
 		h := s.agent.Health()
 		switch {
 		case h.Problem != last:
@@ -272,7 +272,7 @@ func (s *server) announce(ctx context.Context) error {
 	h := s.health(ctx)
 	s.Log.Info("ready", zap.String("machine", h.Machine), zap.String("https", addr), zap.Strings("etcd", s.endpoints),
 		zap.Int("keeper", h.KeeperPID), zap.String("containment", h.Containment), zap.String("version", h.Version))
-	s.Notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, background.Join(s.endpoints)))
+	s.Notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, daemoncmd.Join(s.endpoints)))
 	return nil
 }
 

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
 // status is what `status --json` prints. Its field names are for ever.
 type status struct {
-	background.Status
+	daemoncmd.Status
 	Health *rpc.Health `json:"health,omitempty"`
 	// Keeper may run without an agent, and has the processes then.
 	Keeper *keeperStatus `json:"keeper,omitempty"`
@@ -31,7 +31,7 @@ type keeperStatus struct {
 	Down int `json:"down,omitempty"`
 }
 
-func look(ctx context.Context, cfg *config.Config) (background.Shown, error) {
+func look(ctx context.Context, cfg *config.Config) (daemoncmd.Shown, error) {
 	var s status
 	common, asks, err := self.Find(cfg)
 	if err != nil {
@@ -105,17 +105,17 @@ func (s *keeperStatus) String() string {
 	return fmt.Sprintf("pid %d, %d processes%s, held by %s, version %s", s.PID, s.Processes, down, s.Containment, s.Version)
 }
 
-// Show implements background.Shown.
+// Show implements daemoncmd.Shown.
 func (s status) Show(out io.Writer) {
 	if h := s.Health; h != nil {
 		draining := ""
 		if h.Draining {
 			draining = "processes are being stopped and released"
 		}
-		background.Lines(out, "machine", h.Machine, "etcd", h.Store, "draining", draining, "problem", h.Problem)
+		daemoncmd.Lines(out, "machine", h.Machine, "etcd", h.Store, "draining", draining, "problem", h.Problem)
 	}
-	background.Lines(out, "problem", s.Problem)
+	daemoncmd.Lines(out, "problem", s.Problem)
 	if k := s.Keeper; k != nil {
-		background.Lines(out, "keeper", k.String())
+		daemoncmd.Lines(out, "keeper", k.String())
 	}
 }

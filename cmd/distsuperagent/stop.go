@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/rpc"
@@ -33,7 +33,7 @@ and then starts elsewhere; start the agent again before that and none notices.
 --drain stops and releases them first, so that other machines start them at once.
 --all does the same and stops the keeper too.`,
 		Example: "  distsuperagent stop\n  distsuperagent stop --drain\n  distsuperagent stop --all --timeout 5m",
-		Args:    background.NoArgs,
+		Args:    daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := self.Load(cmd)
 			if err != nil {

@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store/embedded"
 	etcdserver "github.com/distsuper/distsuper/store/embedded/server"
@@ -20,7 +20,7 @@ func newEtcd() *cobra.Command {
 		Use:    "etcd",
 		Short:  "be distsuperd's own etcd; distsuperd starts it",
 		Hidden: true,
-		Args:   background.NoArgs,
+		Args:   daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := cmd.Flags().GetString("state-dir")
 			if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 )
 
-var self = background.Daemon{
+var self = daemoncmd.Daemon{
 	Name: config.Distsuperd,
 	Home: func(c *config.Config) (string, config.LogConfig) { return c.Controller.StateDir, c.Controller.Log },
 }
@@ -49,7 +49,7 @@ func newRoot() *cobra.Command {
 			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes go on.",
 		}, unix.SIGUSR1, time.Minute),
 		self.NewStatus(&cobra.Command{Short: "say whether distsuperd runs, and how it is"}, "http", look),
-		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *background.Process) background.Server {
+		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Process) daemoncmd.Server {
 			return &server{Process: p}
 		}),
 		newEtcd(), newSolo(), newPidproxy(), newGuardian())

@@ -6,17 +6,17 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 )
 
-// Serve implements background.Server.
+// Serve implements daemoncmd.Server.
 func (s *server) Serve(ctx, hurry context.Context) error {
 	err := s.serve(ctx)
 	if ctx.Err() == nil {
 		return err
 	}
-	again := errors.Is(context.Cause(ctx), background.ErrAgain)
+	again := errors.Is(context.Cause(ctx), daemoncmd.ErrAgain)
 	if again {
 		s.Notify.Progress("beginning anew")
 	} else {
@@ -29,7 +29,7 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 	case again:
 		s.Log.Info("beginning anew")
 		return cause
-	case !errors.Is(cause, background.ErrStop):
+	case !errors.Is(cause, daemoncmd.ErrStop):
 		s.Log.Info("ended; its etcd, if it has one, goes on")
 		return nil
 	}
@@ -42,7 +42,7 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 	return err
 }
 
-// Reload implements background.Server: nothing but the log changes while it runs.
+// Reload implements daemoncmd.Server: nothing but the log changes while it runs.
 func (s *server) Reload(*config.Config) {}
 
 // Reopen does nothing: the daemon's own log is the only one.

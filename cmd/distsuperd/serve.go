@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/controller"
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
@@ -29,7 +29,7 @@ import (
 
 // server is a running distsuperd.
 type server struct {
-	*background.Process
+	*daemoncmd.Process
 
 	endpoints []string
 	kv        store.KV
@@ -60,7 +60,7 @@ func (s *server) serve(ctx context.Context) error {
 		return trust.Publish(ctx, s.kv, s.keys, self, clock.Real{}, s.Log.Named("publish"))
 	})
 	group.Go(func() error {
-		background.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
+		daemoncmd.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
 		return nil
 	})
 	group.Go(func() error { return s.announce(ctx) })
@@ -87,7 +87,7 @@ func (s *server) begin(ctx context.Context, group *errgroup.Group) (err error) {
 		return err
 	}
 	dir := s.Config.Controller.StateDir
-	if s.kv, err = background.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperd.seen"), s.Log.Named("store")); err != nil {
+	if s.kv, err = daemoncmd.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperd.seen"), s.Log.Named("store")); err != nil {
 		return err
 	}
 	s.keys = store.NewKeys(s.Config.Etcd.Prefix)
@@ -143,7 +143,7 @@ func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
 // checkSchema waits for etcd and makes sure that we understand what is there. In our own etcd it makes the
 // key space; in another's, somebody decides where it is to be.
 func (s *server) checkSchema(ctx context.Context) error {
-	return background.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
+	return daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
 		err := store.CheckSchema(ctx, s.kv, s.keys)
 		if errors.Is(err, store.ErrNoSchema) && s.Config.UsesEmbedded() {
 			_, err = store.Init(ctx, s.kv, s.keys, "distsuperd "+s.Config.Controller.ID)
@@ -173,14 +173,14 @@ func (s *server) serveHTTP(ctx context.Context) error {
 func (s *server) reload() error {
 	err := s.Check()
 	if err == nil {
-		s.End(background.ErrAgain)
+		s.End(daemoncmd.ErrAgain)
 	}
 	return err
 }
 
 // stop ends it, and leaves its etcd to whoever asked: that one has agents to stop that need it.
 func (s *server) stop() error {
-	s.End(background.ErrOther)
+	s.End(daemoncmd.ErrOther)
 	return nil
 }
 
@@ -205,10 +205,10 @@ func (s *server) announce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !background.Until(ctx, func() bool { return s.control.Status().Connected }) {
+	if !daemoncmd.Until(ctx, func() bool { return s.control.Status().Connected }) {
 		return nil
 	}
-	where := "etcd at " + background.Join(s.endpoints)
+	where := "etcd at " + daemoncmd.Join(s.endpoints)
 	if s.Config.UsesEmbedded() {
 		where = "its own " + where
 	}

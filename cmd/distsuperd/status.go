@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store/embedded"
@@ -16,7 +16,7 @@ import (
 
 // status is what `status --json` prints. Its field names are for ever.
 type status struct {
-	background.Status
+	daemoncmd.Status
 	Health   *web.Health `json:"health,omitempty"`
 	Embedded *etcdStatus `json:"embedded_etcd,omitempty"`
 }
@@ -26,7 +26,7 @@ type etcdStatus struct {
 	Endpoint string `json:"endpoint"`
 }
 
-func look(ctx context.Context, cfg *config.Config) (background.Shown, error) {
+func look(ctx context.Context, cfg *config.Config) (daemoncmd.Shown, error) {
 	var s status
 	if cfg.UsesEmbedded() {
 		endpoint, err := embedded.Endpoint(cfg.Controller.StateDir)
@@ -68,21 +68,21 @@ func health(ctx context.Context, addr string) (web.Health, error) {
 	return h, nil
 }
 
-// Show implements background.Shown.
+// Show implements daemoncmd.Shown.
 func (s status) Show(out io.Writer) {
 	if h := s.Health; h != nil {
 		role := "standby" // as distsuperctl controllers calls it
 		if h.Leader {
 			role = "leader"
 		}
-		background.Lines(out, "id", h.ID, "role", role, "etcd", h.Store, "warning", h.Warning)
+		daemoncmd.Lines(out, "id", h.ID, "role", role, "etcd", h.Store, "warning", h.Warning)
 	}
-	background.Lines(out, "problem", s.Problem)
+	daemoncmd.Lines(out, "problem", s.Problem)
 	if e := s.Embedded; e != nil {
 		state := "stopped"
 		if e.Running {
 			state = "running at " + e.Endpoint
 		}
-		background.Lines(out, "own etcd", state)
+		daemoncmd.Lines(out, "own etcd", state)
 	}
 }

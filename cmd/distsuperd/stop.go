@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
@@ -23,7 +23,7 @@ or started until there is one again.
 Its own etcd stops too, unless a machine is live: without etcd, processes would stop on
 every machine whose leases run out. --all stops it in any case.`,
 		Example: "  distsuperd stop\n  distsuperd stop --all",
-		Args:    background.NoArgs,
+		Args:    daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := self.Load(cmd)
 			if err != nil {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/cmd/internal/background"
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -31,7 +31,7 @@ func (r *running) daemon() rpc.DaemonServer {
 	about := rpc.Daemon{Program: program, PID: os.Getpid(), Version: version.String(), Identifier: r.s.Identifier, Log: log, Solo: true, File: r.s.file}
 	return rpc.DaemonServer{
 		Daemon:   func() rpc.Daemon { return about },
-		Log:      background.OwnLog(log, otherwise),
+		Log:      daemoncmd.OwnLog(log, otherwise),
 		Programs: r.s.programsNow,
 		Reload: func(by string) error {
 			if r.log.ending.Load() {

@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	keeperdaemon "github.com/distsuper/distsuper/agentd/keeper/daemon"
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/gate"
 )
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		case GuardianCommand:
 			os.Exit(engine.Guardian())
 		case keeperCommand:
-			os.Exit(keeperdaemon.Main(keeperdaemon.Options{StateDir: os.Args[2], Config: os.Args[3], Version: "test", GuardianCommand: []string{GuardianCommand}}))
+			os.Exit(keeperd.Main(keeperd.Options{StateDir: os.Args[2], Config: os.Args[3], Version: "test", GuardianCommand: []string{GuardianCommand}}))
 		}
 	}
 	// Daemons mostly wait, as supervisord does for whole seconds: more of them than cores may run at once.

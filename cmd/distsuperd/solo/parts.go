@@ -16,8 +16,8 @@ import (
 
 	"github.com/distsuper/distsuper/agentd"
 	"github.com/distsuper/distsuper/agentd/keeper"
-	keeperdaemon "github.com/distsuper/distsuper/agentd/keeper/daemon"
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/agentd/web"
 	"github.com/distsuper/distsuper/controller"
@@ -94,7 +94,7 @@ func newParts(s *settings, runtime string, journal *journal, watch func(engine.C
 	if err != nil {
 		return nil, err
 	}
-	p.keeper = keeperdaemon.Of(p.engine, p.collector)
+	p.keeper = keeperd.Of(p.engine, p.collector)
 	return p, nil
 }
 

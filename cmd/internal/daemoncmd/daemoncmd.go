@@ -1,6 +1,6 @@
-// Package background is what the commands of distsuperd and distsuperagent have in common: reading the
+// Package daemoncmd is what the commands of distsuperd and distsuperagent have in common: reading the
 // settings, starting, finding and stopping the daemon, and saying so.
-package background
+package daemoncmd
 
 import (
 	"context"

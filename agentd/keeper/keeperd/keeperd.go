@@ -1,5 +1,5 @@
-// Package daemon is the keeper's process: engine, log collector and server, put together.
-package daemon
+// Package keeperd is the keeper's process: engine, log collector and server, put together.
+package keeperd
 
 import (
 	"context"
