@@ -61,6 +61,26 @@ func TestPrioritiesOrderStartsAndStops(t *testing.T) {
 	}
 }
 
+// A group of the same priority is none of another's: only within a group do processes' own priorities order them.
+func TestGroupsOfOnePriorityDoNotHoldUpOneAnother(t *testing.T) {
+	s := newStepper(t)
+	put := func(name, group string, priority int) txnEffect {
+		p := process(name)
+		p.Group, p.GroupPriority, p.Priority = group, 999, priority
+		s.put(s.l.keys.Placement("m1", p.ID()), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: p}, 0).want("put touch")
+		return s.effects[0].(txnEffect)
+	}
+	first, other, later := put("first", "a", 1), put("other", "b", 2), put("later", "a", 3)
+	done := func(e txnEffect) *stepper {
+		s.rev++
+		return s.step(txnEvent{e, store.TxnResult{Succeeded: true, Rev: s.rev}, nil})
+	}
+	done(later).want("") // of the same group, and first is on its way
+	done(other).want("start")
+	done(first).want("start")
+	s.step(callEvent{s.call(), nil}).want("start")
+}
+
 // A status that is written after a start is no start.
 func TestAProcessWhoseStatusIsWrittenHoldsUpNobody(t *testing.T) {
 	s := newStepper(t)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/plan"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
@@ -37,7 +38,7 @@ type proc struct {
 	// putting: what is under way in store is the touch of a start; stopping: in keeper a stop.
 	putting, stopping bool
 	on                way // as order counts it, with its rank
-	at                rank
+	at                api.Rank
 }
 
 func newProc(id string) *proc {

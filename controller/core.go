@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/controller/plan"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
@@ -179,27 +180,26 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 // byPriority puts into one transaction what a machine is to order by priority: what goes comes first, the highest number
 // before the others, then what starts, the lowest first. More than one transaction takes are on their way at once.
 func (c *Core) byPriority(a, b *plan.Action) int {
-	x, xGoes := c.priority(a)
-	y, yGoes := c.priority(b)
+	x, xGoes := c.rank(a)
+	y, yGoes := c.rank(b)
 	switch {
 	case xGoes && yGoes:
-		return slices.Compare(y, x)
+		return y.Compare(x)
 	case xGoes:
 		return -1
 	case yGoes:
 		return 1
 	}
-	return slices.Compare(x, y)
+	return x.Compare(y)
 }
 
-// priority is that of an action's process, its group's before its own; goes is true when the process is taken away.
-func (c *Core) priority(a *plan.Action) (of []int, goes bool) {
-	p := c.view.Processes[a.Process]
+// rank is that of an action's process; goes is true when the process is taken away.
+func (c *Core) rank(a *plan.Action) (of api.Rank, goes bool) {
 	if a.Put != nil {
-		return []int{a.Put.Process.GroupPriority, a.Put.Process.Priority}, false
+		return a.Put.Process.Rank(), false
 	}
-	if p != nil && p.Spec != nil {
-		of = []int{p.Spec.GroupPriority, p.Spec.Priority}
+	if p := c.view.Processes[a.Process]; p != nil && p.Spec != nil {
+		of = p.Spec.Rank()
 	}
 	return of, a.Kind == plan.Unplace
 }

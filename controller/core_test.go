@@ -133,9 +133,12 @@ func TestWhatStartsTogetherIsWrittenByPriority(t *testing.T) {
 	add(testKeys.Info("m1"), api.MachineInfo{Name: "m1"})
 	add(testKeys.Alive("m1"), api.Alive{Instance: "i1"})
 	var want []string
+	// Two groups of one priority: each is written whole, whatever the priorities in it are.
+	groups := []api.Group{{Name: "g1", Priority: 7}, {Name: "g1", Priority: 7}, {Name: "g2", Priority: 7}, {Name: "g2", Priority: 7}}
 	for i, name := range []string{"d", "c", "b", "a"} {
-		add(testKeys.Program(name), api.Program{Name: name, Numprocs: 1, ProcessName: name, MaxFailCount: 3,
-			Settings: api.Settings{Command: "/bin/x", TouchTimeout: 5, Priority: 10 * i}})
+		add(testKeys.Program(name), api.Program{Name: name, Numprocs: 1, ProcessName: name, MaxFailCount: 3, Groups: groups[i : i+1],
+			Settings: api.Settings{Command: "/bin/x", TouchTimeout: 5, Priority: []int{10, 30, 5, 20}[i]}})
+		name = groups[i].Name + ":" + name
 		add(testKeys.Intent(name), api.Intent{Want: api.WantRun})
 		want = append(want, testKeys.Placement("m1", name))
 	}

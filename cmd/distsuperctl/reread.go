@@ -94,7 +94,7 @@ type availRow struct {
 	Autostart     bool   `json:"autostart"`
 	GroupPriority int    `json:"group_priority"`
 	Priority      int    `json:"priority"`
-	short         string
+	process       api.Process
 }
 
 func runAvail(ctx context.Context, c *ctl, want []api.Program) error {
@@ -110,11 +110,11 @@ func runAvail(ctx context.Context, c *ctl, want []api.Program) error {
 		}
 		for _, proc := range processes {
 			list = append(list, availRow{proc.ID(), proc.Group, p.Name, slices.Contains(active, proc.Group), p.Autostart,
-				proc.GroupPriority, proc.Priority, proc.Name})
+				proc.GroupPriority, proc.Priority, proc})
 		}
 	}
 	slices.SortFunc(list, func(a, b availRow) int { // supervisor's order: the process's own name counts first
-		return cmp.Or(cmp.Compare(a.short, b.short), cmp.Compare(a.GroupPriority, b.GroupPriority), cmp.Compare(a.Group, b.Group))
+		return cmp.Or(cmp.Compare(a.process.Name, b.process.Name), a.process.Compare(b.process))
 	})
 	if c.json {
 		return printJSON(c.out, list)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -60,7 +59,7 @@ func askFor(ctx context.Context, c *ctl, names []string, v verb) (*results, erro
 func (c *ctl) chooseBatches(snap *client.Snapshot, names []string) (out []batch) {
 	all := loaded(snap.Processes)
 	slices.SortStableFunc(all, func(a, b client.Process) int {
-		return cmp.Or(cmp.Compare(a.Spec.GroupPriority, b.Spec.GroupPriority), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Spec.Priority, b.Spec.Priority))
+		return a.Spec.Rank().Compare(b.Spec.Rank())
 	})
 	for _, b := range selectBatches(all, names) {
 		if b.bad != nil {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"os"
 	"os/signal"
 	"slices"
@@ -397,11 +396,7 @@ func (l *loop) mainProcess(pid int) *run {
 }
 
 // byPriority orders runs as supervisor starts them.
-func byPriority(a, b *run) int {
-	p, q := a.Request.Process, b.Request.Process
-	return cmp.Or(cmp.Compare(p.GroupPriority, q.GroupPriority), cmp.Compare(p.Group, q.Group),
-		cmp.Compare(p.Priority, q.Priority), cmp.Compare(a.id, b.id))
-}
+func byPriority(a, b *run) int { return a.Request.Process.Compare(b.Request.Process) }
 
 // inOrder sorts what has come to wait since the last call. What waited before stays in front, or programs that
 // only crash would keep others from starting.

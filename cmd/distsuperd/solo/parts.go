@@ -111,7 +111,7 @@ func firstProcesses(programs []api.Program) ([]string, error) {
 		}
 		all = append(all, processes...)
 	}
-	slices.SortFunc(all, byPriority)
+	slices.SortFunc(all, api.Process.Compare)
 	ids := make([]string, len(all))
 	for i, p := range all {
 		ids[i] = p.ID()

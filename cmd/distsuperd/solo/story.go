@@ -162,7 +162,7 @@ func names(alive map[string]api.Process) []string {
 	for _, p := range alive {
 		list = append(list, p)
 	}
-	slices.SortFunc(list, byPriority)
+	slices.SortFunc(list, api.Process.Compare)
 	out := make([]string, len(list))
 	for i, p := range list {
 		out[i] = p.Name
