@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick vet cross fuzz failover bench-core clean deps
+.PHONY: help build install demo demo-selftest test test-long quick vet cross fuzz failover bench-core figures clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ failover: build ## how long a machine's death, a drain and a leader's death take
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin
+
+figures: ## how the source is built: lines, comments, imports, the way of a start, as a table
+	@$(GO) run ./hack/figures
 
 FUZZTIME ?= 1000000x
 
