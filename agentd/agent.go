@@ -40,7 +40,6 @@ type Options struct {
 	// HistoryLost, when set, hears that the lease on which History writes is gone.
 	HistoryLost func()
 	Clock       clock.Clock // nil is clock.Real
-	Times       touch.Times // nil is touch.RealTimes, or for a Clock other than clock.Real that one
 	Log         *zap.Logger // nil is silent
 	Host        string      // "" is os.Hostname
 	PID         int         // 0 is os.Getpid
@@ -93,9 +92,6 @@ func New(o Options) (*Agent, error) {
 	if o.Clock == nil {
 		o.Clock = clock.Real{}
 	}
-	if o.Times == nil {
-		o.Times = timesOf(o.Clock)
-	}
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
@@ -115,17 +111,9 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
 	a.loop = newLoop(o)
-	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Times: o.Times, Log: o.Log.Named("touch"), Lasting: o.Lasting})
+	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("touch"), Lasting: o.Lasting})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
-}
-
-// timesOf reads the kernel's clocks, which the keeper counts by, unless time is not real.
-func timesOf(c clock.Clock) touch.Times {
-	if _, real := c.(clock.Real); real {
-		return touch.RealTimes()
-	}
-	return touch.FromClock(c)
 }
 
 // Run agrees with the keeper, takes over the leases that it holds, and then keeps the machine as etcd says until

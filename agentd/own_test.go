@@ -8,11 +8,9 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
-	"github.com/distsuper/distsuper/agentd/touch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/memstore"
 )
 
 func (b *box) restartKeeper(context.Context) error {
@@ -160,17 +158,4 @@ func TestEtcdWithoutSpaceIsSaidAndHealsByItself(t *testing.T) {
 			return ""
 		})
 	})
-}
-
-// A deadline on the boot-time clock alone would mean nothing to a keeper that counts on both.
-func TestAgentOnTheRealClockCountsByBothClocksOfTheKernel(t *testing.T) {
-	o := Options{Machine: "m1", KV: memstore.New(memstore.Options{Manual: true}).Client("m1"), Keys: store.NewKeys(store.DefaultPrefix),
-		Keeper: &keepertest.Fake{}, Clock: clock.Real{}}
-	a, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.o.Times != touch.RealTimes() {
-		t.Fatalf("times are %T", a.o.Times)
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 )
@@ -158,7 +159,7 @@ func (a *agent) renewed(lease store.LeaseID, sent time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.lease = lease; lease != 0 {
-		a.deadline = sent.Add(touchTTL*time.Second - touchTTL*time.Second/12 - 200*time.Millisecond)
+		a.deadline = sent.Add(touchTTL*time.Second - deadline.Margin(touchTTL))
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *etcd) newCandidacy(ctx context.Context, connect func() (*clientv3.Clien
 	if err != nil {
 		return nil, fmt.Errorf("connect for the election: %w", err)
 	}
-	cli.Lease = &renewing{Lease: cli.Lease, kv: s, ttl: time.Duration(lease.TTL) * time.Second, answered: sent}
+	cli.Lease = &renewing{Lease: cli.Lease, kv: s, ttl: lease.TTL, answered: sent}
 	c := &candidacy{kv: s, cli: cli, lease: lease.ID, key: name + "/" + hex(lease.ID)}
 	c.session, err = concurrency.NewSession(cli,
 		concurrency.WithLease(clientv3.LeaseID(lease.ID)), concurrency.WithTTL(int(lease.TTL)))

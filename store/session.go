@@ -5,6 +5,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // renewing is the Lease of a candidacy's client. It renews on raw streams and goes to the next endpoint after
@@ -13,13 +15,13 @@ import (
 type renewing struct {
 	clientv3.Lease
 	kv       KV
-	ttl      time.Duration
+	ttl      int64     // seconds
 	answered time.Time // when the last request was sent that got an answer; keep's, once it runs
 }
 
 // KeepAlive is what concurrency.Session calls, once, and it only waits for the channel to close. That happens when
-// the lease may have ended: etcd said so, or no renewal was answered for its TTL less a twelfth, counted
-// from the sending of the last one that was; or when ctx ends.
+// the lease may have ended: etcd said so, or its deadline has come, which is counted from the sending of the last
+// renewal that was answered; or when ctx ends.
 func (r *renewing) KeepAlive(ctx context.Context, id clientv3.LeaseID) (<-chan *clientv3.LeaseKeepAliveResponse, error) {
 	ended := make(chan *clientv3.LeaseKeepAliveResponse)
 	go func() {
@@ -30,7 +32,7 @@ func (r *renewing) KeepAlive(ctx context.Context, id clientv3.LeaseID) (<-chan *
 }
 
 func (r *renewing) keep(ctx context.Context, id LeaseID) {
-	every, patience := min(r.ttl/6, time.Second), min(r.ttl/8, 500*time.Millisecond)
+	every, patience := deadline.Interval(r.ttl), deadline.AttemptTime(r.ttl)
 	at := renewer{kv: r.kv, id: id, endpoints: len(r.kv.Endpoints())}
 	defer at.close()
 	wait := every
@@ -56,7 +58,9 @@ func (r *renewing) keep(ctx context.Context, id LeaseID) {
 	}
 }
 
-func (r *renewing) deadline() time.Time { return r.answered.Add(r.ttl - r.ttl/12) }
+func (r *renewing) deadline() time.Time {
+	return r.answered.Add(time.Duration(r.ttl)*time.Second - deadline.Margin(r.ttl))
+}
 
 // renewer sends single renewals on a stream that it keeps while it works.
 type renewer struct {

@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // serve runs a server of k and returns a client of it.
@@ -64,7 +65,7 @@ func TestEveryCallCrossesTheSocket(t *testing.T) {
 	if err != nil || h.Instance != "m1-1" || h.BootID != "boot-m1" {
 		t.Fatalf("hello: %+v, %v", h, err)
 	}
-	lease := keeper.Lease{ID: -1 << 62, TTL: 5, Deadline: keeper.NoDeadline}
+	lease := keeper.Lease{ID: -1 << 62, TTL: 5, Deadline: deadline.None}
 	for name, call := range map[string]func() error{
 		"owner": func() error { return c.SetOwner(ctx, "m1") },
 		"renew": func() error { return c.Renew(ctx, []keeper.Lease{lease}) },

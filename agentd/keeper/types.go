@@ -15,6 +15,7 @@ import (
 	"io"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // Errors on which the agent branches; they keep their identity over the socket.
@@ -38,22 +39,12 @@ func Answered(err error) bool {
 	return errors.As(err, &a) && a.Answered()
 }
 
-// Deadline is a moment by both clocks of one boot, in nanoseconds: whichever reaches it first
-// counts. The zero Deadline has passed; NoDeadline never does.
-type Deadline struct {
-	Boot int64 `json:"boot"` // CLOCK_BOOTTIME
-	Raw  int64 `json:"raw"`  // CLOCK_MONOTONIC_RAW
-}
-
-// NoDeadline is that of a run that is not fenced (on_partition keep, solo).
-var NoDeadline = Deadline{Boot: 1<<63 - 1, Raw: 1<<63 - 1}
-
 // Lease is a lease as the agent last knew it. The keeper enforces Deadline on every run that names it, and
 // keeps the rest for the next agent, whose first act is to renew what it finds here.
 type Lease struct {
-	ID       int64    `json:"id"`
-	TTL      int64    `json:"ttl"` // seconds, as granted
-	Deadline Deadline `json:"deadline"`
+	ID       int64             `json:"id"`
+	TTL      int64             `json:"ttl"` // seconds, as granted
+	Deadline deadline.Deadline `json:"deadline"`
 }
 
 // Cause says why a run is over, or why its copy was ended.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -39,7 +40,6 @@ type Options struct {
 	KV     store.KV
 	Keeper Keeper
 	Clock  clock.Clock
-	Times  Times
 	Log    *zap.Logger
 	// Lasting: no lease ends by itself, since the store is in this very process. Then nobody has to show life, and
 	// leases are renewed, and the keeper is told of them, once in LastingPace: an idle machine shall rest.
@@ -191,12 +191,12 @@ func (h *Holder) Halt(halt bool) {
 // Grant makes a lease of ttl seconds and holds it. It returns when the keeper knows it; its
 // deadline counts from the moment at which the grant was sent.
 func (h *Holder) Grant(ctx context.Context, ttl int64) (keeper.Lease, error) {
-	boot, raw := h.o.Times.Now()
+	sent := deadline.Now(h.o.Clock)
 	granted, err := h.o.KV.Grant(ctx, ttl)
 	if err != nil {
 		return keeper.Lease{}, fmt.Errorf("grant a lease of %d s: %w", ttl, err)
 	}
-	l := keeper.Lease{ID: int64(granted.ID), TTL: granted.TTL, Deadline: deadline(boot, raw, granted.TTL)}
+	l := keeper.Lease{ID: int64(granted.ID), TTL: granted.TTL, Deadline: deadline.Of(sent, granted.TTL)}
 	h.mu.Lock()
 	h.observeLocked(granted.Term)
 	h.holdLocked(&lease{Lease: l})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 )
@@ -90,7 +91,7 @@ func inRig(t *testing.T, endpoints int, test func(t *testing.T, r *rig)) {
 		kv := s.Client("m1")
 		o := &opens{KV: kv}
 		k := &told{}
-		h := New(Options{KV: o, Keeper: k, Clock: clock.Go{}, Times: FromClock(clock.Go{}), Log: zap.NewNop()})
+		h := New(Options{KV: o, Keeper: k, Clock: clock.Go{}, Log: zap.NewNop()})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		defer wg.Wait()
@@ -153,7 +154,7 @@ func TestDeadlineIsTheSendTimePlusTheTTLLessTheMargin(t *testing.T) {
 		for range 200 {
 			time.Sleep(77 * time.Millisecond)
 			left := r.keeper.deadline(l.ID).Sub(now())
-			if most := 5*time.Second - Margin(5); left > most || left < most-time.Second {
+			if most := 5*time.Second - deadline.Margin(5); left > most || left < most-time.Second {
 				t.Fatalf("%v left, want up to %v and at most a second less", left, most)
 			}
 		}

@@ -18,7 +18,7 @@ func TestLastingLeasesNeedNoSignOfLifeAndLittleWork(t *testing.T) {
 		s := memstore.New(memstore.Options{KeepLeases: true})
 		defer s.Close()
 		k := &told{}
-		h := New(Options{KV: s.Client("m1"), Keeper: k, Clock: clock.Go{}, Times: FromClock(clock.Go{}), Log: zap.NewNop(), Lasting: true})
+		h := New(Options{KV: s.Client("m1"), Keeper: k, Clock: clock.Go{}, Log: zap.NewNop(), Lasting: true})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		defer wg.Wait()

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -45,10 +46,10 @@ func (s *stream) close() {
 
 // reply is what one exchange on a stream brought.
 type reply struct {
-	stream    *stream
-	renewal   store.Renewal
-	boot, raw int64 // when it was sent
-	err       error
+	stream  *stream
+	renewal store.Renewal
+	sent    deadline.Moment
+	err     error
 }
 
 // keep renews one lease until ctx ends or etcd says that it is gone.
@@ -82,7 +83,7 @@ func (h *Holder) interval(ttl int64) time.Duration {
 	if h.o.Lasting {
 		return LastingPace
 	}
-	return Interval(ttl)
+	return deadline.Interval(ttl)
 }
 
 func (r *renewer) sleep(ctx context.Context, until clock.Instant) {
@@ -148,7 +149,7 @@ func (r *renewer) exchange(ctx context.Context) reply {
 	}
 	got := make(chan reply, 1)
 	r.h.loops.Go(func() { got <- r.h.send(sctx, cancel, open, endpoint, store.LeaseID(r.id)) })
-	r.timer.Reset(r.h.o.Clock.Now().Add(attemptTime(r.ttl)))
+	r.timer.Reset(r.h.o.Clock.Now().Add(deadline.AttemptTime(r.ttl)))
 	select {
 	case rep := <-got:
 		r.stream = rep.stream
@@ -180,7 +181,7 @@ func (h *Holder) send(ctx context.Context, cancel context.CancelFunc, s *stream,
 		s = &stream{raw, cancel}
 	}
 	rep := reply{stream: s}
-	rep.boot, rep.raw = h.o.Times.Now()
+	rep.sent = deadline.Now(h.o.Clock)
 	if rep.err = s.Send(id); rep.err != nil {
 		return rep
 	}
@@ -208,7 +209,7 @@ func (h *Holder) answered(id int64, rep reply) error {
 		h.eventLocked(Event{Lost, l.Lease})
 		return nil
 	}
-	if d := deadline(rep.boot, rep.raw, rep.renewal.TTL); d.Boot > l.Deadline.Boot {
+	if d := deadline.Of(rep.sent, rep.renewal.TTL); d.Boot > l.Deadline.Boot {
 		l.TTL, l.Deadline, l.fresh = rep.renewal.TTL, d, true
 		l.version = h.changedLocked()
 	}

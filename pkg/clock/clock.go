@@ -32,6 +32,9 @@ func (i Instant) Before(j Instant) bool { return i < j }
 type Clock interface {
 	// Now is the boot-time instant.
 	Now() Instant
+	// Raw is CLOCK_MONOTONIC_RAW in nanoseconds, which nobody slews and which stands still in suspend. Where there
+	// is no such clock it equals Now.
+	Raw() int64
 	// Wall is the time that people read. Nothing is decided by it.
 	Wall() time.Time
 	// NewTimer makes a stopped timer.

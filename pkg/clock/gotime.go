@@ -20,6 +20,9 @@ const goOrigin = 100 * 365 * 24 * time.Hour
 // Now is positive and never goes back; inside a bubble it is decades earlier than outside.
 func (Go) Now() Instant { return Instant(goOrigin + time.Since(goStarted)) }
 
+// Raw is Now.
+func (g Go) Raw() int64 { return int64(g.Now()) }
+
 // Wall returns time.Now.
 func (Go) Wall() time.Time { return time.Now() }
 

@@ -15,6 +15,9 @@ var _ Clock = Real{}
 // Now returns the time since the host's boot, suspend included.
 func (Real) Now() Instant { return bootNow() }
 
+// Raw returns the time since the host's boot by a clock that is not slewed, without suspend.
+func (Real) Raw() int64 { return rawNow() }
+
 // Wall returns the local wall-clock time.
 func (Real) Wall() time.Time { return time.Now() }
 

@@ -8,13 +8,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootNow reads CLOCK_BOOTTIME, which every Linux that can run Go has.
-func bootNow() Instant {
+func bootNow() Instant { return Instant(read(unix.CLOCK_BOOTTIME, "CLOCK_BOOTTIME")) }
+
+func rawNow() int64 { return read(unix.CLOCK_MONOTONIC_RAW, "CLOCK_MONOTONIC_RAW") }
+
+// read reads a clock that every Linux which can run Go has.
+func read(id int32, name string) int64 {
 	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic(fmt.Sprintf("read CLOCK_BOOTTIME: %v", err))
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		panic(fmt.Sprintf("read %s: %v", name, err))
 	}
-	return Instant(ts.Nano())
+	return ts.Nano()
 }
 
 func newRealTimer() Timer {

@@ -9,4 +9,6 @@ var started = time.Now()
 
 func bootNow() Instant { return Instant(time.Since(started)) + Instant(time.Second) }
 
+func rawNow() int64 { return int64(bootNow()) }
+
 func newRealTimer() Timer { return newPollingTimer() }

@@ -27,6 +27,9 @@ func (v *Virtual) Now() Instant {
 	return v.now
 }
 
+// Raw is Now.
+func (v *Virtual) Raw() int64 { return int64(v.Now()) }
+
 func (v *Virtual) Wall() time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()

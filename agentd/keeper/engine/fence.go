@@ -9,6 +9,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
@@ -26,7 +27,7 @@ func (l *loop) admit(r keeper.StartRequest) (known bool, err error) {
 	if last, any := l.forgot[r.Process.ID()]; any && r.Token <= last {
 		return false, fmt.Errorf("its run under token %d was forgotten: %w", last, keeper.ErrToken)
 	}
-	if l.now.passed(l.fenceOf(r).soft) {
+	if l.now.Passed(l.fenceOf(r).soft) {
 		return false, keeper.ErrDeadline
 	}
 	return false, nil
@@ -34,7 +35,7 @@ func (l *loop) admit(r keeper.StartRequest) (known bool, err error) {
 
 // begin takes a resolved run in, unless it is there already by now.
 func (l *loop) begin(n *run, refused error) (taken bool, err error) {
-	l.now = readMoment() // resolving may have taken long
+	l.now = deadline.Now(clock.Real{}) // resolving may have taken long
 	known, err := l.admit(n.Request)
 	if known || err != nil {
 		return false, err
@@ -103,7 +104,7 @@ func (l *loop) renew(leases []keeper.Lease) {
 	}
 	l.leases = named
 	l.engine.board.setLeases(leases)
-	l.now = readMoment()
+	l.now = deadline.Now(clock.Real{})
 	for _, r := range l.runs {
 		l.refence(r)
 	}
@@ -112,7 +113,7 @@ func (l *loop) renew(leases []keeper.Lease) {
 // refence counts a run's fence anew, and lets it go on when it is not due any more.
 func (l *loop) refence(r *run) {
 	r.fence = l.fenceOf(r.Request)
-	if l.now.passed(r.fence.soft) {
+	if l.now.Passed(r.fence.soft) {
 		return
 	}
 	r.Enforced = notYet
@@ -133,18 +134,18 @@ func (l *loop) enforceRun(r *run) {
 		return
 	}
 	switch {
-	case l.now.passed(r.fence.hard):
+	case l.now.Passed(r.fence.hard):
 		r.Enforced = killed
 		if r.Machine.Copy == fsm.Alive || r.Machine.Copy == fsm.Parting {
 			l.log.warn("The deadline has come: everything of the process is killed", processField(r),
-				zap.Duration("late", -l.now.left(r.fence.hard)))
+				zap.Duration("late", -l.now.Left(r.fence.hard)))
 		}
 		l.feed(r, fsm.Event{Kind: fsm.Deadline})
-	case r.Enforced == notYet && l.now.passed(r.fence.soft):
+	case r.Enforced == notYet && l.now.Passed(r.fence.soft):
 		r.Enforced = signalled
 		l.feed(r, fsm.Event{Kind: fsm.Fence})
 		l.log.warn("No renewal came: the process ends before its lease does", processField(r),
-			zap.Duration("left", l.now.left(r.fence.hard)))
+			zap.Duration("left", l.now.Left(r.fence.hard)))
 	}
 }
 
@@ -154,9 +155,9 @@ func (l *loop) fenceWake(r *run) clock.Instant {
 	case !enforcing || r.Machine.Done() || r.Enforced == killed:
 		return clock.Never
 	case r.Enforced == signalled:
-		return l.now.instant(r.fence.hard)
+		return l.now.Instant(r.fence.hard)
 	default:
-		return l.now.instant(r.fence.soft)
+		return l.now.Instant(r.fence.soft)
 	}
 }
 

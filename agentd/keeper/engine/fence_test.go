@@ -16,6 +16,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
@@ -27,7 +28,7 @@ const testTTL = 5
 
 // expiry is when the lease of a deadline may expire at the earliest.
 func expiry(l keeper.Lease) clock.Instant {
-	return clock.Instant(l.Deadline.Boot).Add(testTTL*time.Second/12 + 200*time.Millisecond)
+	return clock.Instant(l.Deadline.Boot).Add(deadline.Margin(testTTL))
 }
 
 // witnessed is a process that runs a witness, beside a family when file is set.
@@ -117,7 +118,7 @@ func TestAGroupThatIsStillEndingIsDeadWhenItsDeadlineHasCome(t *testing.T) {
 					k.await("g", "parting", func(r keeper.Run) bool { return r.State == api.Stopping && r.PID == 0 })
 					k.cmd.Process.Signal(unix.SIGSTOP)
 				}
-				for readMoment().boot < expiry(l) {
+				for (clock.Real{}).Now() < expiry(l) {
 					time.Sleep(5 * time.Millisecond)
 				}
 				if alive := living(pids); len(alive) > 0 {
@@ -132,7 +133,7 @@ func TestARenewalKeepsAProcessAlive(t *testing.T) {
 	t.Parallel()
 	k := startKeeper(t, t.TempDir(), either)
 	f := startFenced(t, k, 4*time.Second)
-	for end := f.lease.Deadline.Boot + int64(time.Second); int64(readMoment().boot) < end; {
+	for end := f.lease.Deadline.Boot + int64(time.Second); int64((clock.Real{}).Now()) < end; {
 		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, 4*time.Second)}})
 		time.Sleep(50 * time.Millisecond) // as an agent does
 	}
@@ -181,7 +182,7 @@ func TestAStartAfterTheDeadlineIsRefused(t *testing.T) {
 		"an unknown lease":       nil,
 		"a deadline that passed": {lease(1, testTTL, -time.Millisecond)},
 		"within the grace":       {lease(1, 60, time.Second)},
-		"passed by the raw clock": {{ID: 1, TTL: testTTL, Deadline: keeper.Deadline{
+		"passed by the raw clock": {{ID: 1, TTL: testTTL, Deadline: deadline.Deadline{
 			Boot: lease(1, testTTL, time.Hour).Deadline.Boot, Raw: 1}}},
 	} {
 		k.must(call{Method: "renew", Leases: leases})
@@ -423,7 +424,7 @@ func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
 	if d := diskPatience(p.deadline()); d != guardianPatience {
 		t.Errorf("without a deadline it waits %v for its disk", d)
 	}
-	if d := diskPatience(keeper.Deadline{Boot: 1, Raw: 1}); d != stateWait {
+	if d := diskPatience(deadline.Deadline{Boot: 1, Raw: 1}); d != stateWait {
 		t.Errorf("before a deadline it waits %v for its disk", d)
 	}
 	fmt.Fprint(disk, `{"left":[{"keeper":"k","process":"p","token":"7"}]}`)

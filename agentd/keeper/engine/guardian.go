@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // envGuardian carries the guardian's orders.
@@ -91,8 +91,8 @@ func (g guardian) watch() error {
 	}
 	for enforced := false; ; {
 		at := clock.Never
-		if d, now := g.page.deadline(), readMoment(); !enforced {
-			if at = now.instant(d).Add(guardianSlack); at <= now.boot {
+		if d, now := g.page.deadline(), deadline.Now(clock.Real{}); !enforced {
+			if at = now.Instant(d).Add(guardianSlack); at <= now.Boot {
 				g.killBelowKeeper()
 				sendKill(guardianKeeper)
 				g.killAll()
@@ -186,9 +186,9 @@ func (g guardian) left() spared {
 	}
 }
 
-// diskPatience is how long the disk is waited for before a deadline, which may be keeper.NoDeadline.
-func diskPatience(d keeper.Deadline) time.Duration {
-	if d == keeper.NoDeadline {
+// diskPatience is how long the disk is waited for before a deadline, which may be deadline.None.
+func diskPatience(d deadline.Deadline) time.Duration {
+	if d == deadline.None {
 		return guardianPatience
 	}
 	return stateWait

@@ -18,6 +18,8 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -332,9 +334,9 @@ const familySize = 4
 
 // lease makes a lease that ends after d from now.
 func lease(id, ttl int64, d time.Duration) keeper.Lease {
-	now := readMoment()
-	return keeper.Lease{ID: id, TTL: ttl, Deadline: keeper.Deadline{
-		Boot: int64(now.boot) + int64(d), Raw: now.raw + int64(d)}}
+	now := deadline.Now(clock.Real{})
+	return keeper.Lease{ID: id, TTL: ttl, Deadline: deadline.Deadline{
+		Boot: int64(now.Boot) + int64(d), Raw: now.Raw + int64(d)}}
 }
 
 // leased is a request for a run on a lease.

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,7 +71,7 @@ func (s suspects) is(p procInfo) bool {
 
 // ticksAfter is the unit of procInfo.start: hundredths of a second of CLOCK_BOOTTIME.
 func ticksAfter(d time.Duration) uint64 {
-	return uint64((time.Duration(readMoment().boot) + d) / (10 * time.Millisecond))
+	return uint64((time.Duration(clock.Real{}.Now()) + d) / (10 * time.Millisecond))
 }
 
 // sendKill sends SIGKILL to what a pidfd stands for.

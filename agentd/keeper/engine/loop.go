@@ -12,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
@@ -35,7 +36,7 @@ type loop struct {
 	makes  cageMaker
 	start  forkExec
 
-	now      moment
+	now      deadline.Moment
 	runs     []*run // in the order of their start
 	byID     map[string]*run
 	byTag    map[uint64]func()
@@ -61,7 +62,7 @@ func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
 	}
 	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes, start: forkSlowly,
 		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{}, forgot: map[string]int64{},
-		nextTag: firstTag, guardAt: clock.Never, waiting: newFirstLine(e.first, readMoment().boot)}, nil
+		nextTag: firstTag, guardAt: clock.Never, waiting: newFirstLine(e.first, clock.Real{}.Now())}, nil
 }
 
 // Run is the keeper's life. It must be called on the main goroutine of a program that imports this package,
@@ -141,7 +142,7 @@ func (l *loop) run() {
 // pass is one turn: what time demands first, then what happened, then what is wanted. Deadlines
 // and exits come before starts, so that nothing is started that is not to be.
 func (l *loop) pass() {
-	l.now = readMoment()
+	l.now = deadline.Now(clock.Real{})
 	l.enforce()
 	for _, tag := range l.tags {
 		if tag == tagGuardian {
@@ -167,17 +168,17 @@ func (l *loop) pass() {
 // ticks lets the passing of time have its effects.
 func (l *loop) ticks() {
 	for _, r := range l.runs {
-		if r.Machine.Wake() <= l.now.boot {
+		if r.Machine.Wake() <= l.now.Boot {
 			l.feed(r, fsm.Event{Kind: fsm.Tick})
 		}
-		if r.sweepAt <= l.now.boot || r.Machine.Copy == fsm.Left || r.Machine.Copy == fsm.Parting {
+		if r.sweepAt <= l.now.Boot || r.Machine.Copy == fsm.Left || r.Machine.Copy == fsm.Parting {
 			l.sweep(r)
 		}
 	}
-	if l.guardAt <= l.now.boot {
+	if l.guardAt <= l.now.Boot {
 		l.startGuardian()
 	}
-	if l.waiting.until <= l.now.boot {
+	if l.waiting.until <= l.now.Boot {
 		l.spawning = append(l.spawning, l.waiting.dissolve()...)
 	}
 }
@@ -185,7 +186,7 @@ func (l *loop) ticks() {
 // feed tells a run's state machine what happened and carries out what it decides.
 func (l *loop) feed(r *run, e fsm.Event) {
 	old := r.Machine
-	m, effects := fsm.Next(old, l.now.boot, e, r.policy)
+	m, effects := fsm.Next(old, l.now.Boot, e, r.policy)
 	r.Machine = m
 	r.dirty = r.dirty || m != old
 	l.tell(r, old)
@@ -201,7 +202,7 @@ func (l *loop) carryOut(r *run, effect fsm.Effect) {
 	case fsm.Spawn:
 		if !r.queued {
 			r.queued = true
-			l.spawning = append(l.spawning, l.waiting.come(r, l.now.boot)...)
+			l.spawning = append(l.spawning, l.waiting.come(r, l.now.Boot)...)
 		}
 	case fsm.Terminate:
 		l.send(r, r.stop, r.Request.Process.StopAsGroup)
@@ -256,13 +257,13 @@ func (l *loop) sweep(r *run) {
 		l.feed(r, fsm.Event{Kind: event})
 		return
 	}
-	if r.sweepAt > l.now.boot && r.sweepAt != clock.Never {
+	if r.sweepAt > l.now.Boot && r.sweepAt != clock.Never {
 		return
 	}
 	if r.sweepAt != clock.Never && !parting {
 		r.cage.kill(0)
 	}
-	r.sweepAt = l.now.boot.Add(r.sweepWait)
+	r.sweepAt = l.now.Boot.Add(r.sweepWait)
 	r.sweepWait = min(2*r.sweepWait, 100*time.Millisecond)
 }
 
@@ -317,11 +318,11 @@ func (l *loop) publish() {
 // rearm sets the timer, the backstop and the guardian's page. It is the last act of a pass: a loop that does
 // not come here is ended by the kernel.
 func (l *loop) rearm() {
-	wake, hard := min(l.guardAt, l.waiting.until), keeper.NoDeadline
+	wake, hard := min(l.guardAt, l.waiting.until), deadline.None
 	for _, r := range l.runs {
 		wake = min(wake, r.Machine.Wake(), r.sweepAt, l.fenceWake(r))
 		if r.guarded() {
-			hard = earlier(hard, r.fence.hard)
+			hard = deadline.Earlier(hard, r.fence.hard)
 		}
 	}
 	if l.ending != nil {
@@ -332,11 +333,11 @@ func (l *loop) rearm() {
 }
 
 // guardBy sets when the kernel and the guardian step in.
-func (l *loop) guardBy(hard keeper.Deadline) {
+func (l *loop) guardBy(hard deadline.Deadline) {
 	if !enforcing {
 		return
 	}
-	l.stop.set(l.now.instant(hard).Add(backstopSlack))
+	l.stop.set(l.now.Instant(hard).Add(backstopSlack))
 	if l.page.setDeadline(hard) {
 		l.guard.ring()
 	}
@@ -350,7 +351,7 @@ func (l *loop) guardianDied() {
 	l.poll.drop(l.guard.pidfd)
 	unix.Wait4(l.guard.pid, nil, unix.WNOHANG, nil)
 	l.guard.pid, l.guard.pidfd = 0, -1
-	l.guardAt = l.now.boot.Add(guardianPause)
+	l.guardAt = l.now.Boot.Add(guardianPause)
 	l.log.warn("The guardian died; another one is started")
 }
 
@@ -361,7 +362,7 @@ func (l *loop) startGuardian() {
 		err = l.poll.add(l.guard.pidfd, unix.EPOLLIN, tagGuardian)
 	}
 	if err != nil {
-		l.guardAt = l.now.boot.Add(guardianPause)
+		l.guardAt = l.now.Boot.Add(guardianPause)
 		l.log.warn("The guardian does not start; it is tried again", zap.Error(err))
 	}
 	if t, ok := l.makes.(*trees); ok {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // pageGroups is how many process groups fit the page. The guardian needs them only where it has no
@@ -41,7 +41,7 @@ func newPage() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.setDeadline(keeper.NoDeadline)
+	p.setDeadline(deadline.None)
 	return p, nil
 }
 
@@ -55,12 +55,12 @@ func mapPage(fd int) (*page, error) {
 	return &page{fd: fd, data: data, body: (*pageBody)(unsafe.Pointer(&data[0]))}, nil
 }
 
-func (p *page) deadline() keeper.Deadline {
-	return keeper.Deadline{Boot: atomic.LoadInt64(&p.body.boot), Raw: atomic.LoadInt64(&p.body.raw)}
+func (p *page) deadline() deadline.Deadline {
+	return deadline.Deadline{Boot: atomic.LoadInt64(&p.body.boot), Raw: atomic.LoadInt64(&p.body.raw)}
 }
 
 // setDeadline reports whether the deadline came nearer, which the guardian must be told.
-func (p *page) setDeadline(d keeper.Deadline) (nearer bool) {
+func (p *page) setDeadline(d deadline.Deadline) (nearer bool) {
 	old := p.deadline()
 	atomic.StoreInt64(&p.body.boot, d.Boot)
 	atomic.StoreInt64(&p.body.raw, d.Raw)

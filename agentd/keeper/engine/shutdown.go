@@ -49,9 +49,9 @@ func (l *loop) windDown() {
 		return
 	}
 	if l.ending.over == clock.Never {
-		l.ending.over = l.now.boot
+		l.ending.over = l.now.Boot
 	}
-	l.ending.end = len(l.runs) == 0 || l.ending.wake() <= l.now.boot
+	l.ending.end = len(l.runs) == 0 || l.ending.wake() <= l.now.Boot
 }
 
 // lastGroup returns the runs of the group that is to be stopped first, those that are not done, in

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine/forkexec"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
@@ -72,7 +74,7 @@ func (l *loop) spawn() {
 // spawnRun starts one copy, unless it is not wanted any more or its deadline is too near: this is the last
 // look before the exec.
 func (l *loop) spawnRun(r *run) {
-	l.now = readMoment()
+	l.now = deadline.Now(clock.Real{})
 	l.enforceRun(r)
 	if l.ending != nil {
 		l.feed(r, fsm.Event{Kind: fsm.Stop})
@@ -87,7 +89,7 @@ func (l *loop) spawnRun(r *run) {
 		return
 	}
 	// Whoever steps in while the loop waits for the exec must know of this one.
-	hard := earlier(l.page.deadline(), r.fence.hard)
+	hard := deadline.Earlier(l.page.deadline(), r.fence.hard)
 	l.guardBy(hard)
 	pidfd := -1
 	pid, execed, err := l.fork(r, ends, &pidfd)
@@ -95,7 +97,7 @@ func (l *loop) spawnRun(r *run) {
 		l.notSpawned(r, ends, err)
 		return
 	}
-	l.now = readMoment()
+	l.now = deadline.Now(clock.Real{})
 	l.born(r, pid, pidfd, ends)
 	if !execed {
 		l.log.warn("A process cannot run its program yet: the kernel waits for the file", processField(r), zap.Int("pid", pid), zap.String("file", r.plan.path))

@@ -11,6 +11,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 func web() api.Process {
@@ -35,7 +36,7 @@ func inBubble(t *testing.T, test func(t *testing.T, f *Fake)) {
 func renew(t *testing.T, f *Fake, id int64, ttl time.Duration) {
 	t.Helper()
 	at := int64(f.opts.Clock.Now().Add(ttl))
-	l := keeper.Lease{ID: id, TTL: int64(ttl / time.Second), Deadline: keeper.Deadline{Boot: at, Raw: at}}
+	l := keeper.Lease{ID: id, TTL: int64(ttl / time.Second), Deadline: deadline.Deadline{Boot: at, Raw: at}}
 	if err := f.Renew(t.Context(), []keeper.Lease{l}); err != nil {
 		t.Fatal(err)
 	}

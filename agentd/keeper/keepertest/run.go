@@ -8,6 +8,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // run is a keeper.Run and what the fake must remember of it.
@@ -77,17 +78,12 @@ func (f *Fake) deadlineLocked(r *run) (clock.Instant, time.Duration) {
 			at, ttl = b, l.TTL
 		}
 	}
-	t := time.Duration(ttl) * time.Second
-	lead := (t - t/12 - 200*time.Millisecond) / 4
-	if wait := time.Duration(r.Process.StopWaitSecs) * time.Second; wait < lead {
-		lead = wait
-	}
-	return at, lead
+	return at, deadline.Grace(ttl, time.Duration(r.Process.StopWaitSecs)*time.Second)
 }
 
 // bootOf turns a deadline on two clocks into one on the boot-time clock, at their present difference.
-func (f *Fake) bootOf(d keeper.Deadline) clock.Instant {
-	if d == keeper.NoDeadline {
+func (f *Fake) bootOf(d deadline.Deadline) clock.Instant {
+	if d == deadline.None {
 		return clock.Never
 	}
 	boot := clock.Instant(d.Boot)

@@ -1,0 +1,117 @@
+// Package deadline is the arithmetic by which a process is dead before the lease that fences it can expire.
+//
+// A lease lives at etcd for its TTL after each renewal. Whoever relies on it counts from the sending of the last
+// renewal that was answered, since etcd cannot have begun later than that, and ends a Margin before the TTL is over,
+// since clocks may run at different rates and killing takes time. Everything that renews a lease, fences a process or leads a
+// cluster counts with the functions of this package; it does no I/O and reads no clock.
+package deadline
+
+import (
+	"math"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// ActTime is the part of every Margin that does not depend on the TTL: how long after a deadline its lease still
+// lives at least, so that whoever kills at the deadline has killed before the expiry.
+const ActTime = 200 * time.Millisecond
+
+// Deadline is a moment by both clocks of one boot, in nanoseconds: whichever reaches it first
+// counts. The zero Deadline has passed; None never does.
+type Deadline struct {
+	Boot int64 `json:"boot"` // CLOCK_BOOTTIME
+	Raw  int64 `json:"raw"`  // CLOCK_MONOTONIC_RAW
+}
+
+// None is the deadline of what is not fenced (on_partition keep, a machine without a cluster).
+var None = Deadline{Boot: math.MaxInt64, Raw: math.MaxInt64}
+
+// Of is the deadline of a lease of ttl seconds whose last answered renewal was sent then.
+func Of(sent Moment, ttl int64) Deadline {
+	d := seconds(ttl) - Margin(ttl)
+	return Deadline{Boot: add(int64(sent.Boot), d), Raw: add(sent.Raw, d)}
+}
+
+// Margin is how long before the expiry of a lease its deadline lies: a twelfth of the TTL, since a clock may be
+// slewed by that much, and ActTime.
+func Margin(ttl int64) time.Duration { return seconds(ttl)/12 + ActTime }
+
+// Grace is how long before its deadline a process gets its stop signal: its stopwaitsecs, but no more than a quarter of
+// the time that a lease of ttl seconds gives.
+func Grace(ttl int64, stopWait time.Duration) time.Duration {
+	return max(min(stopWait, (seconds(ttl)-Margin(ttl))/4), 0)
+}
+
+// Interval is the time between two renewals of a lease.
+func Interval(ttl int64) time.Duration { return min(seconds(ttl)/6, time.Second) }
+
+// AttemptTime is the most that one attempt to renew a lease may take.
+func AttemptTime(ttl int64) time.Duration { return min(seconds(ttl)/8, 500*time.Millisecond) }
+
+// Earlier takes of two deadlines what comes first on each clock.
+func Earlier(a, b Deadline) Deadline {
+	return Deadline{Boot: min(a.Boot, b.Boot), Raw: min(a.Raw, b.Raw)}
+}
+
+// Before is the deadline that comes d earlier; that of None is None.
+func (a Deadline) Before(d time.Duration) Deadline {
+	if a == None {
+		return a
+	}
+	return Deadline{Boot: subtract(a.Boot, int64(d)), Raw: subtract(a.Raw, int64(d))}
+}
+
+// seconds is a TTL as a duration, from nothing to the longest one.
+func seconds(ttl int64) time.Duration {
+	const most = math.MaxInt64 / int64(time.Second)
+	return time.Duration(min(max(ttl, 0), most)) * time.Second
+}
+
+// Moment is now by the two clocks that count a Deadline. CLOCK_BOOTTIME goes on in suspend, CLOCK_MONOTONIC_RAW
+// is not slewed: a clock that somebody slows down is overtaken by the other.
+type Moment struct {
+	Boot clock.Instant
+	Raw  int64
+}
+
+// Now reads both clocks.
+func Now(c clock.Clock) Moment { return Moment{Boot: c.Now(), Raw: c.Raw()} }
+
+// Left is how long it is until d by the clock that is ahead; the longest duration for None.
+func (m Moment) Left(d Deadline) time.Duration {
+	if d == None {
+		return math.MaxInt64
+	}
+	return time.Duration(min(subtract(d.Boot, int64(m.Boot)), subtract(d.Raw, m.Raw)))
+}
+
+// Passed reports whether either clock has reached d.
+func (m Moment) Passed(d Deadline) bool { return m.Left(d) <= 0 }
+
+// Instant is when d comes on the boot-time clock, as seen now; clock.Never for None.
+func (m Moment) Instant(d Deadline) clock.Instant {
+	if d == None {
+		return clock.Never
+	}
+	return clock.Instant(add(int64(m.Boot), m.Left(d)))
+}
+
+// add is a + d, which stays at the ends of the range where it would leave it.
+func add(a int64, d time.Duration) int64 {
+	if d == math.MinInt64 { // has no negative
+		return subtract(subtract(a, math.MaxInt64), 1)
+	}
+	return subtract(a, -int64(d))
+}
+
+// subtract is a - b, which stays at the ends of the range where it would leave it.
+func subtract(a, b int64) int64 {
+	if b < 0 && a > math.MaxInt64+b {
+		return math.MaxInt64
+	}
+	if b > 0 && a < math.MinInt64+b {
+		return math.MinInt64
+	}
+	return a - b
+}
