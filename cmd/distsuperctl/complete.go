@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // completeWithin is how long a shell waits for names at most.
@@ -44,7 +44,7 @@ func (c *ctl) snapshotInTime(cmd *cobra.Command) (*client.Snapshot, error) {
 		if err != nil {
 			return nil, err
 		}
-		kv, err := store.Open(ctx, sc)
+		kv, err := etcd.Open(ctx, sc)
 		if err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // ctl is what every command has: its terminal, the settings, and the store once it is open.
@@ -54,7 +55,7 @@ type ctl struct {
 
 // target is a store and what of it is ours.
 type target struct {
-	store  store.Config
+	store  etcd.Config
 	prefix string
 }
 
@@ -112,9 +113,9 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 
 // storeConfig says how the store is reached: as configured, else at the distsuperd solo that runs the file, else at
 // distsuperd's own etcd on this host.
-func (c *ctl) storeConfig() (store.Config, error) {
+func (c *ctl) storeConfig() (etcd.Config, error) {
 	e := c.cfg.Etcd
-	sc := store.Config{Endpoints: e.Endpoints, Username: e.Username, Password: e.Password, CA: e.CA, Cert: e.Cert, Key: e.Key}
+	sc := etcd.Config{Endpoints: e.Endpoints, Username: e.Username, Password: e.Password, CA: e.CA, Cert: e.Cert, Key: e.Key}
 	c.solo = len(sc.Endpoints) == 1 && isSoloEndpoint(sc.Endpoints[0])
 	if !c.cfg.UsesEmbedded() {
 		return sc, nil
@@ -153,7 +154,7 @@ func (c *ctl) connect(cmd *cobra.Command) error {
 	if err := c.close(); err != nil {
 		return err
 	}
-	kv, err := store.Connect(cmd.Context(), sc, c.keys.Schema())
+	kv, err := etcd.Connect(cmd.Context(), sc, c.keys.Schema())
 	if err != nil {
 		if !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrPermission) {
 			return usage(err)
@@ -192,7 +193,7 @@ func (c *ctl) explainSilence(ctx context.Context, err error) error {
 	if cerr != nil {
 		return err
 	}
-	return store.Unreachable(ctx, sc, err)
+	return etcd.Unreachable(ctx, sc, err)
 }
 
 func (c *ctl) close() error {

@@ -16,7 +16,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/memserve"
+	"github.com/distsuper/distsuper/store/etcdapi"
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
@@ -231,11 +231,11 @@ func serveStore(t *testing.T, p api.Program) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "s", "x.sock")
-	l, err := memserve.Listen(path)
+	l, err := etcdapi.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := memserve.New(kv)
+	s := etcdapi.New(kv)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {

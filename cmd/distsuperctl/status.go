@@ -15,7 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/supervisor"
-	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 type statusOptions struct {
@@ -185,7 +185,7 @@ func (c *ctl) tellWarnings(ctx context.Context, snap *client.Snapshot) {
 			}
 		}
 	}
-	if w := store.FencingWarning(versions); w != "" {
+	if w := etcd.FencingWarning(versions); w != "" {
 		warn(w)
 	}
 	for _, m := range snap.Machines {

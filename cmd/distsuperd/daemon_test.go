@@ -16,6 +16,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/trust"
 )
 
@@ -54,7 +55,7 @@ func (h *testHost) self(ctx context.Context) *rpc.Client {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	c, err := client.Open(ctx, client.Config{Store: store.Config{Endpoints: []string{endpoint}}})
+	c, err := client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: []string{endpoint}}})
 	if err != nil {
 		h.t.Fatal(err)
 	}

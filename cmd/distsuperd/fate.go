@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // settleEtcd stops distsuperd's own etcd after distsuperd, or leaves it, and returns what to say of it; "" when
@@ -55,7 +56,7 @@ func askEtcd(ctx context.Context, cfg *config.Config) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	kv, err := store.Open(ctx, store.Config{Endpoints: []string{endpoint}})
+	kv, err := etcd.Open(ctx, etcd.Config{Endpoints: []string{endpoint}})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // Errors on which callers branch. An invalid program is a *spec.FieldError or a *spec.ConflictError.
@@ -41,7 +42,7 @@ type Client struct {
 
 // Config says where the store is and who asks.
 type Config struct {
-	Store  store.Config
+	Store  etcd.Config
 	Prefix string // "" is store.DefaultPrefix
 	Who    string // user@host; "" is the user and host of this process
 }
@@ -49,7 +50,7 @@ type Config struct {
 // Open makes a client of an etcd and makes sure that it answers and speaks our layout. Close ends it.
 func Open(ctx context.Context, cfg Config) (*Client, error) {
 	keys := store.NewKeys(cfg.Prefix)
-	kv, err := store.Connect(ctx, cfg.Store, keys.Schema())
+	kv, err := etcd.Connect(ctx, cfg.Store, keys.Schema())
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,6 @@
 // Package client is the Go API of distsuper: it says what is to run, and tells what does.
 //
-//	c, err := client.Open(ctx, client.Config{Store: store.Config{Endpoints: []string{"10.0.0.1:2379"}}})
+//	c, err := client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: []string{"10.0.0.1:2379"}}})
 //	p := client.Program("worker", "/opt/worker --queue payments")
 //	id, err := c.Create(ctx, p)
 //	changed, err := c.Start(ctx, id)

@@ -82,7 +82,7 @@ func soloName(file string) string {
 // SoloSocket is where the store of a runtime directory's solo answers.
 func SoloSocket(runtime string) string { return filepath.Join(runtime, soloSocket) }
 
-// SoloEndpoint is the endpoint of the distsuperd solo that runs a configuration file now, as store.Open takes it; ok is
+// SoloEndpoint is the endpoint of the distsuperd solo that runs a configuration file now, as etcd.Open takes it; ok is
 // false when none does that we may speak to. Root finds only those that root started, which may run as another user now.
 func SoloEndpoint(file string) (endpoint string, ok bool) {
 	if file == "" {

@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/embedded/server"
+	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/storetest"
 	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
@@ -62,9 +63,9 @@ func start(t *testing.T, cfg embedded.Config) *embedded.Child {
 	return c
 }
 
-func open(t *testing.T, cfg store.Config) store.KV {
+func open(t *testing.T, cfg etcd.Config) store.KV {
 	t.Helper()
-	kv, err := store.Connect(t.Context(), cfg, "/a")
+	kv, err := etcd.Connect(t.Context(), cfg, "/a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,9 +108,9 @@ func TestEmbeddedEtcdKeepsItsDataOverKillAndStop(t *testing.T) {
 	dir := t.TempDir()
 	cfg := config(t, dir, "")
 	c := start(t, cfg)
-	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	kv := open(t, etcd.Config{Endpoints: []string{c.Endpoint}})
 	put(t, kv, "1")
-	if m := kv.Members(t.Context())[0]; m.Err != nil || !m.Leader || store.FencingWarning([]string{m.Version}) != "" {
+	if m := kv.Members(t.Context())[0]; m.Err != nil || !m.Leader || etcd.FencingWarning([]string{m.Version}) != "" {
 		t.Errorf("the member: %+v", m)
 	}
 	kill(t, c)
@@ -142,7 +143,7 @@ func TestEmbeddedEtcdConforms(t *testing.T) {
 	c := start(t, cfg)
 	socket := strings.TrimPrefix(c.Endpoint, "unix://")
 	p := proxy.New(t, "unix", socket)
-	kv := open(t, store.Config{Endpoints: []string{p.Addr()}})
+	kv := open(t, etcd.Config{Endpoints: []string{p.Addr()}})
 	cli, err := clientv3.New(clientv3.Config{Endpoints: []string{c.Endpoint}, Logger: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +232,7 @@ func TestKeepStartsAnEndedEtcdAgainAndLeavesItRunning(t *testing.T) {
 	dir := t.TempDir()
 	cfg := config(t, dir, "")
 	c := start(t, cfg)
-	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	kv := open(t, etcd.Config{Endpoints: []string{c.Endpoint}})
 	put(t, kv, "1")
 	ctx, cancel := context.WithCancel(t.Context())
 	kept := make(chan error, 1)
@@ -281,7 +282,7 @@ func TestTooLongStateDirectoryGetsAShortSocket(t *testing.T) {
 	if !strings.HasPrefix(c.Endpoint, "unix://"+run) {
 		t.Errorf("endpoint %s, want one below %s", c.Endpoint, run)
 	}
-	put(t, open(t, store.Config{Endpoints: []string{c.Endpoint}}), "1")
+	put(t, open(t, etcd.Config{Endpoints: []string{c.Endpoint}}), "1")
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
 	if ep, err := embedded.Endpoint(dir); err != nil || ep != c.Endpoint {
 		t.Errorf("with another environment: %s, %v", ep, err)
@@ -298,7 +299,7 @@ func TestAnotherMachineJoinsWithWhatJoinTells(t *testing.T) {
 	if _, err := embedded.Join(dir); err == nil || !strings.Contains(err.Error(), "listen") {
 		t.Errorf("with a socket only: %v", err)
 	}
-	local := open(t, store.Config{Endpoints: []string{endpoint(t, dir)}})
+	local := open(t, etcd.Config{Endpoints: []string{endpoint(t, dir)}})
 	put(t, local, "1")
 
 	listen := fmt.Sprintf("0.0.0.0:%d", freePort(t))
@@ -311,18 +312,18 @@ func TestAnotherMachineJoinsWithWhatJoinTells(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	remote := store.Config{Endpoints: info.Endpoints, CA: info.CA, Cert: info.Cert, Key: info.Key}
+	remote := etcd.Config{Endpoints: info.Endpoints, CA: info.CA, Cert: info.Cert, Key: info.Key}
 	if got := get(t, open(t, remote)); got != "1" {
 		t.Errorf("the joined machine reads %q", got)
 	}
 	var wrong sync.WaitGroup
-	for name, cfg := range map[string]store.Config{
+	for name, cfg := range map[string]etcd.Config{
 		"without a client certificate": {Endpoints: info.Endpoints, CA: info.CA},
 		"without TLS":                  {Endpoints: []string{"http://" + strings.TrimPrefix(info.Endpoints[0], "https://")}},
 		"without the authority":        {Endpoints: info.Endpoints, Cert: info.Cert, Key: info.Key},
 	} {
 		wrong.Go(func() {
-			if _, err := store.Connect(t.Context(), cfg, "/a"); !errors.Is(err, store.ErrUnavailable) {
+			if _, err := etcd.Connect(t.Context(), cfg, "/a"); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
 			}
 		})
@@ -366,7 +367,7 @@ func TestTakenPeerPortIsReplacedAndDataStays(t *testing.T) {
 	dir := t.TempDir()
 	cfg := config(t, dir, "")
 	c := start(t, cfg)
-	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	kv := open(t, etcd.Config{Endpoints: []string{c.Endpoint}})
 	put(t, kv, "1")
 	if err := embedded.Stop(t.Context(), dir); err != nil {
 		t.Fatal(err)
@@ -409,7 +410,7 @@ func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
 	})
 	cfg := config(t, dir, "")
 	c := start(t, cfg)
-	kv := open(t, store.Config{Endpoints: []string{c.Endpoint}})
+	kv := open(t, etcd.Config{Endpoints: []string{c.Endpoint}})
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
 	value, acknowledged := strings.Repeat("x", 1<<20), 0
@@ -459,7 +460,7 @@ func fill(t *testing.T, path string) {
 func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
 	gate.Long(t)
 	t.Parallel()
-	kv := open(t, store.Config{Endpoints: []string{start(t, config(t, t.TempDir(), "")).Endpoint}})
+	kv := open(t, etcd.Config{Endpoints: []string{start(t, config(t, t.TempDir(), "")).Endpoint}})
 	put(t, kv, "1")
 	now, err := kv.Range(t.Context(), store.Range{Key: "/a", Prefix: true})
 	if err != nil {

@@ -95,7 +95,7 @@ func runtimeDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("distsuper-%d", os.Getuid()))
 }
 
-// Endpoint is the address of the embedded etcd's socket, whether it runs or not, as store.Config wants it.
+// Endpoint is the address of the embedded etcd's socket, whether it runs or not, as etcd.Config wants it.
 func Endpoint(stateDir string) (string, error) {
 	d, err := DirOf(stateDir)
 	if err != nil {

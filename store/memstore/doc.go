@@ -1,5 +1,5 @@
 // Package memstore is etcd in memory: a Server with etcd's semantics and Clients of it that
-// implement store.KV, for tests and simulations.
+// implement store.KV. distsuperd solo runs on it, and so do tests and simulations.
 //
 // It promises what package storetest checks on it and on real etcd alike: revisions,
 // transactions and their limits, leases in whole seconds whose expiry is found by a scan

@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
@@ -72,7 +73,7 @@ func newWorld(t *testing.T, kind func() (string, error), endpoint string, env ..
 	if endpoint == "" {
 		w.findEtcd(d)
 	}
-	w.client, err = client.Open(t.Context(), client.Config{Store: store.Config{Endpoints: []string{w.endpoint}}, Who: "tester@here"})
+	w.client, err = client.Open(t.Context(), client.Config{Store: etcd.Config{Endpoints: []string{w.endpoint}}, Who: "tester@here"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func (w *world) setEtcd(endpoint string) { w.Etcd = "[etcd]\nendpoints = " + end
 // initialise makes the key space on an etcd that is not distsuperd's own.
 func (w *world) initialise() {
 	w.t.Helper()
-	kv, err := store.Open(w.t.Context(), store.Config{Endpoints: []string{w.endpoint}})
+	kv, err := etcd.Open(w.t.Context(), etcd.Config{Endpoints: []string{w.endpoint}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/witness"
 )
@@ -79,14 +80,14 @@ func Start(ctx context.Context, o Options) (*Fleet, error) {
 		return f, err
 	}
 	var err error
-	f.Client, err = client.Open(ctx, client.Config{Store: store.Config{Endpoints: f.Endpoints}})
+	f.Client, err = client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: f.Endpoints}})
 	return f, err
 }
 
 // initStore makes the key space of an etcd that is not ours.
 func (f *Fleet) initStore(ctx context.Context) error {
 	f.Etcd = "[etcd]\nendpoints = " + strings.Join(f.Endpoints, ", ")
-	kv, err := store.Open(ctx, store.Config{Endpoints: f.Endpoints})
+	kv, err := etcd.Open(ctx, etcd.Config{Endpoints: f.Endpoints})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/rpc"
-	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/trust"
 	"github.com/distsuper/distsuper/test/gate"
 )
@@ -35,7 +35,7 @@ func (r *ran) open() *client.Client {
 	}
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
-	c, err := client.Open(ctx, client.Config{Store: store.Config{Endpoints: []string{endpoint}}})
+	c, err := client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: []string{endpoint}}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/memserve"
+	"github.com/distsuper/distsuper/store/etcdapi"
 	"github.com/distsuper/distsuper/store/memstore"
 	"github.com/distsuper/distsuper/store/trust"
 )
@@ -55,7 +55,7 @@ type parts struct {
 	mem       *memstore.Server
 	kv        *memstore.Client
 	keys      store.Keys
-	served    *memserve.Server
+	served    *etcdapi.Server
 	control   *controller.Controller
 	agent     *agentd.Agent
 
@@ -184,11 +184,11 @@ func (p *parts) apiSocket() string { return filepath.Join(p.runtime, "agent.sock
 
 // serveStore lets distsuperctl in.
 func (p *parts) serveStore() error {
-	l, err := memserve.Listen(config.SoloSocket(p.runtime))
+	l, err := etcdapi.Listen(config.SoloSocket(p.runtime))
 	if err != nil {
 		return err
 	}
-	p.served = memserve.New(p.mem.Client("served"))
+	p.served = etcdapi.New(p.mem.Client("served"))
 	p.living.Go(func() error { return p.served.Serve(l) })
 	return nil
 }
@@ -206,7 +206,7 @@ func (p *parts) publish(id rpc.Identity) error {
 
 // serveAPI answers what is asked of agents (logs, signals, stdin) and of this daemon itself.
 func (p *parts) serveAPI(id rpc.Identity, self rpc.DaemonServer) error {
-	l, err := memserve.Listen(p.apiSocket())
+	l, err := etcdapi.Listen(p.apiSocket())
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 var tested = Daemon{Name: config.Agent, Home: func(c *config.Config) (string, config.LogConfig) { return c.Agent.StateDir, c.Agent.Log }}
@@ -84,7 +85,7 @@ func TestWarningNamesWhatIsWrongWithEtcd(t *testing.T) {
 	}{
 		{[]store.Member{good, silent}, "", true},
 		{[]store.Member{good, full}, "etcd at b:1 is out of space (NOSPACE)", true},
-		{[]store.Member{good, old}, store.FencingWarning([]string{"3.5.0"}), true},
+		{[]store.Member{good, old}, etcd.FencingWarning([]string{"3.5.0"}), true},
 		{[]store.Member{silent}, "", false},
 	} {
 		got, ok := Warning(c.members)
@@ -92,7 +93,7 @@ func TestWarningNamesWhatIsWrongWithEtcd(t *testing.T) {
 			t.Errorf("of %+v it says %q, %v; want %q, %v", c.members, got, ok, c.want, c.ok)
 		}
 	}
-	if store.FencingWarning([]string{"3.5.0"}) == "" {
+	if etcd.FencingWarning([]string{"3.5.0"}) == "" {
 		t.Error("the old server of this test is not warned of")
 	}
 }

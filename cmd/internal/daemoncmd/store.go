@@ -14,17 +14,18 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // storeConfig is how the endpoints are reached.
-func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) store.Config {
-	return store.Config{Endpoints: endpoints, Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
+func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) etcd.Config {
+	return etcd.Config{Endpoints: endpoints, Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
 		CA: cfg.Etcd.CA, Cert: cfg.Etcd.Cert, Key: cfg.Etcd.Key, Logger: log}
 }
 
 // OpenStore opens the store behind the memory, in the file seen, of how far it was. It does not wait for etcd.
 func OpenStore(cfg *config.Config, endpoints []string, seen string, log *zap.Logger) (store.KV, error) {
-	kv, err := store.Open(context.Background(), storeConfig(cfg, endpoints, log))
+	kv, err := etcd.Open(context.Background(), storeConfig(cfg, endpoints, log))
 	if err != nil {
 		return nil, daemon.Usage(err)
 	}
@@ -58,7 +59,7 @@ func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, not
 			return err
 		}
 		if time.Since(told) > 10*time.Second {
-			why := store.Unreachable(ctx, storeConfig(cfg, endpoints, nil), err)
+			why := etcd.Unreachable(ctx, storeConfig(cfg, endpoints, nil), err)
 			notify.Progress(why.Error())
 			log.Warn("waiting for etcd", zap.Error(why))
 			told = time.Now()
@@ -108,7 +109,7 @@ func Warning(members []store.Member) (warning string, ok bool) {
 			parts = append(parts, fmt.Sprintf("etcd at %s says that its data is corrupt", m.Endpoint))
 		}
 	}
-	if w := store.FencingWarning(versions); w != "" {
+	if w := etcd.FencingWarning(versions); w != "" {
 		parts = append(parts, w)
 	}
 	return strings.Join(parts, "; "), ok

@@ -1,0 +1,175 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+// A watch that is cut off says nothing, for ever. So a quiet one is asked for a sign of life, and one
+// that stays silent is ended; who follows it opens another.
+const (
+	watchProbe   = 5 * time.Second
+	watchSilence = 15 * time.Second
+)
+
+type etcdWatcher struct {
+	c   chan store.WatchResult
+	err error // written before c is closed
+	// last: every change up to here has been sent.
+	last int64
+}
+
+func (w *etcdWatcher) C() <-chan store.WatchResult { return w.c }
+
+// Err may be called after C is closed.
+func (w *etcdWatcher) Err() error { return w.err }
+
+// Watch needs a leader: a member that is cut off from the others would go on silently with old data.
+func (s *adapter) Watch(ctx context.Context, prefix string, rev int64) store.Watcher {
+	w := &etcdWatcher{c: make(chan store.WatchResult), last: rev - 1}
+	go func() {
+		defer close(w.c)
+		inner, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+		defer cancel()
+		err := s.watch(inner, w, prefix, rev)
+		switch {
+		case ctx.Err() != nil:
+			w.err = fmt.Errorf("watch %s: %w", prefix, ctx.Err())
+		case errors.Is(err, store.ErrCompacted):
+			w.err = err
+		default:
+			// Also a refusal: an expired login ends a watch with "permission denied". Whoever opens the
+			// next one reads first, and that read tells whether it was meant.
+			w.err = fmt.Errorf("watch %s: %w: %v", prefix, store.ErrUnavailable, err)
+		}
+	}()
+	return w
+}
+
+func (s *adapter) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int64) error {
+	opened := make(chan clientv3.WatchChan, 1)
+	go func() { // waits for a member, until ctx ends
+		key := prefix
+		if key == "" {
+			key = "\x00"
+		}
+		opened <- s.cli.Watch(ctx, key, clientv3.WithRange(prefixEnd(prefix)),
+			clientv3.WithRev(rev), clientv3.WithCreatedNotify())
+	}()
+	var events clientv3.WatchChan
+	probe := time.NewTimer(watchProbe)
+	defer probe.Stop()
+	heard := time.Now()
+	stands := make(chan int64, 1)
+	for {
+		select {
+		case events = <-opened:
+		case resp, ok := <-events:
+			if !ok {
+				return errors.New("the watch was closed")
+			}
+			if err := resp.Err(); err != nil {
+				return fail(ctx, err, "watch", prefix)
+			}
+			if at := resp.Header.Revision; !resp.Created && len(resp.Events) == 0 && at < w.last {
+				// Another store, or a member that lags: whoever opens the next watch reads first, and learns which.
+				return fmt.Errorf("the store is at revision %d, and was at %d", at, w.last)
+			}
+			if !w.deliver(ctx, resp, s.progressOrdered.Load()) {
+				return ctx.Err()
+			}
+			heard = time.Now()
+		case <-probe.C:
+			quiet := time.Since(heard)
+			if quiet >= watchSilence {
+				return fmt.Errorf("no sign of life for %s", quiet.Round(time.Second))
+			}
+			if events != nil && quiet >= watchProbe {
+				go s.askProgress(ctx)
+				if w.last < rev {
+					go s.askWhereItStands(ctx, prefix, stands)
+				}
+			}
+			probe.Reset(watchProbe)
+		case at := <-stands:
+			if at < rev-1 {
+				return fmt.Errorf("the store is at revision %d, and a watch begins behind %d", at, rev-1)
+			}
+			if at != w.last { // what was written meanwhile is the watch's to tell
+				continue
+			}
+			if !w.send(ctx, nil) {
+				return ctx.Err()
+			}
+			heard = time.Now()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// askWhereItStands reads the store's revision for a watch that has heard nothing yet. While nothing is written such a watch has missed
+// nothing, and etcd leaves requests for progress unanswered, of all watches of a stream, as long as one of them begins ahead of the store
+// (server/storage/mvcc/watchable_store.go, progressIfSync): when a fleet rests that may be for hours. A store that has lost
+// revisions, as when distsuperd solo began anew, would never answer.
+func (s *adapter) askWhereItStands(ctx context.Context, prefix string, stands chan<- int64) {
+	res, err := s.Range(ctx, store.Range{Key: prefix, Prefix: true, KeysOnly: true, Limit: 1})
+	if err != nil {
+		return
+	}
+	select {
+	case stands <- res.Rev:
+	default:
+	}
+}
+
+// askProgress makes etcd answer every watch of this client. Its error does not matter: silence tells.
+func (s *adapter) askProgress(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, watchProbe)
+	defer cancel()
+	_ = s.cli.RequestProgress(ctx)
+}
+
+// deliver passes one response on. etcd sends whole revisions as long as fragments are not asked
+// for. The revision in the header is the store's and may be ahead of the events of a watcher that is
+// still catching up, so the last event's counts; and servers before 3.4.25 and 3.5.8 answer a request for
+// progress before the events ahead of it, so there progress only says that the watch lives.
+func (w *etcdWatcher) deliver(ctx context.Context, resp clientv3.WatchResponse, ordered bool) bool {
+	var events []store.Event
+	for _, ev := range resp.Events {
+		if ev.Type == mvccpb.DELETE {
+			events = append(events, store.Event{Kind: store.EventDelete,
+				Entry: store.Entry{Key: string(ev.Kv.Key), ModRev: ev.Kv.ModRevision}})
+		} else {
+			events = append(events, store.Event{Kind: store.EventPut, Entry: entry(ev.Kv)})
+		}
+	}
+	switch {
+	case resp.Created:
+		if w.last < 0 { // a watch from now on
+			w.last = resp.Header.Revision
+		}
+		return true
+	case len(events) > 0:
+		w.last = events[len(events)-1].Entry.ModRev
+	case ordered:
+		w.last = max(w.last, resp.Header.Revision)
+	}
+	return w.send(ctx, events)
+}
+
+func (w *etcdWatcher) send(ctx context.Context, events []store.Event) bool {
+	select {
+	case w.c <- store.WatchResult{Rev: w.last, Events: events}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,7 +1,0 @@
-// Package memserve serves a store in memory over the etcd v3 gRPC API on a private unix socket, so that whoever
-// speaks to etcd (store.Open, etcdctl get, put, del and watch) speaks to it unchanged.
-//
-// It serves a store.KV, and so no more than that can do: of compares and ranges those that store.Open, the election
-// of etcd's client and etcdctl send. What it cannot do is refused with Unimplemented, never done by half. There is one
-// member, which leads for ever.
-package memserve
