@@ -36,7 +36,7 @@ type Options struct {
 	// Info is what machines/<m>/info is to say; SetInfo changes it.
 	Info api.MachineInfo
 	// History makes the operation that writes an event; it may ask etcd for a lease. Nil writes no history.
-	History func(ctx context.Context, e api.Event) (store.Op, error)
+	History func(ctx context.Context, e api.HistoryEntry) (store.Op, error)
 	// HistoryLost, when set, hears that the lease on which History writes is gone.
 	HistoryLost func()
 	Clock       clock.Clock // nil is clock.Real

@@ -82,7 +82,7 @@ type (
 		what   string
 		procs  []string
 		txn    store.Txn
-		events []api.Event
+		events []api.HistoryEntry
 		reason string
 		token  int64
 		lease  int64 // on which it puts something; 0 none

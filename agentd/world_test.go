@@ -230,15 +230,15 @@ func (w *world) forgotten(b *box, name string) {
 
 // events lists what history says of a process.
 func (w *world) events(name string) []string {
-	var all []api.Event
+	var all []api.HistoryEntry
 	for _, e := range w.s.Entries(w.keys.History(name)) {
-		ev, err := store.Decode[api.Event](e)
+		ev, err := store.Decode[api.HistoryEntry](e)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		all = append(all, ev)
 	}
-	slices.SortStableFunc(all, func(a, b api.Event) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(all, func(a, b api.HistoryEntry) int { return a.At.Compare(b.At) })
 	var what []string
 	for _, e := range all {
 		what = append(what, e.What)

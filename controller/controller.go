@@ -22,10 +22,10 @@ type Asker interface {
 	Runs(ctx context.Context, m api.MachineInfo, process string, token int64) (bool, error)
 }
 
-// History is *store.History: it makes the operation that writes an event, to go into the transaction of the
+// History is *store.History: it makes the operation that writes an entry, to go into the transaction of the
 // change that it tells, and keeps what was written short.
 type History interface {
-	Op(ctx context.Context, e api.Event) (store.Op, error)
+	Op(ctx context.Context, e api.HistoryEntry) (store.Op, error)
 	Forget()
 	Trim(ctx context.Context, subject string) (int, error)
 }

@@ -62,7 +62,7 @@ type (
 	Write struct {
 		ID      int64
 		Txn     store.Txn
-		History []api.Event
+		History []api.HistoryEntry
 	}
 	// AskLease asks etcd whether a lease is gone.
 	AskLease struct{ Lease int64 }
@@ -73,7 +73,7 @@ type (
 		Token     int64
 		StatusRev int64
 	}
-	// TrimHistory leaves the newest events of a subject. It has no answer: the view shows what came of it.
+	// TrimHistory leaves the newest entries of a subject. It has no answer: the view shows what came of it.
 	TrimHistory struct{ Subject string }
 	// StepDown: the leadership that began at Rev is lost; end its session and campaign again.
 	StepDown struct{ Rev int64 }

@@ -223,7 +223,7 @@ func TestOneWriteAtATimeForAProcess(t *testing.T) {
 			c.want("x", restartIt)
 			time.Sleep(100 * time.Millisecond)
 		}
-		c.await("x answers the last wish", func() bool { return c.owner("x").Restarts == 5 })
+		c.await("x answers the last request", func() bool { return c.owner("x").Restarts == 5 })
 	})
 }
 

@@ -284,7 +284,7 @@ func TestHistoryTellsWhatTheLeaderDidAndStaysShort(t *testing.T) {
 			t.Errorf("told %+v", e)
 		}
 		for range 300 {
-			op, err := history.Op(c.ctx, api.Event{Process: "x", What: "started"})
+			op, err := history.Op(c.ctx, api.HistoryEntry{Process: "x", What: "started"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -52,11 +52,11 @@ func (c *Core) write(wall time.Time, actions []*plan.Action) []Effect {
 type batch struct {
 	actions []*plan.Action
 	txn     store.Txn
-	history []api.Event
+	history []api.HistoryEntry
 	bytes   int
 }
 
-func newBatch(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.Event, told bool) (b batch) {
+func newBatch(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.HistoryEntry, told bool) (b batch) {
 	b.add(a, cmps, ops, event, told)
 	return b
 }
@@ -68,7 +68,7 @@ func (b *batch) fits(cmps []store.Cmp, ops []store.Op) bool {
 		len(b.txn.If)+len(cmps) <= batchOps && len(b.txn.Then)+len(ops)+len(b.history)+1 <= batchOps && b.bytes+size(ops) <= batchBytes
 }
 
-func (b *batch) add(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.Event, told bool) {
+func (b *batch) add(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.HistoryEntry, told bool) {
 	b.actions = append(b.actions, a)
 	b.txn.If = append(b.txn.If, cmps...)
 	b.txn.Then = append(b.txn.Then, ops...)
@@ -137,8 +137,8 @@ func (c *Core) ops(a *plan.Action) []store.Op {
 }
 
 // story is what history says of an action; not all are told.
-func (c *Core) story(wall time.Time, a *plan.Action) (api.Event, bool) {
-	e := api.Event{At: wall, Process: a.Process, Machine: a.From, What: what(a), Why: a.Why, By: "leader " + c.id}
+func (c *Core) story(wall time.Time, a *plan.Action) (api.HistoryEntry, bool) {
+	e := api.HistoryEntry{At: wall, Process: a.Process, Machine: a.From, What: what(a), Why: a.Why, By: "leader " + c.id}
 	if a.Put != nil {
 		e.Machine, e.Token = a.PutOn, a.Put.Token
 	}

@@ -22,8 +22,8 @@ const (
 // MachineSubject is the history subject of a machine. A process's is its name, which has no "@" in front.
 func MachineSubject(machine string) string { return "@" + machine }
 
-// Subject is where an event is told: its process, or else its machine.
-func Subject(e api.Event) string {
+// Subject is where an entry is told: its process, or else its machine.
+func Subject(e api.HistoryEntry) string {
 	if e.Process != "" {
 		return e.Process
 	}
@@ -44,7 +44,7 @@ type History struct {
 	count  int64
 }
 
-// NewHistory takes the writer's name, which stands in the keys and, where an event names
+// NewHistory takes the writer's name, which stands in the keys and, where an entry names
 // nobody, in the entries: "leader d1", "agent m2", "ann@host". No two living writers may share it. A nil
 // clock is clock.Go.
 func NewHistory(kv KV, keys Keys, writer string, c clock.Clock) *History {
@@ -58,7 +58,7 @@ func NewHistory(kv KV, keys Keys, writer string, c clock.Clock) *History {
 // and then at most once in ten minutes in which something is written. A caller that gets an
 // error may make its change untold. When a transaction with such an entry fails with
 // ErrLeaseNotFound, call Forget: the lease may be this one.
-func (h *History) Op(ctx context.Context, e api.Event) (Op, error) {
+func (h *History) Op(ctx context.Context, e api.HistoryEntry) (Op, error) {
 	if e.At.IsZero() {
 		e.At = h.clock.Wall()
 	}
@@ -69,12 +69,12 @@ func (h *History) Op(ctx context.Context, e api.Event) (Op, error) {
 	if err != nil {
 		return Op{}, fmt.Errorf("history of %s: %w", Subject(e), err)
 	}
-	key := h.keys.Event(Subject(e), eventID(e.At, h.writer, count))
+	key := h.keys.HistoryEntry(Subject(e), entryID(e.At, h.writer, count))
 	return PutOn(key, Encode(e), lease), nil
 }
 
-// eventID sorts by time. The counter tells entries of one writer and nanosecond apart.
-func eventID(at time.Time, writer string, count int64) string {
+// entryID sorts by time. The counter tells entries of one writer and nanosecond apart.
+func entryID(at time.Time, writer string, count int64) string {
 	return fmt.Sprintf("%s-%s-%d", at.UTC().Format("20060102T150405.000000000"), writer, count)
 }
 
@@ -124,7 +124,7 @@ func (h *History) Trim(ctx context.Context, subject string) (int, error) {
 
 // List returns the newest entries of a subject, at most limit (0 is all), the oldest first. Subject "" is
 // every subject. An entry that cannot be read (a newer version's) is left out.
-func (h *History) List(ctx context.Context, subject string, limit int) ([]api.Event, error) {
+func (h *History) List(ctx context.Context, subject string, limit int) ([]api.HistoryEntry, error) {
 	prefix := h.keys.Histories()
 	if subject != "" {
 		prefix = h.keys.History(subject)
@@ -135,16 +135,16 @@ func (h *History) List(ctx context.Context, subject string, limit int) ([]api.Ev
 	}
 	entries := res.Entries
 	slices.SortStableFunc(entries, func(a, b Entry) int { return cmp.Compare(lastPart(a.Key), lastPart(b.Key)) })
-	var events []api.Event
+	var list []api.HistoryEntry
 	for _, e := range entries {
-		if ev, err := Decode[api.Event](e); err == nil {
-			events = append(events, ev)
+		if entry, err := Decode[api.HistoryEntry](e); err == nil {
+			list = append(list, entry)
 		}
 	}
-	if limit > 0 && len(events) > limit {
-		events = events[len(events)-limit:]
+	if limit > 0 && len(list) > limit {
+		list = list[len(list)-limit:]
 	}
-	return events, nil
+	return list, nil
 }
 
 func lastPart(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }

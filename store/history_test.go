@@ -12,13 +12,13 @@ import (
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
-func telling(t *testing.T, test func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.Event))) {
+func telling(t *testing.T, test func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.HistoryEntry))) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{})
 		defer s.Close()
 		h := store.NewHistory(s.Client("c"), store.NewKeys(""), "agent m1", nil)
-		test(t, s, h, func(e api.Event) {
+		test(t, s, h, func(e api.HistoryEntry) {
 			t.Helper()
 			op, err := h.Op(t.Context(), e)
 			if err != nil {
@@ -30,11 +30,11 @@ func telling(t *testing.T, test func(t *testing.T, s *memstore.Server, h *store.
 }
 
 func TestHistoryListsTheNewestInOrder(t *testing.T) {
-	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.Event)) {
+	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.HistoryEntry)) {
 		other := store.NewHistory(s.Client("d"), store.NewKeys(""), "leader d1", nil)
 		for i := range 12 {
-			tell(api.Event{Process: "web", What: fmt.Sprint(i)})
-			op, err := other.Op(t.Context(), api.Event{Process: "web:2", What: fmt.Sprint(i), By: "ann@host"})
+			tell(api.HistoryEntry{Process: "web", What: fmt.Sprint(i)})
+			op, err := other.Op(t.Context(), api.HistoryEntry{Process: "web:2", What: fmt.Sprint(i), By: "ann@host"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -43,7 +43,7 @@ func TestHistoryListsTheNewestInOrder(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 		}
-		tell(api.Event{Machine: "web", What: "cordoned"})
+		tell(api.HistoryEntry{Machine: "web", What: "cordoned"})
 		events, err := h.List(t.Context(), "web", 3)
 		if err != nil || len(events) != 3 {
 			t.Fatalf("%v, %v", events, err)
@@ -72,11 +72,11 @@ func TestHistoryListsTheNewestInOrder(t *testing.T) {
 }
 
 func TestHistoryEntriesOfOneMomentHaveKeysOfTheirOwn(t *testing.T) {
-	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.Event)) {
+	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.HistoryEntry)) {
 		at := time.Now()
 		var ops []store.Op
 		for range 20 {
-			op, err := h.Op(t.Context(), api.Event{Process: "web", At: at})
+			op, err := h.Op(t.Context(), api.HistoryEntry{Process: "web", At: at})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,12 +90,12 @@ func TestHistoryEntriesOfOneMomentHaveKeysOfTheirOwn(t *testing.T) {
 }
 
 func TestHistoryGrantsALeaseInTenMinutesOfWriting(t *testing.T) {
-	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.Event)) {
+	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.HistoryEntry)) {
 		if s.Stats().Grants != 0 {
 			t.Fatal("a lease was granted before anything was written")
 		}
 		for range 60 {
-			tell(api.Event{Process: "web"})
+			tell(api.HistoryEntry{Process: "web"})
 			time.Sleep(time.Minute)
 		}
 		if n := s.Stats().Grants; n != 6 {
@@ -113,13 +113,13 @@ func TestHistoryGrantsALeaseInTenMinutesOfWriting(t *testing.T) {
 }
 
 func TestHistoryTakesANewLeaseWhenItsOwnIsGone(t *testing.T) {
-	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.Event)) {
-		tell(api.Event{Process: "web"})
+	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.HistoryEntry)) {
+		tell(api.HistoryEntry{Process: "web"})
 		lease := s.Entries("/distsuper/history/")[0].Lease
 		if err := s.Client("x").Revoke(t.Context(), lease); err != nil {
 			t.Fatal(err)
 		}
-		op, err := h.Op(t.Context(), api.Event{Process: "web"})
+		op, err := h.Op(t.Context(), api.HistoryEntry{Process: "web"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,17 +127,17 @@ func TestHistoryTakesANewLeaseWhenItsOwnIsGone(t *testing.T) {
 			t.Fatalf("write on the lost lease: %v", err)
 		}
 		h.Forget()
-		tell(api.Event{Process: "web"})
+		tell(api.HistoryEntry{Process: "web"})
 	})
 }
 
 func TestHistoryTrimLeavesTheNewestHundred(t *testing.T) {
-	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.Event)) {
+	telling(t, func(t *testing.T, s *memstore.Server, h *store.History, tell func(api.HistoryEntry)) {
 		for i := range 350 {
-			tell(api.Event{Process: "web", What: fmt.Sprint(i)})
+			tell(api.HistoryEntry{Process: "web", What: fmt.Sprint(i)})
 			time.Sleep(time.Millisecond)
 		}
-		tell(api.Event{Process: "other"})
+		tell(api.HistoryEntry{Process: "other"})
 		if n, err := h.Trim(t.Context(), "web"); n != 250 || err != nil {
 			t.Fatalf("trimmed %d, %v", n, err)
 		}

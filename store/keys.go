@@ -92,9 +92,9 @@ func (k Keys) Placement(m, p string) string { return k.Placements(m) + escape(p)
 func (k Keys) Touch(m, p string) string     { return k.Touches(m) + escape(p) }
 func (k Keys) Status(m, p string) string    { return k.Statuses(m) + escape(p) }
 
-func (k Keys) Histories() string               { return k.prefix + "history/" }
-func (k Keys) History(subject string) string   { return k.Histories() + escape(subject) + "/" }
-func (k Keys) Event(subject, id string) string { return k.History(subject) + escape(id) }
+func (k Keys) Histories() string                      { return k.prefix + "history/" }
+func (k Keys) History(subject string) string          { return k.Histories() + escape(subject) + "/" }
+func (k Keys) HistoryEntry(subject, id string) string { return k.History(subject) + escape(id) }
 
 var simple = map[string]Kind{
 	"programs": KindProgram, "intents": KindIntent, "owners": KindOwner,

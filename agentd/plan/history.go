@@ -8,9 +8,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// History tells in at most one event what happened between two statuses of a process; what a
+// History tells in at most one entry what happened between two statuses of a process; what a
 // crash loop did meanwhile is told together.
-func History(old, now api.Status, r keeper.Run) []api.Event {
+func History(old, now api.Status, r keeper.Run) []api.HistoryEntry {
 	if old.Token != now.Token {
 		old = api.Status{Token: now.Token}
 	}
@@ -18,7 +18,7 @@ func History(old, now api.Status, r keeper.Run) []api.Event {
 	if what == "" {
 		return nil
 	}
-	return []api.Event{{Process: r.ID, Token: now.Token, What: what, Why: why}}
+	return []api.HistoryEntry{{Process: r.ID, Token: now.Token, What: what, Why: why}}
 }
 
 func tell(old, now api.Status, r keeper.Run) (what, why string) {

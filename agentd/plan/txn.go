@@ -92,7 +92,7 @@ func (l look) report(policy api.OnPartition) []Action {
 }
 
 // release says that a run is over: it deletes the touch as it is known, or finds it gone.
-func (l look) release(st api.Status, reason string, events []api.Event) []Action {
+func (l look) release(st api.Status, reason string, events []api.HistoryEntry) []Action {
 	put := store.Put(l.statusKey(), store.Encode(st))
 	t := store.Txn{Else: l.again()}
 	if l.Touch != nil {

@@ -93,10 +93,10 @@ func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
 	return about{subject: name}, nil // one that was removed has a history still
 }
 
-func (a about) has(e api.Event) bool { return a.machine == "" || e.Machine == a.machine }
+func (a about) has(e api.HistoryEntry) bool { return a.machine == "" || e.Machine == a.machine }
 
 // events reads the last n of them, the oldest first.
-func (c *ctl) events(ctx context.Context, a about, n int) ([]api.Event, error) {
+func (c *ctl) events(ctx context.Context, a about, n int) ([]api.HistoryEntry, error) {
 	limit := n
 	if a.machine != "" {
 		limit = 0 // they stand among others
@@ -105,7 +105,7 @@ func (c *ctl) events(ctx context.Context, a about, n int) ([]api.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []api.Event{}
+	out := []api.HistoryEntry{}
 	for _, e := range all {
 		if a.has(e) {
 			out = append(out, e)
@@ -117,7 +117,7 @@ func (c *ctl) events(ctx context.Context, a about, n int) ([]api.Event, error) {
 	return out, nil
 }
 
-func (c *ctl) printEvents(events []api.Event) error {
+func (c *ctl) printEvents(events []api.HistoryEntry) error {
 	if c.json {
 		for _, e := range events {
 			if err := printLine(c.out, e); err != nil {
@@ -133,7 +133,7 @@ func (c *ctl) printEvents(events []api.Event) error {
 }
 
 // eventLine is one event for people.
-func eventLine(e api.Event) string {
+func eventLine(e api.HistoryEntry) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  ", e.At.Local().Format("2006-01-02 15:04:05.000"))
 	subject := e.Process
@@ -198,17 +198,17 @@ func (f *historyFollower) Apply(_ int64, changes []store.Event) {
 }
 
 // fresh are the events that were not shown yet, by time.
-func (f *historyFollower) fresh(entries []store.Entry) []api.Event {
-	var out []api.Event
+func (f *historyFollower) fresh(entries []store.Entry) []api.HistoryEntry {
+	var out []api.HistoryEntry
 	for _, e := range entries {
 		if f.seen[e.Key] {
 			continue
 		}
 		f.seen[e.Key] = true
-		if ev, err := store.Decode[api.Event](e); err == nil && f.about.has(ev) {
+		if ev, err := store.Decode[api.HistoryEntry](e); err == nil && f.about.has(ev) {
 			out = append(out, ev)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b api.Event) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, func(a, b api.HistoryEntry) int { return a.At.Compare(b.At) })
 	return out
 }

@@ -16,27 +16,27 @@ import (
 
 // whyRow is the JSON of why.
 type whyRow struct {
-	Process   string            `json:"process"`
-	State     api.State         `json:"state"`
-	Reason    string            `json:"reason"`
-	Want      api.Want          `json:"want"`
-	AskedBy   string            `json:"asked_by,omitempty"`
-	AskedAt   time.Time         `json:"asked_at,omitzero"`
-	Machine   string            `json:"machine,omitempty"`
-	Live      bool              `json:"machine_live"`
-	Token     int64             `json:"token,omitempty"`
-	Placed    bool              `json:"placed"`
-	PlacedAt  time.Time         `json:"decided_at,omitzero"`
-	Decision  string            `json:"decision,omitempty"`
-	Rejected  map[string]string `json:"rejected,omitempty"`
-	Failed    []string          `json:"failed,omitempty"`
-	Proof     api.Proof         `json:"proof,omitempty"`
-	Waiting   string            `json:"waiting,omitempty"`
-	Touched   bool              `json:"touched"`
-	TouchLeft *int64            `json:"touch_seconds_left,omitempty"`
-	Partition string            `json:"on_partition,omitempty"`
-	Status    *api.Status       `json:"status,omitempty"`
-	Events    []api.Event       `json:"history"`
+	Process   string             `json:"process"`
+	State     api.State          `json:"state"`
+	Reason    string             `json:"reason"`
+	Want      api.Want           `json:"want"`
+	AskedBy   string             `json:"asked_by,omitempty"`
+	AskedAt   time.Time          `json:"asked_at,omitzero"`
+	Machine   string             `json:"machine,omitempty"`
+	Live      bool               `json:"machine_live"`
+	Token     int64              `json:"token,omitempty"`
+	Placed    bool               `json:"placed"`
+	PlacedAt  time.Time          `json:"decided_at,omitzero"`
+	Decision  string             `json:"decision,omitempty"`
+	Rejected  map[string]string  `json:"rejected,omitempty"`
+	Failed    []string           `json:"failed,omitempty"`
+	Proof     api.Proof          `json:"proof,omitempty"`
+	Waiting   string             `json:"waiting,omitempty"`
+	Touched   bool               `json:"touched"`
+	TouchLeft *int64             `json:"touch_seconds_left,omitempty"`
+	Partition string             `json:"on_partition,omitempty"`
+	Status    *api.Status        `json:"status,omitempty"`
+	Events    []api.HistoryEntry `json:"history"`
 }
 
 func newWhy(c *ctl) *cobra.Command {

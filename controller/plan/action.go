@@ -25,8 +25,8 @@ var kindNames = [...]string{"place", "restart", "settings", "unplace", "finish",
 
 func (k Kind) String() string { return kindNames[k] }
 
-// Seen is a condition: the key at this machine is as it was seen.
-type Seen struct {
+// Precondition is a condition: the key at this machine is as it was seen.
+type Precondition struct {
 	Machine string
 	Rev     int64 // 0: absent
 }
@@ -46,9 +46,9 @@ type Action struct {
 	// OwnerRev is the owner's revision as seen; 0 for absent.
 	OwnerRev int64
 	// Placement is the placement as seen; nil when it does not matter.
-	Placement *Seen
+	Placement *Precondition
 	// Free are the machines on which no touch of it may stand, with its status there as seen.
-	Free []Seen
+	Free []Precondition
 
 	// Owner is what the owner becomes; nil leaves it, DeleteOwner deletes it.
 	Owner       *api.Owner
@@ -136,7 +136,7 @@ func Plan(in Input, processes []string) []Decision {
 		dec.Process = id
 		if a := dec.Action; a != nil {
 			a.Process = id
-			d.load.follow(p, a)
+			d.load.apply(p, a)
 		}
 		out = append(out, dec)
 	}

@@ -17,9 +17,9 @@ type query struct {
 	avoid  string // taken only when there is no other
 	never  string // not taken at all: it is to leave
 	failed []string
-	// relent takes machines where it failed when there is no other: a process whose machine died is
+	// allowFailed takes machines where it failed when there is no other: a process whose machine died is
 	// better tried again than left down.
-	relent bool
+	allowFailed bool
 }
 
 // choice is the machine found. Without one, machine is nil; Rejected says why each was not taken.
@@ -38,7 +38,7 @@ type candidate struct {
 // choose finds the machine for a new run of p.
 func (d *decider) choose(p *Process, q query) choice {
 	found, rejected := d.candidates(p, q)
-	if len(found) == 0 && q.relent && len(q.failed) > 0 {
+	if len(found) == 0 && q.allowFailed && len(q.failed) > 0 {
 		q.failed = nil
 		found, rejected = d.candidates(p, q)
 	}
@@ -48,9 +48,9 @@ func (d *decider) choose(p *Process, q query) choice {
 	sort.Slice(found, func(i, j int) bool { return found[i].before(found[j]) })
 	best := found[0]
 	for _, c := range found[1:] {
-		rejected[c.m.Name] = c.lost(best)
+		rejected[c.m.Name] = c.rejectReason(best)
 	}
-	return choice{machine: best.m, reason: best.won(len(found)), rejected: rejected}
+	return choice{machine: best.m, reason: best.choiceReason(len(found)), rejected: rejected}
 }
 
 func (d *decider) candidates(p *Process, q query) (found []candidate, rejected map[string]string) {
@@ -58,7 +58,7 @@ func (d *decider) candidates(p *Process, q query) (found []candidate, rejected m
 	for _, name := range sortedKeys(d.v.Machines) {
 		m := d.v.Machines[name]
 		total, program := d.load.of(m, p)
-		if why := reject(p, m, q, total); why != "" {
+		if why := exclude(p, m, q, total); why != "" {
 			rejected[name] = why
 			continue
 		}
@@ -76,9 +76,9 @@ func (d *decider) candidates(p *Process, q query) (found []candidate, rejected m
 	return found, rejected
 }
 
-// reject says why the machine cannot take the process; "" when it can. The words do not name
+// exclude says why the machine cannot take the process; "" when it can. The words do not name
 // numbers that change, since they are kept in the store.
-func reject(p *Process, m *Machine, q query, total int) string {
+func exclude(p *Process, m *Machine, q query, total int) string {
 	switch {
 	case m.Info == nil:
 		return "unknown: its agent has not said what it is"
@@ -117,8 +117,8 @@ func (c candidate) before(o candidate) bool {
 	}
 }
 
-// won says why c was taken of so many.
-func (c candidate) won(of int) string {
+// choiceReason says why c was taken of so many.
+func (c candidate) choiceReason(of int) string {
 	switch {
 	case c.rank == 0:
 		return "asked for"
@@ -131,8 +131,8 @@ func (c candidate) won(of int) string {
 	}
 }
 
-// lost says why c was not taken.
-func (c candidate) lost(best candidate) string {
+// rejectReason says why c was not taken.
+func (c candidate) rejectReason(best candidate) string {
 	switch {
 	case c.rank == 3:
 		return "its last run ended there"

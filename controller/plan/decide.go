@@ -10,8 +10,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// steady is how long a run must have been RUNNING for its earlier failures to be forgotten.
-const steady = 60 * time.Second
+// steadyAfter is how long a run must have been RUNNING for its earlier failures to be forgotten.
+const steadyAfter = 60 * time.Second
 
 type decider struct {
 	in   Input
@@ -89,7 +89,7 @@ func strays(p *Process) *Action {
 		}
 		return &Action{
 			Kind: Sweep, From: m, Why: "no owner names this placement on " + m,
-			OwnerRev: p.ownerRev(), Placement: &Seen{Machine: m, Rev: pl.Rev}, Unplace: []string{m},
+			OwnerRev: p.ownerRev(), Placement: &Precondition{Machine: m, Rev: pl.Rev}, Unplace: []string{m},
 		}
 	}
 	return nil
@@ -113,15 +113,15 @@ func (p *Process) owner() api.Owner {
 	return o
 }
 
-// newWish reports whether the user asked for another run than the owner's.
-func newWish(p *Process) bool {
-	return p.Intent.Value.Restarts != p.Owner.Value.Restarts || p.Print != p.Owner.Value.Spec
+// newRunAsked reports whether the user asked for another run than the owner's.
+func newRunAsked(p *Process) bool {
+	return p.Intent.Value.Restarts != p.Owner.Value.Restarts || p.Fingerprint != p.Owner.Value.Spec
 }
 
 func moveAsked(p *Process) bool { return p.Intent.Value.Moves != p.Owner.Value.Moves }
 
-// wish names a new wish.
-func wish(p *Process) string {
+// newRunReason names a new newRunReason.
+func newRunReason(p *Process) string {
 	if p.Intent.Value.Restarts != p.Owner.Value.Restarts {
 		return "restart asked" + by(p)
 	}
@@ -154,9 +154,9 @@ func (d *decider) removed(p *Process) Decision {
 	if p.Owner != nil && p.Owner.Value.Placed {
 		return d.unplace(p, "its program was removed")
 	}
-	_, seen, hindered := d.freed(p)
-	if hindered != nil {
-		return d.hindered(p, hindered, false)
+	_, seen, blocker := d.freed(p)
+	if blocker != nil {
+		return d.blocked(p, blocker, false)
 	}
 	const most = 30 // statuses of one transaction
 	a := &Action{Kind: Sweep, Why: "its program was removed", OwnerRev: p.ownerRev()}
@@ -170,7 +170,7 @@ func (d *decider) removed(p *Process) Decision {
 			return act(a) // the owner goes with the last ones
 		}
 		a.Statuses = append(a.Statuses, m)
-		a.Free = append(a.Free, Seen{Machine: m, Rev: s.Status.Rev})
+		a.Free = append(a.Free, Precondition{Machine: m, Rev: s.Status.Rev})
 	}
 	if p.Owner != nil {
 		a.Kind, a.DeleteOwner, a.From = Remove, true, p.Owner.Value.Machine
@@ -190,8 +190,8 @@ func (d *decider) removed(p *Process) Decision {
 func (d *decider) finished(p *Process) Decision {
 	o := p.Owner.Value
 	switch {
-	case newWish(p):
-		return d.place(p, wish(p), query{last: o.Machine})
+	case newRunAsked(p):
+		return d.place(p, newRunReason(p), query{last: o.Machine})
 	case moveAsked(p) && *o.Finished == api.Fatal:
 		return d.place(p, "move asked"+by(p), query{last: o.Machine})
 	case moveAsked(p):
@@ -211,8 +211,8 @@ func (d *decider) ended(p *Process) (Decision, bool) {
 	st := s.Status.Value
 	fatal := st.State == api.Fatal || st.Refused
 	switch {
-	case newWish(p) && (o.Placed || fatal || st.State == api.Exited):
-		return d.place(p, wish(p), query{last: o.Machine}), true
+	case newRunAsked(p) && (o.Placed || fatal || st.State == api.Exited):
+		return d.place(p, newRunReason(p), query{last: o.Machine}), true
 	case fatal:
 		return d.failed(p, s), true
 	case st.State == api.Exited:
@@ -222,7 +222,7 @@ func (d *decider) ended(p *Process) (Decision, bool) {
 		if st.Reason != "" {
 			why += ": " + st.Reason
 		}
-		return d.place(p, why, query{avoid: o.Machine, failed: o.Failed, relent: true}), true
+		return d.place(p, why, query{avoid: o.Machine, failed: o.Failed, allowFailed: true}), true
 	}
 	return Decision{}, false
 }
@@ -255,7 +255,7 @@ func (d *decider) failed(p *Process, s *Slot) Decision {
 func (d *decider) finish(p *Process, state api.State, s *Slot, failed []string, why string, rejected map[string]string) Decision {
 	o := p.owner()
 	a := &Action{Kind: Finish, From: o.Machine, Why: why, OwnerRev: p.ownerRev()}
-	a.Free = []Seen{{Machine: o.Machine, Rev: s.Status.Rev}}
+	a.Free = []Precondition{{Machine: o.Machine, Rev: s.Status.Rev}}
 	if o.Placed {
 		a.Unplace = []string{o.Machine}
 	}
@@ -265,8 +265,8 @@ func (d *decider) finish(p *Process, state api.State, s *Slot, failed []string, 
 	return act(a)
 }
 
-// hindered: the last run may be alive. What lasts is told in the owner.
-func (d *decider) hindered(p *Process, f *freedom, tell bool) Decision {
+// blocked: the last run may be alive. What lasts is told in the owner.
+func (d *decider) blocked(p *Process, f *freeCheck, tell bool) Decision {
 	dec := Decision{Question: f.question, Reason: f.why, Wake: f.wake}
 	if f.question == nil && f.tell && tell {
 		dec = d.note(p, f.why, nil, f.why)

@@ -8,11 +8,11 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// freedom says whether the last run on a machine is known to be dead, so that a new one may start.
-type freedom struct {
+// freeCheck says whether the last run on a machine is known to be dead, so that a new one may start.
+type freeCheck struct {
 	ok    bool
 	proof api.Proof
-	seen  Seen // what the placing transaction compares
+	seen  Precondition // what the placing transaction compares
 	// When it is not: why, whether people should be told (it lasts), what to ask, when to look again.
 	why      string
 	tell     bool
@@ -27,9 +27,9 @@ const leaseAgain = time.Second
 // one of three reasons, told by the status: never put since the placement, released, or expired. Expiry
 // proves the death of a run that its machine stops by itself (on_partition stop), once etcd says that the
 // touch's lease is gone, too: nobody deleted the key by hand. A run that is kept needs somebody's word.
-func (d *decider) free(p *Process, machine string) freedom {
+func (d *decider) free(p *Process, machine string) freeCheck {
 	s := p.slot(machine)
-	f := freedom{seen: Seen{Machine: machine}, wake: clock.Never}
+	f := freeCheck{seen: Precondition{Machine: machine}, wake: clock.Never}
 	if s.Status != nil {
 		f.seen.Rev = s.Status.Rev
 	}
@@ -52,7 +52,7 @@ func (d *decider) free(p *Process, machine string) freedom {
 	return f
 }
 
-func (d *decider) expired(s *Slot, f *freedom) {
+func (d *decider) expired(s *Slot, f *freeCheck) {
 	lease := s.Status.Value.Lease
 	answer, known := d.in.Leases[lease]
 	again := answer.At.Add(leaseAgain)
@@ -69,7 +69,7 @@ func (d *decider) expired(s *Slot, f *freedom) {
 }
 
 // kept decides about a run under on_partition keep, which its machine does not stop.
-func (d *decider) kept(p *Process, machine string, s *Slot, f *freedom) {
+func (d *decider) kept(p *Process, machine string, s *Slot, f *freeCheck) {
 	m := d.v.Machines[machine]
 	instance := s.Status.Value.Instance
 	if m != nil && m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance) {
@@ -125,7 +125,7 @@ func touchTimeout(p *Process, s *Slot) time.Duration {
 
 // freed is free for everything that a new run must wait for: the owner's machine, or every
 // machine where something of it stands when no owner says which one counts.
-func (d *decider) freed(p *Process) (proof api.Proof, seen []Seen, hindered *freedom) {
+func (d *decider) freed(p *Process) (proof api.Proof, seen []Precondition, blocker *freeCheck) {
 	machines := p.machinesOf()
 	if p.Owner != nil && p.Owner.Value.Machine != "" {
 		machines = []string{p.Owner.Value.Machine}

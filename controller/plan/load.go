@@ -23,8 +23,8 @@ func (l *load) assume(p *Process, machine string) {
 	l.program[machine][p.programName()]++
 }
 
-// follow takes an action's effect in.
-func (l *load) follow(p *Process, a *Action) {
+// apply takes an action's effect in.
+func (l *load) apply(p *Process, a *Action) {
 	if a.Owner != nil && a.Owner.Placed {
 		l.assume(p, a.Owner.Machine)
 	}

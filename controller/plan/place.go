@@ -15,10 +15,10 @@ func (d *decider) resume(p *Process) Decision {
 	case o.Machine == "":
 	case moveAsked(p):
 		why = "move asked" + by(p)
-	case !newWish(p):
+	case !newRunAsked(p):
 		why = o.Reason
 	}
-	return d.place(p, why, query{last: o.Machine, failed: o.Failed, relent: true})
+	return d.place(p, why, query{last: o.Machine, failed: o.Failed, allowFailed: true})
 }
 
 // withMove puts a move that is asked for into the query: to its target, or away from the last machine.
@@ -34,14 +34,14 @@ func (q query) withMove(p *Process) query {
 
 // place gives it a new run on the machine that q finds, when its last one is known to be dead.
 func (d *decider) place(p *Process, why string, q query) Decision {
-	proof, seen, hindered := d.freed(p)
-	if hindered != nil {
-		return d.hindered(p, hindered, true)
+	proof, free, blocker := d.freed(p)
+	if blocker != nil {
+		return d.blocked(p, blocker, true)
 	}
 	if d.in.Hold != "" {
 		return wait(d.in.Hold)
 	}
-	if p.Owner == nil || newWish(p) {
+	if p.Owner == nil || newRunAsked(p) {
 		q.failed = nil
 	}
 	c := d.choose(p, q.withMove(p))
@@ -50,7 +50,7 @@ func (d *decider) place(p *Process, why string, q query) Decision {
 	}
 	o := d.newOwner(p, c, q.failed)
 	o.Proof = proof
-	a := &Action{Kind: Place, Why: why, OwnerRev: p.ownerRev(), Free: seen, Owner: &o}
+	a := &Action{Kind: Place, Why: why, OwnerRev: p.ownerRev(), Free: free, Owner: &o}
 	if p.Owner != nil {
 		a.From = p.Owner.Value.Machine
 		if p.Owner.Value.Placed && a.From != o.Machine {
@@ -65,7 +65,7 @@ func (d *decider) newOwner(p *Process, c choice, failed []string) api.Owner {
 	i := p.Intent.Value
 	return api.Owner{
 		Machine: c.machine.Name, Instance: c.machine.Alive.Value.Instance, Token: d.v.Rev, Placed: true,
-		Restarts: i.Restarts, Moves: i.Moves, Spec: p.Print, Failed: failed,
+		Restarts: i.Restarts, Moves: i.Moves, Spec: p.Fingerprint, Failed: failed,
 		Reason: c.reason, Rejected: c.rejected, At: d.in.Wall,
 	}
 }

@@ -18,7 +18,7 @@ func (d *decider) placed(p *Process) Decision {
 	case pl == nil || pl.Value.Token != o.Token || pl.Value.Instance != o.Instance:
 		return d.unplace(p, "its placement was changed by hand")
 	case !m.LiveAs(o.Instance):
-		return d.lost(p, m)
+		return d.machineLost(p, m)
 	}
 	if why := d.mustLeave(p, m); why != "" {
 		return d.unplace(p, why)
@@ -26,7 +26,7 @@ func (d *decider) placed(p *Process) Decision {
 	if moveAsked(p) && d.in.Hold == "" {
 		return d.move(p)
 	}
-	if newWish(p) {
+	if newRunAsked(p) {
 		return d.restart(p, m)
 	}
 	policy, written := d.resolve(p)
@@ -36,17 +36,17 @@ func (d *decider) placed(p *Process) Decision {
 	if p.UntouchedSince != 0 {
 		return d.untouched(p)
 	}
-	return d.calm(p)
+	return d.steady(p)
 }
 
-// lost: its machine is gone, or has a new keeper, which knows nothing of the old one's runs.
-func (d *decider) lost(p *Process, m *Machine) Decision {
+// machineLost: its machine is gone, or has a new keeper, which knows nothing of the old one's runs.
+func (d *decider) machineLost(p *Process, m *Machine) Decision {
 	o := p.Owner.Value
 	why := o.Machine + " is not alive"
 	if m != nil && m.Alive != nil {
 		why = o.Machine + " has a new keeper"
 	}
-	return d.place(p, why, query{last: o.Machine, failed: o.Failed, relent: true})
+	return d.place(p, why, query{last: o.Machine, failed: o.Failed, allowFailed: true})
 }
 
 // mustLeave says why the process may not stay where it is; "" when it may.
@@ -96,8 +96,8 @@ func (d *decider) restart(p *Process, m *Machine) Decision {
 	o := d.newOwner(p, choice{machine: m, reason: "restarted where it runs"}, nil)
 	o.Proof, o.Moves = api.ProofInPlace, old.Moves
 	a := &Action{
-		Kind: Restart, From: m.Name, Why: wish(p), OwnerRev: p.ownerRev(), Owner: &o,
-		Placement: &Seen{Machine: m.Name, Rev: p.slot(m.Name).Placement.Rev},
+		Kind: Restart, From: m.Name, Why: newRunReason(p), OwnerRev: p.ownerRev(), Owner: &o,
+		Placement: &Precondition{Machine: m.Name, Rev: p.slot(m.Name).Placement.Rev},
 	}
 	d.put(p, a)
 	return act(a)
@@ -108,7 +108,7 @@ func (d *decider) settings(p *Process) Decision {
 	o := p.owner()
 	a := &Action{
 		Kind: Settings, Why: "its settings changed", From: o.Machine, OwnerRev: p.ownerRev(), Owner: &o,
-		Placement: &Seen{Machine: o.Machine, Rev: p.slot(o.Machine).Placement.Rev},
+		Placement: &Precondition{Machine: o.Machine, Rev: p.slot(o.Machine).Placement.Rev},
 	}
 	d.put(p, a)
 	a.Owner = nil // the owner stays as it is; it was to say what the placement is of
@@ -126,7 +126,7 @@ func (d *decider) untouched(p *Process) Decision {
 		return dec
 	}
 	if f := d.free(p, o.Machine); !f.ok {
-		return d.hindered(p, &f, true)
+		return d.blocked(p, &f, true)
 	}
 	if d.in.Hold != "" {
 		return wait(d.in.Hold)
@@ -144,11 +144,11 @@ func grace(p *Process) time.Duration {
 	return max(2*time.Second, time.Duration(p.Spec.TouchTimeout)*time.Second)
 }
 
-// calm: all is well. Failures are forgotten after a while of running.
-func (d *decider) calm(p *Process) Decision {
+// steady: all is well. Failures are forgotten after a while of running.
+func (d *decider) steady(p *Process) Decision {
 	o := p.Owner.Value
 	if len(o.Failed) > 0 && p.RunningSince != 0 {
-		until := p.RunningSince.Add(steady)
+		until := p.RunningSince.Add(steadyAfter)
 		if d.in.Now.Before(until) {
 			dec := d.note(p, "", nil, "")
 			dec.Wake = min(dec.Wake, until)
@@ -156,7 +156,7 @@ func (d *decider) calm(p *Process) Decision {
 		}
 		c := p.owner()
 		c.Failed, c.Waiting, c.At = nil, "", d.in.Wall
-		why := fmt.Sprintf("running for %v: the failures on %s are forgotten", steady, strings.Join(slices.Sorted(slices.Values(o.Failed)), ", "))
+		why := fmt.Sprintf("running for %v: the failures on %s are forgotten", steadyAfter, strings.Join(slices.Sorted(slices.Values(o.Failed)), ", "))
 		return act(&Action{Kind: Note, Why: why, OwnerRev: p.ownerRev(), Owner: &c})
 	}
 	return d.note(p, "", nil, "")

@@ -136,7 +136,7 @@ func (m *model) checkFree(t *rapid.T, p *Process, machine string, a *Action) {
 	st := s.Status.Value
 	compared := false
 	for _, f := range a.Free {
-		compared = compared || f == Seen{Machine: machine, Rev: s.Status.Rev}
+		compared = compared || f == Precondition{Machine: machine, Rev: s.Status.Rev}
 	}
 	if !compared {
 		t.Fatalf("%s placed without comparing its touch and status on %s", p.ID, machine)
@@ -175,7 +175,7 @@ func (m *model) checkPlacements(t *rapid.T) {
 
 // again builds the same view in another way: as a new leader does.
 func again(v *View) *View {
-	w := NewView(v.expand, v.print)
+	w := NewView(v.expand, v.fingerprint)
 	for _, name := range sortedKeys(v.Machines) {
 		m := v.Machines[name]
 		w.SetAlive(name, m.Alive)

@@ -65,10 +65,10 @@ func (v *View) respec(id string) {
 	claims := sortedKeys(v.claims[id])
 	if len(claims) == 0 {
 		delete(v.claims, id)
-		p.Spec, p.Program, p.Print, p.spec = nil, nil, "", ""
+		p.Spec, p.Program, p.Fingerprint, p.spec = nil, nil, "", ""
 	} else {
 		spec, program := v.claims[id][claims[0]], v.Programs[claims[0]].Value
-		p.Spec, p.Program, p.Print, p.spec = &spec, &program, v.print(spec), encode(spec)
+		p.Spec, p.Program, p.Fingerprint, p.spec = &spec, &program, v.fingerprint(spec), encode(spec)
 	}
 	v.recount(p)
 }

@@ -32,11 +32,11 @@ type Process struct {
 	Spec *api.Process
 	// Program is the one that asks for it; nil when Spec is.
 	Program *api.Program
-	// Print is the fingerprint of Spec: another one means another run.
-	Print  string
-	Intent *Entry[api.Intent]
-	Owner  *Entry[api.Owner]
-	Slots  map[string]*Slot // by machine
+	// Fingerprint is the fingerprint of Spec: another one means another run.
+	Fingerprint string
+	Intent      *Entry[api.Intent]
+	Owner       *Entry[api.Owner]
+	Slots       map[string]*Slot // by machine
 	// Damaged are its keys whose values cannot be read, with the reason. Nothing is decided about such a process.
 	Damaged map[string]string
 	// Changed is the revision of the last batch that changed something of it or of its machine.
@@ -84,30 +84,30 @@ type View struct {
 	// processes of such a program stay as they are.
 	Broken map[string]string
 
-	expand   func(api.Program) ([]api.Process, error)
-	print    func(api.Process) string
-	expanded map[string][]api.Process          // by program
-	claims   map[string]map[string]api.Process // by process, then by program
-	known    int                               // machines with info
-	dirty    map[string]struct{}               // to be planned
-	fresh    map[string]struct{}               // changed since the last Commit
-	waiting  map[string]struct{}               // processes for which the last plan found no machine
+	expand      func(api.Program) ([]api.Process, error)
+	fingerprint func(api.Process) string
+	expanded    map[string][]api.Process          // by program
+	claims      map[string]map[string]api.Process // by process, then by program
+	known       int                               // machines with info
+	dirty       map[string]struct{}               // to be planned
+	fresh       map[string]struct{}               // changed since the last Commit
+	waiting     map[string]struct{}               // processes for which the last plan found no machine
 }
 
 // NewView makes an empty view. expand and print are spec.Processes and spec.Fingerprint.
 func NewView(expand func(api.Program) ([]api.Process, error), print func(api.Process) string) *View {
 	return &View{
-		Processes: map[string]*Process{},
-		Machines:  map[string]*Machine{},
-		Programs:  map[string]*Entry[api.Program]{},
-		Broken:    map[string]string{},
-		expand:    expand,
-		print:     print,
-		expanded:  map[string][]api.Process{},
-		claims:    map[string]map[string]api.Process{},
-		dirty:     map[string]struct{}{},
-		fresh:     map[string]struct{}{},
-		waiting:   map[string]struct{}{},
+		Processes:   map[string]*Process{},
+		Machines:    map[string]*Machine{},
+		Programs:    map[string]*Entry[api.Program]{},
+		Broken:      map[string]string{},
+		expand:      expand,
+		fingerprint: print,
+		expanded:    map[string][]api.Process{},
+		claims:      map[string]map[string]api.Process{},
+		dirty:       map[string]struct{}{},
+		fresh:       map[string]struct{}{},
+		waiting:     map[string]struct{}{},
 	}
 }
 

@@ -62,8 +62,8 @@ type Schema struct {
 // SchemaVersion is the layout that this binary speaks. A newer one is refused.
 const SchemaVersion = 1
 
-// Event is the value of history/<process>/<id>: what happened and why.
-type Event struct {
+// HistoryEntry is the value of history/<process>/<id>: what happened and why.
+type HistoryEntry struct {
 	At      time.Time `json:"at"`
 	Process string    `json:"process,omitempty"`
 	Machine string    `json:"machine,omitempty"`

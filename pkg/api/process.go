@@ -14,7 +14,7 @@ const (
 type Intent struct {
 	Want Want `json:"want"`
 	// Restarts rises by one with every restart, and with every start that changed
-	// something: a placement or owner with a lower number is of an earlier wish. So a
+	// something: a placement or owner with a lower number is of an earlier request. So a
 	// stop and a start that nobody saw apart still make a new run.
 	Restarts int64 `json:"restarts"`
 	// Moves rises by one with every move asked for; To is the machine of the last one,

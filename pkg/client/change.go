@@ -21,13 +21,13 @@ const (
 type draft struct {
 	cmps   []store.Cmp
 	ops    []store.Op
-	events []api.Event
+	events []api.HistoryEntry
 	names  []string // of the processes that it changes
 }
 
-func (d *draft) compare(c ...store.Cmp)   { d.cmps = append(d.cmps, c...) }
-func (d *draft) do(ops ...store.Op)       { d.ops = append(d.ops, ops...) }
-func (d *draft) tell(events ...api.Event) { d.events = append(d.events, events...) }
+func (d *draft) compare(c ...store.Cmp)          { d.cmps = append(d.cmps, c...) }
+func (d *draft) do(ops ...store.Op)              { d.ops = append(d.ops, ops...) }
+func (d *draft) tell(events ...api.HistoryEntry) { d.events = append(d.events, events...) }
 
 // done is a draft that was written, at a revision of the store.
 type done struct {

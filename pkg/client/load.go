@@ -86,15 +86,15 @@ func (c *Client) beginLoad(ctx context.Context, p *LoadPlan) (int64, error) {
 // LoadSubject is where the history of a source's loads is told.
 func LoadSubject(source string) string { return "load " + source }
 
-func loadEvent(source, what, why string) api.Event {
-	return api.Event{Process: LoadSubject(source), What: what, Why: why}
+func loadEvent(source, what, why string) api.HistoryEntry {
+	return api.HistoryEntry{Process: LoadSubject(source), What: what, Why: why}
 }
 
 // step is what must not be torn apart.
 type step struct {
 	cmps   []store.Cmp
 	ops    []store.Op
-	events []api.Event
+	events []api.HistoryEntry
 }
 
 // loadSteps are the single changes of a load, in their order.
@@ -111,11 +111,11 @@ func (c *Client) loadSteps(ctx context.Context, p *LoadPlan) ([]step, error) {
 		steps = append(steps, step{cmps: []store.Cmp{store.Unchanged(key, rev)}, ops: []store.Op{store.Put(key, store.Encode(change.New))}})
 	}
 	for _, id := range p.Restarts {
-		steps = append(steps, step{events: []api.Event{{Process: id, What: "changed", Why: "load of source " + p.Source + ": it restarts"}}})
+		steps = append(steps, step{events: []api.HistoryEntry{{Process: id, What: "changed", Why: "load of source " + p.Source + ": it restarts"}}})
 	}
 	for _, id := range p.with(spec.EffectStops) {
 		steps = append(steps, step{ops: []store.Op{store.Delete(c.keys.Intent(id))},
-			events: []api.Event{{Process: id, What: "removed", Why: "no longer in source " + p.Source}}})
+			events: []api.HistoryEntry{{Process: id, What: "removed", Why: "no longer in source " + p.Source}}})
 	}
 	for _, change := range p.Removed {
 		key := c.keys.Program(change.Name)

@@ -43,7 +43,7 @@ func (c *Client) Cordon(ctx context.Context, machine string, drain bool) (change
 		}
 		d.compare(store.Unchanged(c.keys.Cordon(machine), revOf(got[0])))
 		d.do(store.Put(c.keys.Cordon(machine), store.Encode(api.Cordon{Drain: drain, By: c.who, At: c.wall()})))
-		d.tell(api.Event{Machine: machine, What: what})
+		d.tell(api.HistoryEntry{Machine: machine, What: what})
 		return d, nil
 	})
 	return did != nil, err
@@ -61,7 +61,7 @@ func (c *Client) Uncordon(ctx context.Context, machine string) (changed bool, er
 		}
 		d.compare(store.Unchanged(c.keys.Cordon(machine), got[0].ModRev))
 		d.do(store.Delete(c.keys.Cordon(machine)))
-		d.tell(api.Event{Machine: machine, What: "uncordoned"})
+		d.tell(api.HistoryEntry{Machine: machine, What: "uncordoned"})
 		return d, nil
 	})
 	return did != nil, err
@@ -99,7 +99,7 @@ func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []s
 			return d, err
 		}
 		d.do(store.Put(c.keys.Dead(machine), store.Encode(api.ConfirmDead{Instance: instance, By: c.who, At: c.wall()})))
-		d.tell(api.Event{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
+		d.tell(api.HistoryEntry{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
 		return d, nil
 	})
 	return processes, err
@@ -143,7 +143,7 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 			return d, err
 		}
 		d.do(store.DeletePrefix(c.keys.Machine(machine)))
-		d.tell(api.Event{Machine: machine, What: "forgotten"})
+		d.tell(api.HistoryEntry{Machine: machine, What: "forgotten"})
 		return d, nil
 	})
 	return err

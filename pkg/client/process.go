@@ -77,7 +77,7 @@ func (c *Client) draftWish(ctx context.Context, w wish, targets []target) (d dra
 		}
 		d.compare(store.Unchanged(c.keys.Intent(t.process), s.intentRev), store.Unchanged(c.keys.Owner(t.process), s.ownerRev))
 		d.do(store.Put(c.keys.Intent(t.process), store.Encode(intent)))
-		d.tell(api.Event{Process: t.process, What: w.what, Why: w.why})
+		d.tell(api.HistoryEntry{Process: t.process, What: w.what, Why: w.why})
 		d.names = append(d.names, t.process)
 	}
 	return d, nil

@@ -90,7 +90,7 @@ func (c *Client) draftCreate(ctx context.Context, p api.Program, processes []api
 func (c *Client) draftFirst(d *draft, id, from string, autostart bool, s seen) {
 	key := c.keys.Intent(id)
 	d.compare(store.Unchanged(key, s.intentRev))
-	event := api.Event{Process: id, What: "added", Why: from}
+	event := api.HistoryEntry{Process: id, What: "added", Why: from}
 	switch {
 	case autostart:
 		intent := s.next(api.WantRun, s.restarts()+1)
@@ -179,10 +179,10 @@ func (c *Client) draftRemove(s stored, processes []api.Process) (d draft) {
 	d.compare(store.Created(c.keys.Program(s.Name), s.createRev))
 	for _, p := range processes {
 		d.do(store.Delete(c.keys.Intent(p.ID())))
-		d.tell(api.Event{Process: p.ID(), What: "removed", Why: "program " + s.Name + " was removed"})
+		d.tell(api.HistoryEntry{Process: p.ID(), What: "removed", Why: "program " + s.Name + " was removed"})
 	}
 	if len(processes) == 0 { // even then there is a receipt
-		d.tell(api.Event{Process: s.Name, What: "removed", Why: "the program had no processes"})
+		d.tell(api.HistoryEntry{Process: s.Name, What: "removed", Why: "the program had no processes"})
 	}
 	return d
 }
