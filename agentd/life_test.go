@@ -55,7 +55,7 @@ func TestRunThatGivesUpAndRunThatIsRefusedAreReleasedFatal(t *testing.T) {
 		if st.State != api.Fatal || st.Refused || st.Reason != "Exited too quickly" {
 			t.Fatalf("status %+v", st)
 		}
-		b.keeper.Refuse("bad", "can't find command '/bin/bad'")
+		b.keeper.Refuse("bad", api.FaultNoFile, "can't find command '/bin/bad'")
 		st = w.status(b, "bad", w.place(b, "bad"), released)
 		if st.State != api.Fatal || !st.Refused || st.Reason != "can't find command '/bin/bad'" {
 			t.Fatalf("status %+v", st)

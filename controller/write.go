@@ -171,7 +171,7 @@ func what(a *plan.Action) string {
 	case plan.Sweep:
 		return "cleaned up"
 	default:
-		if a.Owner.Waiting != "" {
+		if a.Owner.WaitingFor != api.WaitingForNothing {
 			return "waiting"
 		}
 		return "noted"

@@ -26,7 +26,7 @@ func tell(old, now api.Status, r keeper.Run) (what, why string) {
 	switch {
 	case now.Released && !old.Released:
 		return released(now, r)
-	case r.Cause == keeper.CauseFenced && (ended || now.State != old.State || now.Reason != old.Reason):
+	case r.Cause == keeper.CauseFenced && (ended || now.State != old.State || now.Fault != old.Fault):
 		return "fenced", now.Reason
 	case ended && now.Starts > old.Starts && old.Starts > 0:
 		return "restarted", fmt.Sprintf("%s; now pid %d, %s", exit(now), now.PID, copies(now.Starts))

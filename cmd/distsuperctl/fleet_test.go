@@ -292,7 +292,7 @@ func TestEveryOutcomeOfAStartIsSaidAndHasItsExitCode(t *testing.T) {
 			program("nowhere", func(p *api.Program) { p.Machines = []string{"zone=q"} }),
 			program("later", func(p *api.Program) { p.Machines = []string{"zone=q"} }))
 		k := f.boxes["m1"].keeper
-		k.Refuse("absent", "can't find command '/x'")
+		k.Refuse("absent", api.FaultNoFile, "can't find command '/x'")
 		f.wants(exitGeneric, "absent: ERROR (no such file): can't find command '/x'\n", "start", "absent")
 		f.wants(exitGeneric, "nowhere: ERROR (failed): no machine can take it (m1: not one of machines = zone=q)\n", "start", "nowhere")
 		go func() {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -87,8 +86,8 @@ func judgeMove(from string) func(*client.Process) verdict {
 			o := p.Owner
 			switch {
 			case o.Moves != p.Intent.Moves:
-				return verdict{text: shownState(p), stuck: p.State == api.Stopped || p.State == api.Running || p.State == api.Starting}
-			case o.Machine == from && strings.HasPrefix(o.Reason, "not moved"):
+				return pending(p, p.State == api.Stopped || p.State == api.Running || p.State == api.Starting)
+			case o.Machine == from && o.MoveRefused != api.MoveNotRefused:
 				return over(supervisor.Failed, o.Reason)
 			}
 		}

@@ -65,12 +65,12 @@ func judgeReplaced(before *client.Snapshot) func(*client.Process) verdict {
 		was := before.Process(p.Name)
 		switch {
 		case p.Owner.Restarts != p.Intent.Restarts && p.Owner.Placed && p.Live:
-			return verdict{text: p.State.String() + ", " + waitsForLeader + " to restart it", stuck: true}
+			return pendingRestart(p)
 		case p.State == api.Unknown:
-			return verdict{text: shownState(p), stuck: true}
+			return pending(p, true)
 		case was.Owner == nil || p.Owner.Token != was.Owner.Token && p.Status != nil:
 			return over(supervisor.Success, "")
 		}
-		return pending(shownState(p))
+		return pending(p, false)
 	}
 }

@@ -51,19 +51,20 @@ pid and uptime, or why they are not as they should be; of a distsuperd solo, in 
 
 // row is a process as status shows it, and its JSON.
 type row struct {
-	Name         string   `json:"name"`
-	Group        string   `json:"group"`
-	Program      string   `json:"program"`
-	StateCode    int      `json:"statecode"`
-	Machine      string   `json:"machine"`
-	Description  string   `json:"description"`
-	api.Observed          // as its machine last told, but for State: that is the fleet's view of it
-	Token        int64    `json:"token,omitempty"`
-	Live         bool     `json:"machine_live"`
-	Want         api.Want `json:"want"`
-	AskedBy      string   `json:"asked_by,omitempty"`
-	Restarts     int64    `json:"restarts,omitempty"`
-	Waiting      string   `json:"waiting,omitempty"`
+	Name         string         `json:"name"`
+	Group        string         `json:"group"`
+	Program      string         `json:"program"`
+	StateCode    int            `json:"statecode"`
+	Machine      string         `json:"machine"`
+	Description  string         `json:"description"`
+	api.Observed                // as its machine last told, but for State: that is the fleet's view of it
+	Token        int64          `json:"token,omitempty"`
+	Live         bool           `json:"machine_live"`
+	Want         api.Want       `json:"want"`
+	AskedBy      string         `json:"asked_by,omitempty"`
+	Restarts     int64          `json:"restarts,omitempty"`
+	WaitingFor   api.WaitingFor `json:"waiting_for,omitempty"`
+	Waiting      string         `json:"waiting,omitempty"`
 }
 
 func rowOf(p client.Process) row {
@@ -73,7 +74,7 @@ func rowOf(p client.Process) row {
 		r.Want, r.AskedBy, r.Restarts = i.Want, i.By, i.Restarts
 	}
 	if o := p.Owner; o != nil {
-		r.Machine, r.Token, r.Waiting = o.Machine, o.Token, o.Waiting
+		r.Machine, r.Token, r.WaitingFor, r.Waiting = o.Machine, o.Token, o.WaitingFor, o.Waiting
 	}
 	if s := p.Status; s != nil {
 		r.Observed = s.Observed

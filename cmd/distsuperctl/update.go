@@ -186,9 +186,9 @@ func judgeRenewed(p *client.Process, fingerprint string) verdict {
 	case p.Owner.Spec == fingerprint && p.Status != nil:
 		return over(supervisor.Success, "")
 	case p.State == api.Unknown:
-		return verdict{text: shownState(p), stuck: true}
+		return pending(p, true)
 	case p.Owner.Spec != fingerprint && p.Live:
-		return verdict{text: p.State.String() + ", " + waitsForLeader + " to restart it", stuck: true}
+		return pendingRestart(p)
 	}
-	return pending(shownState(p))
+	return pending(p, false)
 }

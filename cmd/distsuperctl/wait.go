@@ -17,12 +17,26 @@ type verdict struct {
 	done  bool
 	fault supervisor.Fault // Success, or what failed
 	text  string           // why it failed, or what is waited for
-	// stuck is true when nothing will happen unless somebody does something.
-	stuck bool
+	// stuck is true when nothing will happen unless somebody does something; awaits is who.
+	stuck  bool
+	awaits client.Awaits
 }
 
-// pending is a verdict that waits.
-func pending(text string) verdict { return verdict{text: text} }
+// pending is a verdict that waits for what the process waits for.
+func pending(p *client.Process, stuck bool) verdict {
+	return verdict{text: shownState(p), stuck: stuck, awaits: p.Awaits}
+}
+
+// pendingRestart waits until a controller replaces the run.
+func pendingRestart(p *client.Process) verdict {
+	return verdict{text: p.State.String() + " (waiting for a controller to restart it)", stuck: true, awaits: client.AwaitsRestart}
+}
+
+// byController reports whether a controller is to act.
+func (v verdict) byController() bool {
+	return v.awaits == client.AwaitsPlacing || v.awaits == client.AwaitsRemoval || v.awaits == client.AwaitsRestart
+}
+
 func over(fault supervisor.Fault, text string) verdict {
 	return verdict{done: true, fault: fault, text: text}
 }
@@ -206,22 +220,19 @@ func (w *waiter) lasting(name string, now time.Time, v verdict) verdict {
 		return v
 	}
 	limit := stuckLimit
-	if strings.Contains(v.text, waitsForLeader) {
+	if v.byController() {
 		limit = leaderLimit
 	}
 	if now.Sub(since) < limit {
 		return v
 	}
-	if strings.Contains(v.text, waitsForLeader) {
+	if v.byController() {
 		v.text = "no controller has answered for " + limit.String() + "; is distsuperd running? (distsuperctl controllers)"
 	} else if p := w.find(name); p != nil && p.Text != "" {
 		v.text = p.Text
 	}
 	return over(supervisor.Failed, v.text)
 }
-
-// waitsForLeader is what the state of a process says that no leader has looked at yet.
-const waitsForLeader = "waiting for a controller"
 
 // few is how many processes are told one by one; of more there is a summary.
 const few = 5
@@ -276,8 +287,7 @@ func judgeStart(p *client.Process) verdict {
 	case p.Intent == nil || p.Intent.Want != api.WantRun:
 		return over(supervisor.Failed, "it was stopped meanwhile"+askedBy(p))
 	case p.Owner == nil || p.Owner.Restarts != p.Intent.Restarts:
-		stuck := p.State == api.Starting || p.State == api.Stopped
-		return verdict{text: shownState(p), stuck: stuck}
+		return pending(p, p.State == api.Starting || p.State == api.Stopped)
 	}
 	switch p.State {
 	case api.Running:
@@ -286,13 +296,13 @@ func judgeStart(p *client.Process) verdict {
 		return judgeExit(p)
 	case api.Fatal:
 		if p.Owner.Finished == nil {
-			return pending(shownState(p)) // another machine may be tried
+			return pending(p, false) // another machine may be tried
 		}
-		return over(spawnFault(p.Text), p.Text)
+		return over(spawnFault(p.Fault), p.Text)
 	case api.Stopped, api.Unknown:
-		return verdict{text: shownState(p), stuck: true}
+		return pending(p, true)
 	}
-	return verdict{text: shownState(p), stuck: strings.Contains(p.Text, waitsForLeader)}
+	return pending(p, p.Awaits == client.AwaitsPlacing)
 }
 
 // judgeStart is the package's, but for a solo: there the first try tells, as with supervisorctl, since scripts wait for it
@@ -300,7 +310,7 @@ func judgeStart(p *client.Process) verdict {
 func (c *ctl) judgeStart(p *client.Process) verdict {
 	v := judgeStart(p)
 	if !v.done && c.solo && p.State == api.Backoff && p.Owner != nil && p.Owner.Restarts == p.Intent.Restarts {
-		return over(spawnFault(p.Text), p.Text+"; it is tried again")
+		return over(spawnFault(p.Fault), p.Text+"; it is tried again")
 	}
 	return v
 }
@@ -318,12 +328,12 @@ func judgeExit(p *client.Process) verdict {
 	return over(supervisor.AbnormalTermination, text+" on "+p.Owner.Machine)
 }
 
-// spawnFault finds supervisor's fault in its text.
-func spawnFault(text string) supervisor.Fault {
-	switch {
-	case strings.Contains(text, "can't find command"):
+// spawnFault is supervisor's fault for what keeps a process from running.
+func spawnFault(f api.Fault) supervisor.Fault {
+	switch f {
+	case api.FaultNoFile:
 		return supervisor.NoFile
-	case strings.Contains(text, "is not executable"), strings.Contains(text, "is a directory"), strings.Contains(text, "no permission to run"):
+	case api.FaultNotExecutable:
 		return supervisor.NotExecutable
 	}
 	return supervisor.SpawnError
@@ -339,13 +349,9 @@ func judgeStop(p *client.Process) verdict {
 	case p.State == api.Stopped, p.State == api.Exited, p.State == api.Fatal:
 		return over(supervisor.Success, "")
 	case p.State == api.Unknown:
-		return verdict{text: shownState(p), stuck: true}
+		return pending(p, true)
 	}
-	// The placement still stands: the leader has not looked yet.
-	if p.Owner != nil && p.Owner.Placed && p.Live {
-		return verdict{text: "STOPPING " + waitsForLeader + " to take it off " + p.Owner.Machine, stuck: true}
-	}
-	return pending(shownState(p))
+	return pending(p, p.Awaits == client.AwaitsRemoval) // then the placement still stands: the leader has not looked yet
 }
 
 // askedBy names who asked last.
@@ -359,7 +365,10 @@ func askedBy(p *client.Process) string {
 // shownState is the state in a line of progress; of what runs the uptime says nothing here.
 func shownState(p *client.Process) string {
 	text := p.State.String()
-	if p.Owner != nil && p.Owner.Machine != "" && (p.State == api.Starting || p.State == api.Backoff) && !strings.Contains(p.Text, p.Owner.Machine) {
+	switch {
+	case p.Awaits == client.AwaitsRemoval:
+		text += " (waiting for a controller to take it off " + p.Owner.Machine + ")"
+	case p.Awaits == client.AwaitsNothing && (p.State == api.Starting || p.State == api.Backoff):
 		text += " on " + p.Owner.Machine
 	}
 	if p.Text != "" && p.State != api.Running {

@@ -16,27 +16,29 @@ import (
 
 // whyRow is the JSON of why.
 type whyRow struct {
-	Process   string             `json:"process"`
-	State     api.State          `json:"state"`
-	Reason    string             `json:"reason"`
-	Want      api.Want           `json:"want"`
-	AskedBy   string             `json:"asked_by,omitempty"`
-	AskedAt   time.Time          `json:"asked_at,omitzero"`
-	Machine   string             `json:"machine,omitempty"`
-	Live      bool               `json:"machine_live"`
-	Token     int64              `json:"token,omitempty"`
-	Placed    bool               `json:"placed"`
-	PlacedAt  time.Time          `json:"decided_at,omitzero"`
-	Decision  string             `json:"decision,omitempty"`
-	Rejected  map[string]string  `json:"rejected,omitempty"`
-	Failed    []string           `json:"failed,omitempty"`
-	Proof     api.Proof          `json:"proof,omitempty"`
-	Waiting   string             `json:"waiting,omitempty"`
-	Touched   bool               `json:"touched"`
-	TouchLeft *int64             `json:"touch_seconds_left,omitempty"`
-	Partition string             `json:"on_partition,omitempty"`
-	Status    *api.Status        `json:"status,omitempty"`
-	Events    []api.HistoryEntry `json:"history"`
+	Process     string             `json:"process"`
+	State       api.State          `json:"state"`
+	Reason      string             `json:"reason"`
+	Want        api.Want           `json:"want"`
+	AskedBy     string             `json:"asked_by,omitempty"`
+	AskedAt     time.Time          `json:"asked_at,omitzero"`
+	Machine     string             `json:"machine,omitempty"`
+	Live        bool               `json:"machine_live"`
+	Token       int64              `json:"token,omitempty"`
+	Placed      bool               `json:"placed"`
+	PlacedAt    time.Time          `json:"decided_at,omitzero"`
+	Decision    string             `json:"decision,omitempty"`
+	MoveRefused api.MoveRefused    `json:"move_refused,omitempty"`
+	Rejected    map[string]string  `json:"rejected,omitempty"`
+	Failed      []string           `json:"failed,omitempty"`
+	Proof       api.Proof          `json:"proof,omitempty"`
+	WaitingFor  api.WaitingFor     `json:"waiting_for,omitempty"`
+	Waiting     string             `json:"waiting,omitempty"`
+	Touched     bool               `json:"touched"`
+	TouchLeft   *int64             `json:"touch_seconds_left,omitempty"`
+	Partition   string             `json:"on_partition,omitempty"`
+	Status      *api.Status        `json:"status,omitempty"`
+	Events      []api.HistoryEntry `json:"history"`
 }
 
 func newWhy(c *ctl) *cobra.Command {
@@ -87,7 +89,8 @@ func whyOf(p client.Process) whyRow {
 	}
 	if o := p.Owner; o != nil {
 		w.Machine, w.Token, w.Placed, w.PlacedAt, w.Decision = o.Machine, o.Token, o.Placed, o.At, o.Reason
-		w.Rejected, w.Failed, w.Proof, w.Waiting = o.Rejected, o.Failed, o.Proof, o.Waiting
+		w.MoveRefused, w.Rejected, w.Failed, w.Proof = o.MoveRefused, o.Rejected, o.Failed, o.Proof
+		w.WaitingFor, w.Waiting = o.WaitingFor, o.Waiting
 	}
 	switch {
 	case p.Placement != nil:
@@ -144,18 +147,12 @@ func (c *ctl) printFacts(w whyRow) error {
 			touch += fmt.Sprintf(", %d s of its lease are left", *w.TouchLeft)
 		}
 	}
-	decision, waiting := w.Decision, w.Waiting
-	if decision == waiting {
-		decision = ""
-	}
-	if strings.Contains(w.Reason, waiting) {
-		waiting = "" // the state has it
-	}
-	if decision != "" {
-		decision += " (" + moment(w.PlacedAt) + ")"
+	decision := ""
+	if w.Machine != "" && w.Decision != "" { // before the first machine there is but what it waits for, which the state has
+		decision = w.Decision + " (" + moment(w.PlacedAt) + ")"
 	}
 	return facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "wanted", asked,
-		"machine", machine, "token", token, "decision", decision, "waiting", waiting,
+		"machine", machine, "token", token, "decision", decision,
 		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition)
 }
 

@@ -171,7 +171,7 @@ func TestUntouchedPlacementStaysWhenThereIsNoOtherMachine(t *testing.T) {
 	m.run()
 	m.pass(time.Minute)
 	m.run()
-	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m1" || o.Waiting == "" {
+	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m1" || o.WaitingFor != api.WaitingForMachine {
 		t.Fatalf("owner %+v, want m1 and a reason to wait", o)
 	}
 }
@@ -202,7 +202,7 @@ func TestUnwrittenKeepWaitsForTheOperator(t *testing.T) {
 	m.machine("m2")
 	m.run()
 	o := m.v.Processes["x"].Owner.Value
-	if o.Machine != "m1" || !strings.Contains(o.Waiting, "confirm-dead m1") {
+	if o.Machine != "m1" || o.WaitingFor != api.WaitingForProof || !strings.Contains(o.Waiting, "confirm-dead m1") {
 		t.Fatalf("owner %+v, want to wait for confirm-dead", o)
 	}
 	m.confirmDead("m1", "another")
@@ -211,7 +211,7 @@ func TestUnwrittenKeepWaitsForTheOperator(t *testing.T) {
 	}
 	m.confirmDead("m1", "i-m1")
 	m.run()
-	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m2" || o.Proof != api.ProofOperator || o.Waiting != "" {
+	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m2" || o.Proof != api.ProofOperator || o.WaitingFor != api.WaitingForNothing {
 		t.Fatalf("owner %+v, want m2 by the operator's word", o)
 	}
 }
@@ -280,7 +280,7 @@ func TestWaitingIsToldOnceAndClearedWhenItIsOver(t *testing.T) {
 	m.machine("m1")
 	m.run()
 	o := m.v.Processes["x"].Owner.Value
-	if o.Machine != "" || o.Placed || o.Rejected["m1"] == "" || o.Waiting == "" || o.Reason == "" {
+	if o.Machine != "" || o.Placed || o.Rejected["m1"] == "" || o.WaitingFor != api.WaitingForMachine || o.Reason == "" {
 		t.Fatalf("owner %+v, want the reasons of a process that nobody can run", o)
 	}
 	acts := len(m.acts)
@@ -289,7 +289,7 @@ func TestWaitingIsToldOnceAndClearedWhenItIsOver(t *testing.T) {
 	}
 	m.machine("m2", func(i *api.MachineInfo) { i.Labels = map[string]string{"zone": "a"} })
 	m.run()
-	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m2" || o.Waiting != "" || o.Proof != api.ProofNone {
+	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m2" || o.WaitingFor != api.WaitingForNothing || o.Proof != api.ProofNone {
 		t.Fatalf("owner %+v, want m2", o)
 	}
 }
@@ -306,13 +306,13 @@ func TestMachineThatReturnsBeforeAnyOtherCouldTakeItsProcessGoesOn(t *testing.T)
 	m.expire("m1")
 	m.run()
 	token := m.v.Processes["x"].Owner.Value.Token
-	if o := m.v.Processes["x"].Owner.Value; o.Waiting == "" || !o.Placed {
+	if o := m.v.Processes["x"].Owner.Value; o.WaitingFor == api.WaitingForNothing || !o.Placed {
 		t.Fatalf("owner %+v, want to wait with its placement", o)
 	}
 	m.alive("m1", "i-m1")
 	m.touch("x")
 	m.run()
-	if o := m.v.Processes["x"].Owner.Value; o.Token != token || o.Waiting != "" {
+	if o := m.v.Processes["x"].Owner.Value; o.Token != token || o.WaitingFor != api.WaitingForNothing {
 		t.Fatalf("owner %+v, want token %d and nothing to wait for", o, token)
 	}
 }

@@ -132,7 +132,8 @@ func newRunReason(p *Process) string {
 func (d *decider) unplace(p *Process, why string) Decision {
 	o := p.owner()
 	a := &Action{Kind: Unplace, From: o.Machine, Why: why, OwnerRev: p.ownerRev(), Unplace: []string{o.Machine}}
-	o.Placed, o.Reason, o.Rejected, o.Waiting, o.At = false, why, nil, "", d.in.Wall
+	o.Placed = false
+	d.explain(&o, why, nil)
 	a.Owner = &o
 	return act(a)
 }
@@ -145,7 +146,7 @@ func (d *decider) stopped(p *Process) Decision {
 	case p.Owner.Value.Placed:
 		return d.unplace(p, "stop asked"+by(p))
 	default:
-		return d.note(p, "", nil, "not to run")
+		return d.note(p, obstacle{}, nil, "not to run")
 	}
 }
 
@@ -195,9 +196,9 @@ func (d *decider) finished(p *Process) Decision {
 	case moveAsked(p) && *o.Finished == api.Fatal:
 		return d.place(p, "move asked"+by(p), query{last: o.Machine})
 	case moveAsked(p):
-		return d.answerMove(p, "not moved: it has finished")
+		return d.refuseMove(p, api.MoveFinished, "it has finished")
 	default:
-		return d.note(p, "", nil, "finished: "+o.Finished.String())
+		return d.note(p, obstacle{}, nil, "finished: "+o.Finished.String())
 	}
 }
 
@@ -260,36 +261,52 @@ func (d *decider) finish(p *Process, state api.State, s *Slot, failed []string, 
 		a.Unplace = []string{o.Machine}
 	}
 	o.Placed, o.Finished, o.Failed, o.Moves = false, &state, failed, p.Intent.Value.Moves
-	o.Reason, o.Rejected, o.Waiting, o.At = why, rejected, "", d.in.Wall
+	d.explain(&o, why, rejected)
+	if state == api.Fatal {
+		o.Fault = s.Status.Value.Fault
+	}
 	a.Owner = &o
 	return act(a)
+}
+
+// explain makes the owner say why it is as it is now, and nothing of what was before.
+func (d *decider) explain(o *api.Owner, why string, rejected map[string]string) {
+	o.Reason, o.Rejected, o.At = why, rejected, d.in.Wall
+	o.WaitingFor, o.Waiting, o.MoveRefused, o.Fault = "", "", "", ""
 }
 
 // blocked: the last run may be alive. What lasts is told in the owner.
 func (d *decider) blocked(p *Process, f *freeCheck, tell bool) Decision {
 	dec := Decision{Question: f.question, Reason: f.why, Wake: f.wake}
-	if f.question == nil && f.tell && tell {
-		dec = d.note(p, f.why, nil, f.why)
+	if f.question == nil && f.waits != api.WaitingForNothing && tell {
+		dec = d.note(p, obstacle{f.waits, f.why}, nil, f.why)
 		dec.Wake = f.wake
 	}
 	return dec
 }
 
-// note makes the owner say what the process waits for ("" for nothing), if it does not yet.
-func (d *decider) note(p *Process, waiting string, rejected map[string]string, reason string) Decision {
+// obstacle is what keeps a process that is to run from being placed, and how people are told; the zero one is none.
+type obstacle struct {
+	waits api.WaitingFor
+	text  string
+}
+
+// note makes the owner say what the process waits for, if it does not yet.
+func (d *decider) note(p *Process, by obstacle, rejected map[string]string, reason string) Decision {
 	o := p.owner()
-	if o.Waiting == waiting && (waiting == "" || rejected == nil || maps.Equal(o.Rejected, rejected)) {
+	free := by.waits == api.WaitingForNothing
+	if by == (obstacle{o.WaitingFor, o.Waiting}) && (free || rejected == nil || maps.Equal(o.Rejected, rejected)) {
 		return wait(reason)
 	}
-	o.Waiting = waiting
-	if rejected != nil || waiting == "" {
+	o.WaitingFor, o.Waiting = by.waits, by.text
+	if rejected != nil || free {
 		o.Rejected = rejected
 	}
 	if o.Machine == "" {
-		o.Reason, o.Restarts, o.Moves = waiting, p.Intent.Value.Restarts, p.Intent.Value.Moves
+		o.Reason, o.Restarts, o.Moves = by.text, p.Intent.Value.Restarts, p.Intent.Value.Moves
 	}
 	o.At = d.in.Wall
-	dec := act(&Action{Kind: Note, Why: waiting, Later: true, OwnerRev: p.ownerRev(), Owner: &o})
+	dec := act(&Action{Kind: Note, Why: by.text, Later: true, OwnerRev: p.ownerRev(), Owner: &o})
 	dec.Reason = reason
 	return dec
 }

@@ -20,6 +20,8 @@ type situation struct {
 	on     string // where it is placed once that is done
 	proof  api.Proof
 	reason string // part of the decision's reason
+	waits  api.WaitingFor
+	stays  api.MoveRefused
 }
 
 var situations = []situation{
@@ -43,7 +45,7 @@ var situations = []situation{
 	{name: "touch deleted by hand", happen: func(m *model) {
 		m.expire("m1")
 		m.in.Leases[7] = LeaseAnswer{At: m.in.Now}
-	}, kind: Note, on: "m1", reason: "deleted the key by hand"},
+	}, kind: Note, on: "m1", reason: "deleted the key by hand", waits: api.WaitingForAgent},
 	{name: "new keeper, old touch stands", happen: func(m *model) { m.alive("m1", "i-other") }, kind: nothing, on: "m1"},
 	{name: "new keeper, released", happen: func(m *model) { m.alive("m1", "i-other"); m.release("x", api.Stopped) },
 		kind: Place, on: "m2", proof: api.ProofReleased},
@@ -66,11 +68,11 @@ var situations = []situation{
 	}, kind: Unplace, reason: "not one of machines = m2"},
 	{name: "move", happen: func(m *model) { m.want("x", wantMove("m3")) }, kind: Unplace, reason: "to m3"},
 	{name: "move to where it is", happen: func(m *model) { m.want("x", wantMove("m1")) },
-		kind: Note, on: "m1", reason: "it is on m1"},
+		kind: Note, on: "m1", reason: "it is on m1", stays: api.MoveAlreadyThere},
 	{name: "move to a cordoned machine", happen: func(m *model) { m.cordon("m3", false); m.want("x", wantMove("m3")) },
-		kind: Note, on: "m1", reason: "m3: cordoned"},
+		kind: Note, on: "m1", reason: "m3: cordoned", stays: api.MoveNoMachine},
 	{name: "move to nobody", happen: func(m *model) { m.want("x", wantMove("m9")) },
-		kind: Note, on: "m1", reason: "m9: unknown machine"},
+		kind: Note, on: "m1", reason: "m9: unknown machine", stays: api.MoveUnknownMachine},
 	{name: "program removed", happen: func(m *model) { m.change(func(v *View, _ int64) { v.SetProgram("x", nil) }) },
 		kind: Unplace, reason: "removed"},
 	{name: "program cannot be read", happen: func(m *model) {
@@ -87,7 +89,7 @@ var situations = []situation{
 		kind: nothing, on: "m1", reason: "asking the agent of m1"},
 	{name: "written keep: alive", edit: keepWrittenByUser,
 		happen: func(m *model) { m.expire("m1"); m.answer(AskAnswer{Runs: true}) },
-		kind:   Note, on: "m1", reason: "verified alive"},
+		kind:   Note, on: "m1", reason: "verified alive", waits: api.WaitingForLastRun},
 	{name: "written keep: agent says no", edit: keepWrittenByUser,
 		happen: func(m *model) { m.expire("m1"); m.answer(AskAnswer{}) },
 		kind:   Place, on: "m2", proof: api.ProofAsked},
@@ -128,6 +130,9 @@ func TestPlanDoesWhatTheSituationAsksFor(t *testing.T) {
 			}
 			if got := m.where("x"); got != c.on {
 				t.Errorf("placed on %q, want %q", got, c.on)
+			}
+			if o := m.v.Processes["x"].Owner.Value; o.WaitingFor != c.waits || o.MoveRefused != c.stays {
+				t.Errorf("it waits for %q and refuses to move as %q, want %q and %q", o.WaitingFor, o.MoveRefused, c.waits, c.stays)
 			}
 			if c.proof != "" && m.v.Processes["x"].Owner.Value.Proof != c.proof {
 				t.Errorf("proof %q, want %q", m.v.Processes["x"].Owner.Value.Proof, c.proof)

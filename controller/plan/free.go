@@ -13,9 +13,9 @@ type freeCheck struct {
 	ok    bool
 	proof api.Proof
 	seen  Precondition // what the placing transaction compares
-	// When it is not: why, whether people should be told (it lasts), what to ask, when to look again.
+	// When it is not: why, what is waited for if that lasts (then people are told), what to ask, when to look again.
 	why      string
-	tell     bool
+	waits    api.WaitingFor
 	question *Question
 	wake     clock.Instant
 }
@@ -61,7 +61,7 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 		f.ok, f.proof = true, api.ProofExpired
 	case known && d.in.Now.Before(again):
 		f.why = fmt.Sprintf("its touch is gone while the lease of it lives: somebody deleted the key by hand; %s puts it back", f.seen.Machine)
-		f.tell, f.wake = true, again
+		f.waits, f.wake = api.WaitingForAgent, again
 	default:
 		f.why = "asking etcd whether the lease of its touch is gone"
 		f.question = &Question{Lease: lease}
@@ -77,7 +77,7 @@ func (d *decider) kept(p *Process, machine string, s *Slot, f *freeCheck) {
 		return
 	}
 	if !keepWritten(p, s) {
-		f.tell = true
+		f.waits = api.WaitingForProof
 		f.why = fmt.Sprintf("%s cannot be reached and keeps it running (on_partition keep, as no other machine matched); "+
 			"run machines confirm-dead %s when it is off", machine, machine)
 		if m != nil && m.Alive != nil && !m.LiveAs(instance) {
@@ -96,7 +96,7 @@ func (d *decider) kept(p *Process, machine string, s *Slot, f *freeCheck) {
 		f.ok, f.proof = true, api.ProofNoAnswer
 	case answer.Runs:
 		f.why = fmt.Sprintf("verified alive: %s has lost etcd, its agent says that it runs", machine)
-		f.tell, f.wake = true, again
+		f.waits, f.wake = api.WaitingForLastRun, again
 	default:
 		f.ok, f.proof = true, api.ProofAsked
 	}

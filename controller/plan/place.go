@@ -95,7 +95,7 @@ func (d *decider) nowhere(p *Process, why string, rejected map[string]string) De
 	default:
 		text += fmt.Sprintf(" (%s; and %d more)", strings.Join(reasons[:3], "; "), n-3)
 	}
-	dec := d.note(p, text, rejected, why+"; "+text)
+	dec := d.note(p, obstacle{api.WaitingForMachine, text}, rejected, why+"; "+text)
 	dec.NoMachine = true
 	return dec
 }

@@ -67,27 +67,27 @@ func (d *decider) mustLeave(p *Process, m *Machine) string {
 func (d *decider) move(p *Process) Decision {
 	o, i := p.Owner.Value, p.Intent.Value
 	if i.To == o.Machine {
-		return d.answerMove(p, "not moved: it is on "+i.To)
+		return d.refuseMove(p, api.MoveAlreadyThere, "it is on "+i.To)
 	}
 	c := d.choose(p, query{target: i.To, only: i.To != "", never: o.Machine, failed: nil})
 	if c.machine == nil {
-		why := "no other machine can take it"
-		if i.To != "" {
-			why = i.To + ": unknown machine"
-			if r := c.rejected[i.To]; r != "" {
-				why = i.To + ": " + r
-			}
+		why, rejected := c.rejected[i.To]
+		switch {
+		case i.To == "":
+			return d.refuseMove(p, api.MoveNoMachine, "no other machine can take it")
+		case !rejected:
+			return d.refuseMove(p, api.MoveUnknownMachine, i.To+": unknown machine")
 		}
-		return d.answerMove(p, "not moved: "+why)
+		return d.refuseMove(p, api.MoveNoMachine, i.To+": "+why)
 	}
 	return d.unplace(p, fmt.Sprintf("move asked%s, to %s", by(p), c.machine.Name))
 }
 
-// answerMove acknowledges a move that does not happen.
-func (d *decider) answerMove(p *Process, why string) Decision {
+// refuseMove answers a move that does not happen.
+func (d *decider) refuseMove(p *Process, fact api.MoveRefused, why string) Decision {
 	o := p.owner()
-	o.Moves, o.Reason, o.At = p.Intent.Value.Moves, why, d.in.Wall
-	return act(&Action{Kind: Note, Why: why, OwnerRev: p.ownerRev(), Owner: &o})
+	o.Moves, o.MoveRefused, o.Reason, o.At = p.Intent.Value.Moves, fact, "not moved: "+why, d.in.Wall
+	return act(&Action{Kind: Note, Why: o.Reason, OwnerRev: p.ownerRev(), Owner: &o})
 }
 
 // restart replaces the run in place: the same agent stops the old one before it starts the new one.
@@ -150,14 +150,14 @@ func (d *decider) steady(p *Process) Decision {
 	if len(o.Failed) > 0 && p.RunningSince != 0 {
 		until := p.RunningSince.Add(steadyAfter)
 		if d.in.Now.Before(until) {
-			dec := d.note(p, "", nil, "")
+			dec := d.note(p, obstacle{}, nil, "")
 			dec.Wake = min(dec.Wake, until)
 			return dec
 		}
 		c := p.owner()
-		c.Failed, c.Waiting, c.At = nil, "", d.in.Wall
+		c.Failed, c.WaitingFor, c.Waiting, c.At = nil, "", "", d.in.Wall
 		why := fmt.Sprintf("running for %v: the failures on %s are forgotten", steadyAfter, strings.Join(slices.Sorted(slices.Values(o.Failed)), ", "))
 		return act(&Action{Kind: Note, Why: why, OwnerRev: p.ownerRev(), Owner: &c})
 	}
-	return d.note(p, "", nil, "")
+	return d.note(p, obstacle{}, nil, "")
 }

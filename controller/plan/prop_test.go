@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +88,14 @@ func (m *model) happen(t *rapid.T) {
 // check holds an action against what may never happen, by the view before it is applied.
 func (m *model) check(t *rapid.T, a *Action) {
 	p := m.v.Processes[a.Process]
+	if o := a.Owner; o != nil {
+		switch { // each sentence has its fact, and each fact its sentence
+		case (o.WaitingFor == api.WaitingForNothing) != (o.Waiting == ""):
+			t.Fatalf("%s of %s waits for %q: %q", a.Kind, a.Process, o.WaitingFor, o.Waiting)
+		case (o.MoveRefused != api.MoveNotRefused) != strings.HasPrefix(o.Reason, "not moved"):
+			t.Fatalf("%s of %s refuses a move as %q: %q", a.Kind, a.Process, o.MoveRefused, o.Reason)
+		}
+	}
 	if a.Kind != Place {
 		if a.Put != nil && (p.Owner == nil || a.PutOn != p.Owner.Value.Machine) {
 			t.Fatalf("%s of %s puts it on %s", a.Kind, a.Process, a.PutOn)

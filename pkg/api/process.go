@@ -61,9 +61,14 @@ type Owner struct {
 	// Reason says why this machine was taken, Rejected why each other one was not.
 	Reason   string            `json:"reason"`
 	Rejected map[string]string `json:"rejected,omitempty"`
-	// Waiting says what keeps a process that is to run from being placed or moved, such as
-	// that no machine may take it; empty when nothing does.
-	Waiting string `json:"waiting,omitempty"`
+	// Fault is that of the run which Finished tells of as FATAL.
+	Fault Fault `json:"fault,omitempty"`
+	// MoveRefused says why the last move that was asked for did not happen.
+	MoveRefused MoveRefused `json:"move_refused,omitempty"`
+	// WaitingFor says what keeps a process that is to run from being placed or moved, such as
+	// that no machine may take it; Waiting says it to people. Both are empty when nothing does.
+	WaitingFor WaitingFor `json:"waiting_for,omitempty"`
+	Waiting    string     `json:"waiting,omitempty"`
 	// Proof says how the leader knew that the run before this one was dead.
 	Proof Proof     `json:"proof,omitempty"`
 	At    time.Time `json:"at"`
@@ -102,8 +107,9 @@ type Observed struct {
 	Signal string `json:"signal,omitempty"`
 	// Starts counts the copies started under this token.
 	Starts int `json:"starts,omitempty"`
-	// Reason is supervisor's spawnerr, or why the machine refused or ended the run.
+	// Reason is supervisor's spawnerr, or why the machine refused or ended the run; Fault is the fact behind it.
 	Reason string `json:"reason,omitempty"`
+	Fault  Fault  `json:"fault,omitempty"`
 	// The logs' paths on the machine, "" for a channel that has no file of its own.
 	StdoutLog string `json:"stdout_log,omitempty"`
 	StderrLog string `json:"stderr_log,omitempty"`

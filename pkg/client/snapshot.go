@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
@@ -53,9 +52,12 @@ type Process struct {
 	Live bool
 	back bool // the machine is alive, as another instance
 
-	// State and Text are what to show: supervisor's state and description, or what it waits for.
-	State api.State
-	Text  string
+	// State and Text are what to show: supervisor's state and description, or what it waits for. Awaits is
+	// whose turn it is, and Fault what is wrong with a process that is FATAL or in BACKOFF.
+	State  api.State
+	Text   string
+	Awaits Awaits
+	Fault  api.Fault
 }
 
 // Machine is everything that is known of one machine.
@@ -340,10 +342,7 @@ func (j *joiner) process(id string, proc *api.Process, now time.Time) Process {
 			p.back = !p.Live
 		}
 	}
-	p.State, p.Text = describe(p, now)
-	if p.State == api.Starting && strings.Contains(p.Text, toBePlaced) {
-		p.Text += j.missing
-	}
+	p.describe(now, j.missing)
 	return p
 }
 

@@ -8,7 +8,28 @@ import (
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
-// toBePlaced is what is waited for when a leader has to act.
+// Awaits says whose turn it is before a process can become what is wanted of it.
+type Awaits string
+
+const (
+	AwaitsNothing  Awaits = ""         // it is as wanted, or on its way there by itself
+	AwaitsPlacing  Awaits = "placing"  // a controller is to place it
+	AwaitsRemoval  Awaits = "removal"  // a controller is to take it off its machine
+	AwaitsRestart  Awaits = "restart"  // a controller is to replace its run, as a judge who knows what was asked may say
+	AwaitsStart    Awaits = "start"    // the machine where it is placed is to start it
+	AwaitsStop     Awaits = "stop"     // its last run is ending, on a live machine
+	AwaitsMachine  Awaits = "machine"  // its machine is to come back, or its lease to end
+	AwaitsObstacle Awaits = "obstacle" // what its owner's WaitingFor says is to go
+)
+
+// condition is how a process is: supervisor's state, and its description or, where supervisor has none, what is
+// waited for; awaits is the fact behind that.
+type condition struct {
+	state  api.State
+	awaits Awaits
+	text   string
+}
+
 const toBePlaced = "waiting for a controller to place it"
 
 // missing says why a leader may be slow to place what waits for it: one that is new waits for machines first when most are absent.
@@ -20,101 +41,116 @@ func missing(absent, known int) string {
 	return fmt.Sprintf(" (%d of %d machines are absent: a new leader waits for them first, for a while)", absent, known)
 }
 
-// describe says how a process is, from what the store says of it: supervisor's state, and its description or,
-// where supervisor has none, what is waited for. It claims nothing that is not known: of a run on a
-// machine that does not answer it says UNKNOWN until its lease has ended.
-func describe(p Process, now time.Time) (api.State, string) {
-	state, text := settled(p, now)
-	if p.Owner != nil && p.Owner.Waiting != "" && text != p.Owner.Waiting {
-		if text != "" {
-			text += "; "
+// describe sets State, Text, Awaits and Fault from what the store says. It claims nothing that is not known: of a run
+// on a machine that does not answer it says UNKNOWN until its lease has ended. missing is why placing may be slow.
+func (p *Process) describe(now time.Time, missing string) {
+	c := p.condition(now)
+	p.State, p.Awaits, p.Text = c.state, c.awaits, c.text
+	if o := p.Owner; o != nil && o.WaitingFor != api.WaitingForNothing && c.awaits != AwaitsObstacle {
+		if p.Text != "" {
+			p.Text += "; "
 		}
-		text += p.Owner.Waiting
+		p.Text += o.Waiting
 	}
-	return state, text
+	if p.State == api.Starting && p.Awaits == AwaitsPlacing {
+		p.Text += missing
+	}
+	if p.State == api.Fatal || p.State == api.Backoff {
+		p.Fault = p.fault()
+	}
 }
 
-func settled(p Process, now time.Time) (api.State, string) {
+// fault is the machine's word about the last copy, or else the leader's.
+func (p *Process) fault() api.Fault {
+	if p.Status != nil && p.Status.Fault != api.FaultNone {
+		return p.Status.Fault
+	}
+	return p.Owner.Fault
+}
+
+func (p *Process) condition(now time.Time) condition {
 	wanted := p.Intent != nil && p.Intent.Want == api.WantRun && p.Spec != nil
 	o := p.Owner
 	switch {
 	case o == nil && wanted:
-		return api.Starting, toBePlaced
+		return condition{api.Starting, AwaitsPlacing, toBePlaced}
 	case o == nil:
-		return api.Stopped, "Not started"
+		return condition{api.Stopped, AwaitsNothing, "Not started"}
 	case !wanted:
-		return leaving(p, now)
+		return p.leaving(now)
 	case p.Intent.Restarts != o.Restarts && !(o.Placed && p.Live):
-		return awaited(p)
+		return p.awaited()
 	case o.Finished != nil:
-		return ended(p, *o.Finished, now)
+		return p.ended(*o.Finished, now)
 	case !o.Placed:
-		return awaited(p)
+		return p.awaited()
 	}
-	return placed(p, now)
+	return p.placed(now)
 }
 
 // leaving: it is not to run.
-func leaving(p Process, now time.Time) (api.State, string) {
+func (p *Process) leaving(now time.Time) condition {
 	o, s := p.Owner, p.Status
 	switch {
+	case p.Touch != nil && p.Live && o.Placed:
+		return condition{api.Stopping, AwaitsRemoval, ""}
 	case p.Touch != nil && p.Live:
-		return api.Stopping, ""
+		return condition{api.Stopping, AwaitsStop, ""}
 	case p.Touch != nil:
-		return api.Stopping, "waiting for " + o.Machine + ", which " + lack(p)
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.lack()}
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
-		return api.Unknown, o.Machine + " " + lack(p) + " and may still run it (on_partition keep)"
-	case o.Placed && s == nil:
-		return api.Stopping, "" // placed, and not started: the placement is about to go
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.lack() + " and may still run it (on_partition keep)"}
+	case o.Placed && s == nil: // placed, and not started
+		return condition{api.Stopping, AwaitsRemoval, ""}
 	case o.Finished != nil:
-		return ended(p, *o.Finished, now)
+		return p.ended(*o.Finished, now)
 	case s != nil && s.Finished():
-		return ended(p, s.State, now)
+		return p.ended(s.State, now)
 	case s != nil && !s.Released:
-		return api.Stopped, o.Machine + " was lost while it ran"
+		return condition{api.Stopped, AwaitsNothing, o.Machine + " was lost while it ran"}
 	}
-	return ended(p, api.Stopped, now)
+	return p.ended(api.Stopped, now)
 }
 
 // awaited: it is to run, and not placed for the present wish.
-func awaited(p Process) (api.State, string) {
+func (p *Process) awaited() condition {
 	o := p.Owner
 	switch {
 	case p.Touch != nil && o.Placed:
-		return api.Unknown, o.Machine + " " + lack(p)
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.lack()}
 	case p.Touch != nil && p.Live:
-		return api.Stopping, "waiting for " + o.Machine
+		return condition{api.Stopping, AwaitsStop, "waiting for " + o.Machine}
 	case p.Touch != nil:
-		return api.Stopping, "waiting for " + o.Machine + ", which " + lack(p)
-	case o.Waiting != "":
-		return api.Stopped, o.Waiting
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.lack()}
+	case o.WaitingFor != api.WaitingForNothing:
+		return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 	}
-	return api.Starting, toBePlaced
+	return condition{api.Starting, AwaitsPlacing, toBePlaced}
 }
 
 // placed: it is to run, on the machine where it is placed.
-func placed(p Process, now time.Time) (api.State, string) {
+func (p *Process) placed(now time.Time) condition {
 	o, s := p.Owner, p.Status
 	switch {
 	case s != nil && s.Finished():
-		return ended(p, s.State, now)
+		return p.ended(s.State, now)
 	case !p.Live && p.Touch == nil && (s == nil || s.Released || s.OnPartition == api.PartitionStop):
-		if o.Waiting != "" {
-			return api.Stopped, o.Waiting
+		if o.WaitingFor != api.WaitingForNothing {
+			return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 		}
-		return api.Starting, o.Machine + " " + lack(p) + "; " + toBePlaced + " elsewhere"
+		return condition{api.Starting, AwaitsPlacing, o.Machine + " " + p.lack() + "; " + toBePlaced + " elsewhere"}
 	case !p.Live:
-		return api.Unknown, o.Machine + " " + lack(p)
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.lack()}
 	case s == nil:
-		return api.Starting, "waiting for " + o.Machine + " to start it"
+		return condition{api.Starting, AwaitsStart, "waiting for " + o.Machine + " to start it"}
 	case s.Released:
-		return api.Starting, o.Machine + " released it" + because(s.Reason)
+		return condition{api.Starting, AwaitsStart, o.Machine + " released it" + because(s.Reason)}
 	}
-	return s.State, text(p, s.State, now)
+	return p.described(s.State, now)
 }
 
 // lack says how the machine that had the run is not there for it.
-func lack(p Process) string {
+func (p *Process) lack() string {
 	if p.back {
 		return "is back without this run"
 	}
@@ -129,21 +165,21 @@ func because(reason string) string {
 }
 
 // ended: it stopped or finished. Of a failure the reason is the machine's, or else the leader's.
-func ended(p Process, state api.State, now time.Time) (api.State, string) {
+func (p *Process) ended(state api.State, now time.Time) condition {
 	switch {
 	case state == api.Fatal && (p.Status == nil || p.Status.Reason == ""):
-		return state, p.Owner.Reason
+		return condition{state, AwaitsNothing, p.Owner.Reason}
 	case p.Status == nil && p.Owner.Token != 0: // forgotten with its machine, or taken away before it started
-		return state, "last placed on " + p.Owner.Machine
+		return condition{state, AwaitsNothing, "last placed on " + p.Owner.Machine}
 	}
-	return state, text(p, state, now)
+	return p.described(state, now)
 }
 
-// text is supervisor's description.
-func text(p Process, state api.State, now time.Time) string {
+// described is a state with supervisor's description.
+func (p *Process) described(state api.State, now time.Time) condition {
 	d := supervisor.Description{Name: p.Name, State: state}
 	if s := p.Status; s != nil {
 		d.PID, d.Started, d.Stopped, d.SpawnError = s.PID, s.Started, s.Stopped.Local(), s.Reason
 	}
-	return d.Text(now)
+	return condition{state, AwaitsNothing, d.Text(now)}
 }

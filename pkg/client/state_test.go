@@ -78,36 +78,37 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 	stopTime := testNow.Add(-5 * time.Second).Local().Format("Jan 02 03:04 PM")
 	unplaced := func(o *api.Owner) { o.Placed = false }
 	for name, c := range map[string]struct {
-		m     moment
-		state api.State
-		text  string
+		m      moment
+		state  api.State
+		awaits Awaits
+		text   string
 	}{
-		"never wanted":            {moment{}, api.Stopped, "Not started"},
-		"wanted, nobody looked":   {moment{want: "run", restarts: 1}, api.Starting, "waiting for a controller to place it"},
-		"no machine can take it":  {moment{want: "run", restarts: 1, owner: &api.Owner{Restarts: 1, Waiting: "no machine can take it"}}, api.Stopped, "no machine can take it"},
-		"placed":                  {moment{want: "run", restarts: 1, owner: on(nil), live: true}, api.Starting, "waiting for m1 to start it"},
-		"runs":                    {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, "pid 42, uptime 0:01:05"},
-		"restart asked":           {moment{want: "run", restarts: 2, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, "pid 42, uptime 0:01:05"},
-		"status of an older run":  {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.Token = 9 }), live: true, touch: true, status: saw(api.Running, nil)}, api.Starting, "waiting for m1 to start it"},
-		"fails and tries again":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Backoff, func(s *api.Status) { s.Reason = "Exited too quickly" })}, api.Backoff, "Exited too quickly"},
-		"machine silent":          {moment{want: "run", restarts: 1, owner: on(nil), touch: true, status: saw(api.Running, nil)}, api.Unknown, "m1 is not live"},
-		"machine dead":            {moment{want: "run", restarts: 1, owner: on(nil), status: saw(api.Running, nil)}, api.Starting, "m1 is not live; waiting for a controller to place it elsewhere"},
-		"machine silent, kept":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.Waiting = "verified alive" }), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, "m1 is not live; verified alive"},
-		"exited":                  {moment{want: "run", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, stopTime},
-		"exited, not noted yet":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Exited, released)}, api.Exited, stopTime},
-		"exited, started again":   {moment{want: "run", restarts: 2, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Starting, "waiting for a controller to place it"},
-		"fatal":                   {moment{want: "run", restarts: 1, owner: on(finished(api.Fatal)), live: true, status: saw(api.Fatal, func(s *api.Status) { s.Released, s.Reason = true, "can't find command" })}, api.Fatal, "can't find command"},
-		"fatal without a word":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { finished(api.Fatal)(o); o.Reason = "given up" }), live: true}, api.Fatal, "given up"},
-		"stop asked":              {moment{want: "stop", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, ""},
-		"stop asked, placed only": {moment{want: "stop", restarts: 1, owner: on(nil), live: true}, api.Stopping, ""},
-		"stopped":                 {moment{want: "stop", restarts: 1, owner: on(unplaced), live: true, status: saw(api.Stopped, released)}, api.Stopped, stopTime},
-		"stop waits for silence":  {moment{want: "stop", restarts: 1, owner: on(unplaced), touch: true, status: saw(api.Running, nil)}, api.Stopping, "waiting for m1, which is not live"},
-		"stopped by expiry":       {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, nil)}, api.Stopped, "m1 was lost while it ran"},
-		"stopped, and kept there": {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, "m1 is not live and may still run it (on_partition keep)"},
-		"stopped after it exited": {moment{want: "stop", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, stopTime},
-		"stopped, status gone":    {moment{want: "stop", restarts: 1, owner: on(unplaced)}, api.Stopped, "last placed on m1"},
-		"start waits for the old": {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, "waiting for m1"},
-		"its program was removed": {moment{removed: true, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, ""},
+		"never wanted":            {moment{}, api.Stopped, AwaitsNothing, "Not started"},
+		"wanted, nobody looked":   {moment{want: "run", restarts: 1}, api.Starting, AwaitsPlacing, "waiting for a controller to place it"},
+		"no machine can take it":  {moment{want: "run", restarts: 1, owner: &api.Owner{Restarts: 1, WaitingFor: api.WaitingForMachine, Waiting: "no machine can take it"}}, api.Stopped, AwaitsObstacle, "no machine can take it"},
+		"placed":                  {moment{want: "run", restarts: 1, owner: on(nil), live: true}, api.Starting, AwaitsStart, "waiting for m1 to start it"},
+		"runs":                    {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, AwaitsNothing, "pid 42, uptime 0:01:05"},
+		"restart asked":           {moment{want: "run", restarts: 2, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, AwaitsNothing, "pid 42, uptime 0:01:05"},
+		"status of an older run":  {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.Token = 9 }), live: true, touch: true, status: saw(api.Running, nil)}, api.Starting, AwaitsStart, "waiting for m1 to start it"},
+		"fails and tries again":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Backoff, func(s *api.Status) { s.Reason = "Exited too quickly" })}, api.Backoff, AwaitsNothing, "Exited too quickly"},
+		"machine silent":          {moment{want: "run", restarts: 1, owner: on(nil), touch: true, status: saw(api.Running, nil)}, api.Unknown, AwaitsMachine, "m1 is not live"},
+		"machine dead":            {moment{want: "run", restarts: 1, owner: on(nil), status: saw(api.Running, nil)}, api.Starting, AwaitsPlacing, "m1 is not live; waiting for a controller to place it elsewhere"},
+		"machine silent, kept":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.WaitingFor, o.Waiting = api.WaitingForLastRun, "verified alive" }), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, AwaitsMachine, "m1 is not live; verified alive"},
+		"exited":                  {moment{want: "run", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
+		"exited, not noted yet":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
+		"exited, started again":   {moment{want: "run", restarts: 2, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Starting, AwaitsPlacing, "waiting for a controller to place it"},
+		"fatal":                   {moment{want: "run", restarts: 1, owner: on(finished(api.Fatal)), live: true, status: saw(api.Fatal, func(s *api.Status) { s.Released, s.Reason = true, "can't find command" })}, api.Fatal, AwaitsNothing, "can't find command"},
+		"fatal without a word":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { finished(api.Fatal)(o); o.Reason = "given up" }), live: true}, api.Fatal, AwaitsNothing, "given up"},
+		"stop asked":              {moment{want: "stop", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsRemoval, ""},
+		"stop asked, placed only": {moment{want: "stop", restarts: 1, owner: on(nil), live: true}, api.Stopping, AwaitsRemoval, ""},
+		"stopped":                 {moment{want: "stop", restarts: 1, owner: on(unplaced), live: true, status: saw(api.Stopped, released)}, api.Stopped, AwaitsNothing, stopTime},
+		"stop waits for silence":  {moment{want: "stop", restarts: 1, owner: on(unplaced), touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsMachine, "waiting for m1, which is not live"},
+		"stopped by expiry":       {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, nil)}, api.Stopped, AwaitsNothing, "m1 was lost while it ran"},
+		"stopped, and kept there": {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, AwaitsMachine, "m1 is not live and may still run it (on_partition keep)"},
+		"stopped after it exited": {moment{want: "stop", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
+		"stopped, status gone":    {moment{want: "stop", restarts: 1, owner: on(unplaced)}, api.Stopped, AwaitsNothing, "last placed on m1"},
+		"start waits for the old": {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsStop, "waiting for m1"},
+		"its program was removed": {moment{removed: true, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsRemoval, ""},
 	} {
 		s := join(testKeys, c.m.entries(), testNow)
 		p := s.Process("web")
@@ -115,8 +116,26 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 			t.Errorf("%s: it is not shown", name)
 			continue
 		}
-		if p.State != c.state || p.Text != c.text {
-			t.Errorf("%s: %v %q, want %v %q", name, p.State, p.Text, c.state, c.text)
+		if p.State != c.state || p.Awaits != c.awaits || p.Text != c.text {
+			t.Errorf("%s: %v, awaits %q, %q; want %v, %q, %q", name, p.State, p.Awaits, p.Text, c.state, c.awaits, c.text)
+		}
+	}
+}
+
+// The fault is the machine's while its status is there, and then the leader's.
+func TestFaultOfAProcessIsThatOfItsLastCopy(t *testing.T) {
+	failed := func(o *api.Owner) { finished(api.Fatal)(o); o.Fault = api.FaultNoFile }
+	for name, c := range map[string]struct {
+		m    moment
+		want api.Fault
+	}{
+		"of the machine": {moment{want: "run", restarts: 1, owner: on(failed), live: true, status: saw(api.Fatal, func(s *api.Status) { s.Released, s.Fault = true, api.FaultNotExecutable })}, api.FaultNotExecutable},
+		"of the leader":  {moment{want: "run", restarts: 1, owner: on(failed), live: true}, api.FaultNoFile},
+		"in back-off":    {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Backoff, func(s *api.Status) { s.Fault = api.FaultQuickExit })}, api.FaultQuickExit},
+		"of what runs":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.FaultNone},
+	} {
+		if p := join(testKeys, c.m.entries(), testNow).Process("web"); p == nil || p.Fault != c.want {
+			t.Errorf("%s: %+v, want the fault %q", name, p, c.want)
 		}
 	}
 }

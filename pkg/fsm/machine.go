@@ -105,6 +105,8 @@ type Machine struct {
 	Grace bool `json:"grace,omitempty"`
 	// Reason is supervisor's spawnerr: why the last copy failed, or why the run was refused.
 	Reason string `json:"reason,omitempty"`
+	// Fault is the fact behind Reason.
+	Fault api.Fault `json:"fault,omitempty"`
 }
 
 // Done reports that the run is over and nothing that it started is alive.
@@ -132,7 +134,7 @@ type EventKind int
 const (
 	Start        EventKind = iota // the agent asks for a run
 	Spawned                       // the Spawn effect succeeded
-	SpawnFailed                   // it did not: Text, Refused, Status
+	SpawnFailed                   // it did not: Text, Fault, Refused
 	Exit                          // the main process ended: Status
 	GroupGone                     // nothing is left of the main process's group
 	Swept                         // nothing is left of the copy
@@ -156,8 +158,9 @@ type Event struct {
 	Kind EventKind
 	// Status is the exit status of Exit: -1 when a signal ended it.
 	Status int
-	// Text is why a spawn or a signal failed.
-	Text string
+	// Text is why a spawn or a signal failed; of a spawn Fault is the fact behind it.
+	Text  string
+	Fault api.Fault
 	// Refused: the machine cannot run it: no such command, user or directory.
 	Refused bool
 }

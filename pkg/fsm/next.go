@@ -120,13 +120,17 @@ func (s *step) startAgain() {
 	if !s.Again || s.Copy != None || s.Fenced || s.now.Before(s.Due) {
 		return
 	}
-	s.Again, s.Reason = false, ""
+	s.Again = false
+	s.explain(api.FaultNone, "")
 	s.State, s.Copy, s.Due = api.Starting, Wanted, clock.Never
 	s.emit(Spawn)
 }
 
 // comeAgain asks for a copy at the given time at the earliest.
 func (s *step) comeAgain(at clock.Instant) { s.Again, s.Due = true, at }
+
+// explain sets the reason and the fact behind it together.
+func (s *step) explain(fault api.Fault, reason string) { s.Fault, s.Reason = fault, reason }
 
 // finish ends the run in a state.
 func (s *step) finish(state api.State, over Over) {
@@ -166,7 +170,8 @@ func (s *step) rearm() {
 }
 
 func (s *step) run() {
-	s.State, s.Failures, s.Reason, s.Due = api.Running, 0, "", clock.Never
+	s.State, s.Failures, s.Due = api.Running, 0, clock.Never
+	s.explain(api.FaultNone, "")
 }
 
 // promote: STARTING -> RUNNING.
@@ -185,16 +190,16 @@ func (s *step) spawnFailed() {
 	s.Copy = None
 	if s.event.Refused && s.Starts == 0 {
 		s.finish(api.Fatal, Refused)
-		s.Reason = s.event.Text
+		s.explain(s.event.Fault, s.event.Text)
 		return
 	}
-	s.fail(s.event.Text)
+	s.fail(s.event.Fault, s.event.Text)
 }
 
 // fail: -> BACKOFF, the next try after one second more each time; -> FATAL after startretries.
-func (s *step) fail(reason string) {
+func (s *step) fail(fault api.Fault, reason string) {
 	s.Failures++
-	s.Reason = reason
+	s.explain(fault, reason)
 	if s.Failures > s.policy.StartRetries {
 		s.finish(api.Fatal, GaveUp)
 		return
@@ -214,7 +219,7 @@ func (s *step) diedStarting() {
 		return
 	}
 	s.clear(Sweep)
-	s.fail(supervisor.ExitedTooQuickly)
+	s.fail(api.FaultQuickExit, supervisor.ExitedTooQuickly)
 }
 
 // exited: RUNNING -> EXITED, and -> STARTING at once by autorestart.
@@ -223,9 +228,10 @@ func (s *step) exited() {
 		return
 	}
 	status := s.event.Status
-	s.State, s.Due, s.Reason = api.Exited, clock.Never, ""
+	s.State, s.Due = api.Exited, clock.Never
+	s.explain(api.FaultNone, "")
 	if !s.policy.Expects(status) {
-		s.Reason = supervisor.BadExitCode(status)
+		s.explain(api.FaultExit, supervisor.BadExitCode(status))
 	}
 	if s.policy.again(status) {
 		s.clear(Sweep)
@@ -408,5 +414,6 @@ func (s *step) ended() {
 
 // signalFailed: -> UNKNOWN; the exit, when it comes, still ends it.
 func (s *step) signalFailed() {
-	s.State, s.Reason, s.Grace = api.Unknown, s.event.Text, false
+	s.State, s.Grace = api.Unknown, false
+	s.explain(api.FaultSignal, s.event.Text)
 }

@@ -90,6 +90,8 @@ func (w *world) check(t *rapid.T, e Event, before Machine) {
 		t.Fatalf("%d failures with startretries=%d: %+v", m.Failures, w.policy.StartRetries, m)
 	case before.Over != NotOver && m.Over != before.Over && e.Kind != Start:
 		t.Fatalf("over as %v became %v by %v", before.Over, m.Over, e)
+	case (m.Fault == api.FaultNone) != (m.Reason == ""):
+		t.Fatalf("the reason %q has the fault %q: %+v after %v", m.Reason, m.Fault, m, e)
 	case m.Over == NotOver && m.Copy == None && !m.Again && m.Starts+w.failed > 0 && e.Kind != Start:
 		t.Fatalf("the run is forgotten: %+v after %v", m, e)
 	}
@@ -115,8 +117,10 @@ func (w *world) act(t *rapid.T) {
 	case Spawned:
 		w.main, w.rest, w.told, w.killed, w.awaits = true, true, false, false, false
 	case SpawnFailed:
-		e.Text, e.Refused = "no", rapid.Bool().Draw(t, "refused")
+		e.Text, e.Fault, e.Refused = "no", api.FaultSpawn, rapid.Bool().Draw(t, "refused")
 		w.failed++
+	case SignalFailed:
+		e.Text = "not permitted"
 	case Exit:
 		e.Status = rapid.SampledFrom([]int{0, 1, -1}).Draw(t, "status")
 		w.main = false

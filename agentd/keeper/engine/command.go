@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -64,20 +65,21 @@ func checkCommand(name, path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil || !filepath.IsAbs(path):
-		return refuse("%s", supervisor.CantFind(name))
+		return refusal{api.FaultNoFile, supervisor.CantFind(name)}
 	case info.IsDir():
-		return refuse("%s", supervisor.IsDirectory(path))
+		return refusal{api.FaultNotExecutable, supervisor.IsDirectory(path)}
 	case info.Mode().Perm()&0o111 == 0:
-		return refuse("%s", supervisor.IsNotExecutable(path))
+		return refusal{api.FaultNotExecutable, supervisor.IsNotExecutable(path)}
 	case unix.Access(path, unix.X_OK) != nil:
-		return refuse("%s", supervisor.NoPermission(path))
+		return refusal{api.FaultNotExecutable, supervisor.NoPermission(path)}
 	}
 	return nil
 }
 
 // spawnError is why a copy could not be started.
 type spawnError struct {
-	text string
+	text  string
+	fault api.Fault // "" is FaultSpawn
 	// refused: the machine cannot run it, now or in a second.
 	refused bool
 	// inChild: it failed between fork and exec, where supervisor's child says so on its stderr
@@ -111,8 +113,8 @@ func (l *launch) explain(errno syscall.Errno) spawnError {
 			return spawnError{text: supervisor.CantChdir(l.dir, name), refused: true, inChild: true}
 		}
 	}
-	if err := checkCommand(l.argv[0], l.path); err != nil {
-		return spawnError{text: err.Error(), refused: true}
+	if no := new(refusal); errors.As(checkCommand(l.argv[0], l.path), no) {
+		return spawnError{text: no.text, fault: no.fault, refused: true}
 	}
 	passing := errno == unix.ETXTBSY || errno == unix.EIO
 	return spawnError{text: supervisor.CantExec(l.argv[0], name), refused: !passing, inChild: true}

@@ -47,7 +47,7 @@ func (l *loop) begin(n *run, refused error) (taken bool, err error) {
 	var no refusal
 	if errors.As(refused, &no) {
 		l.spawning = append(l.spawning, l.waiting.pass(n.id)...)
-		l.spawnFailed(n, no.text, true)
+		l.spawnFailed(n, spawnError{text: no.text, fault: no.fault, refused: true})
 	}
 	return true, nil
 }

@@ -91,11 +91,16 @@ func (l *launch) sinks() []logs.Sink {
 }
 
 // refusal is why this machine cannot run a process; its text is for the user.
-type refusal struct{ text string }
+type refusal struct {
+	fault api.Fault
+	text  string
+}
 
 func (r refusal) Error() string { return r.text }
 
-func refuse(format string, args ...any) error { return refusal{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) error {
+	return refusal{api.FaultSpawn, fmt.Sprintf(format, args...)}
+}
 
 // resolve makes the launch of a request on this machine. It reads files and the user database. Every error is
 // a refusal. The launch is never nil: on an error it has what the log file names are known of.

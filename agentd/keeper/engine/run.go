@@ -66,13 +66,13 @@ func (r *run) view() keeper.Run {
 		ID: r.id, Token: r.Request.Token, Process: r.Request.Process, Leases: r.Request.Leases,
 		OnPartition: r.Request.OnPartition, Cause: cause(m), Done: m.Done(), Gone: m.Gone(),
 		Observed: api.Observed{State: m.State, PID: r.PID, Started: r.Started, Stopped: r.Stopped, Exit: r.Exit, Signal: r.Signal,
-			Starts: m.Starts, Reason: m.Reason},
+			Starts: m.Starts, Reason: m.Reason, Fault: m.Fault},
 	}
 	if r.plan != nil {
 		v.StdoutLog, v.StderrLog = r.plan.stdout.Path, r.plan.stderr.Path
 	}
-	if v.Cause == keeper.CauseFenced && v.Reason == "" {
-		v.Reason = "fenced: the deadline of its lease came before a renewal"
+	if v.Cause == keeper.CauseFenced && v.Fault == api.FaultNone {
+		v.Fault, v.Reason = api.FaultFenced, "fenced: the deadline of its lease came before a renewal"
 	}
 	return v
 }

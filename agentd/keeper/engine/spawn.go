@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine/forkexec"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
@@ -85,7 +87,7 @@ func (l *loop) spawnRun(r *run) {
 	r.tries++
 	ends, err := openPipes(r.plan, l.unread)
 	if err != nil {
-		l.spawnFailed(r, pipesFailed(r.plan.name, err), false)
+		l.spawnFailed(r, spawnError{text: pipesFailed(r.plan.name, err)})
 		return
 	}
 	// Whoever steps in while the loop waits for the exec must know of this one.
@@ -180,12 +182,12 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 	errno, ok := err.(syscall.Errno)
 	if !ok { // of the cage, which comes before the fork
 		ends.closeAll()
-		l.spawnFailed(r, err.Error(), false)
+		l.spawnFailed(r, spawnError{text: err.Error()})
 		return
 	}
 	if e, ok := forkFailed(r.plan.name, errno); ok {
 		ends.closeAll()
-		l.spawnFailed(r, e.text, false)
+		l.spawnFailed(r, e)
 		return
 	}
 	l.attach(r.plan, ends)
@@ -203,15 +205,15 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 			if e.inChild {
 				l.noteExit(r, supervisor.ExitNotSpawned, "")
 			}
-			l.spawnFailed(r, e.text, e.refused)
+			l.spawnFailed(r, e)
 		})
 	}()
 }
 
 // spawnFailed tells that there is no new copy.
-func (l *loop) spawnFailed(r *run, text string, refused bool) {
-	l.tellChange(r, Change{Kind: NotSpawned, Text: text})
-	l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: text, Refused: refused})
+func (l *loop) spawnFailed(r *run, e spawnError) {
+	l.tellChange(r, Change{Kind: NotSpawned, Text: e.text})
+	l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.text, Fault: cmp.Or(e.fault, api.FaultSpawn), Refused: e.refused})
 }
 
 // exited reaps a main process.

@@ -46,19 +46,25 @@ func (f *Fake) GoFatal(id, reason string) error {
 		return fmt.Errorf("make %s FATAL: %w", id, keeper.ErrNotFound)
 	}
 	f.endLocked(r, 1, "")
-	f.overLocked(r, api.Fatal, keeper.CauseFatal, reason)
+	f.overLocked(r, api.Fatal, keeper.CauseFatal, api.FaultQuickExit, reason)
 	return nil
 }
 
-// Refuse makes later starts of a process end refused, with this reason; "" takes it back.
-func (f *Fake) Refuse(id, reason string) {
+// refusal is why a start is refused.
+type refusal struct {
+	fault  api.Fault
+	reason string
+}
+
+// Refuse makes later starts of a process end refused, with this fault and reason; FaultNone takes it back.
+func (f *Fake) Refuse(id string, fault api.Fault, reason string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if reason == "" {
+	if fault == api.FaultNone {
 		delete(f.refuse, id)
 		return
 	}
-	f.refuse[id] = reason
+	f.refuse[id] = refusal{fault, reason}
 }
 
 // StopTakes sets how long a copy lives on after its stop signal (0 at first), at most its

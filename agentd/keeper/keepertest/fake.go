@@ -53,7 +53,7 @@ type Fake struct {
 	down         bool
 	closing      bool
 	pid          int
-	refuse       map[string]string
+	refuse       map[string]refusal
 	stopTakes    map[string]clock.Instant // as a duration; by process ID, "" for all
 	logs         map[string]string
 	removed      []string
@@ -82,7 +82,7 @@ func New(t testing.TB, o Options) *Fake {
 		o.BootID = "boot-" + o.Machine
 	}
 	f := &Fake{opts: o, kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		pid: 1000, refuse: map[string]string{}, stopTakes: map[string]clock.Instant{}, logs: map[string]string{}}
+		pid: 1000, refuse: map[string]refusal{}, stopTakes: map[string]clock.Instant{}, logs: map[string]string{}}
 	f.freshLocked()
 	go f.enforce()
 	t.Cleanup(f.Close)
@@ -280,8 +280,8 @@ func (f *Fake) Start(ctx context.Context, q keeper.StartRequest) error {
 		return fmt.Errorf("start %s: %w", id, keeper.ErrDeadline)
 	}
 	f.runs[id] = r
-	if why, ok := f.refuse[id]; ok {
-		f.overLocked(r, api.Fatal, keeper.CauseRefused, why)
+	if no, ok := f.refuse[id]; ok {
+		f.overLocked(r, api.Fatal, keeper.CauseRefused, no.fault, no.reason)
 		return nil
 	}
 	f.spawnLocked(r)
@@ -318,7 +318,7 @@ func (f *Fake) Kill(ctx context.Context, ref keeper.Ref) error {
 		if !r.Done {
 			r.ending = keeper.CauseStopped
 			f.endLocked(r, -1, "KILL")
-			f.overLocked(r, api.Stopped, keeper.CauseStopped, "")
+			f.overLocked(r, api.Stopped, keeper.CauseStopped, api.FaultNone, "")
 		}
 		return nil
 	})

@@ -140,7 +140,7 @@ func TestFakeChangesWaitsAndTellsWhatWasForgotten(t *testing.T) {
 			got <- s
 		}()
 		synctest.Wait()
-		f.Refuse("web", "no such user: bob")
+		f.Refuse("web", api.FaultSpawn, "no such user: bob")
 		must(t, f.Start(t.Context(), request(7)))
 		s = <-got
 		if len(s.Runs) != 1 || s.Runs[0].Cause != keeper.CauseRefused || s.Runs[0].Reason != "no such user: bob" {

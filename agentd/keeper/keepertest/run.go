@@ -105,7 +105,7 @@ func (f *Fake) spawnLocked(r *run) {
 	now := f.opts.Clock.Now()
 	r.PID, r.copyAt, r.Started, r.Gone = f.pid, now, f.opts.Clock.Wall(), false
 	r.Starts++
-	r.State, r.Cause, r.Reason = api.Starting, keeper.CauseNone, ""
+	r.State, r.Cause, r.Fault, r.Reason = api.Starting, keeper.CauseNone, api.FaultNone, ""
 	r.due = now.Add(time.Duration(r.Process.StartSecs) * time.Second)
 	if r.Process.StartSecs <= 0 {
 		r.State, r.due = api.Running, clock.Never
@@ -126,8 +126,8 @@ func (f *Fake) endLocked(r *run, exit int, signal string) {
 }
 
 // overLocked makes the run Done.
-func (f *Fake) overLocked(r *run, state api.State, cause keeper.Cause, reason string) {
-	r.State, r.Cause, r.Reason, r.Done, r.Gone = state, cause, reason, true, true
+func (f *Fake) overLocked(r *run, state api.State, cause keeper.Cause, fault api.Fault, reason string) {
+	r.State, r.Cause, r.Fault, r.Reason, r.Done, r.Gone = state, cause, fault, reason, true, true
 	r.due, r.endAt = clock.Never, clock.Never
 	f.touchLocked(r)
 }
@@ -141,16 +141,16 @@ func (f *Fake) diedLocked(r *run, exit int, signal string) {
 	case early:
 		r.retries++
 		if r.retries > p.StartRetries {
-			f.overLocked(r, api.Fatal, keeper.CauseFatal, "Exited too quickly (process log may have details)")
+			f.overLocked(r, api.Fatal, keeper.CauseFatal, api.FaultQuickExit, "Exited too quickly (process log may have details)")
 			return
 		}
-		r.State, r.Reason = api.Backoff, "Exited too quickly (process log may have details)"
+		r.State, r.Fault, r.Reason = api.Backoff, api.FaultQuickExit, "Exited too quickly (process log may have details)"
 		r.due = f.opts.Clock.Now().Add(time.Duration(r.retries) * time.Second)
 		f.touchLocked(r)
 	case p.Autorestart == api.RestartAlways, p.Autorestart == api.RestartUnexpected && !expected:
 		f.respawnLocked(r)
 	default:
-		f.overLocked(r, api.Exited, keeper.CauseFinished, "")
+		f.overLocked(r, api.Exited, keeper.CauseFinished, api.FaultNone, "")
 	}
 }
 
@@ -169,7 +169,7 @@ func (f *Fake) stopLocked(r *run) {
 	switch {
 	case r.Done:
 	case r.PID == 0:
-		f.overLocked(r, api.Stopped, keeper.CauseStopped, "")
+		f.overLocked(r, api.Stopped, keeper.CauseStopped, api.FaultNone, "")
 	default:
 		r.ending = keeper.CauseStopped
 		f.signalLocked(r)
@@ -259,10 +259,10 @@ func (f *Fake) endedByUsLocked(r *run) {
 	cause := r.ending
 	r.ending = keeper.CauseNone
 	if cause == keeper.CauseStopped {
-		f.overLocked(r, api.Stopped, cause, "")
+		f.overLocked(r, api.Stopped, cause, api.FaultNone, "")
 		return
 	}
-	r.State, r.Cause, r.Reason = api.Stopped, keeper.CauseFenced, "the lease was not renewed in time"
+	r.State, r.Cause, r.Fault, r.Reason = api.Stopped, keeper.CauseFenced, api.FaultFenced, "the lease was not renewed in time"
 	f.touchLocked(r)
 	f.dueRunLocked(r)
 }
