@@ -298,7 +298,7 @@ func (l *loop) transact(p *proc, a plan.Action) {
 		p.memory.Released = a.Token
 	}
 	p.putting = a.Kind == plan.PutTouch
-	l.do(txnEffect{what: a.Kind.String(), procs: []string{p.id}, txn: a.Txn, events: a.Events, reason: a.Reason,
+	l.do(txnEffect{what: a.Kind.String(), procs: []string{p.id}, txn: a.Txn, events: a.History, reason: a.Reason,
 		token: a.Token, lease: a.Lease})
 }
 

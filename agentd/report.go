@@ -41,7 +41,7 @@ func (l *loop) flush() {
 		p.store.busy = true
 		p.bucket.spend()
 		e.procs = append(e.procs, p.id)
-		e.events = append(e.events, a.Events...)
+		e.events = append(e.events, a.History...)
 		e.txn.If = append(e.txn.If, a.Txn.If...)
 		e.txn.Then = append(e.txn.Then, a.Txn.Then...)
 		e.txn.Else = append(e.txn.Else, a.Txn.Else...)

@@ -34,15 +34,15 @@ func (c *Core) write(wall time.Time, actions []*plan.Action) []Effect {
 	}
 	for _, a := range actions {
 		cmps, ops := c.compares(a), c.ops(a)
-		event, told := c.story(wall, a)
+		history := c.history(wall, a)
 		if c.progress(a.Process).alone {
-			effects = append(effects, c.send(newBatch(a, cmps, ops, event, told)))
+			effects = append(effects, c.send(newBatch(a, cmps, ops, history)))
 			continue
 		}
 		if !batch.fits(cmps, ops) {
 			flush()
 		}
-		batch.add(a, cmps, ops, event, told)
+		batch.add(a, cmps, ops, history)
 	}
 	flush()
 	return effects
@@ -56,8 +56,8 @@ type batch struct {
 	bytes   int
 }
 
-func newBatch(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.HistoryEntry, told bool) (b batch) {
-	b.add(a, cmps, ops, event, told)
+func newBatch(a *plan.Action, cmps []store.Cmp, ops []store.Op, history []api.HistoryEntry) (b batch) {
+	b.add(a, cmps, ops, history)
 	return b
 }
 
@@ -68,14 +68,12 @@ func (b *batch) fits(cmps []store.Cmp, ops []store.Op) bool {
 		len(b.txn.If)+len(cmps) <= batchOps && len(b.txn.Then)+len(ops)+len(b.history)+1 <= batchOps && b.bytes+size(ops) <= batchBytes
 }
 
-func (b *batch) add(a *plan.Action, cmps []store.Cmp, ops []store.Op, event api.HistoryEntry, told bool) {
+func (b *batch) add(a *plan.Action, cmps []store.Cmp, ops []store.Op, history []api.HistoryEntry) {
 	b.actions = append(b.actions, a)
 	b.txn.If = append(b.txn.If, cmps...)
 	b.txn.Then = append(b.txn.Then, ops...)
 	b.bytes += size(ops)
-	if told {
-		b.history = append(b.history, event)
-	}
+	b.history = append(b.history, history...)
 }
 
 func size(ops []store.Op) (n int) {
@@ -136,8 +134,11 @@ func (c *Core) ops(a *plan.Action) []store.Op {
 	return ops
 }
 
-// story is what history says of an action; not all are told.
-func (c *Core) story(wall time.Time, a *plan.Action) (api.HistoryEntry, bool) {
+// history is the entry that an action leaves, none for one without a reason.
+func (c *Core) history(wall time.Time, a *plan.Action) []api.HistoryEntry {
+	if a.Why == "" {
+		return nil
+	}
 	e := api.HistoryEntry{At: wall, Process: a.Process, Machine: a.From, What: what(a), Why: a.Why, By: "leader " + c.id}
 	if a.Put != nil {
 		e.Machine, e.Token = a.PutOn, a.Put.Token
@@ -145,7 +146,7 @@ func (c *Core) story(wall time.Time, a *plan.Action) (api.HistoryEntry, bool) {
 	if a.Kind == plan.Place && a.Owner.Proof != api.ProofNone {
 		e.Why += "; the run before: " + string(a.Owner.Proof)
 	}
-	return e, a.Why != ""
+	return []api.HistoryEntry{e}
 }
 
 func what(a *plan.Action) string {

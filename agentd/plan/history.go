@@ -9,19 +9,19 @@ import (
 )
 
 // History tells in at most one entry what happened between two statuses of a process; what a
-// crash loop did meanwhile is told together.
+// crash loop did meanwhile is told in one.
 func History(old, now api.Status, r keeper.Run) []api.HistoryEntry {
 	if old.Token != now.Token {
 		old = api.Status{Token: now.Token}
 	}
-	what, why := tell(old, now, r)
+	what, why := describe(old, now, r)
 	if what == "" {
 		return nil
 	}
 	return []api.HistoryEntry{{Process: r.ID, Token: now.Token, What: what, Why: why}}
 }
 
-func tell(old, now api.Status, r keeper.Run) (what, why string) {
+func describe(old, now api.Status, r keeper.Run) (what, why string) {
 	ended := !now.Stopped.Equal(old.Stopped)
 	switch {
 	case now.Released && !old.Released:

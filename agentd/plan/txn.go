@@ -9,109 +9,109 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-func (l look) placementKey() string { return l.Keys.Placement(l.Name, l.ID) }
-func (l look) touchKey() string     { return l.Keys.Touch(l.Name, l.ID) }
-func (l look) statusKey() string    { return l.Keys.Status(l.Name, l.ID) }
+func (d decider) placementKey() string { return d.Keys.Placement(d.Name, d.ID) }
+func (d decider) touchKey() string     { return d.Keys.Touch(d.Name, d.ID) }
+func (d decider) statusKey() string    { return d.Keys.Status(d.Name, d.ID) }
 
-func (l look) touchRev() int64 {
-	if l.Touch == nil {
+func (d decider) touchRev() int64 {
+	if d.Touch == nil {
 		return 0
 	}
-	return l.Touch.Rev
+	return d.Touch.Rev
 }
 
-func (l look) statusRev() int64 {
-	if l.Status == nil {
+func (d decider) statusRev() int64 {
+	if d.Status == nil {
 		return 0
 	}
-	return l.Status.Rev
+	return d.Status.Rev
 }
 
 // last is the status as it stands, the zero Status if there is none.
-func (l look) last() api.Status {
-	if l.Status == nil {
+func (d decider) last() api.Status {
+	if d.Status == nil {
 		return api.Status{}
 	}
-	return l.Status.Status
+	return d.Status.Status
 }
 
 // again reads what the decision rested on, for when a compare fails.
-func (l look) again() []store.Op {
-	return []store.Op{store.Get(l.placementKey()), store.Get(l.touchKey()), store.Get(l.statusKey())}
+func (d decider) again() []store.Op {
+	return []store.Op{store.Get(d.placementKey()), store.Get(d.touchKey()), store.Get(d.statusKey())}
 }
 
-// hold puts the touch on the look's lease, with a status, if the placement is unchanged and the touch absent
+// hold puts the touch on the process's lease, with a status, if the placement is unchanged and the touch absent
 // or ours. It compares the status, too: a transaction that the network kept back until the run was over
 // finds the touch absent as it was before, but not the status.
-func (l look) hold(st api.Status) store.Txn {
-	value := store.Encode(api.Touch{Token: l.pl.Token, Instance: l.Instance})
+func (d decider) hold(st api.Status) store.Txn {
+	value := store.Encode(api.Touch{Token: d.pl.Token, Instance: d.Instance})
 	return store.Txn{
-		If: []store.Cmp{store.Unchanged(l.placementKey(), l.pl.Rev), store.Unchanged(l.touchKey(), l.touchRev()),
-			store.Unchanged(l.statusKey(), l.statusRev())},
-		Then: []store.Op{store.PutOn(l.touchKey(), value, store.LeaseID(l.Lease)),
-			store.Put(l.statusKey(), store.Encode(st))},
-		Else: l.again(),
+		If: []store.Cmp{store.Unchanged(d.placementKey(), d.pl.Rev), store.Unchanged(d.touchKey(), d.touchRev()),
+			store.Unchanged(d.statusKey(), d.statusRev())},
+		Then: []store.Op{store.PutOn(d.touchKey(), value, store.LeaseID(d.Lease)),
+			store.Put(d.statusKey(), store.Encode(st))},
+		Else: d.again(),
 	}
 }
 
-func (l look) touch() []Action {
-	st := api.Status{Token: l.pl.Token, Instance: l.Instance, Observed: api.Observed{State: api.Starting}, OnPartition: l.policy(), Lease: l.Lease}
-	return l.one(PutTouch, l.pl.Token, "a placement to start", func(a *Action) {
-		a.Lease, a.Txn = l.Lease, l.hold(st)
+func (d decider) touch() []Action {
+	st := api.Status{Token: d.pl.Token, Instance: d.Instance, Observed: api.Observed{State: api.Starting}, OnPartition: d.policy(), Lease: d.Lease}
+	return d.action(PutTouch, d.pl.Token, "a placement to start", func(a *Action) {
+		a.Lease, a.Txn = d.Lease, d.hold(st)
 	})
 }
 
-func (l look) retouch() []Action {
+func (d decider) retouch() []Action {
 	reason := "the touch does not stand on a live lease"
-	if l.stands(l.Run.Token) {
+	if d.stands(d.Run.Token) {
 		reason = "touch_timeout changed"
 	}
-	st := StatusOf(*l.Run, l.Instance)
-	st.OnPartition, st.Lease = l.policy(), l.Lease
-	return l.one(MoveTouch, l.Run.Token, reason, func(a *Action) {
-		a.Lease, a.Txn, a.Events = l.Lease, l.hold(st), History(l.last(), st, *l.Run)
+	st := StatusOf(*d.Run, d.Instance)
+	st.OnPartition, st.Lease = d.policy(), d.Lease
+	return d.action(MoveTouch, d.Run.Token, reason, func(a *Action) {
+		a.Lease, a.Txn, a.History = d.Lease, d.hold(st), History(d.last(), st, *d.Run)
 	})
 }
 
 // report writes the status of a live run whose touch stands, if it differs from what is written.
-func (l look) report(policy api.OnPartition) []Action {
-	st := StatusOf(*l.Run, l.Instance)
-	st.OnPartition, st.Lease = policy, l.Touch.Lease
+func (d decider) report(policy api.OnPartition) []Action {
+	st := StatusOf(*d.Run, d.Instance)
+	st.OnPartition, st.Lease = policy, d.Touch.Lease
 	value := store.Encode(st)
-	if l.Status != nil && bytes.Equal(value, l.Status.Value) {
+	if d.Status != nil && bytes.Equal(value, d.Status.Value) {
 		return nil
 	}
-	return l.one(Report, st.Token, "the state changed", func(a *Action) {
+	return d.action(Report, st.Token, "the state changed", func(a *Action) {
 		a.Txn = store.Txn{
-			If:   []store.Cmp{store.Unchanged(l.touchKey(), l.touchRev()), store.Unchanged(l.statusKey(), l.statusRev())},
-			Then: []store.Op{store.Put(l.statusKey(), value)},
-			Else: []store.Op{store.Get(l.touchKey()), store.Get(l.statusKey())},
+			If:   []store.Cmp{store.Unchanged(d.touchKey(), d.touchRev()), store.Unchanged(d.statusKey(), d.statusRev())},
+			Then: []store.Op{store.Put(d.statusKey(), value)},
+			Else: []store.Op{store.Get(d.touchKey()), store.Get(d.statusKey())},
 		}
-		a.Events = History(l.last(), st, *l.Run)
+		a.History = History(d.last(), st, *d.Run)
 	})
 }
 
 // release says that a run is over: it deletes the touch as it is known, or finds it gone.
-func (l look) release(st api.Status, reason string, events []api.HistoryEntry) []Action {
-	put := store.Put(l.statusKey(), store.Encode(st))
-	t := store.Txn{Else: l.again()}
-	if l.Touch != nil {
-		t.If = []store.Cmp{store.Unchanged(l.touchKey(), l.Touch.Rev)}
-		t.Then = []store.Op{store.Delete(l.touchKey()), put}
+func (d decider) release(st api.Status, reason string, entries []api.HistoryEntry) []Action {
+	put := store.Put(d.statusKey(), store.Encode(st))
+	t := store.Txn{Else: d.again()}
+	if d.Touch != nil {
+		t.If = []store.Cmp{store.Unchanged(d.touchKey(), d.Touch.Rev)}
+		t.Then = []store.Op{store.Delete(d.touchKey()), put}
 	} else {
-		t.If = []store.Cmp{store.Absent(l.touchKey()), store.Unchanged(l.statusKey(), l.statusRev())}
+		t.If = []store.Cmp{store.Absent(d.touchKey()), store.Unchanged(d.statusKey(), d.statusRev())}
 		t.Then = []store.Op{put}
 	}
-	return l.one(Release, st.Token, reason, func(a *Action) { a.Txn, a.Events = t, events })
+	return d.action(Release, st.Token, reason, func(a *Action) { a.Txn, a.History = t, entries })
 }
 
 // leftover is the last status of a token of which the keeper has no run.
-func (l look) leftover(token int64, instance string) api.Status {
+func (d decider) leftover(token int64, instance string) api.Status {
 	st := api.Status{Token: token, Instance: instance, Observed: api.Observed{Reason: "it was placed but never started here"}}
-	if l.Status != nil && l.Status.Token == token && l.Status.Instance == instance {
-		st = l.Status.Status
+	if d.Status != nil && d.Status.Token == token && d.Status.Instance == instance {
+		st = d.Status.Status
 	}
-	if instance != l.Instance {
+	if instance != d.Instance {
 		st.Reason = "the keeper that ran it ended; nothing of it is alive"
 	}
 	st.State, st.Released, st.PID, st.Lease = api.Stopped, true, 0, 0

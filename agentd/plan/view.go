@@ -122,7 +122,7 @@ type Action struct {
 	TTL     int64               // Grant
 	Lease   int64               // PutTouch, MoveTouch
 	Txn     store.Txn           // PutTouch, MoveTouch, Release, Report
-	Events  []api.HistoryEntry  // to be written with Txn; the caller fills At, Machine and By
+	History []api.HistoryEntry  // to be written with Txn; the caller fills At, Machine and By
 	Request keeper.StartRequest // Start, Update
 	Remove  bool                // Forget: the logs, too
 }
