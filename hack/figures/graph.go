@@ -154,7 +154,7 @@ func (g *graph) mention(from *node, o types.Object, concrete []*types.Named) {
 			from.add(g.node(m))
 		}
 	case *types.Var:
-		if holdsFunction(o) || o.Pkg() != nil && o.Parent() == o.Pkg().Scope() {
+		if g.holdsFunction(o) || o.Pkg() != nil && o.Parent() == o.Pkg().Scope() {
 			from.add(g.node(o))
 		}
 	}
@@ -162,14 +162,19 @@ func (g *graph) mention(from *node, o types.Object, concrete []*types.Named) {
 
 // filled notes what is put into a field that holds a function.
 func (g *graph) filled(o types.Object, info *types.Info, value ast.Expr, concrete []*types.Named) {
-	if field, ok := o.(*types.Var); ok && holdsFunction(field) {
+	if field, ok := o.(*types.Var); ok && g.holdsFunction(field) {
 		g.mentions(g.node(field), info, value, concrete)
 	}
 }
 
-func holdsFunction(v *types.Var) bool {
+// holdsFunction is about the fields of our types: all commands meet in one field of cobra's.
+func (g *graph) holdsFunction(v *types.Var) bool {
 	_, ok := v.Type().Underlying().(*types.Signature)
-	return ok && v.IsField()
+	return ok && v.IsField() && g.ours(v)
+}
+
+func (g *graph) ours(o types.Object) bool {
+	return o.Pkg() != nil && strings.HasPrefix(o.Pkg().Path(), g.tree.module+"/")
 }
 
 func (n *node) add(to *node) {
@@ -203,7 +208,7 @@ func (g *graph) node(o types.Object) *node {
 	n := g.nodes[o]
 	if n == nil {
 		n = &node{name: g.name(o)}
-		if o.Pkg() != nil && strings.HasPrefix(o.Pkg().Path()+"/", g.tree.module+"/") {
+		if g.ours(o) {
 			n.file = g.tree.fset.Position(o.Pos()).Filename
 		}
 		g.nodes[o] = n
