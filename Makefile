@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick vet cross fuzz failover bench-core figures clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover bench-core figures clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -34,8 +34,10 @@ demo-selftest: ## the demo must fail when fencing is switched off
 quick: ## pure logic and virtual time, a few seconds
 	$(GO) test -short ./pkg/... ./controller/... ./agentd/plan/... ./agentd/touch/... ./agentd ./store ./store/memstore ./store/storetest
 
-vet: ## gofmt and go vet
-	@out=$$(gofmt -l cmd pkg controller agentd store test); [ -z "$$out" ] || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+check: ## format, staticcheck and dead code, of everything (needs hack/tools, which go fetches once)
+	@GO='$(GO)' hack/check
+
+vet: ## go vet
 	$(GO) vet ./...
 	$(GO) vet -tags distsuper_unfenced ./agentd/keeper/...
 

@@ -216,20 +216,6 @@ func (c *cluster) written() int {
 	return c.writes
 }
 
-// leader returns the replica that leads, nil for none.
-func (c *cluster) leader() *control {
-	for _, ctl := range c.ctls {
-		select {
-		case <-ctl.done:
-		default:
-			if ctl.Status().Leading {
-				return ctl
-			}
-		}
-	}
-	return nil
-}
-
 // depose ends the oldest election session, as its expiry does. It may be called from within Inject.
 func (c *cluster) depose() {
 	entries := c.s.Entries(c.keys.Election() + "/")

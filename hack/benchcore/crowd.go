@@ -18,10 +18,10 @@ import (
 // crowd measures the start and the stop of many, and the daemons while they do nothing else.
 func crowd(ctx context.Context, o fleet.Options, size int, idle time.Duration) error {
 	f, err := fleet.Start(ctx, o)
-	defer f.Close()
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	empty, err := usages(f)
 	if err != nil {
 		return err

@@ -51,10 +51,10 @@ func after(ctx context.Context, dir string, began int64) (found sighting, err er
 // restarts measures a crash in place and a bare fork+exec loop by turns, so that both see the same host.
 func restarts(ctx context.Context, o fleet.Options, kills int) error {
 	f, err := fleet.Start(ctx, o)
-	defer f.Close()
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	p := f.Witness("crasher", "-beat", "1h")
 	p.StartSecs = 0
 	if _, err := f.Client.Create(ctx, p); err != nil {

@@ -55,10 +55,10 @@ func run(ctx context.Context, bin string, rounds int) error {
 		return err
 	}
 	f, err := fleet.Start(ctx, fleet.Options{Dir: dir, Bin: bin, Witness: witness, Controllers: 2, Machines: 3})
-	defer f.Close()
 	if err != nil {
 		return err
 	}
+	defer f.Close()
 	b := &bench{Fleet: f, tape: newTape(ctx, f.Client)}
 	defer b.tape.close()
 	var table []measure

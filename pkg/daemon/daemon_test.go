@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 )
 
@@ -173,9 +172,6 @@ func TestKilledDaemonLeavesItsPlaceFree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Signal(s.pidFile, unix.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
 	kill(pid)
 	if _, err := Find(s.pidFile); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("Find says %v of a killed daemon whose pid file is still there", err)
@@ -193,8 +189,8 @@ func TestOldNumberInThePidFileIsNobody(t *testing.T) {
 	if err := os.WriteFile(s.pidFile, []byte(fmt.Sprintln(os.Getppid())), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if pid, err := Signal(s.pidFile, unix.SIGTERM); !errors.Is(err, ErrNotRunning) {
-		t.Errorf("Signal went to %d (%v), who only had the number", pid, err)
+	if pid, err := Stop(limit(t), s.pidFile, unix.SIGTERM, nil); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("Stop went to %d (%v), who only had the number", pid, err)
 	}
 }
 
@@ -303,40 +299,6 @@ func TestStopThatTakesLongTellsSoAndGivesUpWithItsContext(t *testing.T) {
 	}
 	if _, err := Stop(limit(t), s.pidFile, unix.SIGTERM, nil); err != nil {
 		t.Errorf("the second Stop says %v", err)
-	}
-}
-
-func TestKeepStartsAnotherWhenTheProcessEndsAndLeavesItAtTheEnd(t *testing.T) {
-	s := newSandbox(t)
-	first, _, err := s.spawn(limit(t), "works")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(limit(t))
-	started := make(chan int)
-	tries := 0
-	done := make(chan error)
-	go func() {
-		done <- Keep(ctx, "tested", first, func(ctx context.Context) (int, error) {
-			if tries++; tries == 1 {
-				return 0, errors.New("not yet")
-			}
-			pid, _, err := s.spawn(ctx, "works")
-			started <- pid
-			return pid, err
-		}, zaptest.NewLogger(t))
-	}()
-	kill(first)
-	second := <-started
-	if info, err := Find(s.pidFile); err != nil || info.PID != second || second == first {
-		t.Errorf("Find says %+v, %v; started was %d", info, err, second)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("Keep says %v", err)
-	}
-	if !alive(second) {
-		t.Errorf("Keep did not leave the process running")
 	}
 }
 

@@ -13,16 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signal sends sig to the holder of the pid file and returns its pid, or ErrNotRunning.
-func Signal(pidFile string, sig unix.Signal) (int, error) {
-	target, err := open(pidFile)
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(target.fd)
-	return target.pid, target.signal(sig)
-}
-
 // Stop sends sig to the holder of the pid file and waits until it has ended. It returns the pid
 // that it had. waiting, which may be nil, is called each second with the time waited so far. When ctx
 // ends first the daemon may still be there and the error says so.

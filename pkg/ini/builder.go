@@ -16,14 +16,6 @@ type Builder struct {
 	err     error // the first one; nothing is written after it
 }
 
-// Comment writes a comment, each of its lines by itself.
-func (b *Builder) Comment(text string) {
-	text = strings.ToValidUTF8(strings.ReplaceAll(text, "\r", "\n"), "?")
-	for line := range strings.SplitSeq(text, "\n") {
-		b.write(strings.TrimRight("# "+line, " ") + "\n")
-	}
-}
-
 // Section begins a section. Its options follow by Set.
 func (b *Builder) Section(name string) {
 	header := "[" + name + "]\n"
@@ -84,21 +76,4 @@ func (b *Builder) fail(err error) {
 	if b.err == nil {
 		b.err = err
 	}
-}
-
-// Format returns the text of a file with the sections and values of f, all in
-// one, without comments. It fails where a Builder does.
-func Format(f *File) (string, error) {
-	var b Builder
-	sections := f.Sections()
-	if len(f.defaults.order) > 0 {
-		sections = append([]*Section{f.defaults}, sections...)
-	}
-	for _, s := range sections {
-		b.Section(s.Name)
-		for _, key := range s.order {
-			b.Set(key, s.values[key].Text)
-		}
-	}
-	return b.Text()
 }

@@ -12,13 +12,11 @@ func TestWhatABuilderWritesReadsBack(t *testing.T) {
 		key := rapid.SampledFrom([]string{"k", "my key", "a]", "%", "a;b", "a[", "\u00e9", "\u00a0", "K"}).Draw(t, "key")
 		value := drawValue(t, "value")
 		var b Builder
-		b.Comment(drawValue(t, "comment"))
 		b.Section("before")
 		b.Set("k", "v")
 		b.Section(section)
 		b.Set("first", "1")
 		b.Set(key, value)
-		b.Comment(drawValue(t, "comment"))
 		b.Set("last", "2")
 		text, err := b.Text()
 		if err != nil {
@@ -76,13 +74,12 @@ func TestBuilderRefusesWhatTheGrammarCannotHold(t *testing.T) {
 
 func TestBuilderWritesPlainText(t *testing.T) {
 	var b Builder
-	b.Comment("one\n\ntwo")
 	b.Section("program:web")
 	b.Set("command", "serve\n--port 1")
 	b.Set("user", ";x")
 	b.Section("b")
 	got, err := b.Text()
-	want := "# one\n#\n# two\n\n[program:web]\ncommand=serve\n    --port 1\nuser=;x\n\n[b]\n"
+	want := "[program:web]\ncommand=serve\n    --port 1\nuser=;x\n\n[b]\n"
 	if err != nil || got != want {
 		t.Fatalf("wrote %q, %v, want %q", got, err, want)
 	}

@@ -17,16 +17,6 @@ type Variable struct {
 // No name appears twice.
 type Environment []Variable
 
-// Get returns the value of a variable.
-func (e Environment) Get(name string) (string, bool) {
-	for _, v := range e {
-		if v.Name == name {
-			return v.Value, true
-		}
-	}
-	return "", false
-}
-
 // Map returns the values by name.
 func (e Environment) Map() map[string]string {
 	m := make(map[string]string, len(e))
@@ -36,23 +26,19 @@ func (e Environment) Map() map[string]string {
 	return m
 }
 
-// ParseEnvironment reads NAME=value,NAME2="another value". Letters, digits and
+// ParseEnvironmentTemplate reads NAME=value,NAME2="another value". Letters, digits and
 // the characters _ / . + - ( ) : need no quotes, nor does a value of one other
 // character, such as *, unless it is one of , ; = and #. All else does. Backslashes
 // work as in Split. A comma separates variables (a semicolon does too, as in
 // supervisor), and one may stand at the end. A name given twice has its last
 // value.
 //
-// Supervisor cuts an unquoted value at other characters (A=a b gives "a") or
-// takes what follows for another variable (A=x?b=1). Here that is an error.
-func ParseEnvironment(text string) (Environment, error) {
-	return parseEnvironment(atomsOf(text))
-}
-
-// ParseEnvironmentTemplate reads an environment whose references are not yet
-// expanded: names and values of the result are templates. A reference and a %%
+// References are not yet expanded: names and values of the result are templates. A reference and a %%
 // need no quotes, and whatever a reference will stand for becomes part of the one
 // value, whereas supervisor expands first and then reads the outcome.
+//
+// Supervisor cuts an unquoted value at other characters (A=a b gives "a") or
+// takes what follows for another variable (A=x?b=1). Here that is an error.
 func ParseEnvironmentTemplate(template string) (Environment, error) {
 	var atoms []atom
 	err := walk(template, func(literal string) {
@@ -67,6 +53,7 @@ func ParseEnvironmentTemplate(template string) (Environment, error) {
 	return parseEnvironment(atoms)
 }
 
+// parseEnvironment reads what has been taken apart into atoms; a text without references is atomsOf(text).
 func parseEnvironment(atoms []atom) (Environment, error) {
 	p := environmentParser{lexer: lexer{atoms: atoms, bare: isBareInEnvironment}}
 	var e Environment

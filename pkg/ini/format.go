@@ -17,8 +17,8 @@ func FormatBytes(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// FormatEnvironment returns the text that ParseEnvironment reads as e, or that
-// ParseEnvironmentTemplate does when names and values are templates. It can be
+// FormatEnvironment returns the text that reads as e: by ParseEnvironmentTemplate when names and
+// values are templates. It can be
 // the value of an option, whatever the values hold; to stand there, the text of
 // an environment without templates goes through EscapePercent. A carriage return
 // or NUL cannot be written and is an error, as is a name that cannot be one.

@@ -8,8 +8,8 @@ import (
 
 // The errors of Python's shlex, in its words.
 var (
-	errNoClosingQuotation = errors.New("No closing quotation")
-	errNoEscapedCharacter = errors.New("No escaped character")
+	errNoClosingQuotation = errors.New("No closing quotation") //lint:ignore ST1005 shlex says it so
+	errNoEscapedCharacter = errors.New("No escaped character") //lint:ignore ST1005 shlex says it so
 )
 
 // An atom is what a lexer sees as one: a character, or a whole reference of a

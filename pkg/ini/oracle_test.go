@@ -224,7 +224,7 @@ func splitQuestions() []question {
 func environmentQuestions() []question {
 	var qs []question
 	ask := func(text, ours string, strict bool) {
-		e, err := ParseEnvironment(text)
+		e, err := parsePlainEnvironment(text)
 		pairs := [][]string{}
 		for _, v := range e {
 			pairs = append(pairs, []string{v.Name, v.Value})

@@ -12,9 +12,6 @@ type Signal struct {
 	Number int
 }
 
-// String returns the name, which ParseSignal reads.
-func (s Signal) String() string { return s.Name }
-
 // signals has the canonical name of a number before its other names.
 var signals = []Signal{
 	{"HUP", 1}, {"INT", 2}, {"QUIT", 3}, {"ILL", 4}, {"TRAP", 5}, {"ABRT", 6}, {"IOT", 6}, {"BUS", 7},

@@ -189,7 +189,7 @@ func TestWordsReadBack(t *testing.T) {
 		if err != nil || got.Number != s.Number {
 			t.Errorf("%v reads as %v, %v", s, got, err)
 		}
-		if again, err := ParseSignal(fmt.Sprint(got)); err != nil || again != got {
+		if again, err := ParseSignal(got.Name); err != nil || again != got {
 			t.Errorf("%v reads as %v, %v", got, again, err)
 		}
 	}

@@ -52,7 +52,6 @@ type cluster struct {
 	signing []byte
 	server  Identity
 	addr    string
-	conf    *tls.Config
 }
 
 func newCluster(t *testing.T, handler http.HandlerFunc) *cluster {

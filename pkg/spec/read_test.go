@@ -95,7 +95,7 @@ user = bob
 
 	strict := world
 	strict.Strict = true
-	if r, err = readText(t, text, strict); err == nil {
+	if _, err = readText(t, text, strict); err == nil {
 		t.Fatal("strict reading took unknown keys")
 	}
 	expectLines(t, "errors", strings.Split(err.Error(), "\n"), want...)

@@ -124,7 +124,7 @@ func daemonFile(field func(*Supervisord) *string) func(*Supervisord, string, Pat
 // userName refuses an empty name: whoever wrote one did not mean root.
 func userName(text string) (string, error) {
 	if text == "" {
-		return "", errors.New("Invalid user name ")
+		return "", errors.New("Invalid user name ") //lint:ignore ST1005 supervisor's own words
 	}
 	return text, nil
 }

@@ -39,16 +39,16 @@ func start(t *testing.T, controllers, machines int, opts ...func(*fleet.Options)
 	for _, opt := range opts {
 		opt(&o)
 	}
-	f, err := fleet.Start(t.Context(), o)
 	t.Cleanup(func() {
 		if t.Failed() {
 			tellLogs(t, o.Dir)
 		}
-		f.Close()
 	})
+	f, err := fleet.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(f.Close)
 	return &fixture{Fleet: f, t: t, ctx: t.Context()}
 }
 

@@ -57,31 +57,38 @@ type Fleet struct {
 	owner   int
 }
 
-// Start makes a fleet. What it has started stays when it fails: Close the fleet, which is never nil.
+// Start makes a fleet, and leaves nothing running when it fails.
 func Start(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{Cluster: cluster.New(o.Dir, o.Bin), Endpoints: o.Endpoints, Sightings: filepath.Join(o.Dir, "sightings"),
 		witness: cmp.Or(o.Witness, filepath.Join(o.Bin, "witness")), owner: o.Owner}
 	f.Env = o.Env
 	// The witnesses of a fleet whose user is not ours write there, too.
 	if err := errors.Join(os.Mkdir(f.Sightings, 0o700), os.Chmod(f.Sightings, 0o777)); err != nil {
-		return f, err
+		return nil, err
 	}
+	if err := f.start(ctx, o); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *Fleet) start(ctx context.Context, o Options) (err error) {
 	if len(o.Endpoints) > 0 {
 		if err := f.initStore(ctx); err != nil {
-			return f, err
+			return err
 		}
 	}
 	for i := range o.Controllers {
 		if err := f.addController(ctx, fmt.Sprintf("d%d", i+1), o.ControllerLines); err != nil {
-			return f, err
+			return err
 		}
 	}
 	if err := f.AddMachines(ctx, o.Machines, o.MachineLines...); err != nil {
-		return f, err
+		return err
 	}
-	var err error
 	f.Client, err = client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: f.Endpoints}})
-	return f, err
+	return err
 }
 
 // initStore makes the key space of an etcd that is not ours.
@@ -146,16 +153,6 @@ func (f *Fleet) AddMachines(ctx context.Context, n int, lines ...string) error {
 		})
 	}
 	return group.Wait()
-}
-
-// Node is the controller or machine of a name; it panics for any other.
-func (f *Fleet) Node(name string) *cluster.Node {
-	for _, n := range append(f.Controllers, f.Machines...) {
-		if n.Name == name {
-			return n
-		}
-	}
-	panic("no node " + name)
 }
 
 // Close ends everything.

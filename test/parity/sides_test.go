@@ -124,14 +124,6 @@ func (s *side) prepare(t *testing.T, conf string) *ran {
 	return r
 }
 
-// start starts a side's daemon in the foreground, and returns when it answers.
-func (s *side) start(t *testing.T, conf string) *ran {
-	t.Helper()
-	r := s.prepare(t, conf)
-	r.startDaemon()
-	return r
-}
-
 func (r *ran) startDaemon() {
 	r.t.Helper()
 	args := []string{"-n", "-c", r.path("s.conf")}

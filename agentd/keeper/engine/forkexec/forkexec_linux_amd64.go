@@ -322,6 +322,7 @@ func (c *child) start() (pid uintptr, errno syscall.Errno) {
 // live is what the child does. It and all that it calls must not grow the stack, allocate, or be moved: system calls
 // only, since the runtime knows nothing of the child, which has the parent's thread-local memory too.
 //
+//lint:ignore U1000 clone, in assembly, calls it
 //go:noinline
 //go:nosplit
 //go:norace
