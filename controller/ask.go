@@ -62,7 +62,7 @@ func (c *Core) askLease(now clock.Instant, process string, lease int64) []Effect
 	return []Effect{AskLease{Lease: lease}}
 }
 
-func (c *Core) leaseTold(now clock.Instant, e LeaseTold) {
+func (c *Core) leaseTold(now clock.Instant, e LeaseAnswered) {
 	q := c.leases[e.Lease]
 	if q == nil {
 		return
@@ -80,7 +80,7 @@ func (c *Core) leaseTold(now clock.Instant, e LeaseTold) {
 	clear(q.waiting)
 }
 
-func (c *Core) agentTold(now clock.Instant, e AgentTold) {
+func (c *Core) agentTold(now clock.Instant, e AgentAnswered) {
 	q := c.asks[e.Question.Process]
 	if q == nil {
 		return

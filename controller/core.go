@@ -96,9 +96,9 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 		}
 	case Written:
 		effects = append(effects, c.written(now, e)...)
-	case LeaseTold:
+	case LeaseAnswered:
 		c.leaseTold(now, e)
-	case AgentTold:
+	case AgentAnswered:
 		c.agentTold(now, e)
 	case Tick:
 	}

@@ -99,7 +99,7 @@ func (d *doer) askLease(ctx context.Context, e AskLease) {
 	if gone {
 		err = nil
 	}
-	d.c.post(ctx, LeaseTold{Lease: e.Lease, Gone: gone, Err: err})
+	d.c.post(ctx, LeaseAnswered{Lease: e.Lease, Gone: gone, Err: err})
 }
 
 func (d *doer) askAgent(ctx context.Context, e AskAgent) {
@@ -113,7 +113,7 @@ func (d *doer) askAgent(ctx context.Context, e AskAgent) {
 			break
 		}
 	}
-	d.c.post(ctx, AgentTold{Question: e, Runs: runs, Err: err})
+	d.c.post(ctx, AgentAnswered{Question: e, Runs: runs, Err: err})
 }
 
 // campaign leads whenever it can, until ctx ends; then it resigns.

@@ -29,14 +29,14 @@ type (
 		Result store.TxnResult
 		Err    error
 	}
-	// LeaseTold answers an AskLease. Err other than nil: no answer.
-	LeaseTold struct {
+	// LeaseAnswered answers an AskLease. Err other than nil: no answer.
+	LeaseAnswered struct {
 		Lease int64
 		Gone  bool
 		Err   error
 	}
-	// AgentTold answers an AskAgent. Err other than nil: it cannot be reached.
-	AgentTold struct {
+	// AgentAnswered answers an AskAgent. Err other than nil: it cannot be reached.
+	AgentAnswered struct {
 		Question AskAgent
 		Runs     bool
 		Err      error
@@ -45,14 +45,14 @@ type (
 	Tick struct{}
 )
 
-func (ViewReset) event()   {}
-func (ViewChanged) event() {}
-func (Elected) event()     {}
-func (Deposed) event()     {}
-func (Written) event()     {}
-func (LeaseTold) event()   {}
-func (AgentTold) event()   {}
-func (Tick) event()        {}
+func (ViewReset) event()     {}
+func (ViewChanged) event()   {}
+func (Elected) event()       {}
+func (Deposed) event()       {}
+func (Written) event()       {}
+func (LeaseAnswered) event() {}
+func (AgentAnswered) event() {}
+func (Tick) event()          {}
 
 // Effect is what a Core wants done.
 type Effect interface{ effect() }
