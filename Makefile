@@ -32,7 +32,7 @@ demo-selftest: ## the demo must fail when fencing is switched off
 	! $(GO) run ./hack/demo -bin bin/unfenced
 
 quick: ## pure logic and virtual time, a few seconds
-	$(GO) test -short ./pkg/... ./controller/... ./agentd/plan/... ./agentd/touch/... ./agentd ./store ./store/memstore ./store/storetest
+	$(GO) test -short ./pkg/... ./controller/... ./agentd/plan/... ./agentd/touch/... ./agentd ./agentd/solo/... ./store ./store/memstore ./store/storetest ./cmd/internal/...
 
 check: ## format, staticcheck and dead code, of everything (needs hack/tools, which go fetches once)
 	@GO='$(GO)' hack/check

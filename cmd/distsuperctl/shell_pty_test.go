@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
-	"github.com/distsuper/distsuper/cmd/distsuperd/solo"
+	"github.com/distsuper/distsuper/agentd/solo"
+	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -30,10 +31,26 @@ func init() {
 	case os.Getenv(asCtl) != "":
 		main()
 	case len(os.Args) > 1 && os.Args[1] == "solo":
-		os.Exit(solo.Main(os.Args[2:]))
-	case len(os.Args) > 1 && os.Args[1] == solo.GuardianCommand:
+		os.Exit(daemon.Code(runSolo(os.Args[3], os.Args[5], os.Args[7])))
+	case len(os.Args) > 1 && os.Args[1] == guardianCommand:
 		os.Exit(engine.Guardian())
 	}
+}
+
+const guardianCommand = "guardian"
+
+// runSolo is `distsuperd solo -c file -l log -j pid`.
+func runSolo(file, log, pid string) error {
+	settings, err := solo.Load(file, []solo.Flag{{Key: "logfile", Spelled: "-l", Value: log}, {Key: "pidfile", Spelled: "-j", Value: pid}})
+	if err != nil {
+		return err
+	}
+	s, err := solo.New(solo.Options{Settings: settings, GuardianCommand: []string{guardianCommand}, Notify: daemon.NewNotifier(),
+		Restart: func(env ...string) error { return daemon.Again(os.Args, env...) }})
+	if err != nil {
+		return err
+	}
+	return s.Run()
 }
 
 // patience is how long a test waits for what must happen.

@@ -80,6 +80,22 @@ type DaemonServer struct {
 	Stop     func(by string) error
 }
 
+// LogFile is DaemonServer.Log for a log in a file, which tail reads. Where there is no file path is "", and elsewhere says where the log
+// goes instead.
+func LogFile(tail func(ctx context.Context, path string, n int64, follow bool) (io.ReadCloser, error), path, elsewhere string,
+) func(ctx context.Context, n int64, follow bool) (io.ReadCloser, error) {
+	return func(ctx context.Context, n int64, follow bool) (io.ReadCloser, error) {
+		if path == "" {
+			return nil, fmt.Errorf("%w: %s", ErrNoLog, elsewhere)
+		}
+		r, err := tail(ctx, path, n, follow)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNoLog, err)
+		}
+		return r, nil
+	}
+}
+
 // Mount answers the paths of daemons. The handlers believe that whoever gets there may.
 func (s DaemonServer) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+PathDaemon, func(w http.ResponseWriter, _ *http.Request) {

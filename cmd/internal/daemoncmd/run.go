@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"sync"
 	"time"
@@ -160,20 +159,6 @@ func (p *Process) Daemon(identifier string, reload, stop func() error) rpc.Daemo
 			return do()
 		}
 	}
-	return rpc.DaemonServer{Daemon: func() rpc.Daemon { return about }, Log: OwnLog(p.file, "it logs to its stderr"),
+	return rpc.DaemonServer{Daemon: func() rpc.Daemon { return about }, Log: rpc.LogFile(daemon.Tail, p.file, "it logs to its stderr"),
 		Reload: asked("asked to reload", reload), Stop: asked("asked to stop", stop)}
-}
-
-// OwnLog reads the log at path for rpc.DaemonServer; where there is none, otherwise says where the log goes.
-func OwnLog(path, otherwise string) func(context.Context, int64, bool) (io.ReadCloser, error) {
-	return func(ctx context.Context, n int64, follow bool) (io.ReadCloser, error) {
-		if path == "" {
-			return nil, fmt.Errorf("%w: %s", rpc.ErrNoLog, otherwise)
-		}
-		r, err := daemon.Tail(ctx, path, n, follow)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", rpc.ErrNoLog, err)
-		}
-		return r, nil
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"regexp"
@@ -150,8 +151,8 @@ func (a told) unlike(b told) string {
 			fmt.Fprintf(&problems, "%s: solo says\n  %s\nsupervisord says\n  %s\n", what, strings.Join(x, "\n  "), strings.Join(y, "\n  "))
 		}
 	}
-	names := sortedKeys(a.of)
-	for _, name := range sortedKeys(b.of) {
+	names := slices.Sorted(maps.Keys(a.of))
+	for _, name := range slices.Sorted(maps.Keys(b.of)) {
 		if !slices.Contains(names, name) {
 			names = append(names, name)
 		}

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/rpc"
-	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/trust"
 )
@@ -42,7 +42,11 @@ func TestItTellsWhoItIsAndWhatItsFileAsksForNow(t *testing.T) {
 	t.Parallel()
 	r := ours(t).start(t, header+"identifier=me\n"+sleeper)
 	self := r.self()
-	want := rpc.Daemon{Program: "distsuperd solo", PID: r.pid, Version: version.String(), Identifier: "me", Log: r.path("d.log"), Solo: true, File: r.path("d.conf")}
+	version, err := exec.Command(r.side.args[0], "solo", "-v").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rpc.Daemon{Program: "distsuperd solo", PID: r.pid, Version: strings.TrimSpace(string(version)), Identifier: "me", Log: r.path("d.log"), Solo: true, File: r.path("d.conf")}
 	if d, err := self.Daemon(t.Context()); err != nil || d != want {
 		t.Errorf("it says %+v, %v; want %+v", d, err, want)
 	}

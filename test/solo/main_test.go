@@ -1,3 +1,5 @@
+// Package solo runs distsuperd solo as its users do: the built binary, with real processes, and beside it the real supervisord, whose
+// log and answers it must have.
 package solo
 
 import (
@@ -22,22 +24,26 @@ import (
 	"github.com/distsuper/distsuper/test/gate"
 )
 
-const keeperCommand = "keeper"
+// The commands of an agent's keeper, which the test binary is, and of a guardian, which distsuperd has, too.
+const (
+	keeperCommand   = "keeper"
+	guardianCommand = "guardian"
+)
 
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
-// The test binary is the daemon and its guardian, too, and an agent's keeper: called with their commands it is what the
-// real one is.
+// binaries is where the built distsuperd is: DISTSUPER_TEST_BIN, or a folder that TestMain removes.
+var binaries = os.Getenv("DISTSUPER_TEST_BIN")
+
+// The test binary is an agent's keeper, too, and its guardian, when it is called with their commands.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case "solo":
-			os.Exit(Main(os.Args[2:]))
-		case GuardianCommand:
+		case guardianCommand:
 			os.Exit(engine.Guardian())
 		case keeperCommand:
-			os.Exit(keeperd.Main(keeperd.Options{StateDir: os.Args[2], Config: os.Args[3], Version: "test", GuardianCommand: []string{GuardianCommand}}))
+			os.Exit(keeperd.Main(keeperd.Options{StateDir: os.Args[2], Config: os.Args[3], Version: "test", GuardianCommand: []string{guardianCommand}}))
 		}
 	}
 	// Daemons mostly wait, as supervisord does for whole seconds: more of them than cores may run at once.
@@ -45,7 +51,40 @@ func TestMain(m *testing.M) {
 	if err := goflag.Set("test.parallel", "6"); err != nil {
 		panic(err) // it is a flag of package testing
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if testing.Short() {
+		fmt.Println("skipped: with -short no real daemon runs")
+		return 0
+	}
+	if binaries == "" {
+		dir, err := os.MkdirTemp("", "distsuper-solo-")
+		if err == nil {
+			defer os.RemoveAll(dir)
+			// Whoever a test becomes has to be able to run it.
+			err = os.Chmod(dir, 0o755)
+		}
+		if err == nil {
+			err = build(dir)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		binaries = dir
+	}
+	return m.Run()
+}
+
+func build(dir string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "../../cmd/distsuperd")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build distsuperd: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // side is a daemon under test: distsuperd solo, or the real supervisord.
@@ -57,11 +96,7 @@ type side struct {
 
 func ours(t *testing.T) side {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return side{"solo", []string{exe, "solo"}, true}
+	return side{"distsuperd solo", []string{filepath.Join(binaries, "distsuperd"), "solo"}, true}
 }
 
 // both are solo and the oracle.

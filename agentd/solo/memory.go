@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// startGC is how much the heap may grow, in percent, before it is collected while everything is started at once: what is
-	// made then lives until it is written down, so to look for garbage would only hold the start up.
+	// startGC is the GOGC while everything is started at once: what is allocated then is in use until it is written down, so looking
+	// for garbage would only delay the start.
 	startGC = 400
 	restGC  = 100
-	// The start is over when the store has not changed for calmAfter, and at the latest after calmMost: a program
-	// that crashes again and again changes it for ever.
-	calmAfter = 2 * time.Second
-	calmMost  = 30 * time.Second
+	// The start is over when the store has not changed for quietFor, and at the latest after quietWithin: a program that keeps crashing
+	// keeps changing it.
+	quietFor    = 2 * time.Second
+	quietWithin = 30 * time.Second
 )
 
-// giveRoom lets the heap grow for the start, and gives what that took back to the system when the start is over
-// or ctx ends. Who has set GOGC has it as they wish.
-func (p *parts) giveRoom(ctx context.Context) {
+// relaxGC lets the heap grow during the start, and returns that memory to the system when the start is over or ctx ends. A GOGC that
+// the user has set stays as it is.
+func (c *components) relaxGC(ctx context.Context) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(startGC)
 		defer debug.SetGCPercent(restGC)
 	}
-	p.awaitCalm(ctx)
+	c.awaitQuiet(ctx)
 	debug.FreeOSMemory()
-	unmapStart()
+	releaseStartPages()
 }
 
-// unmapStart lets go of the binary's own pages, of which most were needed to start only, such as to initialise an etcd that does not
-// run here. Those that are used come back from the page cache at once.
-func unmapStart() {
+// releaseStartPages releases the pages of the binary itself. Most were needed for the start only, such as to initialise an etcd that does
+// not run here; those that are in use come back from the page cache at once.
+func releaseStartPages() {
 	self, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
@@ -60,13 +60,13 @@ func unmapStart() {
 	}
 }
 
-func (p *parts) awaitCalm(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, calmMost)
+func (c *components) awaitQuiet(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, quietWithin)
 	defer cancel()
-	tick := time.NewTicker(calmAfter)
+	tick := time.NewTicker(quietFor)
 	defer tick.Stop()
 	for rev := int64(-1); ; {
-		now := p.mem.Rev()
+		now := c.mem.Rev()
 		if now == rev {
 			return
 		}

@@ -3,7 +3,6 @@ package solo
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -18,8 +17,7 @@ import (
 	"github.com/distsuper/distsuper/test/gate"
 )
 
-// What solo costs, in numbers. They take the built binary, since a test binary has other sizes, and a machine
-// that does nothing else, so they are among the long runs.
+// What solo costs, in numbers. They take a machine that does nothing else, so they are among the long runs.
 
 const (
 	mostMemory = 40 << 10 // kB of PSS, of solo and its guardian together
@@ -30,11 +28,7 @@ const (
 func longRun(t *testing.T) side {
 	t.Helper()
 	gate.Long(t)
-	bin := filepath.Join(t.TempDir(), "distsuperd")
-	if out, err := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, "..").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return side{"distsuperd solo", []string{bin, "solo"}, true}
+	return ours(t)
 }
 
 func sleepers(n int) string {
@@ -71,7 +65,7 @@ func guardian(t *testing.T, parent int) int {
 		t.Fatal(err)
 	}
 	for _, f := range strings.Fields(string(children)) {
-		if text, _ := os.ReadFile("/proc/" + f + "/cmdline"); strings.Contains(string(text), "\x00"+GuardianCommand+"\x00") {
+		if text, _ := os.ReadFile("/proc/" + f + "/cmdline"); strings.Contains(string(text), "\x00"+guardianCommand+"\x00") {
 			pid, _ := strconv.Atoi(f)
 			return pid
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -296,35 +295,9 @@ func TestMinfdsIsWhatProcessesMayOpenAtLeast(t *testing.T) {
 	}
 }
 
-// TestBuiltBinaryIsSolo is about the wiring in the command: all else is tested in the test's own binary.
-func TestBuiltBinaryIsSolo(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds distsuperd")
+func TestHelpIsOfTheFlagsOfSupervisord(t *testing.T) {
+	out, err := exec.Command(ours(t).args[0], "solo", "-h").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "-j/--pidfile VALUE") || !strings.Contains(string(out), "Signals: TERM, INT and QUIT shut down") {
+		t.Errorf("%v, %s", err, out)
 	}
-	bin := filepath.Join(t.TempDir(), "distsuperd")
-	if out, err := exec.Command("go", "build", "-o", bin, "..").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	built := side{"distsuperd solo", []string{bin, "solo"}, true}
-	if out, err := exec.Command(bin, "solo", "-h").CombinedOutput(); err != nil || !strings.Contains(string(out), "-j/--pidfile") {
-		t.Errorf("-h: %v, %s", err, out)
-	}
-	if out, err := exec.Command(bin, "solo", "--nope").CombinedOutput(); err == nil || string(out) != "Error: option --nope not recognized\nFor help, use distsuperd solo -h\n" {
-		t.Errorf("--nope: %v, %q", err, out)
-	}
-	r := built.start(t, header+sleeper)
-	r.await("success: a")
-	if code := r.stop(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, r.log())
-	}
-	started := time.Now()
-	background := built.prepare(t, header+sleeper)
-	if out, err := background.command().CombinedOutput(); err != nil {
-		t.Fatalf("%v after %v: %s", err, time.Since(started), out)
-	}
-	background.awaitPID()
-	t.Cleanup(func() { unix.Kill(background.pid, unix.SIGTERM) })
-	background.await("success: a")
-	background.signal(unix.SIGTERM)
-	background.until(func() bool { return !alive(background.pid) }, "it does not end")
 }

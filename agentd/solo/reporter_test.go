@@ -8,25 +8,26 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/solo/mainlog"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
-func tempJournal(t *testing.T, level ini.Level) (*journal, func() []string) {
+// tempLog is a main log, and what it has, without the times.
+func tempLog(t *testing.T, level ini.Level) (*mainlog.Log, func() []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "log")
-	j, err := openJournal(spec.Supervisord{Logfile: path, Loglevel: level, Nodaemon: true, Silent: true})
+	l, err := mainlog.Open(spec.Supervisord{Logfile: path, Loglevel: level, Nodaemon: true, Silent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(j.close)
+	t.Cleanup(l.Close)
 	stamp := regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} `)
-	return j, func() (lines []string) {
+	return l, func() (lines []string) {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -45,7 +46,7 @@ func proc(name string, priority int) api.Process {
 	return api.Process{Group: name, Name: name, GroupPriority: priority, Settings: api.Settings{StartSecs: 3}}
 }
 
-func TestSentencesAreSupervisors(t *testing.T) {
+func TestMessagesAreSupervisors(t *testing.T) {
 	a := proc("a", 1)
 	exited, killed, core := unix.WaitStatus(0x200), unix.WaitStatus(9), unix.WaitStatus(0x80|11)
 	for _, c := range []struct {
@@ -67,23 +68,23 @@ func TestSentencesAreSupervisors(t *testing.T) {
 		{engine.Change{Kind: engine.Reaped, PID: 9, Status: exited}, "INFO reaped unknown pid 9 (exit status 2)"},
 		{engine.Change{Kind: engine.CalledOff, Process: a}, "???? "},
 	} {
-		level, text := sentence(c.change)
+		level, text := message(c.change)
 		if got := level.Code() + " " + text; got != c.want {
-			t.Errorf("%+v\nis told as %q, want %q", c.change, got, c.want)
+			t.Errorf("%+v\nis logged as %q, want %q", c.change, got, c.want)
 		}
 	}
 }
 
-func TestStopSignalsAreToldAtDebug(t *testing.T) {
-	j, lines := tempJournal(t, ini.LevelDebug)
-	s := newStory(j, spec.ExitNever, false, func(string) {})
+func TestStopSignalsAreLoggedAtDebug(t *testing.T) {
+	l, lines := tempLog(t, ini.LevelDebug)
+	r := newReporter(l, spec.ExitNever, false, func(string) {})
 	a := proc("a", 1)
 	a.StopSignal = "TERM"
-	s.hear(engine.Change{Kind: engine.Ending, Process: a, PID: 7})
+	r.report(engine.Change{Kind: engine.Ending, Process: a, PID: 7})
 	b := proc("b", 1)
 	b.StopSignal, b.StopAsGroup = "QUIT", true
-	s.hear(engine.Change{Kind: engine.Ending, Process: b, PID: 8})
-	s.close()
+	r.report(engine.Change{Kind: engine.Ending, Process: b, PID: 8})
+	r.close()
 	if got, want := lines(), []string{"DEBG killing a (pid 7) with signal SIGTERM", "INFO waiting for a to stop",
 		"DEBG killing b (pid 8) process group with signal SIGQUIT", "INFO waiting for b to stop"}; !slices.Equal(got, want) {
 		t.Errorf("it says %q, want %q", got, want)
@@ -105,13 +106,13 @@ func TestExitOnEndsItOnceAndForItsReasonOnly(t *testing.T) {
 		{spec.ExitAny, engine.Change{Kind: engine.Exited, Process: a, Quick: true}, false},
 		{spec.ExitAny, engine.Change{Kind: engine.Stopped, Process: a}, false},
 	} {
-		j, _ := tempJournal(t, ini.LevelInfo)
+		l, _ := tempLog(t, ini.LevelInfo)
 		ended := 0
-		s := newStory(j, c.on, false, func(string) { ended++ })
-		s.hear(engine.Change{Kind: engine.Spawned, Process: a})
-		s.hear(c.change)
-		s.hear(c.change)
-		s.close()
+		r := newReporter(l, c.on, false, func(string) { ended++ })
+		r.report(engine.Change{Kind: engine.Spawned, Process: a})
+		r.report(c.change)
+		r.report(c.change)
+		r.close()
 		if want := map[bool]int{true: 1, false: 0}[c.ends]; ended != want {
 			t.Errorf("exit_on %s, change %d: it ended %d times, want %d", c.on, c.change.Kind, ended, want)
 		}
@@ -119,78 +120,25 @@ func TestExitOnEndsItOnceAndForItsReasonOnly(t *testing.T) {
 }
 
 func TestShutdownSaysWhatItWaitsFor(t *testing.T) {
-	j, lines := tempJournal(t, ini.LevelInfo)
-	s := newStory(j, spec.ExitNever, false, nil)
+	l, lines := tempLog(t, ini.LevelInfo)
+	r := newReporter(l, spec.ExitNever, false, nil)
 	for _, p := range []api.Process{proc("late", 9), proc("early", 1), proc("gone", 5)} {
-		s.hear(engine.Change{Kind: engine.Spawned, Process: p, PID: 3})
+		r.report(engine.Change{Kind: engine.Spawned, Process: p, PID: 3})
 	}
-	s.hear(engine.Change{Kind: engine.Exited, Process: proc("gone", 5), Expected: true})
-	s.shutdown()
-	s.hear(engine.Change{Kind: engine.Ending, Process: proc("late", 9)})
-	s.close()
+	r.report(engine.Change{Kind: engine.Exited, Process: proc("gone", 5), Expected: true})
+	r.shutdown()
+	r.report(engine.Change{Kind: engine.Ending, Process: proc("late", 9)})
+	r.close()
 	got := lines()
 	if slices.Contains(got, "INFO waiting for late to stop") {
-		t.Errorf("it tells of a single one: %q", got)
+		t.Errorf("it logs a single one: %q", got)
 	}
-	s = newStory(j, spec.ExitNever, false, nil)
-	s.hear(engine.Change{Kind: engine.Spawned, Process: proc("late", 9), PID: 3})
-	s.hear(engine.Change{Kind: engine.Spawned, Process: proc("early", 1), PID: 3})
-	s.shutdown()
-	s.close()
+	r = newReporter(l, spec.ExitNever, false, nil)
+	r.report(engine.Change{Kind: engine.Spawned, Process: proc("late", 9), PID: 3})
+	r.report(engine.Change{Kind: engine.Spawned, Process: proc("early", 1), PID: 3})
+	r.shutdown()
+	r.close()
 	if last := lines()[len(lines())-1]; last != "INFO waiting for early, late to die" {
 		t.Errorf("it says %q", last)
-	}
-}
-
-func TestPartsAreHeardFromWarningsOn(t *testing.T) {
-	j, lines := tempJournal(t, ini.LevelInfo)
-	log := j.logger().Named("agent")
-	log.Info("not this")
-	log.Warn("this", zap.String("process", "a"))
-	log.With(zap.Int("n", 1)).Error("and this")
-	j.ending.Store(true)
-	log.Warn("not at the end")
-	want := []string{`WARN agent: this: {"process": "a"}`, `ERRO agent: and this: {"n": 1}`}
-	if got := lines(); !slices.Equal(got, want) {
-		t.Errorf("the log has %q, want %q", got, want)
-	}
-}
-
-func TestLogIsRotatedAsSupervisorDoes(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "log")
-	r, err := openRotating(path, 10, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.file.Close()
-	for _, line := range []string{"1234567890\n", "2\n", "abcdefghij\n", "3\n", "klmnopqrst\n", "4\n"} {
-		if err := r.write(line); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, want := range map[string]string{"log": "4\n", "log.1": "3\nklmnopqrst\n", "log.2": "2\nabcdefghij\n"} {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != want {
-			t.Errorf("%s has %q (%v), want %q", name, got, err, want)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(dir, "log.3")); err == nil {
-		t.Error("there is one backup too many")
-	}
-}
-
-func TestCommandLineIsHandedOnWhole(t *testing.T) {
-	line, asked, err := readCommandLine([]string{"-nc", "x.conf", "--identifier=my id", "--loglev", "warn", "-y5MB"})
-	if err != nil || asked != askedNothing || line.file != "x.conf" {
-		t.Fatalf("%+v, %q, %v", line, asked, err)
-	}
-	again := line.again("/abs/x.conf")
-	want := []string{"-c", "/abs/x.conf", "-n", "--identifier=my id", "--loglevel=warn", "-y", "5MB"}
-	if !slices.Equal(again, want) {
-		t.Errorf("%q, want %q", again, want)
-	}
-	second, _, err := readCommandLine(again)
-	if err != nil || !slices.Equal(second.again("/abs/x.conf"), want) {
-		t.Errorf("read again: %+v, %v", second, err)
 	}
 }

@@ -3,7 +3,6 @@ package solo
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,7 +19,6 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
-	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -177,7 +175,7 @@ func (r *ran) guardian() (pid int) {
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", r.pid, r.pid))
 	for _, f := range strings.Fields(string(children)) {
 		line, _ := os.ReadFile("/proc/" + f + "/cmdline")
-		if strings.Contains(string(line), GuardianCommand) {
+		if strings.Contains(string(line), guardianCommand) {
 			pid, _ = strconv.Atoi(f)
 		}
 	}
@@ -378,36 +376,12 @@ func TestOutputOfProcessesIsInTheLogAtDebug(t *testing.T) {
 	}
 }
 
-func TestLogGoesToSyslogAndItDoesWithoutOne(t *testing.T) {
+func TestItRunsWithItsLogInSyslogWhereThereIsNone(t *testing.T) {
 	t.Parallel()
 	r := ours(t).prepare(t, "[supervisord]\nlogfile=syslog\npidfile=%(here)s/d.pid\nchildlogdir=%(here)s\n"+sleeper)
 	r.run()
 	r.until(func() bool { return strings.Contains(r.out.String(), "success: a") }, "it does not run")
 	r.stop()
-
-	path := filepath.Join(t.TempDir(), "log")
-	j := &journal{}
-	j.sys = newSyslog(path)
-	j.say(ini.LevelWarn, "nobody is there to be told")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	next := func(wait time.Duration) string {
-		message := make([]byte, 1000)
-		conn.SetReadDeadline(time.Now().Add(wait))
-		n, _ := conn.Read(message)
-		return string(message[:n])
-	}
-	j.say(ini.LevelWarn, "first\nsecond")
-	for _, want := range []string{"nobody is there to be told", "first", "second"} {
-		if got := next(patience); !strings.HasPrefix(got, "<14>") || !strings.Contains(got, " "+syslogTag+": ") || !strings.HasSuffix(got, want) {
-			t.Errorf("syslog is told %q, want %q", got, want)
-		}
-	}
-	j.close()
-	j.say(ini.LevelWarn, "after the end") // and nothing happens
 }
 
 func TestNothingIsLeftOfItsRuntimeDirectory(t *testing.T) {

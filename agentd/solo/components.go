@@ -1,0 +1,220 @@
+package solo
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/distsuper/distsuper/agentd"
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/agentd/solo/mainlog"
+	"github.com/distsuper/distsuper/controller"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/pkg/version"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/etcdapi"
+	"github.com/distsuper/distsuper/store/memstore"
+)
+
+const (
+	// keptRevisions is how far back the store remembers: enough for a ctl that is slow.
+	keptRevisions = 2000
+	// electionTTL and touchTimeout are in seconds. Nothing ends by them: they only say how often a lease is renewed.
+	electionTTL  = 60
+	touchTimeout = 60
+)
+
+// components are controller, agent and keeper in one process, on a store in its memory.
+type components struct {
+	settings *Settings
+	runtime  string
+	log      *zap.Logger
+
+	collector *logs.Collector
+	engine    *engine.Engine
+	keeper    keeper.Keeper
+	mem       *memstore.Server
+	kv        *memstore.Client
+	keys      store.Keys
+	served    *etcdapi.Server
+	control   *controller.Controller
+	agent     *agentd.Agent
+
+	// placing is what starts processes; it ends first. serving is what reports of them and is spoken to.
+	placing, serving         *errgroup.Group
+	placeCtx, serveCtx       context.Context
+	stopPlacing, stopServing context.CancelFunc
+}
+
+// newComponents makes the keeper, and kills what an earlier daemon of this file left running.
+func newComponents(s *Settings, runtime string, guardian []string, mainLog *mainlog.Log, watch func(engine.Change)) (*components, error) {
+	log := mainLog.Logger()
+	c := &components{settings: s, runtime: runtime, log: log, keys: store.NewKeys(s.Config.Etcd.Prefix)}
+	auto := autoLogs(s)
+	output := logs.Options{Auto: auto, SyslogTag: mainlog.SyslogTag}
+	if mainLog.Debug() {
+		output.Copy = mainLog.Output
+	}
+	first, err := firstProcesses(s.Programs)
+	if err != nil {
+		return nil, err
+	}
+	if c.collector, err = logs.NewWith(output, log.Named("logs")); err != nil {
+		return nil, err
+	}
+	c.engine, err = engine.New(engine.Options{Dir: runtime, Logs: c.collector, Logger: log.Named("keeper"), Version: version.String(),
+		GuardianCommand: guardian, Environ: environ(), Linger: time.Millisecond,
+		AutoLogs: auto, Watch: watch, Alone: true, NoSignals: true, First: first,
+		StreamPrefix: s.StdoutLogPrefix})
+	if err != nil {
+		return nil, err
+	}
+	c.keeper = keeperd.Of(c.engine, c.collector)
+	return c, nil
+}
+
+// firstProcesses are those that autostart starts, in the order in which supervisord spawns them.
+func firstProcesses(programs []api.Program) ([]string, error) {
+	var all []api.Process
+	for _, p := range programs {
+		if !p.Autostart {
+			continue
+		}
+		processes, err := spec.Processes(p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, processes...)
+	}
+	slices.SortFunc(all, api.Process.Compare)
+	ids := make([]string, len(all))
+	for i, p := range all {
+		ids[i] = p.ID()
+	}
+	return ids, nil
+}
+
+// environ is what processes inherit of our environment.
+func environ() []string {
+	var kept []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "DISTSUPER_ETCD_") {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// start makes the store, and controller and agent on it. They run when the engine does.
+func (c *components) start(self rpc.DaemonServer) error {
+	c.placeCtx, c.stopPlacing = context.WithCancel(context.Background())
+	c.serveCtx, c.stopServing = context.WithCancel(context.Background())
+	c.placing, c.placeCtx = errgroup.WithContext(c.placeCtx)
+	c.serving, c.serveCtx = errgroup.WithContext(c.serveCtx)
+	c.mem = memstore.New(memstore.Options{KeepLeases: true, History: keptRevisions})
+	c.kv = c.mem.Client("solo")
+	if _, err := store.Init(c.serveCtx, c.kv, c.keys, Program); err != nil {
+		return err
+	}
+	id, err := rpc.NewIdentity(Program)
+	if err != nil {
+		return err
+	}
+	if err := c.serveAPI(id, self); err != nil {
+		return err
+	}
+	if err := c.publish(id); err != nil {
+		return err
+	}
+	if err := c.serveStore(); err != nil {
+		return err
+	}
+	machine := c.settings.Config.Agent.Machine
+	c.control = controller.New(controller.Options{KV: c.kv, Keys: c.keys, ID: c.settings.Config.Controller.ID, ElectionTTL: electionTTL, Settle: -1,
+		Expand: spec.Processes, Fingerprint: spec.Fingerprint, Asker: rpc.Agents{Cert: id.Cert},
+		History: store.NewHistory(c.kv, c.keys, "leader "+c.settings.Config.Controller.ID, clock.Real{}),
+		Clock:   clock.Real{}, Log: c.log.Named("controller")})
+	history := store.NewHistory(c.kv, c.keys, "agent "+machine, clock.Real{})
+	info := api.MachineInfo{Name: machine, Labels: c.settings.Config.Agent.Labels, Version: version.String(),
+		API: "unix:" + c.apiSocket(), Fingerprint: id.Fingerprint, TakesAll: true}
+	c.agent, err = agentd.New(agentd.Options{Machine: machine, KV: c.kv, Keys: c.keys, Keeper: c.keeper, Info: info,
+		History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: c.log.Named("agent"), TouchTimeout: touchTimeout, Lasting: true})
+	if err != nil {
+		return err
+	}
+	c.placing.Go(func() error { return c.control.Run(c.placeCtx) })
+	c.serving.Go(func() error { return unlessEnded(c.serveCtx, c.agent.Run(c.serveCtx)) })
+	return nil
+}
+
+// unlessEnded is err, unless it is that of a context that ended.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// load makes the programs of the file those of the store. So begins each start, with what autostart says.
+func (c *components) load(ctx context.Context) error {
+	loader := client.New(c.kv, c.keys, "")
+	plan, err := loader.PlanLoad(ctx, c.settings.Config.Ctl.Source, c.settings.Programs)
+	if err != nil {
+		return err
+	}
+	return loader.Load(ctx, plan)
+}
+
+// close ends everything but the keeper's own loop, which has ended.
+func (c *components) close() error {
+	var err error
+	if c.serveCtx != nil {
+		c.stopPlacing()
+		c.stopServing()
+		if c.served != nil {
+			c.served.Close()
+		}
+		err = errors.Join(c.placing.Wait(), c.serving.Wait())
+		c.mem.Close()
+	}
+	closed := make(chan struct{})
+	go func() { c.collector.Close(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(5 * time.Second):
+		err = errors.Join(err, errors.New("the last output of processes may be lost: their log files cannot be written"))
+	}
+	for _, name := range []string{config.SoloSocket(c.runtime), c.apiSocket()} {
+		os.Remove(name) // closing the listener did it, but for one that was never served
+	}
+	return err
+}
+
+// firstFailure returns when a component has ended, with its error; nil when it ended as it should.
+func (c *components) firstFailure() error {
+	select {
+	case <-c.placeCtx.Done():
+	case <-c.serveCtx.Done():
+	}
+	if cause := context.Cause(c.placeCtx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	if cause := context.Cause(c.serveCtx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package solo
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+
+	"github.com/distsuper/distsuper/agentd/keeper/logs"
+)
+
+// autoLogs says where AUTO logs are: files of this daemon alone, which the next one of this identifier removes.
+func autoLogs(s *Settings) logs.Auto {
+	return logs.Auto{Dir: s.Childlogdir, Identifier: s.Identifier, Seed: randomName()}
+}
+
+// removeAutoLogs removes the AUTO logs of earlier daemons of this identifier that are ours.
+func removeAutoLogs(dir, identifier string) error {
+	pattern := regexp.MustCompile(`.---` + regexp.QuoteMeta(identifier) + `-\S+\.log(\.\d+)?$`)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || !pattern.MatchString(e.Name()) || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func randomName() string {
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// removePidfile removes the pid file that this daemon wrote. Whoever has it in /dev/null wants that to stay.
+func removePidfile(path string) {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && !logs.IsStream(path) {
+		os.Remove(path) // somebody else may have done it
+	}
+}
