@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover bench-core figures clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover bench-core figures docs clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-core: build ## restart in place and the start of many against bare fork+ex
 
 figures: ## how the source is built: lines, comments, imports, the way of a start, as a table
 	@$(GO) run ./hack/figures
+
+docs: ## write into the pages of hack/docs what the code prints of itself
+	$(GO) run ./hack/docs/gen
 
 FUZZTIME ?= 1000000x
 

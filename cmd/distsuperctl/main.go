@@ -24,6 +24,8 @@ const long = `distsuperctl says what is to run on the fleet, and tells what does
 A NAME is a process: group:name, or just name where both are equal. "group:*" (or "group:")
 is a whole group, "all" is everything, and * ? [abc] match within names.
 
+"distsuperctl help TOPIC" prints a page of the documentation; "distsuperctl help" lists the topics.
+
 Without a command it is a shell: it shows the status and runs the commands that are typed, or that come by a
 pipe, with history and completion on a terminal, and exits with 0 whatever they did.`
 

@@ -156,10 +156,11 @@ func (s *shell) goTo(flag, value string) []string {
 
 func newHelp(c *ctl) *cobra.Command {
 	return &cobra.Command{
-		Use:     "help [COMMAND]",
-		Short:   "tell what there is, or all about a command",
-		Long:    "help lists the commands; with the name of one it tells what that does, with examples.",
-		Example: "  distsuperctl help\n  distsuperctl help start\n  distsuperctl help config check",
+		Use:   "help [COMMAND|TOPIC]",
+		Short: "explain a command, or print a page of the documentation",
+		Long: `help lists the commands and topics. With a command's name it explains the command, with examples; with a topic it
+prints that page of the documentation.`,
+		Example: "  distsuperctl help\n  distsuperctl help start\n  distsuperctl help config check\n  distsuperctl help keys",
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var names []string
 			if at, _, err := cmd.Root().Find(args); err == nil {
@@ -168,6 +169,9 @@ func newHelp(c *ctl) *cobra.Command {
 						names = append(names, sub.Name()+"\t"+sub.Short)
 					}
 				}
+			}
+			if len(args) == 0 {
+				names = append(names, topicNames()...)
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
@@ -179,12 +183,19 @@ func newHelp(c *ctl) *cobra.Command {
 func runHelp(c *ctl, root *cobra.Command, topic []string) error {
 	if len(topic) == 0 {
 		if c.shell == nil {
-			return root.Help()
+			if err := root.Help(); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.out)
+			return listTopics(c.out)
 		}
 		return c.listCommands(root)
 	}
 	cmd, rest, err := root.Find(topic)
 	if err != nil || cmd == root || len(rest) > 0 {
+		if found, err := c.printTopic(topic); found {
+			return err
+		}
 		fmt.Fprintf(c.out, "*** No help on %s\n", strings.Join(topic, " "))
 		return nil
 	}
@@ -204,6 +215,7 @@ func (c *ctl) listCommands(root *cobra.Command) error {
 	if err := table(c.out, []string{"COMMAND", "DOES"}, rows); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(c.out, "\n\"help COMMAND\" tells all about one; Tab completes, Ctrl-C ends what runs, Ctrl-D leaves.")
-	return err
+	fmt.Fprintln(c.out, "\n\"help COMMAND\" explains one; Tab completes, Ctrl-C ends what runs, Ctrl-D leaves.")
+	fmt.Fprintln(c.out)
+	return listTopics(c.out)
 }

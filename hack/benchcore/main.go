@@ -1,6 +1,6 @@
 // Benchcore measures what distsuper costs on this host: a restart in place beside a bare fork+exec loop of the same
 // run, the start and stop of 300 processes, the CPU and memory of the daemons when nothing happens, and what distsuperd
-// solo costs. It prints tables to be pasted into the README.
+// solo costs. It prints tables for hack/docs/figures.md.
 //
 //	go run ./hack/benchcore -bin bin
 //	go run ./hack/benchcore -bin bin -only solo

@@ -1,6 +1,6 @@
 // Failover measures how fast a fleet on this host gets over a death: of a machine, of the leading distsuperd, and
 // over a planned leave. It prints every round, of those that took longer than promised the whole timeline, and
-// a table to be pasted into the README.
+// a table for hack/docs/figures.md.
 //
 //	go run ./hack/failover -bin bin -n 20
 package main

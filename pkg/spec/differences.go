@@ -1,10 +1,5 @@
 package spec
 
-import (
-	"fmt"
-	"strings"
-)
-
 // A Difference is a place where distsuper knowingly does something else than supervisor.
 type Difference struct {
 	ID         string // by which tests name it
@@ -22,7 +17,7 @@ const (
 	AreaCommands      = "commands"
 )
 
-// Differences is the table from which that of README.md is printed. Each row of AreaConfiguration is shown by a
+// Differences is the table that hack/docs/differences.md shows. Each row of AreaConfiguration is shown by a
 // case of test/parity, and each case there that differs is one of a row.
 var Differences = []Difference{
 	{ID: "nameless-percent", Area: AreaConfiguration,
@@ -143,14 +138,4 @@ var Differences = []Difference{
 		Why: "the daemon is found by its file, and its socket is open to its own user and root alone"},
 	{ID: "words", Area: AreaCommands,
 		What: "a line in the shell", Supervisor: "is split at blanks", Distsuper: "is split as a shell does, quotes too; what comes by a pipe gets no prompts without `-i`", Why: "scripts read what is printed"},
-}
-
-// DifferencesTable is the table as Markdown.
-func DifferencesTable() string {
-	var b strings.Builder
-	b.WriteString("| what | supervisor | distsuper | why |\n| --- | --- | --- | --- |\n")
-	for _, d := range Differences {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", d.What, d.Supervisor, d.Distsuper, d.Why)
-	}
-	return b.String()
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/distsuper/distsuper/test/gate"
 )
 
-// Property: what README shows of the store is what etcdctl shows: the same keys with the same fields, and the same
+// Property: what hack/docs/etcd.md shows of the store is what etcdctl shows: the same keys with the same fields, and the same
 // values where they do not depend on the host and the moment.
-func TestReadmeShowsWhatEtcdctlPrints(t *testing.T) {
+func TestTheEtcdPageShowsWhatEtcdctlPrints(t *testing.T) {
 	t.Parallel()
 	etcdctl, err := exec.LookPath("etcdctl")
 	if err != nil {
@@ -44,49 +44,18 @@ func TestReadmeShowsWhatEtcdctlPrints(t *testing.T) {
 	if err != nil {
 		t.Fatalf("etcdctl: %v\n%s", err, out)
 	}
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../hack/docs/etcd.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, found := strings.Cut(string(readme), "<!-- etcdctl get --prefix /distsuper/machines/ -->\n```\n")
+	_, block, found := strings.Cut(string(page), "<!-- etcdctl get --prefix /distsuper/machines/ -->\n```\n")
 	block, _, closed := strings.Cut(block, "```\n")
 	if !found || !closed {
-		t.Fatal("README.md has no block after its etcdctl marker")
+		t.Fatal("the page has no block after its etcdctl marker")
 	}
 	shown, real := shape(t, block), shape(t, string(out))
 	if !maps.Equal(shown, real) {
-		t.Errorf("README shows\n%s\nbut etcdctl prints\n%s", describe(shown), describe(real))
-	}
-}
-
-// Property: README's table of commands and exit codes is what distsuperctl --help says.
-func TestReadmeNamesTheCommandsThatThereAre(t *testing.T) {
-	t.Parallel()
-	out, err := exec.Command(bin+"/distsuperctl", "--help").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, commands, _ := strings.Cut(string(out), "Available Commands:\n")
-	commands, _, _ = strings.Cut(commands, "\n\n")
-	var rows []string
-	for _, line := range strings.Split(commands, "\n") {
-		name, what, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if name != "help" && name != "completion" {
-			rows = append(rows, "| `"+name+"` | "+strings.TrimSpace(what)+" |")
-		}
-	}
-	_, codes, found := strings.Cut(string(out), "Exit codes:\n")
-	if len(rows) < 15 || !found {
-		t.Fatalf("distsuperctl --help has changed its form:\n%s", out)
-	}
-	for what, text := range map[string]string{"commands": strings.Join(rows, "\n") + "\n\n", "exit codes": strings.TrimRight(codes, "\n") + "\n```\n"} {
-		if !strings.Contains(string(readme), text) {
-			t.Errorf("README's %s are not those of distsuperctl --help:\n%s", what, text)
-		}
+		t.Errorf("the page shows\n%s\nbut etcdctl prints\n%s", describe(shown), describe(real))
 	}
 }
 

@@ -235,8 +235,8 @@ func TestASecondDaemonRefusesAndSaysWho(t *testing.T) {
 	f.must(d, "distsuperd", "status")
 }
 
-// Property: what is in etcd can be read with etcdctl as the README says.
-func TestEtcdctlReadsTheKeySpaceAsTheReadmeSays(t *testing.T) {
+// Property: what is in etcd can be read with etcdctl as hack/docs/etcd.md says.
+func TestEtcdctlReadsTheKeySpaceAsTheEtcdPageSays(t *testing.T) {
 	t.Parallel()
 	path, err := exec.LookPath("etcdctl")
 	if err != nil {

@@ -1,0 +1,124 @@
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// root is the folder of the README.
+const root = "../.."
+
+// forDevelopers are the pages that are no topics.
+var forDevelopers = []string{"architecture", "contributing"}
+
+func TestEveryPageIsATopicOrForDevelopers(t *testing.T) {
+	files, err := fs.Glob(pages, "*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := slices.Clone(forDevelopers)
+	for _, topic := range Topics {
+		names = append(names, topic.Name)
+		page, found := Page(topic.Name)
+		if !found || !strings.HasPrefix(page, "# ") || topic.About == "" {
+			t.Errorf("topic %s: page found: %v, %q; it is about %q", topic.Name, found, firstLine(page), topic.About)
+		}
+	}
+	for i := range files {
+		files[i] = strings.TrimSuffix(files[i], ".md")
+	}
+	slices.Sort(names)
+	if !slices.Equal(files, names) {
+		t.Errorf("there are the pages\n%v\nand the topics\n%v", files, names)
+	}
+	if _, found := Page("nosuch"); found {
+		t.Error("a page that is not there is found")
+	}
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+func TestTheREADMEIsReadInFiveMinutes(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 1200
+	if n := len(strings.Fields(string(text))); n > most {
+		t.Errorf("README.md has %d words, at most %d are allowed: move the rest to a page", n, most)
+	}
+}
+
+// documents are all Markdown files that people read, relative to root.
+func documents(t *testing.T) []string {
+	t.Helper()
+	found := []string{"README.md", "hack/systemd/README.md"}
+	own, err := filepath.Glob("*.md")
+	if err != nil || len(own) == 0 {
+		t.Fatalf("pages %v, %v", own, err)
+	}
+	for _, name := range own {
+		found = append(found, "hack/docs/"+name)
+	}
+	return found
+}
+
+func TestLinksLeadSomewhere(t *testing.T) {
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(filepath.Join(root, document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			target, anchor, _ := strings.Cut(m[2], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(document), target)); err != nil {
+				t.Errorf("%s: %s: %v", document, m[0], err)
+			}
+			if anchor != "" {
+				t.Errorf("%s: %s: link to the page; nothing checks that a heading exists", document, m[0])
+			}
+		}
+	}
+}
+
+// quoted are files in backquotes, by a folder of the repository.
+var quoted = regexp.MustCompile("`((?:hack|cmd|pkg|store|controller|agentd|test)/[a-zA-Z0-9_./-]+)`")
+
+func TestFilesThatPagesNameExist(t *testing.T) {
+	for _, document := range documents(t) {
+		text, err := os.ReadFile(filepath.Join(root, document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s: %v", document, err)
+			}
+		}
+	}
+}
+
+func TestFillWritesOnlyBetweenItsMarkers(t *testing.T) {
+	part := func(name string) (string, error) { return "new " + name + "\n", nil }
+	page := "before\n<!-- generated: a -->\nold\n<!-- end of generated -->\nbetween\n<!-- generated: b c -->\n<!-- end of generated -->\nafter\n"
+	want := "before\n<!-- generated: a -->\n\nnew a\n\n<!-- end of generated -->\nbetween\n<!-- generated: b c -->\n\nnew b c\n\n<!-- end of generated -->\nafter\n"
+	for _, in := range []string{page, want} {
+		if got, err := Fill(in, part); err != nil || got != want {
+			t.Errorf("of\n%s\nit makes %v\n%s", in, err, got)
+		}
+	}
+	if _, err := Fill("<!-- generated: a -->\nno end\n", part); err == nil {
+		t.Error("a marker without its end is taken")
+	}
+}
