@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -160,5 +162,24 @@ func TestWhatDoesNotExistIsFound(t *testing.T) {
 		if err := p.check(strings.Fields(line)); fault == "" && err != nil || fault != "" && !strings.HasSuffix(fmt.Sprint(err), fault) {
 			t.Errorf("%s: %v, want %q", line, err, fault)
 		}
+	}
+}
+
+func TestTheGoProgramOnThePageCompiles(t *testing.T) {
+	text, err := os.ReadFile("../go-api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, found := strings.Cut(string(text), "```go\n")
+	program, _, closed := strings.Cut(program, "```\n")
+	if !found || !closed {
+		t.Fatal("the page has no program")
+	}
+	file := filepath.Join(t.TempDir(), "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput(); err != nil {
+		t.Errorf("go vet: %v\n%s", err, out)
 	}
 }
