@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"google.golang.org/grpc"
 
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -70,7 +74,7 @@ type candidacy struct {
 }
 
 func (s *adapter) newCandidacy(ctx context.Context, connect func() (*clientv3.Client, error), name string, ttl int) (*candidacy, error) {
-	sent := time.Now()
+	sent := deadline.Now(clock.Real{})
 	lease, err := s.Grant(ctx, int64(ttl))
 	if err != nil {
 		return nil, err
@@ -79,7 +83,8 @@ func (s *adapter) newCandidacy(ctx context.Context, connect func() (*clientv3.Cl
 	if err != nil {
 		return nil, fmt.Errorf("connect for the election: %w", err)
 	}
-	cli.Lease = &renewing{Lease: cli.Lease, kv: s, ttl: lease.TTL, answered: sent}
+	cli.Lease = &sessionLease{Lease: cli.Lease, kv: s, lease: renewal.Options{
+		TTL: lease.TTL, Deadline: deadline.Of(sent, lease.TTL), Term: lease.Term, EndAtDeadline: true}}
 	c := &candidacy{kv: s, cli: cli, lease: lease.ID, key: name + "/" + hex(lease.ID)}
 	c.session, err = concurrency.NewSession(cli,
 		concurrency.WithLease(clientv3.LeaseID(lease.ID)), concurrency.WithTTL(int(lease.TTL)))
@@ -94,12 +99,14 @@ func (s *adapter) newCandidacy(ctx context.Context, connect func() (*clientv3.Cl
 
 // win returns when the candidate leads, and with an error when ctx or the session ended before.
 func (c *candidacy) win(ctx context.Context, id string) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	running, cancel := context.WithCancel(c.session.Ctx())
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	// A campaign whose context ends resigns, for as long as its client lives.
 	lives := context.AfterFunc(running, func() { time.AfterFunc(leaveTimeout, c.close) })
-	go c.watchdog(running, cancel)
+	watching.Go(func() { c.watchdog(running, cancel) })
 
 	_, err := again(running, func(running context.Context) (struct{}, error) { return struct{}{}, c.campaign(running, id) })
 	if err == nil {
@@ -197,5 +204,20 @@ func again[T any](ctx context.Context, f func(context.Context) (T, error)) (T, e
 			return v, err
 		}
 		sleep(ctx, pause)
+	}
+}
+
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
