@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/touch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -43,10 +44,10 @@ type Options struct {
 	Log         *zap.Logger // nil is silent
 	Host        string      // "" is os.Hostname
 	PID         int         // 0 is os.Getpid
-	// TouchTimeout is the TTL of the alive key's lease while no process asks for a shorter one; 0 is 5.
+	// TouchTimeout is the TTL of the alive key's lease while no process asks for a shorter one; 0 is 5 for a fleet.
 	TouchTimeout int64
-	// Lasting: the store is in this process and its leases do not end by themselves; see touch.Options.
-	Lasting bool
+	// Mode: an agent that is alone has its store and its keeper in its own process.
+	Mode mode.Mode
 }
 
 // Agent is one machine's agent.
@@ -78,10 +79,18 @@ const (
 
 // callSlots are more where a call costs no connection: each waits for the keeper's loop, which forks meanwhile.
 func (o Options) callSlots() int {
-	if o.Lasting {
+	if o.Mode == mode.Alone {
 		return 8 * callSlots
 	}
 	return callSlots
+}
+
+// touchTimeout is the TTL of the alive key's lease where nobody sets it. For a machine that is alone nothing ends by it.
+func (o Options) touchTimeout() int64 {
+	if o.Mode == mode.Alone {
+		return 60
+	}
+	return 5
 }
 
 // New makes an agent; Run runs it. An incomplete Options is an error.
@@ -99,7 +108,7 @@ func New(o Options) (*Agent, error) {
 		o.PID = os.Getpid()
 	}
 	if o.TouchTimeout == 0 {
-		o.TouchTimeout = 5
+		o.TouchTimeout = o.touchTimeout()
 	}
 	if o.Host == "" {
 		host, err := os.Hostname()
@@ -111,7 +120,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
 	a.loop = newLoop(o)
-	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("touch"), Lasting: o.Lasting})
+	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("touch"), Mode: o.Mode})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
 }
@@ -164,8 +173,8 @@ func (a *Agent) run(ctx context.Context) error {
 }
 
 func (a *Agent) beatEvery() time.Duration {
-	if a.o.Lasting {
-		return touch.LastingPace
+	if a.o.Mode == mode.Alone {
+		return mode.RestInterval
 	}
 	return beatEvery
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/touch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -25,7 +26,8 @@ type loop struct {
 	machine string
 	host    string // host name
 	pid     int    // the agent's
-	ttl     int64  // of the alive key's lease while no process asks for a shorter one
+	mode    mode.Mode
+	ttl     int64 // of the alive key's lease while no process asks for a shorter one
 	keys    store.Keys
 	log     *zap.Logger
 	wall    func() time.Time // for people only
@@ -60,7 +62,7 @@ type loop struct {
 
 func newLoop(o Options) *loop {
 	return &loop{
-		machine: o.Machine, host: o.Host, pid: o.PID, ttl: o.TouchTimeout, keys: o.Keys, log: o.Log, wall: o.Clock.Wall,
+		machine: o.Machine, host: o.Host, pid: o.PID, mode: o.Mode, ttl: o.TouchTimeout, keys: o.Keys, log: o.Log, wall: o.Clock.Wall,
 		mirror: newMirror(o.Keys.Machine(o.Machine)), procs: map[string]*proc{}, dirty: map[string]bool{}, order: newOrder(),
 		leases: newLeases(), own: own{info: o.Info},
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -109,7 +110,9 @@ func hostName(host string, pid int) string { return fmt.Sprintf("%s (agent's pid
 
 func (l *loop) putInfo() {
 	if l.own.encoded == nil {
-		l.own.encoded = store.Encode(l.own.info)
+		info := l.own.info
+		info.TakesAll = l.mode == mode.Alone
+		l.own.encoded = store.Encode(info)
 	}
 	key, value := l.keys.Info(l.machine), l.own.encoded
 	if entry, found := l.mirror.get(key); !found || !bytes.Equal(entry.Value, value) {

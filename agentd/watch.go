@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -104,7 +105,7 @@ func (a *Agent) watchKeeper(ctx context.Context, met keeperEvent) {
 		if err == nil && s.Instance == instance {
 			a.post(ctx, runsEvent{s})
 			seq = s.Seq
-			if a.o.Lasting {
+			if a.o.Mode == mode.Alone {
 				a.gather(ctx, timer)
 			}
 			continue

@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -42,6 +43,8 @@ type Options struct {
 	ElectionTTL int
 	// Settle is how long a new leader waits when most machines are absent; 0 is 15 s, below 0 not at all.
 	Settle time.Duration
+	// Mode: for a machine that is alone there is no other candidate and nothing to settle.
+	Mode mode.Mode
 	// Expand and Fingerprint are spec.Processes and spec.Fingerprint.
 	Expand      func(api.Program) ([]api.Process, error)
 	Fingerprint func(api.Process) string
@@ -56,7 +59,13 @@ type Options struct {
 	Relist time.Duration
 }
 
+// aloneElectionTTL is in seconds. It only says how often the lease is renewed, since nothing ends by it.
+const aloneElectionTTL = 60
+
 func (o *Options) fill() {
+	if o.Mode == mode.Alone {
+		o.ElectionTTL, o.Settle = aloneElectionTTL, -1
+	}
 	if o.ElectionTTL == 0 {
 		o.ElectionTTL = 5
 	}

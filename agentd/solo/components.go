@@ -22,6 +22,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -30,13 +31,11 @@ import (
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
-const (
-	// keptRevisions is how far back the store remembers: enough for a ctl that is slow.
-	keptRevisions = 2000
-	// electionTTL and touchTimeout are in seconds. Nothing ends by them: they only say how often a lease is renewed.
-	electionTTL  = 60
-	touchTimeout = 60
-)
+// alone is the one place that says what this package is about: every component gets it with its options, below.
+const alone = mode.Alone
+
+// keptRevisions is how far back the store remembers: enough for a distsuperctl that is slow.
+const keptRevisions = 2000
 
 // components are controller, agent and keeper in one process, on a store in its memory.
 type components struct {
@@ -62,8 +61,7 @@ type components struct {
 
 // newComponents makes the keeper, and kills what an earlier daemon of this file left running.
 func newComponents(s *Settings, runtime string, guardian []string, mainLog *mainlog.Log, watch func(engine.Change)) (*components, error) {
-	log := mainLog.Logger()
-	c := &components{settings: s, runtime: runtime, log: log, keys: store.NewKeys(s.Config.Etcd.Prefix)}
+	c := &components{settings: s, runtime: runtime, log: mainLog.Logger(), keys: store.NewKeys(s.Config.Etcd.Prefix)}
 	auto := autoLogs(s)
 	output := logs.Options{Auto: auto, SyslogTag: mainlog.SyslogTag}
 	if mainLog.Debug() {
@@ -73,18 +71,41 @@ func newComponents(s *Settings, runtime string, guardian []string, mainLog *main
 	if err != nil {
 		return nil, err
 	}
-	if c.collector, err = logs.NewWith(output, log.Named("logs")); err != nil {
+	if c.collector, err = logs.NewWith(output, c.log.Named("logs")); err != nil {
 		return nil, err
 	}
-	c.engine, err = engine.New(engine.Options{Dir: runtime, Logs: c.collector, Logger: log.Named("keeper"), Version: version.String(),
-		GuardianCommand: guardian, Environ: environ(), Linger: time.Millisecond,
-		AutoLogs: auto, Watch: watch, Alone: true, NoSignals: true, First: first,
-		StreamPrefix: s.StdoutLogPrefix})
-	if err != nil {
+	o := c.keeperOptions()
+	o.Logs, o.AutoLogs, o.GuardianCommand, o.Watch, o.First = c.collector, auto, guardian, watch, first
+	if c.engine, err = engine.New(o); err != nil {
 		return nil, err
 	}
 	c.keeper = keeperd.Of(c.engine, c.collector)
 	return c, nil
+}
+
+func (c *components) keeperOptions() engine.Options {
+	return engine.Options{Mode: alone, Dir: c.runtime, Logger: c.log.Named("keeper"), Version: version.String(), Environ: environ(),
+		StreamPrefix: c.settings.StdoutLogPrefix}
+}
+
+func (c *components) storeOptions() memstore.Options {
+	return memstore.Options{Mode: alone, History: keptRevisions}
+}
+
+func (c *components) controllerOptions(id rpc.Identity) controller.Options {
+	name := c.settings.Config.Controller.ID
+	return controller.Options{Mode: alone, KV: c.kv, Keys: c.keys, ID: name, Expand: spec.Processes, Fingerprint: spec.Fingerprint,
+		Asker: rpc.Agents{Cert: id.Cert}, History: store.NewHistory(c.kv, c.keys, "leader "+name, clock.Real{}),
+		Clock: clock.Real{}, Log: c.log.Named("controller")}
+}
+
+func (c *components) agentOptions(id rpc.Identity) agentd.Options {
+	machine := c.settings.Config.Agent.Machine
+	history := store.NewHistory(c.kv, c.keys, "agent "+machine, clock.Real{})
+	info := api.MachineInfo{Name: machine, Labels: c.settings.Config.Agent.Labels, Version: version.String(),
+		API: "unix:" + c.apiSocket(), Fingerprint: id.Fingerprint}
+	return agentd.Options{Mode: alone, Machine: machine, KV: c.kv, Keys: c.keys, Keeper: c.keeper, Info: info,
+		History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: c.log.Named("agent")}
 }
 
 // firstProcesses are those that autostart starts, in the order in which supervisord spawns them.
@@ -125,7 +146,7 @@ func (c *components) start(self rpc.DaemonServer) error {
 	c.serveCtx, c.stopServing = context.WithCancel(context.Background())
 	c.placing, c.placeCtx = errgroup.WithContext(c.placeCtx)
 	c.serving, c.serveCtx = errgroup.WithContext(c.serveCtx)
-	c.mem = memstore.New(memstore.Options{KeepLeases: true, History: keptRevisions})
+	c.mem = memstore.New(c.storeOptions())
 	c.kv = c.mem.Client("solo")
 	if _, err := store.Init(c.serveCtx, c.kv, c.keys, Program); err != nil {
 		return err
@@ -143,17 +164,8 @@ func (c *components) start(self rpc.DaemonServer) error {
 	if err := c.serveStore(); err != nil {
 		return err
 	}
-	machine := c.settings.Config.Agent.Machine
-	c.control = controller.New(controller.Options{KV: c.kv, Keys: c.keys, ID: c.settings.Config.Controller.ID, ElectionTTL: electionTTL, Settle: -1,
-		Expand: spec.Processes, Fingerprint: spec.Fingerprint, Asker: rpc.Agents{Cert: id.Cert},
-		History: store.NewHistory(c.kv, c.keys, "leader "+c.settings.Config.Controller.ID, clock.Real{}),
-		Clock:   clock.Real{}, Log: c.log.Named("controller")})
-	history := store.NewHistory(c.kv, c.keys, "agent "+machine, clock.Real{})
-	info := api.MachineInfo{Name: machine, Labels: c.settings.Config.Agent.Labels, Version: version.String(),
-		API: "unix:" + c.apiSocket(), Fingerprint: id.Fingerprint, TakesAll: true}
-	c.agent, err = agentd.New(agentd.Options{Machine: machine, KV: c.kv, Keys: c.keys, Keeper: c.keeper, Info: info,
-		History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: c.log.Named("agent"), TouchTimeout: touchTimeout, Lasting: true})
-	if err != nil {
+	c.control = controller.New(c.controllerOptions(id))
+	if c.agent, err = agentd.New(c.agentOptions(id)); err != nil {
 		return err
 	}
 	c.placing.Go(func() error { return c.control.Run(c.placeCtx) })

@@ -23,6 +23,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -41,13 +42,10 @@ type Options struct {
 	Keeper Keeper
 	Clock  clock.Clock
 	Log    *zap.Logger
-	// Lasting: no lease ends by itself, since the store is in this very process. Then nobody has to show life, and
-	// leases are renewed, and the keeper is told of them, once in LastingPace: an idle machine shall rest.
-	Lasting bool
+	// Mode: for a machine that is alone no lease ends by itself. Then nobody has to show life, and leases are renewed,
+	// and the keeper is told of them, once in mode.RestInterval.
+	Mode mode.Mode
 }
-
-// LastingPace is how often something is done for leases that do not end by themselves.
-const LastingPace = time.Minute
 
 // Kind is what an Event tells.
 type Kind int

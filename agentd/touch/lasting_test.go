@@ -10,15 +10,16 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
-func TestLastingLeasesNeedNoSignOfLifeAndLittleWork(t *testing.T) {
+func TestAloneLeasesNeedNoSignOfLifeAndLittleWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := memstore.New(memstore.Options{KeepLeases: true})
+		s := memstore.New(memstore.Options{Mode: mode.Alone})
 		defer s.Close()
 		k := &told{}
-		h := New(Options{KV: s.Client("m1"), Keeper: k, Clock: clock.Go{}, Log: zap.NewNop(), Lasting: true})
+		h := New(Options{KV: s.Client("m1"), Keeper: k, Clock: clock.Go{}, Log: zap.NewNop(), Mode: mode.Alone})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		defer wg.Wait()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -80,8 +81,8 @@ func (h *Holder) keep(ctx context.Context, id, ttl int64) {
 }
 
 func (h *Holder) interval(ttl int64) time.Duration {
-	if h.o.Lasting {
-		return LastingPace
+	if h.o.Mode == mode.Alone {
+		return mode.RestInterval
 	}
 	return deadline.Interval(ttl)
 }
@@ -234,7 +235,7 @@ func (h *Holder) gate(now clock.Instant) string {
 	switch {
 	case h.halted:
 		return "etcd is behind what was seen before"
-	case h.o.Lasting:
+	case h.o.Mode == mode.Alone:
 		return ""
 	case now.Sub(h.beat) > Life:
 		return fmt.Sprintf("the agent's main loop has shown no life for %v", now.Sub(h.beat).Round(time.Second))

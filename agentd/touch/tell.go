@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/mode"
 )
 
 const (
@@ -24,8 +26,8 @@ func (h *Holder) teller(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
 		wait, tell := probe, h.tell
-		if h.o.Lasting {
-			wait = LastingPace
+		if h.o.Mode == mode.Alone {
+			wait = mode.RestInterval
 		}
 		if err := h.tellOnce(ctx); err != nil && ctx.Err() == nil {
 			if !failing {

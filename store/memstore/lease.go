@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -28,7 +29,7 @@ func seconds(ttl int64) time.Duration { return time.Duration(ttl) * time.Second 
 
 // expiryLocked is that of a lease whose TTL starts anew.
 func (s *Server) expiryLocked(l *lease) clock.Instant {
-	if s.keep {
+	if s.mode == mode.Alone {
 		return clock.Never
 	}
 	return s.clock.Now().Add(seconds(l.ttl))
@@ -56,7 +57,7 @@ func (s *Server) pendingLocked(id store.LeaseID) bool {
 func (s *Server) promoteLocked() {
 	now := s.clock.Now()
 	for _, l := range s.d.leases {
-		if !s.keep {
+		if s.mode != mode.Alone {
 			l.expiry = now.Add(seconds(l.ttl) + electionExtend)
 		}
 	}

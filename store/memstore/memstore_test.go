@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 )
@@ -274,9 +275,9 @@ func TestManyLeasesExpireFiveHundredAScan(t *testing.T) {
 	})
 }
 
-func TestKeptLeasesEndOnlyByRevoke(t *testing.T) {
+func TestAloneLeasesEndOnlyByRevoke(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := memstore.New(memstore.Options{KeepLeases: true})
+		s := memstore.New(memstore.Options{Mode: mode.Alone})
 		defer s.Close()
 		kv := s.Client("c")
 		l, err := kv.Grant(t.Context(), 2)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -38,9 +39,9 @@ type Options struct {
 	// OnCommit is called with every revision, before anybody else can see it. It must not
 	// call the server; events are not its own to change.
 	OnCommit func(rev int64, events []store.Event)
-	// KeepLeases lets no lease end but by Revoke: a daemon whose store is its own memory has nobody
-	// who might have died without it.
-	KeepLeases bool
+	// Mode: in a store of a machine that is alone no lease ends but by Revoke. A daemon whose store is its own memory has
+	// nobody who might have died without it.
+	Mode mode.Mode
 	// History is how many revisions are kept at least, and twice as many at most; 0 keeps all, until Compact.
 	History int64
 }
@@ -58,7 +59,7 @@ type Stats struct {
 type Server struct {
 	clock    clock.Clock
 	manual   bool
-	keep     bool // leases
+	mode     mode.Mode
 	history  int64
 	members  int
 	onCommit func(int64, []store.Event)
@@ -96,7 +97,7 @@ func New(o Options) *Server {
 	s := &Server{
 		clock:    o.Clock,
 		manual:   o.Manual,
-		keep:     o.KeepLeases,
+		mode:     o.Mode,
 		history:  o.History,
 		members:  max(o.Endpoints, 1),
 		onCommit: o.OnCommit,

@@ -32,6 +32,8 @@ var rules = []rule{
 		why: "a machine that is alone has its controller and its agent in one process, and this is the one package where they meet"},
 	{from: "", except: []string{"agentd/solo", "cmd/distsuperd"}, to: []string{module + "agentd/solo"},
 		why: "agentd/solo has a controller in it: what imports it has both, and is only ever distsuperd"},
+	{from: "cmd", to: []string{module + "pkg/mode"},
+		why: "a machine is alone because agentd/solo runs it: no program sets the mode of single components"},
 	{from: "agentd/keeper", deep: true, to: []string{"go.etcd.io/", "google.golang.org/grpc", module + "store"},
 		why: "the keeper knows no etcd: it stays small and outlives what speaks to it"},
 	{from: "controller/plan", to: []string{module + "store", "os", "net", "go.uber.org/zap"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/mode"
 )
 
 // Logs takes the output of processes; *logs.Collector is one. Needs, Attach and Update must not block.
@@ -41,7 +42,7 @@ type Options struct {
 	// NoCgroups hides cgroups, as DISTSUPER_NO_CGROUPS=1 does.
 	NoCgroups bool
 	// Linger is how long a keeper that was told to end, and whose runs are all over, waits for the agent to fetch and
-	// forget them, so that it can release them before the keeper is gone. Two seconds when 0.
+	// forget them, so that it can release them before the keeper is gone. Two seconds when 0; for a machine that is alone not at all.
 	Linger time.Duration
 	// AutoLogs says where AUTO logs are; the zero value is LogDir of Dir. It must be what Logs was made with.
 	AutoLogs logs.Auto
@@ -49,14 +50,13 @@ type Options struct {
 	StreamPrefix bool
 	// Watch, when set, hears of each change of a process, on the loop: it must return at once.
 	Watch func(Change)
-	// Alone: there is no other machine on which a process might run. No deadline is counted, and children
-	// that a process leaves behind when it exits as expected and is not started again live on, as leave_children has it.
-	Alone bool
+	// Mode: on a machine that is alone no process might run elsewhere. No deadline is counted, and children that a process leaves behind
+	// when it exits as expected and is not started again live on, as leave_children has it. The keeper is part of a program with more in
+	// it, which calls Shutdown: TERM and INT are that program's, and at the end no agent is waited for.
+	Mode mode.Mode
 	// First are the processes that are expected at the start, in the order in which they are to be spawned: each waits
 	// for those before it, as long as some come within FirstWait.
 	First []string
-	// NoSignals leaves TERM and INT to the program, which calls Shutdown.
-	NoSignals bool
 }
 
 // LogDir is where the AUTO logs of a state directory are.
@@ -75,11 +75,10 @@ type Engine struct {
 	file  *stateFile
 	loop  *loop
 
-	linger    time.Duration
-	watch     func(Change)
-	alone     bool
-	noSignals bool
-	first     []string
+	linger time.Duration
+	watch  func(Change)
+	alone  bool
+	first  []string
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended
@@ -101,8 +100,8 @@ func New(o Options) (*Engine, error) {
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
 		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version, Config: o.Config},
-		watch: o.Watch, alone: o.Alone, noSignals: o.NoSignals, first: o.First}
-	if e.linger = o.Linger; e.linger == 0 {
+		watch: o.Watch, alone: o.Mode == mode.Alone, first: o.First}
+	if e.linger = o.Linger; e.linger == 0 && !e.alone {
 		e.linger = defaultLinger
 	}
 	if e.file, err = openState(o.Dir); err != nil {

@@ -73,7 +73,7 @@ func (e *Engine) Run() error {
 	}
 	// Of each kind of signal one must get through, so each has a channel: a full one drops what comes.
 	ends, children := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	if !e.noSignals {
+	if !e.alone {
 		signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
 	}
 	signal.Notify(children, unix.SIGCHLD)

@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 )
 
 // The test binary plays every part: the tests, the keeper (a process of its own, since it
@@ -104,7 +105,7 @@ func keeperMain(dir string) int {
 	}
 	o := Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}, Linger: linger}
 	if first, alone := os.LookupEnv(envAlone); alone {
-		o.Alone, o.First = true, strings.Split(first, ",")
+		o.Mode, o.First = mode.Alone, strings.Split(first, ",")
 		o.Watch = func(c Change) {
 			fmt.Fprintf(os.Stderr, "watch %s %d expected=%v quick=%v status=%d %s\n", c.Process.ID(), c.Kind, c.Expected, c.Quick, c.Status.ExitStatus(), c.Text)
 		}
@@ -113,6 +114,11 @@ func keeperMain(dir string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	if o.Mode == mode.Alone { // signals are the program's
+		ends := make(chan os.Signal, 1)
+		signal.Notify(ends, unix.SIGTERM)
+		go func() { <-ends; e.Shutdown(context.Background()) }()
 	}
 	go serve(e)
 	if err := e.Run(); err != nil {
