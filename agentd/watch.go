@@ -154,7 +154,7 @@ func (a *Agent) follow(ctx context.Context) {
 	o := store.FollowOptions{Clock: a.o.Clock, Log: a.o.Log.Named("follow"),
 		State: func(connected bool, _ clock.Instant, why error) { a.post(ctx, connEvent{connected, why}) }}
 	for ctx.Err() == nil {
-		err := store.Follow(ctx, a.o.KV, a.o.Keys.Machine(a.o.Machine), o, follower{ctx, a})
+		err := store.Follow(ctx, a.o.KV, store.Below(a.o.Keys.Machine(a.o.Machine)), o, follower{ctx, a})
 		if ctx.Err() != nil {
 			return
 		}

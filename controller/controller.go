@@ -196,7 +196,7 @@ func (c *Controller) follow(ctx context.Context) error {
 			c.status.Why = why.Error()
 		}
 	}
-	return store.Follow(ctx, c.o.KV, c.o.Keys.Root(), o, feed{ctx, c})
+	return store.Follow(ctx, c.o.KV, store.Below(c.o.Keys.Root()), o, feed{ctx, c})
 }
 
 // loop drives the Core.

@@ -14,7 +14,7 @@ import (
 
 // Handler receives what Follow sees, from one goroutine and in order.
 type Handler interface {
-	// Reset replaces all that was known: entries is everything below the prefix at rev.
+	// Reset replaces all that was known: entries is everything there is at rev.
 	Reset(rev int64, entries []Entry)
 	// Apply tells what changed since the call before, up to rev. Events are never empty.
 	Apply(rev int64, events []Event)
@@ -29,6 +29,11 @@ type FollowOptions struct {
 	Relist time.Duration
 	// Page is the most entries of one read; 0 is 1000.
 	Page int64
+	// Since is the revision up to which the handler knows everything: it is told what changed after it, and reset only
+	// where that cannot be told any more. 0 begins with a reset.
+	Since int64
+	// List, when set, reads what the handler is reset to, where that is not all of the keys. It goes with Relist below 0.
+	List func(context.Context) (RangeResult, error)
 	// State, when set, hears from the handler's goroutine that the store answers or stopped
 	// answering, since when, and why. It is called when that changes.
 	State func(connected bool, since clock.Instant, why error)
@@ -49,14 +54,16 @@ var (
 	errOld = errors.New("too old to be compared")
 )
 
-// Follow reads everything below prefix, hands it to h, and then every change, until ctx
+// Follow reads all of the keys, hands them to h, and then every change, until ctx
 // ends or something happens that waiting cannot heal: ErrPermission, ErrInvalid, and
 // ErrBehind when the store's revision or term is lower than Follow has seen. Else it resumes
 // after the revision seen last, or reads everything afresh where that is compacted. It leaves no goroutine behind.
-func Follow(ctx context.Context, kv KV, prefix string, o FollowOptions, h Handler) error {
-	f := newFollower(kv, prefix, o, h)
-	for {
-		if err := f.list(ctx); err != nil {
+func Follow(ctx context.Context, kv KV, keys Span, o FollowOptions, h Handler) error {
+	f := newFollower(kv, keys, o, h)
+	for ; ; f.Since = 0 {
+		if f.Since > 0 {
+			f.rev, f.reached, f.started = f.Since, f.Since, true
+		} else if err := f.list(ctx); err != nil {
 			return err
 		}
 		if err := f.watch(ctx); err != nil {
@@ -67,9 +74,9 @@ func Follow(ctx context.Context, kv KV, prefix string, o FollowOptions, h Handle
 
 type follower struct {
 	FollowOptions
-	kv     KV
-	prefix string
-	h      Handler
+	kv   KV
+	keys Span
+	h    Handler
 
 	rev  int64  // the handler knows everything up to here
 	term uint64 // highest seen
@@ -86,7 +93,7 @@ type follower struct {
 	tries     int // failures since something worked
 }
 
-func newFollower(kv KV, prefix string, o FollowOptions, h Handler) *follower {
+func newFollower(kv KV, keys Span, o FollowOptions, h Handler) *follower {
 	if o.Clock == nil {
 		o.Clock = clock.Go{}
 	}
@@ -99,22 +106,22 @@ func newFollower(kv KV, prefix string, o FollowOptions, h Handler) *follower {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	return &follower{FollowOptions: o, kv: kv, prefix: prefix, h: h}
+	return &follower{FollowOptions: o, kv: kv, keys: keys, h: h}
 }
 
 // list reads everything and resets the handler. It goes on until that works.
 func (f *follower) list(ctx context.Context) error {
 	for {
-		entries, rev, term, err := f.read(ctx, 0, false)
+		res, err := f.readAll(ctx)
 		if err == nil {
-			err = f.checkStore(rev, term)
+			err = f.checkStore(res.Rev, res.Term)
 		}
 		if err == nil {
-			f.reset(rev, entries)
+			f.reset(res.Rev, res.Entries)
 			return nil
 		}
 		if f.final(ctx, err) {
-			return fmt.Errorf("follow %s: %w", f.prefix, err)
+			return fmt.Errorf("follow %s: %w", f.keys, err)
 		}
 		if err := f.pause(ctx, err); err != nil {
 			return err
@@ -122,25 +129,32 @@ func (f *follower) list(ctx context.Context) error {
 	}
 }
 
-// read pages through the prefix at one revision, 0 for the present one. The revision and
+func (f *follower) readAll(ctx context.Context) (RangeResult, error) {
+	if f.List != nil {
+		return f.List(ctx)
+	}
+	return ReadPages(ctx, f.kv, Range{Span: f.keys, Limit: f.Page})
+}
+
+// ReadPages reads a Range in pages of its Limit, all of one revision: 0 is the present one. The revision and
 // term that it returns are the store's at the first page.
-func (f *follower) read(ctx context.Context, at int64, keysOnly bool) (entries []Entry, rev int64, term uint64, err error) {
-	r := Range{Key: f.prefix, Prefix: true, Rev: at, Limit: f.Page, KeysOnly: keysOnly}
+func ReadPages(ctx context.Context, kv KV, r Range) (all RangeResult, err error) {
 	for {
-		res, err := f.kv.Range(ctx, r)
+		res, err := kv.Range(ctx, r)
 		if err != nil {
-			return nil, 0, 0, err
+			return RangeResult{}, err
 		}
-		if rev == 0 {
-			rev, term = res.Rev, res.Term
+		if all.Rev == 0 {
+			all.Rev, all.Term = res.Rev, res.Term
 		}
-		entries = append(entries, res.Entries...)
+		all.Entries = append(all.Entries, res.Entries...)
 		if !res.More || len(res.Entries) == 0 {
-			return entries, rev, term, nil
+			all.Count = int64(len(all.Entries))
+			return all, nil
 		}
 		r.From = res.Entries[len(res.Entries)-1].Key + "\x00"
 		if r.Rev == 0 {
-			r.Rev = rev
+			r.Rev = res.Rev
 		}
 	}
 }
@@ -178,14 +192,14 @@ func (f *follower) watch(ctx context.Context) error {
 		switch {
 		case errors.Is(err, ErrCompacted), errors.Is(err, errMissed), errors.Is(err, errOld):
 			f.same = errors.Is(err, errOld)
-			f.Log.Debug("reading everything afresh", zap.String("prefix", f.prefix), zap.Int64("rev", f.rev), zap.String("reason", err.Error()))
+			f.Log.Debug("reading everything afresh", zap.Stringer("keys", f.keys), zap.Int64("rev", f.rev), zap.String("reason", err.Error()))
 			return nil
 		case errors.Is(err, ErrPermission) && ctx.Err() == nil:
 			// A watch may end so when a login expires; the read that follows tells.
 			f.same = false
 			return f.pause(ctx, err)
 		case f.final(ctx, err):
-			return fmt.Errorf("follow %s: %w", f.prefix, err)
+			return fmt.Errorf("follow %s: %w", f.keys, err)
 		}
 		if err := f.pause(ctx, err); err != nil {
 			return err
@@ -214,7 +228,7 @@ func (f *follower) pause(ctx context.Context, why error) error {
 	case <-timer.C():
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("follow %s: %w", f.prefix, ctx.Err())
+		return fmt.Errorf("follow %s: %w", f.keys, ctx.Err())
 	}
 }
 

@@ -99,7 +99,7 @@ func following(t *testing.T, o store.FollowOptions, wrap func(store.KV) store.KV
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		end := make(chan error, 1)
-		go func() { end <- store.Follow(ctx, follow, "/a/", o, m) }()
+		go func() { end <- store.Follow(ctx, follow, store.Below("/a/"), o, m) }()
 		defer cancel()
 		test(t, s, kv, m, func() error { return <-end })
 	})
@@ -132,7 +132,7 @@ func TestFollowReadsInPagesAndThenFollows(t *testing.T) {
 		defer cancel()
 		end := make(chan error, 1)
 		go func() {
-			end <- store.Follow(ctx, s.Client("follower"), "/a/", store.FollowOptions{Page: 4}, m)
+			end <- store.Follow(ctx, s.Client("follower"), store.Below("/a/"), store.FollowOptions{Page: 4}, m)
 		}()
 		mustBeSame(t, s, m)
 		write(t, s, store.Put("/a/x", nil), store.Delete("/a/3"), store.Put("/b/x", nil))
@@ -226,8 +226,8 @@ type forgetfulWatcher struct {
 
 func (w forgetfulWatcher) C() <-chan store.WatchResult { return w.c }
 
-func (f forgetful) Watch(ctx context.Context, prefix string, rev int64) store.Watcher {
-	inner := f.KV.Watch(ctx, prefix, rev)
+func (f forgetful) Watch(ctx context.Context, keys store.Span, rev int64) store.Watcher {
+	inner := f.KV.Watch(ctx, keys, rev)
 	w := forgetfulWatcher{inner, make(chan store.WatchResult)}
 	go func() {
 		defer close(w.c)

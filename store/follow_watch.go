@@ -9,14 +9,12 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// check is what a fresh listing of the keys found: their state at revision at, and the store at rev.
+// check is what a fresh listing of the keys found: their state at revision at, and where the store is.
 type check struct {
-	at      int64
-	doubt   bool // made because of doubt, not because it was due
-	entries []Entry
-	rev     int64
-	term    uint64
-	err     error
+	at     int64
+	doubt  bool // made because of doubt, not because it was due
+	listed RangeResult
+	err    error
 }
 
 // watchOnce follows one watch to its end. A resumed one compares at once: a reconnection is a
@@ -35,7 +33,7 @@ func (f *follower) watchOnce(ctx context.Context, resumed bool) error {
 	timer := f.Clock.NewTimer()
 	defer timer.Stop()
 	timer.Reset(f.nextCheck(resumed))
-	w := f.kv.Watch(ctx, f.prefix, f.rev+1)
+	w := f.kv.Watch(ctx, f.keys, f.rev+1)
 	for {
 		select {
 		case res, open := <-w.C():
@@ -119,18 +117,12 @@ func (f *follower) startCheck(ctx context.Context, c check, checks chan<- check)
 	whole := f.known != nil
 	go func() {
 		if whole {
-			c.entries, c.rev, c.term, c.err = f.read(ctx, c.at, true)
+			c.listed, c.err = ReadPages(ctx, f.kv, Range{Span: f.keys, Rev: c.at, Limit: f.Page, KeysOnly: true})
 		} else {
-			c.rev, c.term, c.err = f.probe(ctx)
+			c.listed, c.err = f.kv.Range(ctx, Range{Span: f.keys, Limit: 1, KeysOnly: true})
 		}
 		checks <- c
 	}()
-}
-
-// probe asks for the store's revision and term only.
-func (f *follower) probe(ctx context.Context) (int64, uint64, error) {
-	res, err := f.kv.Range(ctx, Range{Key: f.prefix, Prefix: true, Limit: 1, KeysOnly: true})
-	return res.Rev, res.Term, err
 }
 
 // compare returns when to check again, or why everything has to be read afresh or cannot be.
@@ -143,18 +135,18 @@ func (f *follower) compare(c check) (clock.Instant, error) {
 	case c.err != nil && isFinal(c.err):
 		return 0, c.err
 	case c.err != nil:
-		f.Log.Debug("check failed", zap.String("prefix", f.prefix), zap.Error(c.err))
+		f.Log.Debug("check failed", zap.Stringer("keys", f.keys), zap.Error(c.err))
 		return f.Clock.Now().Add(f.jitter(backoffMost, 0.5)), nil
-	case c.rev < c.at || c.term < f.term:
-		return 0, f.checkStore(c.rev, c.term)
-	case f.known != nil && f.differs(c.entries, changed):
+	case c.listed.Rev < c.at || c.listed.Term < f.term:
+		return 0, f.checkStore(c.listed.Rev, c.listed.Term)
+	case f.known != nil && f.differs(c.listed.Entries, changed):
 		return 0, errMissed
 	case !c.doubt && f.known != nil && f.rev < f.reached:
 		return 0, errOld // it has not come to where the store was at the check before
 	}
-	f.term = c.term
+	f.term = c.listed.Term
 	if !c.doubt {
-		f.reached = c.rev
+		f.reached = c.listed.Rev
 	}
 	f.setConnected(true, nil)
 	return f.nextCheck(false), nil

@@ -37,14 +37,29 @@ type Entry struct {
 	Lease     LeaseID
 }
 
-// Range asks for one key or, with Prefix, for all keys below Key.
+// Range asks for one key, with Prefix for all keys below Key, or with Span for those of it.
 type Range struct {
 	Key      string
 	Prefix   bool
+	Span     Span   // counts when it is not zero
 	Rev      int64  // 0 is now
 	Limit    int64  // 0 is all
-	From     string // with Prefix: start at this key (inclusive) instead of Key
+	From     string // start at this key (inclusive) instead of the first one
 	KeysOnly bool
+}
+
+// Keys is what a Range reads; one is false for more than a single key.
+func (r Range) Keys() (keys Span, one bool) {
+	switch {
+	case r.Span != Span{}:
+		keys = r.Span
+	case r.Prefix:
+		keys = Below(r.Key)
+	default:
+		return Span{}, true
+	}
+	keys.From = max(keys.From, r.From)
+	return keys, false
 }
 
 // RangeResult is sorted by key. Rev is the store's revision at the read.
@@ -230,8 +245,8 @@ func (l Leadership) Guard() Cmp { return Created(l.Key, l.Rev) }
 type KV interface {
 	Range(ctx context.Context, r Range) (RangeResult, error)
 	Txn(ctx context.Context, t Txn) (TxnResult, error)
-	// Watch sends all changes below prefix from revision rev on.
-	Watch(ctx context.Context, prefix string, rev int64) Watcher
+	// Watch sends all changes of keys from revision rev on, whole revisions in their order.
+	Watch(ctx context.Context, keys Span, rev int64) Watcher
 	Grant(ctx context.Context, ttl int64) (Lease, error)
 	Revoke(ctx context.Context, id LeaseID) error
 	// TimeToLive is the remaining TTL in seconds; ErrLeaseNotFound when the lease is gone.

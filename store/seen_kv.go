@@ -196,9 +196,9 @@ func (s *seenStream) Recv() (Renewal, error) {
 }
 
 // Watch passes results on until the store is found behind.
-func (k *seenKV) Watch(ctx context.Context, prefix string, rev int64) Watcher {
+func (k *seenKV) Watch(ctx context.Context, keys Span, rev int64) Watcher {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &seenWatcher{inner: k.KV.Watch(ctx, prefix, rev), c: make(chan WatchResult)}
+	w := &seenWatcher{inner: k.KV.Watch(ctx, keys, rev), c: make(chan WatchResult)}
 	go func() {
 		defer close(w.c)
 		defer cancel()

@@ -205,7 +205,7 @@ func TestSeenWatchEndsWhenTheStoreIsBehind(t *testing.T) {
 	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		w := kv.Watch(ctx, "/", 2)
+		w := kv.Watch(ctx, store.Below("/"), 2)
 		write(t, s, store.Put("/k", nil))
 		if res := <-w.C(); len(res.Events) != 1 || seen.Mark().Rev != 2 {
 			t.Fatalf("%+v, seen %+v", res, seen.Mark())

@@ -161,7 +161,7 @@ func (c *ctl) followHistory(ctx context.Context, o historyOptions, a about) erro
 		prefix = c.keys.History(a.subject)
 	}
 	f := &historyFollower{c: c, about: a, number: o.number, seen: map[string]bool{}}
-	err := store.Follow(ctx, c.kv, prefix, store.FollowOptions{}, f)
+	err := store.Follow(ctx, c.kv, store.Below(prefix), store.FollowOptions{}, f)
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -41,7 +41,7 @@ func newTape(ctx context.Context, c *client.Client) *tape {
 				}
 				rev = res.Rev + 1
 			}
-			for r := range c.KV().Watch(ctx, t.root, rev).C() {
+			for r := range c.KV().Watch(ctx, store.Below(t.root), rev).C() {
 				t.note(r.Events)
 				rev = r.Rev + 1
 			}

@@ -36,7 +36,7 @@ func (c *Client) Watch(ctx context.Context, tell func(Seen) error) error {
 	for i, prefix := range prefixes(c.keys) {
 		h := &partHandler{w: w, part: &w.parts[i]}
 		wg.Go(func() {
-			err := store.Follow(ctx, c.kv, prefix, store.FollowOptions{Clock: c.clock, State: h.state}, h)
+			err := store.Follow(ctx, c.kv, store.Below(prefix), store.FollowOptions{Clock: c.clock, State: h.state}, h)
 			if ctx.Err() == nil {
 				failed <- err
 			}

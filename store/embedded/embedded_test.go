@@ -466,8 +466,8 @@ func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := kv.Watch(t.Context(), "/a", now.Rev+1)
-	ahead := kv.Watch(t.Context(), "/a", now.Rev+100) // as of a store that has lost revisions
+	w := kv.Watch(t.Context(), store.Below("/a"), now.Rev+1)
+	ahead := kv.Watch(t.Context(), store.Below("/a"), now.Rev+100) // as of a store that has lost revisions
 	signs := 0
 	for end := time.After(22 * time.Second); ; {
 		select {

@@ -105,7 +105,7 @@ func TestWatchResumesAfterItsConnectionBreaks(t *testing.T) {
 	p := proxy.New(t, "tcp", c.Members[0].Client)
 	kv, sure := open(t, p.Addr()), open(t, c.Members[0].Client)
 	first := put(t, sure, "/w/a", "1")
-	w := kv.Watch(t.Context(), "/w/", first)
+	w := kv.Watch(t.Context(), store.Below("/w/"), first)
 	var seen []string
 	next := func() {
 		t.Helper()
@@ -147,7 +147,7 @@ func TestWatchOutlivesEachMemberInTurn(t *testing.T) {
 			return ""
 		})
 	}
-	w := kv.Watch(t.Context(), "/w/", 1)
+	w := kv.Watch(t.Context(), store.Below("/w/"), 1)
 	for i, m := range c.Members {
 		m.Kill()
 		write(i)
@@ -156,7 +156,7 @@ func TestWatchOutlivesEachMemberInTurn(t *testing.T) {
 			select {
 			case r, open := <-w.C():
 				if !open { // etcd had no leader for a while
-					w = kv.Watch(t.Context(), "/w/", 1)
+					w = kv.Watch(t.Context(), store.Below("/w/"), 1)
 				}
 				for _, ev := range r.Events {
 					got = ev.Entry.Key
@@ -176,7 +176,7 @@ func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
 	p := proxy.New(t, "tcp", c.Members[0].Client)
 	kv := open(t, p.Addr())
 	rev := put(t, kv, "/w/a", "1")
-	w := kv.Watch(t.Context(), "/w/", rev)
+	w := kv.Watch(t.Context(), store.Below("/w/"), rev)
 	<-w.C()
 	p.Cut()
 	began := time.Now()
@@ -186,7 +186,7 @@ func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
 		t.Errorf("after %v of silence: %v", took, w.Err())
 	}
 	// One that cannot even be opened ends, too.
-	w = kv.Watch(t.Context(), "/w/", rev)
+	w = kv.Watch(t.Context(), store.Below("/w/"), rev)
 	for range w.C() {
 	}
 	if !errors.Is(w.Err(), store.ErrUnavailable) {
@@ -196,7 +196,7 @@ func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
 	eventually(t, 20*time.Second, func() string {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		w := kv.Watch(ctx, "/w/", rev)
+		w := kv.Watch(ctx, store.Below("/w/"), rev)
 		if r := <-w.C(); len(r.Events) != 1 {
 			return fmt.Sprint(r, w.Err())
 		}
@@ -209,7 +209,7 @@ func TestLongQuietWatchStaysOpen(t *testing.T) {
 	c := startEtcd(t, 1)
 	kv := open(t, c.Members[0].Client)
 	rev := put(t, kv, "/w/a", "1")
-	w := kv.Watch(t.Context(), "/w/", rev+1)
+	w := kv.Watch(t.Context(), store.Below("/w/"), rev+1)
 	progress := 0
 	for end := time.After(22 * time.Second); ; {
 		select {
@@ -237,7 +237,7 @@ func TestWatchFromACompactedRevisionSaysSo(t *testing.T) {
 	if _, err := cli.Compact(t.Context(), rev); err != nil {
 		t.Fatal(err)
 	}
-	w := kv.Watch(t.Context(), "/w/", 1)
+	w := kv.Watch(t.Context(), store.Below("/w/"), 1)
 	for range w.C() { // until it ends
 	}
 	if !errors.Is(w.Err(), store.ErrCompacted) {
@@ -368,7 +368,7 @@ func TestPasswordUserReadsWritesWatchesAndRenews(t *testing.T) {
 	must(nil, err)
 	res, err := kv.Txn(ctx, store.Txn{Then: []store.Op{store.PutOn("/d/a", []byte("1"), lease.ID)}})
 	must(nil, err)
-	w := kv.Watch(ctx, "/d/", res.Rev)
+	w := kv.Watch(ctx, store.Below("/d/"), res.Rev)
 	if r := <-w.C(); len(r.Events) != 1 {
 		t.Errorf("watch: %+v, %v", r, w.Err())
 	}

@@ -14,7 +14,7 @@ import (
 
 func (s *adapter) Range(ctx context.Context, r store.Range) (store.RangeResult, error) {
 	limit := readTimeout
-	if r.Prefix && r.Limit == 0 {
+	if _, one := r.Keys(); !one && r.Limit == 0 {
 		limit = scanTimeout
 	}
 	ctx, cancel := within(ctx, limit)
@@ -37,12 +37,10 @@ func (s *adapter) Range(ctx context.Context, r store.Range) (store.RangeResult, 
 
 func rangeOptions(r store.Range) (key string, opts []clientv3.OpOption) {
 	key = r.Key
-	if r.Prefix {
-		key = max(r.From, r.Key)
-		if key == "" {
-			key = "\x00" // every key
-		}
-		opts = append(opts, clientv3.WithRange(prefixEnd(r.Key)))
+	if keys, one := r.Keys(); !one {
+		var end string
+		key, end = bounds(keys)
+		opts = append(opts, clientv3.WithRange(end))
 	}
 	if r.Rev != 0 {
 		opts = append(opts, clientv3.WithRev(r.Rev))
@@ -56,13 +54,8 @@ func rangeOptions(r store.Range) (key string, opts []clientv3.OpOption) {
 	return key, opts
 }
 
-// prefixEnd is the end of the range of all keys with a prefix. The empty prefix has every key.
-func prefixEnd(prefix string) string {
-	if prefix == "" {
-		return "\x00"
-	}
-	return clientv3.GetPrefixRangeEnd(prefix)
-}
+// bounds are a span as etcd writes it: an end of "\x00" is behind the last key.
+func bounds(keys store.Span) (from, end string) { return keys.From, cmp.Or(keys.End, "\x00") }
 
 func entry(kv *mvccpb.KeyValue) store.Entry {
 	return store.Entry{
@@ -149,11 +142,8 @@ func compares(cmps []store.Cmp) ([]clientv3.Cmp, error) {
 			out[i] = clientv3.Compare(clientv3.CreateRevision(c.Key), ">", 0)
 		case store.CmpAbsentPrefix:
 			// Every key of the range must have create revision 0: true only when there is none.
-			key := c.Key
-			if key == "" {
-				key = "\x00"
-			}
-			out[i] = clientv3.Compare(clientv3.CreateRevision(key), "=", 0).WithRange(prefixEnd(c.Key))
+			key, end := bounds(store.Below(c.Key))
+			out[i] = clientv3.Compare(clientv3.CreateRevision(key), "=", 0).WithRange(end)
 		default:
 			return nil, fmt.Errorf("txn %s: %w: unknown kind of compare %d", c.Key, store.ErrInvalid, c.Kind)
 		}
@@ -170,11 +160,8 @@ func operations(ops []store.Op) ([]clientv3.Op, error) {
 		case store.OpDelete:
 			out[i] = clientv3.OpDelete(o.Key)
 		case store.OpDeletePrefix:
-			key := o.Key
-			if key == "" {
-				key = "\x00"
-			}
-			out[i] = clientv3.OpDelete(key, clientv3.WithRange(prefixEnd(o.Key)))
+			key, end := bounds(store.Below(o.Key))
+			out[i] = clientv3.OpDelete(key, clientv3.WithRange(end))
 		case store.OpGet:
 			out[i] = clientv3.OpGet(o.Key)
 		default:

@@ -32,35 +32,32 @@ func (w *etcdWatcher) C() <-chan store.WatchResult { return w.c }
 func (w *etcdWatcher) Err() error { return w.err }
 
 // Watch needs a leader: a member that is cut off from the others would go on silently with old data.
-func (s *adapter) Watch(ctx context.Context, prefix string, rev int64) store.Watcher {
+func (s *adapter) Watch(ctx context.Context, keys store.Span, rev int64) store.Watcher {
 	w := &etcdWatcher{c: make(chan store.WatchResult), last: rev - 1}
 	go func() {
 		defer close(w.c)
 		inner, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 		defer cancel()
-		err := s.watch(inner, w, prefix, rev)
+		err := s.watch(inner, w, keys, rev)
 		switch {
 		case ctx.Err() != nil:
-			w.err = fmt.Errorf("watch %s: %w", prefix, ctx.Err())
+			w.err = fmt.Errorf("watch %s: %w", keys, ctx.Err())
 		case errors.Is(err, store.ErrCompacted):
 			w.err = err
 		default:
 			// Also a refusal: an expired login ends a watch with "permission denied". Whoever opens the
 			// next one reads first, and that read tells whether it was meant.
-			w.err = fmt.Errorf("watch %s: %w: %v", prefix, store.ErrUnavailable, err)
+			w.err = fmt.Errorf("watch %s: %w: %v", keys, store.ErrUnavailable, err)
 		}
 	}()
 	return w
 }
 
-func (s *adapter) watch(ctx context.Context, w *etcdWatcher, prefix string, rev int64) error {
+func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, rev int64) error {
 	opened := make(chan clientv3.WatchChan, 1)
 	go func() { // waits for a member, until ctx ends
-		key := prefix
-		if key == "" {
-			key = "\x00"
-		}
-		opened <- s.cli.Watch(ctx, key, clientv3.WithRange(prefixEnd(prefix)),
+		key, end := bounds(keys)
+		opened <- s.cli.Watch(ctx, key, clientv3.WithRange(end),
 			clientv3.WithRev(rev), clientv3.WithCreatedNotify())
 	}()
 	var events clientv3.WatchChan
@@ -76,7 +73,7 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, prefix string, rev 
 				return errors.New("the watch was closed")
 			}
 			if err := resp.Err(); err != nil {
-				return fail(ctx, err, "watch", prefix)
+				return fail(ctx, err, "watch", keys.String())
 			}
 			if at := resp.Header.Revision; !resp.Created && len(resp.Events) == 0 && at < w.last {
 				// Another store, or a member that lags: whoever opens the next watch reads first, and learns which.
@@ -94,7 +91,7 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, prefix string, rev 
 			if events != nil && quiet >= watchProbe {
 				go s.askProgress(ctx)
 				if w.last < rev {
-					go s.askWhereItStands(ctx, prefix, stands)
+					go s.askWhereItStands(ctx, keys, stands)
 				}
 			}
 			probe.Reset(watchProbe)
@@ -119,8 +116,8 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, prefix string, rev 
 // nothing, and etcd leaves requests for progress unanswered, of all watches of a stream, as long as one of them begins ahead of the store
 // (server/storage/mvcc/watchable_store.go, progressIfSync): when a fleet rests that may be for hours. A store that has lost
 // revisions, as when distsuperd solo began anew, would never answer.
-func (s *adapter) askWhereItStands(ctx context.Context, prefix string, stands chan<- int64) {
-	res, err := s.Range(ctx, store.Range{Key: prefix, Prefix: true, KeysOnly: true, Limit: 1})
+func (s *adapter) askWhereItStands(ctx context.Context, keys store.Span, stands chan<- int64) {
+	res, err := s.Range(ctx, store.Range{Span: keys, KeysOnly: true, Limit: 1})
 	if err != nil {
 		return
 	}

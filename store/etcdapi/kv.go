@@ -20,12 +20,12 @@ func (s kvServer) Range(ctx context.Context, q *pb.RangeRequest) (*pb.RangeRespo
 	if len(q.Key) == 0 {
 		return nil, rpcError(store.ErrInvalid)
 	}
-	at := spanOf(q.Key, q.RangeEnd)
-	res, err := s.kv.Range(ctx, at.read(q.Revision, q.KeysOnly || q.CountOnly))
+	keys, _ := spanOf(q.Key, q.RangeEnd)
+	res, err := s.kv.Range(ctx, store.Range{Span: keys, Rev: q.Revision, KeysOnly: q.KeysOnly || q.CountOnly})
 	if err != nil {
 		return nil, rpcError(err)
 	}
-	answer := choose(q, slices.DeleteFunc(res.Entries, func(e store.Entry) bool { return !at.has(e.Key) }))
+	answer := choose(q, res.Entries)
 	answer.Header = header(res.Rev, res.Term)
 	return answer, nil
 }
@@ -96,14 +96,14 @@ func (s kvServer) DeleteRange(ctx context.Context, q *pb.DeleteRangeRequest) (*p
 	if len(q.Key) == 0 {
 		return nil, rpcError(store.ErrInvalid)
 	}
-	at := spanOf(q.Key, q.RangeEnd)
+	keys, _ := spanOf(q.Key, q.RangeEnd)
 	for {
 		// The count that the answer holds is of the moment of the deletion: each key as it was read, or again.
-		res, err := s.kv.Range(ctx, at.read(0, !q.PrevKv))
+		res, err := s.kv.Range(ctx, store.Range{Span: keys, KeysOnly: !q.PrevKv})
 		if err != nil {
 			return nil, rpcError(err)
 		}
-		found := slices.DeleteFunc(res.Entries, func(e store.Entry) bool { return !at.has(e.Key) })
+		found := res.Entries
 		if len(found) > store.MaxTxnOps {
 			return nil, unable("delete more than 128 keys at once")
 		}

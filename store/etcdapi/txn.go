@@ -42,7 +42,8 @@ func compareOf(c *pb.Compare) (store.Cmp, error) {
 	out := store.Cmp{Key: string(c.Key)}
 	equal := c.Result == pb.Compare_EQUAL
 	if len(c.RangeEnd) > 0 {
-		prefix, exact := spanOf(c.Key, c.RangeEnd).prefix()
+		keys, _ := spanOf(c.Key, c.RangeEnd)
+		prefix, exact := prefixOf(keys)
 		if !equal || c.Target != pb.Compare_CREATE || c.GetCreateRevision() != 0 || !exact {
 			return out, unable("a compare of a range, but that all of a prefix is absent")
 		}
@@ -160,14 +161,14 @@ func (b *branch) read(q *pb.RangeRequest) error {
 
 // remove deletes one key or a prefix. How many keys a prefix had is not told: the store does not count.
 func (b *branch) remove(q *pb.DeleteRangeRequest) error {
-	at := spanOf(q.Key, q.RangeEnd)
+	keys, one := spanOf(q.Key, q.RangeEnd)
 	if q.PrevKv {
 		return unable("return within a transaction what was deleted")
 	}
-	if at.one {
-		b.ops = append(b.ops, store.Delete(at.key))
+	if one {
+		b.ops = append(b.ops, store.Delete(keys.From))
 	} else {
-		prefix, exact := at.prefix()
+		prefix, exact := prefixOf(keys)
 		if !exact {
 			return unable("delete a range that is no prefix within a transaction")
 		}

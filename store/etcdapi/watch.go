@@ -56,7 +56,6 @@ type watches struct {
 
 type watch struct {
 	id     int64
-	at     span
 	filter []pb.WatchCreateRequest_FilterType
 	end    context.CancelFunc
 	sent   int64 // every change up to here was sent
@@ -111,12 +110,12 @@ func (w *watches) create(ctx context.Context, q *pb.WatchCreateRequest) error {
 		from = now.Rev + 1
 	}
 	ctx, end := context.WithCancel(ctx)
-	n := &watch{id: q.WatchId, at: spanOf(q.Key, q.RangeEnd), filter: q.Filters, end: end, sent: from - 1}
+	keys, _ := spanOf(q.Key, q.RangeEnd)
+	n := &watch{id: q.WatchId, filter: q.Filters, end: end, sent: from - 1}
 	if n.id == 0 {
 		n.id = w.next
 		w.next++
 	}
-	prefix, _ := n.at.prefix()
 	w.mu.Lock()
 	w.open[n.id] = n
 	err = w.stream.Send(&pb.WatchResponse{Header: header(now.Rev, now.Term), WatchId: n.id, Created: true})
@@ -127,7 +126,7 @@ func (w *watches) create(ctx context.Context, q *pb.WatchCreateRequest) error {
 	}
 	w.work.Go(func() {
 		defer end()
-		w.follow(n, w.kv.Watch(ctx, prefix, from), now.Term)
+		w.follow(n, w.kv.Watch(ctx, keys, from), now.Term)
 	})
 	return nil
 }
@@ -171,9 +170,6 @@ func (w *watches) pass(n *watch, res store.WatchResult, term uint64) error {
 }
 
 func (n *watch) wants(e store.Event) bool {
-	if !n.at.has(e.Entry.Key) {
-		return false
-	}
 	for _, f := range n.filter {
 		if f == pb.WatchCreateRequest_NOPUT && e.Kind == store.EventPut || f == pb.WatchCreateRequest_NODELETE && e.Kind == store.EventDelete {
 			return false

@@ -168,8 +168,9 @@ func lost(err error) error { return fmt.Errorf("%w: %w", store.ErrUnavailable, e
 func (c *Client) Range(ctx context.Context, r store.Range) (store.RangeResult, error) {
 	var res store.RangeResult
 	err := c.call(ctx, Call{Client: c.name, Op: OpRange, Range: r}, readLimit, func() error {
+		_, one := r.Keys()
 		switch {
-		case r.Key == "" && !r.Prefix:
+		case r.Key == "" && one:
 			return fmt.Errorf("%w: no key", store.ErrInvalid)
 		case r.Rev > c.s.d.rev:
 			return fmt.Errorf("%w: revision %d is asked for, the store is at %d", store.ErrBehind, r.Rev, c.s.d.rev)

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strings"
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
@@ -105,24 +104,22 @@ func (d *data) sorted() []string {
 	return d.keys
 }
 
-// span returns the part of keys that a prefix covers, from a key on.
-func (d *data) span(prefix, from string) []string {
+// span returns those of the keys that a span covers.
+func (d *data) span(s store.Span) []string {
 	keys := d.sorted()
-	lo := sort.SearchStrings(keys, prefix)
-	n := sort.Search(len(keys)-lo, func(i int) bool { return !strings.HasPrefix(keys[lo+i], prefix) })
-	span := keys[lo : lo+n]
-	if from > prefix {
-		span = span[sort.SearchStrings(span, from):]
+	keys = keys[sort.SearchStrings(keys, s.From):]
+	if s.End != "" {
+		keys = keys[:sort.SearchStrings(keys, s.End)]
 	}
-	return span
+	return keys
 }
 
 // read answers a range; the caller has checked r.Rev.
 func (d *data) read(r store.Range) store.RangeResult {
 	res := store.RangeResult{Rev: d.rev}
 	span := []string{r.Key}
-	if r.Prefix {
-		span = d.span(r.Key, r.From)
+	if keys, one := r.Keys(); !one {
+		span = d.span(keys)
 	}
 	for _, key := range span {
 		e, ok := d.at(key, r.Rev)
@@ -164,7 +161,7 @@ func (d *data) holds(c store.Cmp) bool {
 	case store.CmpExists:
 		return found
 	case store.CmpAbsentPrefix:
-		for _, key := range d.span(c.Key, "") {
+		for _, key := range d.span(store.Below(c.Key)) {
 			if _, found := d.at(key, 0); found {
 				return false
 			}
@@ -197,7 +194,7 @@ func (d *data) txn(t store.Txn) (store.TxnResult, error) {
 		case store.OpDelete:
 			d.remove(b, op.Key)
 		case store.OpDeletePrefix:
-			for _, key := range slices.Clone(d.span(op.Key, "")) {
+			for _, key := range slices.Clone(d.span(store.Below(op.Key))) {
 				d.remove(b, key)
 			}
 		case store.OpGet:

@@ -133,7 +133,7 @@ func (c *Client) awaitTurn(ctx context.Context, prefix string, rev int64) error 
 func (c *Client) nextChange(ctx context.Context, prefix string, rev int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w := c.Watch(ctx, prefix, rev)
+	w := c.Watch(ctx, store.Below(prefix), rev)
 	for res := range w.C() {
 		if len(res.Events) > 0 {
 			return nil

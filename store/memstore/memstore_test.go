@@ -209,7 +209,7 @@ func TestRestoreGoesBackAndAWatchTellsOfIt(t *testing.T) {
 		if s.Rev() != 2 || len(s.Entries("/new")) != 0 || len(s.Entries("/old")) != 1 {
 			t.Fatalf("restored: revision %d, %v", s.Rev(), s.Entries("/"))
 		}
-		w := kv.Watch(t.Context(), "/", 4)
+		w := kv.Watch(t.Context(), store.Below("/"), 4)
 		if res := <-w.C(); res.Rev != 2 || len(res.Events) != 0 {
 			t.Fatalf("a watch from the lost future says %+v, want progress at 2", res)
 		}
@@ -219,7 +219,7 @@ func TestRestoreGoesBackAndAWatchTellsOfIt(t *testing.T) {
 func TestSilentWatchEnds(t *testing.T) {
 	bubble(t, memstore.Options{}, func(t *testing.T, s *memstore.Server) {
 		kv, other := s.Client("a"), s.Client("b")
-		w := kv.Watch(t.Context(), "/", 0)
+		w := kv.Watch(t.Context(), store.Below("/"), 0)
 		kv.Cut()
 		rev := put(t, other, "/k", 0)
 		start := time.Now()
@@ -229,7 +229,7 @@ func TestSilentWatchEnds(t *testing.T) {
 		if !errors.Is(w.Err(), store.ErrUnavailable) || time.Since(start) != 15*time.Second {
 			t.Fatalf("ended with %v after %v", w.Err(), time.Since(start))
 		}
-		w = kv.Watch(t.Context(), "/", rev)
+		w = kv.Watch(t.Context(), store.Below("/"), rev)
 		time.Sleep(time.Second)
 		kv.Heal()
 		if res := <-w.C(); len(res.Events) != 1 || res.Rev != rev {

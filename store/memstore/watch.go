@@ -3,7 +3,6 @@ package memstore
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
@@ -14,7 +13,7 @@ import (
 type watch struct {
 	client *Client
 	ctx    context.Context
-	prefix string
+	keys   store.Span
 	from   int64
 	c      chan store.WatchResult
 	wake   chan struct{}
@@ -36,18 +35,18 @@ func (w *watch) Err() error {
 	return w.err
 }
 
-// Watch sends all changes below prefix from rev on; rev 0 is from now. Cut off, it falls silent and ends
+// Watch sends all changes of keys from rev on; rev 0 is from now. Cut off, it falls silent and ends
 // after 15 s; it ends at once when the server restarts.
-func (c *Client) Watch(ctx context.Context, prefix string, rev int64) store.Watcher {
+func (c *Client) Watch(ctx context.Context, keys store.Span, rev int64) store.Watcher {
 	s := c.s
 	w := &watch{
-		client: c, ctx: ctx, prefix: prefix, from: rev,
+		client: c, ctx: ctx, keys: keys, from: rev,
 		c: make(chan store.WatchResult), wake: make(chan struct{}, 1), heard: s.clock.Now(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || c.closed {
-		w.err = fmt.Errorf("watch %s: %w", prefix, errClosed)
+		w.err = fmt.Errorf("watch %s: %w", keys, errClosed)
 		close(w.c)
 		return w
 	}
@@ -79,7 +78,7 @@ func (w *watch) startLocked() {
 // noticeLocked wakes the watch if a batch concerns it.
 func (w *watch) noticeLocked(b *batch) {
 	for _, ev := range b.events {
-		if strings.HasPrefix(ev.Entry.Key, w.prefix) {
+		if w.keys.Has(ev.Entry.Key) {
 			wake(w.wake)
 			return
 		}
@@ -89,7 +88,7 @@ func (w *watch) noticeLocked(b *batch) {
 // endLocked makes the watch close its channel.
 func (w *watch) endLocked(err error) {
 	if w.err == nil {
-		w.err = fmt.Errorf("watch %s: %w", w.prefix, err)
+		w.err = fmt.Errorf("watch %s: %w", w.keys, err)
 	}
 	delete(w.client.s.watches, w)
 	wake(w.wake)
@@ -166,7 +165,7 @@ func (w *watch) addLocked(res *store.WatchResult, b *batch) {
 		return
 	}
 	for _, ev := range b.events {
-		if strings.HasPrefix(ev.Entry.Key, w.prefix) {
+		if w.keys.Has(ev.Entry.Key) {
 			ev.Entry = copyOf(ev.Entry, false)
 			res.Events = append(res.Events, ev)
 		}

@@ -10,6 +10,7 @@ import (
 
 var readCases = []Case{
 	{Name: "ReadsKeysAndPrefixes", Test: readsKeysAndPrefixes},
+	{Name: "ReadsASpanOfKeys", Test: readsASpan},
 	{Name: "ReadsPageByPageAtOneRevision", Test: readsPageByPage},
 	{Name: "ReadsThePast", Test: readsThePast},
 	{Name: "CountsRevisionsAndVersions", Test: countsRevisions},
@@ -39,6 +40,23 @@ func readsKeysAndPrefixes(t *testing.T, s Server) {
 	}
 	if e := b.get("ab"); e == nil || string(e.Value) != "ab" {
 		t.Errorf("value of ab: %+v", e)
+	}
+}
+
+func readsASpan(t *testing.T, s Server) {
+	b := newBed(t, s)
+	b.put("a/1", "b/1", "b/2", "c/1", "d")
+	span := store.Span{From: b.key("b/"), End: b.key("d")}
+	res := b.read(store.Range{Span: span, Limit: 2})
+	if names := b.names(res.Entries); !slices.Equal(names, []string{"b/1", "b/2"}) || !res.More || res.Count != 3 {
+		t.Errorf("first page %v, more %v, count %d", names, res.More, res.Count)
+	}
+	res = b.read(store.Range{Span: span, From: b.key("b/2") + "\x00", Rev: res.Rev})
+	if names := b.names(res.Entries); !slices.Equal(names, []string{"c/1"}) || res.More {
+		t.Errorf("second page %v, more %v", names, res.More)
+	}
+	if names := b.names(b.read(store.Range{Span: store.Only(b.key("d"))}).Entries); !slices.Equal(names, []string{"d"}) {
+		t.Errorf("the span of d: %v", names)
 	}
 }
 

@@ -162,7 +162,7 @@ func (b *bed) putOn(name string, id store.LeaseID) int64 {
 func (b *bed) watch(rev int64) store.Watcher {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	b.t.Cleanup(cancel)
-	return b.KV.Watch(ctx, b.prefix, rev)
+	return b.KV.Watch(ctx, store.Below(b.prefix), rev)
 }
 
 // events receives results until there are n events, and returns them and the results that had some.

@@ -11,6 +11,7 @@ import (
 
 var watchCases = []Case{
 	{Name: "WatchesAPrefixFromARevision", Test: watchesFromARevision},
+	{Name: "WatchesASpanInWholeRevisions", Test: watchesASpan},
 	{Name: "WatchesWhatIsToCome", Test: watchesWhatIsToCome},
 	{Name: "LosesNothingForASlowReader", Test: losesNothing},
 	{Name: "EndsAWatchWithItsContext", Test: endsWithContext},
@@ -41,6 +42,30 @@ func (b *bed) same(got, want store.Event) {
 	b.t.Helper()
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		b.t.Errorf("event\n%+v, want\n%+v", got, want)
+	}
+}
+
+// watchesASpan: what one transaction wrote in several subtrees comes together, and without what stands between them and
+// beyond.
+func watchesASpan(t *testing.T, s Server) {
+	b := newBed(t, s)
+	rev := b.put("a/0")
+	w := s.KV.Watch(b.context(), store.Span{From: b.key("b/"), End: b.key("e")}, rev+1)
+	const writes = 50
+	for range writes {
+		b.put("a/1", "b/1", "d/1", "e")
+		b.put("a/1", "e") // nothing of it
+	}
+	events, results := b.events(w, 2*writes)
+	for i, ev := range events {
+		if want := []string{"b/1", "d/1"}[i%2]; ev.Entry.Key != b.key(want) || ev.Entry.ModRev != rev+1+2*int64(i/2) {
+			t.Fatalf("event %d is of %s at %d, after %d", i, ev.Entry.Key, ev.Entry.ModRev, rev)
+		}
+	}
+	for _, res := range results {
+		if len(res.Events)%2 != 0 {
+			t.Fatal("a response ends in the middle of a revision")
+		}
 	}
 }
 
@@ -81,7 +106,7 @@ func losesNothing(t *testing.T, s Server) {
 func endsWithContext(t *testing.T, s Server) {
 	b := newBed(t, s)
 	ctx, cancel := context.WithCancel(b.context())
-	w := s.KV.Watch(ctx, b.prefix, b.put("a")+1)
+	w := s.KV.Watch(ctx, store.Below(b.prefix), b.put("a")+1)
 	cancel()
 	if err := b.ended(w); !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v, want the context's error", err)

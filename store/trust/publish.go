@@ -23,7 +23,7 @@ func Publish(ctx context.Context, kv store.KV, keys store.Keys, c api.Controller
 	defer cancel()
 	followed := make(chan error, 1)
 	go func() {
-		followed <- store.Follow(watched, kv, p.key, store.FollowOptions{Clock: clk, Log: log}, p)
+		followed <- store.Follow(watched, kv, store.Only(p.key), store.FollowOptions{Clock: clk, Log: log}, p)
 	}()
 	timer := clk.NewTimer()
 	defer timer.Stop()

@@ -42,7 +42,7 @@ func (f *fixture) watchStore(rev int64, d time.Duration) []string {
 	defer cancel()
 	var changed []string
 	for ctx.Err() == nil { // a watch that is silent for long is given up by the store
-		for r := range f.Client.KV().Watch(ctx, f.Client.Keys().Root(), rev).C() {
+		for r := range f.Client.KV().Watch(ctx, store.Below(f.Client.Keys().Root()), rev).C() {
 			for _, e := range r.Events {
 				changed = append(changed, e.Entry.Key)
 			}
