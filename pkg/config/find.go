@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/distsuper/distsuper/pkg/ownership"
 )
 
 // Names under which the file is looked for when nobody names one.
@@ -38,12 +40,25 @@ func find(named, cwd, etc string) (string, error) {
 	for _, name := range []string{filepath.Join(cwd, FileName), etc} {
 		switch _, err := os.Stat(name); {
 		case err == nil:
-			return name, nil
+			return name, checkFound(name, os.Geteuid())
 		case !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission):
 			return "", fmt.Errorf("look for %s: %w", name, err)
 		}
 	}
 	return "", nil
+}
+
+// checkFound refuses a file that nobody named and that another user put where it is looked for: in a folder of
+// several users it is not what this one means. Root's are refused when they are read.
+func checkFound(name string, euid int) error {
+	if euid == 0 {
+		return nil
+	}
+	var untrusted *ownership.UntrustedError
+	if err := ownership.CheckPath(name, euid); errors.As(err, &untrusted) {
+		return fmt.Errorf("%w; to use it all the same name it: -c %s", untrusted, name)
+	}
+	return nil
 }
 
 // stateDir is where the daemons keep their state unless told otherwise.
@@ -58,7 +73,7 @@ func stateDir(file, cwd string) string {
 	return filepath.Join(dir, StateName)
 }
 
-// ReadFile reads a configuration file. As root it refuses one that somebody else may write: its
+// ReadFile reads a configuration file. As root it refuses one that somebody else may write or replace: its
 // programs run as root. It is what ini.Options.ReadFile is to be for every reading of the file.
 func ReadFile(name string) ([]byte, error) { return readFile(name, os.Geteuid()) }
 
@@ -68,7 +83,6 @@ func readFile(name string, euid int) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	// The open file is looked at, not the name, which could mean another file by then.
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -77,7 +91,7 @@ func readFile(name string, euid int) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: it is a directory; name the file in it", name)
 	}
 	if euid == 0 {
-		if err := refuseShared(name, info); err != nil {
+		if err := ownership.CheckFile(name, f, euid); err != nil {
 			return nil, err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/viper"
 
 	"github.com/distsuper/distsuper/pkg/ini"
+	"github.com/distsuper/distsuper/pkg/ownership"
 )
 
 // ConfigFlag is the flag that names the file.
@@ -128,7 +129,31 @@ func Load(o Options) (*Config, error) {
 		return nil, ErrNoFile
 	}
 	c.defaults(o)
+	if err := c.checkState(o.Program, os.Geteuid()); err != nil {
+		return nil, err
+	}
 	return c, c.check()
+}
+
+// checkState refuses a state directory in which another user could have a say. distsuperctl looks at no more than it uses:
+// the way to the embedded etcd.
+func (c *Config) checkState(program Program, euid int) error {
+	var errs []error
+	check := func(path string, check func(string, int) error) {
+		if err := check(path, euid); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("state directory: %w", err))
+		}
+	}
+	switch {
+	case program == Ctl && c.UsesEmbedded():
+		check(filepath.Join(c.Controller.StateDir, "etcd"), ownership.CheckPath)
+	case program == Distsuperd, program == Agent && c.UsesEmbedded():
+		check(c.Controller.StateDir, ownership.CheckTree)
+	}
+	if program == Agent && (!c.UsesEmbedded() || c.Agent.StateDir != c.Controller.StateDir) {
+		check(c.Agent.StateDir, ownership.CheckTree)
+	}
+	return errors.Join(errs...)
 }
 
 func readIni(name string, o Options) (*ini.File, error) {

@@ -3,9 +3,11 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/distsuper/distsuper/test/gate"
@@ -85,11 +87,58 @@ func TestRuntimeDirectoryIsHandedOverWithWhatIsInIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uid, _ := ownerOf(info); uid != want {
+		if uid := info.Sys().(*syscall.Stat_t).Uid; int(uid) != want {
 			t.Errorf("%s belongs to %d, want %d", path, uid, want)
 		}
 	}
 	if _, err := os.Lstat(foreign); err == nil {
 		t.Error("another name of a file of root's is handed over")
+	}
+}
+
+// Whatever decides what root runs or writes belongs to root, or nothing begins.
+func TestAStateDirectoryThatIsNotOursIsRefused(t *testing.T) {
+	gate.Root(t)
+	for _, program := range []Program{Distsuperd, Agent, Ctl} {
+		for _, c := range []struct {
+			name  string
+			plant func(state string) error
+			want  string
+		}{
+			{"none", func(string) error { return nil }, ""},
+			{"a stranger's", func(state string) error { return errors.Join(os.Mkdir(state, 0o755), os.Chown(state, 65534, 65534)) }, "belongs to uid 65534"},
+			{"an etcd of a stranger", func(state string) error {
+				return errors.Join(os.Mkdir(state, 0o700), os.Symlink("/tmp", filepath.Join(state, "etcd")), os.Lchown(filepath.Join(state, "etcd"), 65534, 65534))
+			}, "etcd belongs to uid 65534"},
+			{"in a folder that everybody may write", func(state string) error { return os.Chmod(filepath.Dir(state), 0o777) }, "may be written by everybody"},
+		} {
+			w := newWorld(t)
+			w.write(FileName, "")
+			if err := c.plant(filepath.Join(w.cwd, StateName)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := w.load(program)
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%s, %s: %v, want %q", program, c.name, err, c.want)
+			}
+		}
+	}
+}
+
+func TestAFileThatNobodyNamedMustBeOurs(t *testing.T) {
+	gate.Root(t)
+	w := newWorld(t)
+	name := w.write(FileName, "")
+	if err := checkFound(name, 1000); err != nil {
+		t.Errorf("root's: %v", err)
+	}
+	if err := os.Chown(name, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkFound(name, 1000); err == nil || !strings.Contains(err.Error(), "-c "+name) {
+		t.Errorf("another user's: %v", err)
+	}
+	if err := checkFound(name, 65534); err != nil {
+		t.Errorf("one's own: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/distsuper/distsuper/pkg/ownership"
 )
 
 // SupervisorFiles are the files in which supervisord looks for its configuration when nobody names one, in its order.
@@ -32,7 +34,10 @@ func FindSolo(named string, o Options) (file string, searched bool, err error) {
 	if file, err = find(named, o.Cwd, o.EtcFile); file != "" || err != nil {
 		return file, named == "", err
 	}
-	return supervisorFile(o.Cwd), true, nil
+	if file = supervisorFile(o.Cwd); file != "" {
+		err = checkFound(file, os.Geteuid())
+	}
+	return file, true, err
 }
 
 // supervisorFile is the first of supervisord's files that is there, "" for none.
@@ -93,7 +98,7 @@ func SoloEndpoint(file string) (endpoint string, ok bool) {
 		candidates = append(candidates, SoloRuntime(file, uid))
 	}
 	for _, runtime := range candidates {
-		if !trusted(filepath.Dir(runtime)) {
+		if ownership.CheckPath(filepath.Dir(runtime), os.Geteuid()) != nil {
 			continue
 		}
 		path := SoloSocket(runtime)
@@ -106,16 +111,6 @@ func SoloEndpoint(file string) (endpoint string, ok bool) {
 	return "", false
 }
 
-// trusted reports whether only root and we ourselves can have put something into a directory.
-func trusted(dir string) bool {
-	info, err := os.Lstat(dir)
-	if err != nil || !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
-		return false
-	}
-	uid, ok := ownerOf(info)
-	return ok && (uid == 0 || uid == os.Geteuid())
-}
-
 // MakeSoloRuntime makes the runtime directory of a file's solo, which will run as uid, and returns its path.
 func MakeSoloRuntime(file string, uid int) (string, error) {
 	runtime := SoloRuntime(file, os.Geteuid())
@@ -126,8 +121,8 @@ func MakeSoloRuntime(file string, uid int) (string, error) {
 	if err := os.MkdirAll(base, mode); err != nil {
 		return "", fmt.Errorf("make the runtime directory: %w", err)
 	}
-	if !trusted(base) {
-		return "", fmt.Errorf("the runtime directory %s belongs to another user or others may write it; remove it", base)
+	if err := ownership.CheckPath(base, os.Geteuid()); err != nil {
+		return "", fmt.Errorf("the runtime directory: %w", err)
 	}
 	if err := os.Mkdir(runtime, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("make the runtime directory: %w", err)
