@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // tree are processes of three groups.
@@ -287,6 +288,7 @@ func TestJoinTextReadsBackToTheSameSettings(t *testing.T) {
 }
 
 func TestWithoutConfigurationOrEtcdTheErrorSaysWhatToDo(t *testing.T) {
+	gate.RealTime(t)
 	t.Chdir(t.TempDir())
 	for _, c := range []struct {
 		args string

@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // wanted makes a process run on a machine, for a wish.
@@ -247,6 +248,7 @@ func TestDaemonOfAFleetIsTheLeaderOrTheOneThatIsNamed(t *testing.T) {
 }
 
 func TestFleetIsShutDownWithControllersFirst(t *testing.T) {
+	gate.RealTime(t)
 	w := newTailWorld(t)
 	said := new(asked)
 	w.controller("d1", 1, said)

@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long a test waits for what must happen.
+const patience = 60 * time.Second
+
 // fleet is a store in memory with a real controller, real agents and keepers in memory, in virtual time.
 type fleet struct {
 	t      *testing.T

@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcdapi"
 	"github.com/distsuper/distsuper/store/memstore"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // types runs distsuperctl with lines in a pipe.
@@ -248,6 +249,7 @@ func serveStore(t *testing.T, p api.Program) string {
 }
 
 func TestOpenGoesToAnotherStoreForThisLineOrForTheRestOfAShell(t *testing.T) {
+	gate.RealTime(t)
 	t.Chdir(t.TempDir())
 	first, second := serveStore(t, program("first", nil)), serveStore(t, program("second", nil))
 	if err := os.WriteFile("two.ini", []byte("[etcd]\nendpoints = "+second+"\n[distsuperctl]\nprompt = two\n"), 0o600); err != nil {
@@ -416,4 +418,15 @@ func TestShellAsksAboutTheFleetInItsOwnWords(t *testing.T) {
 			t.Errorf("it asks %s", r.out)
 		}
 	})
+}
+
+func TestEveryShellHasItsScript(t *testing.T) {
+	for shell, word := range map[string]string{"bash": "complete ", "zsh": "#compdef distsuperctl", "fish": "complete -c distsuperctl", "powershell": "Register-ArgumentCompleter"} {
+		if r := (&fleet{t: t}).wants(exitOK, "*", "completion", shell); !strings.Contains(r.out, word) || r.errout != "" {
+			t.Errorf("%s has no %q, or says %s", shell, word, r.errout)
+		}
+	}
+	for _, args := range [][]string{{"completion"}, {"completion", "tcsh"}} {
+		(&fleet{t: t}).wants(exitUsage, "", args...)
+	}
 }

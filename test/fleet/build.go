@@ -13,11 +13,19 @@ const module = "github.com/distsuper/distsuper/"
 
 // Build builds the three binaries and the witness into dir.
 func Build(ctx context.Context, dir string) error {
-	err := build(ctx, dir+"/", "cmd/distsuperd", "cmd/distsuperagent", "cmd/distsuperctl")
-	if err != nil {
+	if err := BuildPrograms(ctx, dir, "distsuperd", "distsuperagent", "distsuperctl"); err != nil {
 		return err
 	}
 	return BuildWitness(ctx, filepath.Join(dir, "witness"))
+}
+
+// BuildPrograms builds some of the three into dir.
+func BuildPrograms(ctx context.Context, dir string, names ...string) error {
+	var packages []string
+	for _, name := range names {
+		packages = append(packages, "cmd/"+name)
+	}
+	return build(ctx, dir+"/", packages...)
 }
 
 // BuildWitness builds the witness alone.

@@ -38,3 +38,11 @@ func Etcd(t testing.TB) {
 		t.Skip("starts an etcd, which a short run does not")
 	}
 }
+
+// RealTime ends a test that waits for seconds, for a limit that no test may shorten, when only quick ones are asked for.
+func RealTime(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for seconds, which a short run does not")
+	}
+}

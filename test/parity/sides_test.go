@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -49,11 +50,7 @@ func build() {
 		return
 	}
 	built.temp = true
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", built.dir+"/", "../../cmd/distsuperd", "../../cmd/distsuperctl")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		built.err = fmt.Errorf("build the binaries: %w\n%s", err, out)
-	}
+	built.err = fleet.BuildPrograms(context.Background(), built.dir, "distsuperd", "distsuperctl")
 }
 
 // bothSides are ours and theirs. A test is skipped where supervisor is missing, and fails where CI=true says that it

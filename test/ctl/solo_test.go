@@ -1,35 +1,15 @@
-//go:build linux
-
-package main
+package ctl
 
 import (
 	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// wants runs a distsuperctl in the daemon's directory and compares exit code and stdout, without pids and times.
-func (d *soloDaemon) wants(code int, out string, args ...string) {
-	d.t.Helper()
-	cmd := d.ctl(args...)
-	var stdout, stderr strings.Builder
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
-		d.t.Fatal(err)
-	}
-	got := masked.ReplaceAllString(stdout.String(), "pid P, uptime U")
-	if cmd.ProcessState.ExitCode() != code || out != "*" && got != out {
-		d.t.Errorf("distsuperctl %s: exit %d, said\n%s%s\nwant exit %d and\n%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), got, stderr.String(), code, out)
-	}
-}
-
-var masked = regexp.MustCompile(`pid \d+, uptime [0-9:]+`)
 
 func (d *soloDaemon) append(text string) {
 	d.t.Helper()
@@ -113,34 +93,23 @@ func TestSoloObeysWhileAnIncludedFileIsBroken(t *testing.T) {
 }
 
 // waitsForSlow begins a start that lasts, and returns when it says that it waits.
-func (d *soloDaemon) waitsForSlow() (waiting *exec.Cmd, said *output, ended <-chan error) {
+func (d *soloDaemon) waitsForSlow() *terminal {
 	d.t.Helper()
 	d.append("[program:slow]\ncommand = /bin/sleep 1000\nautostart = false\nstartsecs = 600\n")
 	d.wants(exitOK, "slow: added process group\n", "update")
-	waiting, said = d.ctl("start", "slow"), new(output)
-	waiting.Stderr = said
-	if err := waiting.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- waiting.Wait() }()
-	said.await(d.t, "slow: STARTING")
-	return waiting, said, done
+	p := atTerminal(d.t, d.ctl("start", "slow"))
+	p.sees("slow: STARTING")
+	return p
 }
 
 func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
 	d := startSolo(t)
-	waiting, said, ended := d.waitsForSlow()
+	waiting := d.waitsForSlow()
 	_ = d.cmd.Process.Kill()
 	_ = d.cmd.Wait()
-	select {
-	case <-ended:
-	case <-time.After(patience):
-		_ = waiting.Process.Kill()
-		t.Fatalf("it waits for nobody; it said %s", said.String())
-	}
-	if code := waiting.ProcessState.ExitCode(); code != exitNotRunning || !strings.Contains(said.String(), "has ended") {
-		t.Errorf("exit %d, said %s", code, said.String())
+	waiting.sees("has ended")
+	if code := waiting.ends(); code != exitNotRunning {
+		t.Errorf("exit %d", code)
 	}
 }
 
@@ -251,15 +220,14 @@ func TestASoloThatIsFrozenIsNotTakenForAnEtcd(t *testing.T) {
 
 func TestWhoWaitsForASoloThatBeginsAnewIsToldSoon(t *testing.T) {
 	d := startSolo(t)
-	waiting, said, ended := d.waitsForSlow()
+	waiting := d.waitsForSlow()
+	begin := time.Now()
 	d.wants(exitOK, "Restarted supervisord\n", "reload")
-	select {
-	case <-ended: // by a sign of life, not by the next look at everything
-	case <-time.After(35 * time.Second):
-		_ = waiting.Process.Kill()
-		t.Fatalf("it waits for what nobody knows any more; it said %s", said.String())
+	waiting.sees("began anew")
+	if code := waiting.ends(); code != exitGeneric {
+		t.Errorf("exit %d", code)
 	}
-	if code := waiting.ProcessState.ExitCode(); code != exitGeneric || !strings.Contains(said.String(), "began anew") {
-		t.Errorf("exit %d, said %s", code, said.String())
+	if took := time.Since(begin); took > 35*time.Second { // a sign of life tells it, and not the next look at everything
+		t.Errorf("it waited %s for what nobody knows any more", took)
 	}
 }

@@ -1,6 +1,4 @@
-//go:build linux
-
-package main
+package ctl
 
 import (
 	"os"
@@ -15,27 +13,25 @@ import (
 
 const bashCompletion = "/usr/share/bash-completion/bash_completion"
 
-// inPath is an environment in which distsuperctl is this binary and reaches a fleet of one group: web:web_0, web:web_1.
+// inPath is an environment in which a shell finds distsuperctl, which finds a solo of one group: web:web_0, web:web_1.
 func inPath(t *testing.T) []string {
 	t.Helper()
-	dir := t.TempDir()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(self, filepath.Join(dir, "distsuperctl")); err != nil {
-		t.Fatal(err)
-	}
-	return append(os.Environ(), asCtl+"=1", "TERM=xterm", "HOME="+dir, "ZDOTDIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir,
-		"PATH="+dir+":"+os.Getenv("PATH"), "DISTSUPER_ETCD_ENDPOINTS="+serveStore(t, copies("web", 2)))
+	d := newSolo(t, "[program:web]\ncommand = /bin/sleep 1000\nautostart = false\nnumprocs = 2\nprocess_name = web_%(process_num)d\n")
+	d.start()
+	dir := filepath.Dir(d.file)
+	return append(os.Environ(), "TERM=xterm", "HOME="+dir, "ZDOTDIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir,
+		"PATH="+bin+":"+os.Getenv("PATH"), "DISTSUPER_CONFIG="+d.file)
 }
 
 // completion is the script for a shell.
 func completion(t *testing.T, shell string) string {
 	t.Helper()
-	r := (&fleet{t: t}).wants(exitOK, "*", "completion", shell)
+	script, err := exec.Command(filepath.Join(bin, "distsuperctl"), "completion", shell).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	path := filepath.Join(t.TempDir(), "script")
-	if err := os.WriteFile(path, []byte(r.out), 0o600); err != nil {
+	if err := os.WriteFile(path, script, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -148,15 +144,4 @@ func TestZshAtATerminalCompletesWhatIsTyped(t *testing.T) {
 	p.types("exit\r")
 	p.sees("exit")
 	<-p.ended
-}
-
-func TestEveryShellHasItsScript(t *testing.T) {
-	for shell, word := range map[string]string{"bash": "complete ", "zsh": "#compdef distsuperctl", "fish": "complete -c distsuperctl", "powershell": "Register-ArgumentCompleter"} {
-		if r := (&fleet{t: t}).wants(exitOK, "*", "completion", shell); !strings.Contains(r.out, word) || r.errout != "" {
-			t.Errorf("%s has no %q, or says %s", shell, word, r.errout)
-		}
-	}
-	for _, args := range [][]string{{"completion"}, {"completion", "tcsh"}} {
-		(&fleet{t: t}).wants(exitUsage, "", args...)
-	}
 }
