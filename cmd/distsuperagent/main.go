@@ -21,12 +21,12 @@ var self = daemoncmd.Daemon{
 }
 
 const long = `distsuperagent runs the processes that distsuperd places on this machine. They are children
-of the keeper, a process of its own that the agent starts: they do not notice when the
+of the keeper, a separate process that the agent starts, so they do not notice when the
 agent is stopped, restarted or upgraded.
 
-Signals to a running agent: TERM and INT stop it and leave the processes to the keeper,
-USR1 stops and releases them first (stop --drain), HUP reads the settings again, USR2 opens
-all logs anew, those of the processes too.`
+Signals: TERM and INT stop the agent and leave the processes to the keeper; USR1 stops and
+releases the processes first (stop --drain); HUP reads the settings again; USR2 reopens all
+logs, including those of the processes.`
 
 const example = `  distsuperagent start
   distsuperagent stop --drain
@@ -44,17 +44,17 @@ func newRoot() *cobra.Command {
 	root := self.Root("runs the processes of this machine", long, example)
 	root.AddCommand(
 		self.NewStart(&cobra.Command{
-			Short: "start the agent in the background, and its keeper where none runs",
-			Long: `start starts the agent in the background. It returns when the agent has taken its place in the
-fleet, or says why it has not. Processes that the keeper of this machine runs are taken over.`,
+			Short: "start the agent in the background, and its keeper if none runs",
+			Long: `start starts the agent in the background. It returns when the agent has joined the fleet, or
+says why it has not. The agent takes over the processes that the keeper of this machine runs.`,
 			Example: "  distsuperagent start\n  distsuperagent start -c /etc/distsuper.ini --labels zone=a",
 		}, 30*time.Second),
 		newStop(),
 		self.NewRestart(&cobra.Command{
 			Short: "stop the agent and start it again; processes do not notice",
-			Long:  "restart stops the agent, if it runs, and starts it again, such as after an upgrade. Processes do not notice.",
+			Long:  "restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes do not notice.",
 		}, unix.SIGTERM, 30*time.Second),
-		self.NewStatus(&cobra.Command{Short: "say whether the agent and its keeper run, and how they are"}, "https", look),
+		self.NewStatus(&cobra.Command{Short: "show whether the agent and its keeper run, and how they are"}, "https", look),
 		self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer),
 		newKeeper())
 	return root

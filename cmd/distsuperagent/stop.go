@@ -26,12 +26,12 @@ func newStop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop",
 		Short: "stop the agent; processes stay with the keeper unless --drain or --all",
-		Long: `stop stops the agent, and says what becomes of the processes: they stay with the keeper. Each
-that other machines may take over ends when its lease runs out, some seconds later,
-and then starts elsewhere; start the agent again before that and none notices.
+		Long: `stop stops the agent, and says what happens to the processes: they stay with the keeper. Each
+process that other machines may run ends when its lease expires, some seconds later, and then
+starts elsewhere. If the agent starts again before that, no process notices.
 
---drain stops and releases them first, so that other machines start them at once.
---all does the same and stops the keeper too.`,
+--drain stops and releases the processes first, so that other machines start them at once.
+--all does the same, and also stops the keeper.`,
 		Example: "  distsuperagent stop\n  distsuperagent stop --drain\n  distsuperagent stop --all --timeout 5m",
 		Args:    daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -44,7 +44,7 @@ and then starts elsewhere; start the agent again before that and none notices.
 	}
 	cmd.Flags().BoolVar(&o.drain, "drain", false, "stop and release the processes first")
 	cmd.Flags().BoolVar(&o.all, "all", false, "stop and release the processes first, and stop the keeper")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for its end; 0 is as long as it takes")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for its end; 0 means as long as it takes")
 	return cmd
 }
 

@@ -15,8 +15,8 @@ func newClear(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "clear NAME...",
 		Short: "empty the logs of processes",
-		Long: `clear empties the stdout and stderr logs of processes, on the machine where each is, or ran last. Files that
-rotation made stay.`,
+		Long: `clear empties the stdout and stderr logs of processes, on the machine where each one is, or ran last. Rotated files
+stay.`,
 		Example:           "  distsuperctl clear web\n  distsuperctl clear all",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {

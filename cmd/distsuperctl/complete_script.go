@@ -45,7 +45,7 @@ func newCompletion(c *ctl) *cobra.Command {
 	shells := slices.Sorted(maps.Keys(completionScripts))
 	return &cobra.Command{
 		Use:   "completion bash|fish|powershell|zsh",
-		Short: "write a script by which a shell completes commands and names",
+		Short: "print a script with which your shell completes commands and names",
 		Long: `completion writes the script by which your shell completes commands, flags, and the names of processes, groups and
 machines, for which it asks the store. What it writes for bash needs no other package. For every new session:
 

@@ -21,8 +21,8 @@ import (
 
 func newConfig(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "explain a configuration, or print the one in force",
-		Long:    "config check explains a file without doing anything; config show prints a program as it is in force.",
+		Use: "config", Short: "explain a configuration, or print a loaded program",
+		Long:    "config check explains a file without doing anything; config show prints a program as it is loaded.",
 		Example: "  distsuperctl config check supervisord.conf\n  distsuperctl config show web > web.ini",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
@@ -36,13 +36,13 @@ func newConfig(c *ctl) *cobra.Command {
 func newConfigCheck(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [FILE]",
-		Short: "explain a configuration file, and do nothing",
-		Long: `config check reads a file as load does, a supervisord.conf too, and tells what it says: its programs and
-their processes, what each written value became, where the names in it are expanded, what is not known and
-what was probably meant, and what will be different from supervisor. It asks neither etcd nor a daemon. Of environment
-variables it shows the names.
+		Short: "explain a configuration file, and change nothing",
+		Long: `config check reads a file as load does (a supervisord.conf too) and explains it: its programs and their processes,
+what became of each value, where the names in it are expanded, what is unknown and what was probably meant, and what
+will differ from supervisor. It talks neither to etcd nor to a daemon. It shows the names of environment variables, not
+their values.
 
-It exits with 1 when load would refuse the file.`,
+It exits with 1 if load would refuse the file.`,
 		Example: "  distsuperctl config check\n  distsuperctl config check /etc/supervisor/supervisord.conf --json",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -316,9 +316,9 @@ func oneLine(s string) string {
 func newConfigShow(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show PROGRAM...",
-		Short: "print programs as they are in force, to be loaded again",
-		Long: `config show prints programs as they stand in etcd, as the sections of a file that load makes the same programs
-of. The values of environment variables are among them; distsuperctl show hides them.`,
+		Short: "print loaded programs, in the form that load reads",
+		Long: `config show prints programs as they are loaded: as sections of a file from which load makes the same programs. It
+includes the values of environment variables; distsuperctl show hides them.`,
 		Example:           "  distsuperctl config show web > web.ini\n  distsuperctl config show web --json",
 		Args:              usageArgs(cobra.MinimumNArgs(1)),
 		ValidArgsFunction: c.completePrograms,

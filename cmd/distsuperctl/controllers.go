@@ -8,9 +8,9 @@ import (
 
 func newControllers(c *ctl) *cobra.Command {
 	return &cobra.Command{
-		Use: "controllers", Short: "show the distsuperds, and which of them leads",
-		Long: `controllers shows every distsuperd that has run here: whether it stands for election now, and which one leads.
-Only the leader decides; every one serves.`,
+		Use: "controllers", Short: "show the controllers, and which of them leads",
+		Long: `controllers shows every distsuperd that has run here: whether it is a candidate now, and which one leads. Only the
+leader decides, but all of them answer requests.`,
 		Example: "  distsuperctl controllers", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.open(cmd); err != nil {

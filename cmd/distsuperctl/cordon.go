@@ -15,8 +15,8 @@ import (
 
 func newCordon(c *ctl) *cobra.Command {
 	return &cobra.Command{
-		Use: "cordon MACHINE", Short: "place no new processes on a machine",
-		Long:    "cordon keeps new processes away from a machine; those that are there stay. uncordon takes it back.",
+		Use: "cordon MACHINE", Short: "keep new processes away from a machine",
+		Long:    "cordon keeps new processes away from a machine; those that are there stay. uncordon reverses it.",
 		Example: "  distsuperctl cordon m2", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
@@ -37,8 +37,8 @@ func runCordon(ctx context.Context, c *ctl, machine string) error {
 
 func newUncordon(c *ctl) *cobra.Command {
 	return &cobra.Command{
-		Use: "uncordon MACHINE", Short: "take a cordon or a drain back",
-		Long:    "uncordon lets a machine take processes again. Nothing moves back by itself; rebalance evens the load out.",
+		Use: "uncordon MACHINE", Short: "reverse a cordon or a drain",
+		Long:    "uncordon lets a machine take processes again. Nothing moves back by itself; rebalance evens out the load.",
 		Example: "  distsuperctl uncordon m2", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
@@ -61,9 +61,9 @@ func newDrain(c *ctl) *cobra.Command {
 	var o waitOptions
 	cmd := &cobra.Command{
 		Use: "drain MACHINE", Short: "move all processes away from a machine, and wait until it is empty",
-		Long: `drain cordons a machine and takes its processes away: each is stopped there and started elsewhere. A process
-that no other machine can take is stopped, and waits. drain returns when nothing runs there any more; uncordon
-takes it back.`,
+		Long: `drain cordons a machine and moves its processes away: each one is stopped there and started elsewhere. A process that
+no other machine can take is stopped, and waits. drain returns when nothing runs on the machine any more; uncordon
+reverses it.`,
 		Example: "  distsuperctl drain m2\n  distsuperctl drain m2 --no-wait", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {

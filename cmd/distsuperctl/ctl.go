@@ -242,7 +242,7 @@ type waitOptions struct {
 }
 
 func (o *waitOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return when what is wanted is in etcd")
+	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return as soon as the request is in etcd")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait; 0 waits as long as something can still happen")
 }
 

@@ -20,7 +20,7 @@ import (
 type daemonOptions struct{ id string }
 
 func (o *daemonOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.id, "controller", "", "ask this controller; without it the leader is asked")
+	cmd.Flags().StringVar(&o.id, "controller", "", "ask this controller instead of the leader")
 }
 
 // peer is a daemon that can be asked.

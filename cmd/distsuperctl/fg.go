@@ -19,9 +19,10 @@ import (
 func newFg(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "fg NAME",
-		Short: "stand in for the terminal of a process",
-		Long: `fg shows the end of what a process has printed on stdout and stderr, and what it prints from now on, and hands each line that is typed to its
-stdin, wherever it runs. It ends with Ctrl-C, at the end of what is typed, or when the process does; the process goes on.`,
+		Short: "attach the terminal to a process",
+		Long: `fg shows the last output of a process and everything that it prints from now on, and sends each line that you type to
+its stdin, whichever machine it runs on. It ends with Ctrl-C, at the end of the input, or when the process ends. Ctrl-C
+does not affect the process.`,
 		Example:           "  distsuperctl fg repl",
 		ValidArgsFunction: then(c.completeProcesses),
 		RunE: func(cmd *cobra.Command, args []string) error {

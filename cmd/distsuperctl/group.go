@@ -15,9 +15,9 @@ import (
 func newAdd(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "add GROUP...",
-		Short: "put groups of the configuration in force that are not",
-		Long: `add puts groups in force that the configuration asks for: those that reread calls available. A program in no
-group is a group of its own name. Their processes start if autostart says so.`,
+		Short: "add new groups from the configuration",
+		Long: `add adds groups that are in the configuration but not yet loaded: those that reread calls available. A program outside
+any group is a group of its own name. Its processes start if autostart says so.`,
 		Example:           "  distsuperctl add web",
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -72,10 +72,10 @@ func newRemove(c *ctl) *cobra.Command {
 	var o removeOptions
 	cmd := &cobra.Command{
 		Use:   "remove GROUP...",
-		Short: "forget groups that are stopped",
-		Long: `remove forgets a group, or a program that is in none, whatever its source: what is in the configuration can be added
-again, and comes back with the next update or load. While anything of it runs, or is to run, it is refused, unless --stop says to
-stop that first. A program that is in several groups leaves this one.`,
+		Short: "remove stopped groups",
+		Long: `remove removes a group, or a program outside any group, whatever its source. If it is in the configuration, add can add
+it again, and the next update or load does. remove refuses while anything of the group runs or is meant to run, unless
+--stop says to stop that first. A program that is in several groups leaves only this one.`,
 		Example:           "  distsuperctl stop 'web:*' && distsuperctl remove web\n  distsuperctl remove web --stop",
 		ValidArgsFunction: c.completeGroups,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -88,7 +88,7 @@ stop that first. A program that is in several groups leaves this one.`,
 			return runRemove(cmd.Context(), c, o, args)
 		},
 	}
-	cmd.Flags().BoolVar(&o.stop, "stop", false, "stop what runs of it first")
+	cmd.Flags().BoolVar(&o.stop, "stop", false, "first stop what is running")
 	o.wait.AddFlags(cmd)
 	return cmd
 }

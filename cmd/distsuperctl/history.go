@@ -18,8 +18,8 @@ type historyOptions struct {
 }
 
 func (o *historyOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what happens")
-	cmd.Flags().IntVarP(&o.number, "number", "n", 50, "how many of the last entries; 0 is all that is kept")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "keep printing new entries")
+	cmd.Flags().IntVarP(&o.number, "number", "n", 50, "how many of the last entries to show; 0 means all")
 }
 
 func newHistory(c *ctl) *cobra.Command {
@@ -27,8 +27,8 @@ func newHistory(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history [-f] [NAME|MACHINE]",
 		Short: "show what happened and why",
-		Long: `history shows what users, controllers and agents did, and why: of one process, of one machine and all processes on
-it, or of everything. The last 100 entries of a process are kept, for a week.`,
+		Long: `history shows what users, controllers and agents did, and why: for one process, for one machine and all processes on
+it, or for everything. The last 100 entries of a process are kept, for a week.`,
 		Example: "  distsuperctl history\n  distsuperctl history -f web\n  distsuperctl history m2 -n 200",
 		Args:    usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: either(c.completeProcesses, c.completeMachines),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -36,8 +36,8 @@ type initConfigOptions struct {
 }
 
 func (o *initConfigOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite the file that is there")
-	cmd.Flags().BoolVar(&o.join, "join", false, "print the ini by which another machine joins this fleet, with certificates inline")
+	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite an existing file")
+	cmd.Flags().BoolVar(&o.join, "join", false, "print the file with which another machine joins this fleet, certificates included")
 	cmd.Flags().StringVar(&o.out, "out", "", "with --join: write it to `FILE`, readable by its owner only")
 }
 
@@ -45,12 +45,12 @@ func newInitConfig(c *ctl) *cobra.Command {
 	var o initConfigOptions
 	cmd := &cobra.Command{
 		Use:   "config [DIR]",
-		Short: "write a commented distsuper.ini, or print the one by which machines join",
+		Short: "write a commented distsuper.ini, or print one with which machines join",
 		Long: `init config writes DIR/distsuper.ini, with every setting, its default, and a program to try.
 
-With --join it prints instead the ini that another machine needs: endpoints of etcd and what it takes to be
-let in. Whoever has it can change everything: copy it as you would a private key. Where distsuperd runs its own
-etcd that must listen for others: [embedded-etcd] listen = HOST:2379.`,
+With --join it prints the file that another machine needs to join: the endpoints of etcd, and the credentials. Whoever
+has this file can change everything: treat it like a private key. If distsuperd runs its own etcd, that must be
+reachable from other machines: [embedded-etcd] listen = HOST:2379.`,
 		Example: "  distsuperctl init config .\n  distsuperctl init config --join --out m2.ini",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -187,9 +187,9 @@ func newInitDB(c *ctl) *cobra.Command {
 	var o initDBOptions
 	cmd := &cobra.Command{
 		Use:   "db",
-		Short: "create the key space in etcd; harmless when repeated",
-		Long: `init db creates the key space below [etcd] prefix: its schema and the cluster's signing key. With no endpoint
-configured it starts distsuperd's own etcd where that does not run.`,
+		Short: "create the key space in etcd; safe to repeat",
+		Long: `init db creates the key space below [etcd] prefix: its schema and the signing key of the cluster. If no endpoint is
+configured, it starts distsuperd's own etcd unless that runs already.`,
 		Example: "  distsuperctl init db\n  distsuperctl init db --drop",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

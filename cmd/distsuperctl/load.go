@@ -19,7 +19,7 @@ type loadOptions struct {
 }
 
 func (o *loadOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, and do nothing")
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "refuse unknown keys and sections instead of warning")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask, even if running processes stop")
 }
@@ -29,15 +29,14 @@ func newLoad(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "load",
 		Short: "make the programs of the configuration those of the fleet",
-		Long: `load reads the [program:x] and [group:x] sections of the configuration and makes them the fleet's: it says
-what is added, changed and removed, and does it, whole or not at all. Programs of another source ([distsuperctl]
-source, or the Go API) are never touched. A change of what a process itself sees restarts it, any
-other applies to it as it runs. New processes start if autostart says so; of those that were there, what the user
-last wanted stays.
+		Long: `load reads the [program:x] and [group:x] sections of the configuration and makes them those of the fleet. It shows what
+it will add, change and remove, and then does all of it or nothing. It never touches programs of another source
+([distsuperctl] source, or the Go API). A change that a process itself can see restarts it; any other change applies
+while it runs. New processes start if autostart says so; existing ones stay as the user last asked.
 
-A load that stops running processes for good asks first, and needs --yes where nobody can be asked.
-With no endpoint configured it starts distsuperd's own etcd where that does not run. Where a distsuperd solo runs
-the file, that reads it, as for update.`,
+A load that stops running processes for good asks first, and needs --yes where nobody can answer. If no endpoint is
+configured, it starts distsuperd's own etcd unless that runs already. If a distsuperd solo runs the file, load makes it
+read the file, as update does.`,
 		Example: "  distsuperctl load --dry-run\n  distsuperctl load -c fleet.ini --yes",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,9 +18,9 @@ import (
 func newMachines(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "machines",
-		Short: "show machines: live or not, processes, labels, version",
-		Long: `machines shows every machine that has ever joined and was not forgotten: whether its agent is live, how many
-processes are placed there, its addresses, labels and version, and what is wrong with it.`,
+		Short: "show machines: whether they are live, their processes, labels and versions",
+		Long: `machines shows every machine that has joined and was not forgotten: whether its agent is live, how many processes are
+placed there, its addresses, labels and version, and what is wrong with it.`,
 		Example: "  distsuperctl machines\n  distsuperctl machines forget m3\n  distsuperctl machines confirm-dead m3",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -121,8 +121,8 @@ func newForget(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "forget MACHINE",
 		Short: "remove a machine that is gone for good",
-		Long: `forget removes what is known of a machine. It is refused while the machine is live or may still hold a process.
-A machine that comes back joins anew.`,
+		Long: `forget removes what is known of a machine. It refuses while the machine is live or may still hold a process. If the
+machine comes back, it joins again.`,
 		Example: "  distsuperctl machines forget m3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
@@ -170,10 +170,10 @@ func (c *ctl) explainMachine(ctx context.Context, machine string, err error) err
 func newConfirmDead(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "confirm-dead MACHINE",
-		Short: "vouch that a machine is off, so that what it kept running moves",
-		Long: `confirm-dead says that you have made sure that a machine which does not answer is off. Processes under
-on_partition = keep, which go on without etcd, move then. If the machine still runs them, there are two
-copies: only its power switch or its console can tell. Other processes move by themselves.`,
+		Short: "confirm that a machine is off, so that the processes it kept move",
+		Long: `confirm-dead says that you have made sure that a machine which does not answer is off. Its processes with
+on_partition = keep, which run on without etcd, move then. If the machine still runs them, there are two copies, so look
+at its power switch or console first. Other processes move by themselves.`,
 		Example: "  distsuperctl machines confirm-dead m3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {

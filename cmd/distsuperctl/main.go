@@ -19,15 +19,15 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-const long = `distsuperctl says what is to run on the fleet, and tells what does.
+const long = `distsuperctl says what should run on the fleet, and shows what does.
 
-A NAME is a process: group:name, or just name where both are equal. "group:*" (or "group:")
+A NAME is a process: group:name, or just name if both are equal. "group:*" (or "group:")
 is a whole group, "all" is everything, and * ? [abc] match within names.
 
 "distsuperctl help TOPIC" prints a page of the documentation; "distsuperctl help" lists the topics.
 
-Without a command it is a shell: it shows the status and runs the commands that are typed, or that come by a
-pipe, with history and completion on a terminal, and exits with 0 whatever they did.`
+Without a command, distsuperctl is a shell: it shows the status and runs the commands that you type, or that come
+from a pipe. On a terminal it has a history and completion. It exits with 0 whatever the commands did.`
 
 const example = `  distsuperctl init config . && distsuperd start && distsuperagent start
   distsuperctl load
@@ -120,7 +120,7 @@ func newRoot(c *ctl) *cobra.Command {
 	config.AddFlags(root.PersistentFlags(), config.Ctl)
 	c.former = formerFlags{}
 	c.former.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "write one JSON document with stable fields, errors too; help and what a log holds stay as they are")
+	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "print one JSON document with stable field names, even for errors; help and logs stay as they are")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
 		newShow(c), newConfig(c), newControllers(c), newVersion(c),
@@ -209,12 +209,12 @@ const (
 
 const exitHelp = `
 Exit codes:
-  0  done; also start of what runs, stop of what does not
-  1  failed: a bad name, a command that is missing, wrong arguments, a timeout; the reason is printed
+  0  success; also for start of a running process, and stop of a stopped one
+  1  failure: a bad name, a missing command, wrong arguments, a timeout; the reason is printed
   2  wrong flags or configuration; start without a name, or of an unknown group
   3  status: a process that is shown is STOPPED, EXITED, FATAL or UNKNOWN
   4  etcd does not answer; status: an unknown name, or no distsuperd solo runs the file
-  5  the key space is of another version
+  5  the key space has another version
   7  start, restart: the process could not be spawned, or ended before it was RUNNING; signal, pid: it does not run;
      no distsuperd solo runs the file
 `

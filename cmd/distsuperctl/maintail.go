@@ -17,8 +17,8 @@ func newMaintail(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "maintail [-f] [-N]",
 		Short: "show the end of the daemon's own log",
-		Long: `maintail shows the last bytes (1600, or N) of the log of distsuperd solo, or on a fleet of the controller that
-leads (--controller: of another one).`,
+		Long: `maintail shows the last bytes (1600, or N) of the log of distsuperd solo, or on a fleet of the leading controller
+(with --controller, of another one).`,
 		Example: "  distsuperctl maintail\n  distsuperctl maintail -f --controller d2",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -34,8 +34,8 @@ leads (--controller: of another one).`,
 		},
 	}
 	o.AddFlags(cmd)
-	cmd.Flags().BoolVarP(&tail.follow, "follow", "f", false, "go on with what comes")
-	cmd.Flags().Int64Var(&tail.bytes, "bytes", 1600, "how many of the last bytes; also written -N")
+	cmd.Flags().BoolVarP(&tail.follow, "follow", "f", false, "keep printing new output")
+	cmd.Flags().Int64Var(&tail.bytes, "bytes", 1600, "how many of the last bytes to show; also written -N")
 	cmd.SetFlagErrorFunc(c.badArgument)
 	return cmd
 }

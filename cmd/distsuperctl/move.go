@@ -16,8 +16,8 @@ func newMove(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "move PROCESS [MACHINE]",
 		Short: "move a process to another machine, and wait until it runs there",
-		Long: `move stops a process where it is and starts it on the machine, or on any other that may take it. When none can,
-it stays where it is, and move says why.`,
+		Long: `move stops a process and starts it on the given machine, or on any other that may take it. If none can, the process
+stays where it is, and move says why.`,
 		Example:           "  distsuperctl move web:web_1 m3\n  distsuperctl move web",
 		Args:              usageArgs(cobra.RangeArgs(1, 2)),
 		ValidArgsFunction: then(c.completeProcesses, c.completeMachines),

@@ -12,8 +12,8 @@ func newPid(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pid [NAME...]",
 		Short: "print the pid of processes, or of the daemon",
-		Long: `pid prints the pids of processes, one a line: each on its machine, and 0 for what does not run. Without a name it is
-the pid of distsuperd solo, or on a fleet of the controller that leads (--controller: of another one).`,
+		Long: `pid prints the pids of processes, one per line, each on its machine; 0 means that the process does not run. Without a
+name it prints the pid of distsuperd solo, or on a fleet of the leading controller (with --controller, of another one).`,
 		Example:           "  distsuperctl pid\n  distsuperctl pid web\n  distsuperctl pid all",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {

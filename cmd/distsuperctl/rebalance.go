@@ -16,9 +16,9 @@ func newRebalance(c *ctl) *cobra.Command {
 	dry := false
 	cmd := &cobra.Command{
 		Use:   "rebalance",
-		Short: "even the load out with the fewest moves",
-		Long: `rebalance asks for the fewest moves after which the live machines have as even a number of processes as the
-programs' machines allow. Each moved process is stopped and started elsewhere. status -w shows it happen.`,
+		Short: "even out the load with the fewest moves",
+		Long: `rebalance makes the fewest moves after which the live machines have as even a number of processes as the programs'
+machines allow. Each moved process is stopped and started elsewhere; watch it with status -w.`,
 		Example: "  distsuperctl rebalance --dry-run\n  distsuperctl rebalance",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,7 +28,7 @@ programs' machines allow. Each moved process is stopped and started elsewhere. s
 			return runRebalance(cmd.Context(), c, dry)
 		},
 	}
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be moved, and move nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "show what would be moved, and move nothing")
 	return cmd
 }
 

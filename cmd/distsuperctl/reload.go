@@ -21,9 +21,9 @@ func newReload(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "restart the daemon",
-		Long: `reload restarts the daemon, and waits until it answers again. Of distsuperd solo that is all: it stops its processes,
-reads its file anew and starts what autostart says. On a fleet it is the controller that leads (--controller: another
-one), and processes go on. To put a changed configuration in force without a restart is what update is for.`,
+		Long: `reload restarts the daemon, and waits until it answers again. distsuperd solo stops its processes, reads its file again
+and starts what autostart says. On a fleet only the leading controller restarts (with --controller, another one), and
+processes keep running. To apply a changed configuration without a restart, use update.`,
 		Example: "  distsuperctl reload",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -15,11 +15,11 @@ import (
 func newReread(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "reread",
-		Short: "show which groups of the configuration differ from those in force",
-		Long: `reread reads the configuration and says which groups are new (available), other than those in force (changed), or
-gone (disappeared). It changes nothing: update does, whole, and add and remove do for single groups; load --dry-run says what
-would become of each process. On a fleet the configuration is the file that distsuperctl is given, and what it is
-compared with are the programs of its source; distsuperd solo reads its own file.`,
+		Short: "show which groups of the configuration have changed",
+		Long: `reread reads the configuration and shows which groups are new (available), changed, or gone (disappeared). It changes
+nothing: update applies everything, add and remove apply single groups, and load --dry-run shows what would happen to
+each process. On a fleet it compares the file that distsuperctl is given with the loaded programs of its source;
+distsuperd solo reads its own file.`,
 		Example: "  distsuperctl reread && distsuperctl update\n  distsuperctl reread -c fleet.ini --json",
 		RunE:    c.onWanted(runReread),
 	}
@@ -76,10 +76,10 @@ func runReread(ctx context.Context, c *ctl, want []api.Program) error {
 func newAvail(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "avail",
-		Short: "show the processes of the configuration, and whether they are in force",
-		Long: `avail shows every process that the configuration asks for now: whether its group is in force (in use) or could be
-added (avail), whether it starts by itself (auto) or is started by hand (manual), and the priorities of its group and
-its own. The configuration is the one that reread reads.`,
+		Short: "show the processes of the configuration, and whether they are loaded",
+		Long: `avail shows every process in the configuration: whether its group is loaded (in use) or could be added (avail), whether
+it starts by itself (auto) or by hand (manual), and the priorities of its group and its own. It reads the same
+configuration as reread.`,
 		Example: "  distsuperctl avail\n  distsuperctl avail --json",
 		RunE:    c.onWanted(runAvail),
 	}

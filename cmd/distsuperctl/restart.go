@@ -15,9 +15,8 @@ func newRestart(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restart NAME...",
 		Short: "stop and start processes, and wait until they run",
-		Long: `restart asks for another run of processes, where they are while their machine is live and allowed, and
-waits until each is RUNNING or has failed. What is stopped is started. The configuration is not read again:
-that is load.`,
+		Long: `restart stops processes, starts them again, and waits until each is RUNNING or has failed. They stay on their machine
+while it is live and allowed. A stopped process is started. restart does not read the configuration again; load does.`,
 		Example:           "  distsuperctl restart web\n  distsuperctl restart 'web:*'",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -19,7 +19,7 @@ import (
 
 // addShell adds what is for the shell, and makes the others fit for it.
 func (c *ctl) addShell(root *cobra.Command) {
-	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is ended; without a command, prompt even where no terminal is")
+	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is stopped; without a command, show prompts even without a terminal")
 	root.PersistentFlags().Lookup("interactive").DefValue = "false" // what help shows, in the shell too
 	root.Flags().SetInterspersed(false)                             // what stands behind an unknown command is its own
 	root.AddCommand(newCompletion(c), newOpen(c), c.newLeave("exit"), c.newLeave("quit", "EOF"))
@@ -107,10 +107,10 @@ func (c *ctl) newLeave(name string, aliases ...string) *cobra.Command {
 func newOpen(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "open ENDPOINT|FILE",
-		Short: "go on with another fleet or solo, and show its status",
-		Long: `open shows the status of another fleet, and in the shell goes on with it: with that of a configuration file, or with
-the store at some endpoints, as --config and --etcd-endpoints do. The shell goes on with it even if it does not answer
-now, so that no command meets another fleet than the one that was meant.`,
+		Short: "switch to another fleet or solo, and show its status",
+		Long: `open shows the status of another fleet, and the shell then works with that one: with the fleet of a configuration file,
+or with the store at some endpoints, as --config and --etcd-endpoints select it. The shell switches even if that one does
+not answer now, so that no command reaches another fleet than the one you meant.`,
 		Example: "  distsuperctl open /etc/distsuper.ini\n  distsuperctl open unix:///run/distsuper-solo/1a2b3c4d5e6f7a8b/store.sock\n  distsuperctl open etcd1:2379,etcd2:2379",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -20,9 +20,9 @@ func newShow(c *ctl) *cobra.Command {
 	environment := false
 	cmd := &cobra.Command{
 		Use:   "show [PROGRAM...]",
-		Short: "show programs as they stand in etcd",
-		Long: `show prints programs as the sections that would give them again, with their id and source. Values of environment
-variables are hidden unless --show-environment is given.`,
+		Short: "show the loaded programs",
+		Long: `show prints the loaded programs as sections of a file from which load would make the same ones, with their id and source. It hides
+the values of environment variables unless --show-environment is given.`,
 		Example: "  distsuperctl show web\n  distsuperctl show --json", ValidArgsFunction: c.completePrograms,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {

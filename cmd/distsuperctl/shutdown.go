@@ -26,13 +26,14 @@ func newShutdown(c *ctl) *cobra.Command {
 	var o shutdownOptions
 	cmd := &cobra.Command{
 		Use:   "shutdown",
-		Short: "stop the daemon with its processes; on a fleet, with --fleet, all of it",
-		Long: `shutdown stops distsuperd solo with all its processes, and waits for its end.
+		Short: "stop the daemon and its processes; with --fleet, a whole fleet",
+		Long: `shutdown stops distsuperd solo with all its processes, and waits until it has ended.
 
-A fleet is stopped with --fleet only: all controllers, so that nothing is moved, and then on every live machine the
-agent with its processes; last distsuperd's own etcd, where that is on this host, once no machine holds a process any more. Nothing is
-done unless every one of them can be reached from here; what just ends, or died, has some seconds to be gone. With --no-wait the agents are only asked, and etcd goes on. What is wanted stays: when the daemons are
-started again, everything runs as before.`,
+A fleet is stopped only with --fleet: first all controllers, so that nothing is moved; then on every live machine the
+agent with its processes; and last distsuperd's own etcd, if that is on this host, once no machine holds a process any
+more. Nothing is done unless every one of them can be reached from here; a daemon that has just ended or died gets some
+seconds to disappear. With --no-wait the agents are only asked to stop, and etcd keeps running. What you asked for stays
+in etcd: when the daemons are started again, everything runs as before.`,
 		Example: "  distsuperctl shutdown\n  distsuperctl shutdown --fleet",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -16,9 +16,9 @@ func newSignal(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "signal SIGNAL NAME...",
 		Short: "send a signal to processes",
-		Long: `signal sends a signal, by name (HUP, SIGHUP) or number, to processes that run. It does not change what is
-wanted: what a signal ends is started again if autorestart says so; stop is for the rest. Of "all", of groups and of
-patterns, what does not run is passed over.`,
+		Long: `signal sends a signal, by name (HUP, SIGHUP) or number, to running processes. A process that ends because of the signal
+is started again if autorestart says so; to end it for good, use stop. In "all", groups and patterns, processes that do
+not run are skipped.`,
 		Example: "  distsuperctl signal HUP nginx\n  distsuperctl signal USR1 'web:*' mailer",
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 0 {

@@ -15,9 +15,9 @@ func newStart(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start NAME...",
 		Short: "start processes, and wait until they run",
-		Long: `start asks for processes to run and waits until each is RUNNING or has failed. Waiting ends, and the
-wish stays, when no machine can take a process or no controller answers. A process that has EXITED
-or is FATAL is started again.`,
+		Long: `start starts processes and waits until each is RUNNING or has failed. It stops waiting when no machine can take a
+process or no controller answers, but the request stands: the process starts as soon as that is possible. A process that
+has EXITED or is FATAL is started again.`,
 		Example:           "  distsuperctl start web\n  distsuperctl start 'web:*' mailer --timeout 30s\n  distsuperctl start all --no-wait",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {

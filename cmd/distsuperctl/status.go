@@ -23,16 +23,17 @@ type statusOptions struct {
 }
 
 func (o *statusOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "go on, with a line for every change")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "keep running, and print every change")
 }
 
 func newStatus(c *ctl) *cobra.Command {
 	var o statusOptions
 	cmd := &cobra.Command{
 		Use:   "status [NAME...]",
-		Short: "show processes: name, state, machine, and pid and uptime or the reason",
-		Long: `status shows processes with their state, their machine (where it ran last, for what is down), and their
-pid and uptime, or why they are not as they should be; of a distsuperd solo, in supervisorctl's very columns. With -w it goes on and tells every change.`,
+		Short: "show processes: name, state, machine, and pid and uptime or a reason",
+		Long: `status shows processes with their state, their machine (or the one where they ran last), and their pid and uptime, or the
+reason why they are not as they should be. For distsuperd solo it has exactly supervisorctl's columns. With -w it keeps
+running and prints every change.`,
 		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {

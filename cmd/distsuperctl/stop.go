@@ -15,8 +15,8 @@ func newStop(c *ctl) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop NAME...",
 		Short: "stop processes, and wait until they are down",
-		Long: `stop asks for processes not to run and waits until each is down. A process on a machine that does not
-answer is down when its lease has ended. What is stopped stays so over every restart, until it is started.`,
+		Long: `stop stops processes and waits until each is down. A process on a machine that does not answer is down when its lease
+has expired. A stopped process stays stopped, even when daemons or machines restart, until you start it.`,
 		Example:           "  distsuperctl stop web\n  distsuperctl stop all --timeout 1m",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -19,7 +19,7 @@ type formerFlags struct{ server, username, password string }
 
 // AddFlags adds the flags of supervisorctl that distsuperctl has not, hidden.
 func (o *formerFlags) AddFlags(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.server, "serverurl", "s", "", "supervisorctl's server, which the configuration has to name")
+	flags.StringVarP(&o.server, "serverurl", "s", "", "supervisorctl's server, which the configuration must name")
 	flags.StringVarP(&o.username, "username", "u", "", "supervisorctl's user, who is not needed")
 	flags.StringVarP(&o.password, "password", "p", "", "supervisorctl's password, which is not needed")
 	flags.VarP(otherName{flags, "history-file"}, "history_file", "r", "supervisorctl's spelling of --history-file")

@@ -24,18 +24,18 @@ type tailOptions struct {
 }
 
 func (o *tailOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "go on with what comes, wherever the process moves")
-	cmd.Flags().Int64Var(&o.bytes, "bytes", 1600, "how many of the last bytes; also written -N")
-	cmd.Flags().StringVar(&o.machine, "machine", "", "read what stands on this machine, where it may have run before")
+	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "keep printing new output, wherever the process moves")
+	cmd.Flags().Int64Var(&o.bytes, "bytes", 1600, "how many of the last bytes to show; also written -N")
+	cmd.Flags().StringVar(&o.machine, "machine", "", "read the log on this machine, where the process may have run before")
 }
 
 func newTail(c *ctl) *cobra.Command {
 	var o tailOptions
 	cmd := &cobra.Command{
 		Use:   "tail [-f] [-N] NAME [stdout|stderr]",
-		Short: "show the end of a process's log, wherever it runs",
-		Long: `tail shows the last bytes of a process's log (1600, or N), which it gets from the agent of the machine where
-the process is, or ran last; when that cannot be reached from here, through a controller.`,
+		Short: "show the end of a process's log, whichever machine it runs on",
+		Long: `tail shows the last bytes of a process's log (1600, or N). It gets them from the agent of the machine where the process
+is, or ran last; if that cannot be reached from here, through a controller.`,
 		Example:           "  distsuperctl tail test\n  distsuperctl tail -f -100 web:web_1 stderr",
 		ValidArgsFunction: then(c.completeProcesses, words("stdout", "stderr")),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -17,10 +17,10 @@ func newUpdate(c *ctl) *cobra.Command {
 	var o waitOptions
 	cmd := &cobra.Command{
 		Use:   "update [all|GROUP...]",
-		Short: "put in force what reread shows",
-		Long: `update makes groups as the configuration has them, all or the named ones: it adds, changes and removes what reread
-shows, and asks nothing. Like load it restarts only processes which would see the change, and of those that were there,
-what the user last wanted stays. It waits until what it stops is down; for what it starts it does not.`,
+		Short: "apply the changes that reread shows",
+		Long: `update applies the configuration to groups, all or the named ones: it adds, changes and removes what reread shows, and
+asks nothing. Like load, it restarts only the processes that can see the change; existing ones stay as the user last
+asked. It waits until what it stops is down, but not for what it starts.`,
 		Example:           "  distsuperctl update\n  distsuperctl update web mailer",
 		ValidArgsFunction: c.completeGroups,
 		RunE: func(cmd *cobra.Command, args []string) error {

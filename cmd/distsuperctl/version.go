@@ -18,8 +18,8 @@ func newVersion(c *ctl) *cobra.Command {
 	var o daemonOptions
 	cmd := &cobra.Command{
 		Use: "version", Short: "print the version of the daemon",
-		Long: `version prints the version of distsuperd solo, or on a fleet of the controller that leads (--controller: of
-another one). Where no configuration leads to a daemon it is that of this binary, which --version prints in any case.`,
+		Long: `version prints the version of distsuperd solo, or on a fleet of the leading controller (with --controller, of another
+one). If no configuration leads to a daemon, it prints the version of this binary, as --version always does.`,
 		Example: "  distsuperctl version\n  distsuperctl --version",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

@@ -44,9 +44,9 @@ type whyRow struct {
 func newWhy(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "why NAME",
-		Short: "say why a process is where and how it is",
-		Long: `why shows what is wanted of a process and by whom, the last decision of the leader with the reason that each machine
-was or was not taken, how it knew that the run before was dead, the touch, and what happened last.`,
+		Short: "explain why a process is where it is, and in this state",
+		Long: `why shows what was asked of a process and by whom, the leader's last decision with the reason why each machine was
+or was not chosen, how the leader knew that the previous run was dead, the touch, and what happened last.`,
 		Example: "  distsuperctl why web:web_1", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {

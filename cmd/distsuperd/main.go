@@ -21,12 +21,11 @@ var self = daemoncmd.Daemon{
 const long = `distsuperd is the controller of distsuper: it places processes on machines, and moves
 them when a machine dies. Several may run, on different hosts; one of them leads.
 
-With no [etcd] endpoints configured it runs an etcd of its own on this host, which
-outlives it: the next distsuperd takes it over.
+If no [etcd] endpoints are configured, it runs an etcd of its own on this host. That etcd
+keeps running when distsuperd ends, and the next distsuperd takes it over.
 
-Signals to a running distsuperd: TERM and INT stop it, and its etcd when no machine is live;
-USR1 stops it and leaves its etcd alone (restart); HUP reads the settings again,
-USR2 opens its log anew.`
+Signals: TERM and INT stop distsuperd, and its etcd if no machine is live; USR1 stops
+distsuperd alone (restart); HUP reads the settings again; USR2 reopens the log.`
 
 const example = `  distsuperd start
   distsuperd status --json
@@ -38,17 +37,17 @@ func newRoot() *cobra.Command {
 	root := self.Root("the controller of distsuper", long, example)
 	root.AddCommand(
 		self.NewStart(&cobra.Command{
-			Short:   "start distsuperd in the background, and its etcd where none is configured",
-			Long:    "start starts distsuperd in the background. It returns when distsuperd works, or says why it does not.",
+			Short:   "start distsuperd in the background, with its own etcd if none is configured",
+			Long:    "start starts distsuperd in the background. It returns when distsuperd works, or says why it does not work.",
 			Example: "  distsuperd start\n  distsuperd start -c /srv/fleet/distsuper.ini",
 		}, time.Minute),
 		newStop(),
 		// USR1 ends it and leaves its etcd alone.
 		self.NewRestart(&cobra.Command{
-			Short: "stop distsuperd and start it again; its etcd and all processes go on",
-			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes go on.",
+			Short: "stop distsuperd and start it again; its etcd and all processes keep running",
+			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep running.",
 		}, unix.SIGUSR1, time.Minute),
-		self.NewStatus(&cobra.Command{Short: "say whether distsuperd runs, and how it is"}, "http", look),
+		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and how it is"}, "http", look),
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Process) daemoncmd.Server {
 			return &server{Process: p}
 		}),

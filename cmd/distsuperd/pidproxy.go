@@ -20,10 +20,10 @@ import (
 func newPidproxy() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pidproxy PIDFILE COMMAND [ARG]...",
-		Short: "run a command, and hand signals to the process whose pid is in a file",
-		Long: `pidproxy takes the place of supervisor's pidproxy: it runs a command, and hands TERM, HUP, INT, USR1, USR2 and QUIT to the
-process whose pid is in PIDFILE, or to the command while there is none. After TERM, INT and QUIT it ends when that process has: what
-a program leaves behind is killed, so that it must not be left alone before. Otherwise it ends as its command does.`,
+		Short: "run a command, and pass signals to the process whose pid is in a file",
+		Long: `pidproxy replaces supervisor's pidproxy: it runs a command, and passes TERM, HUP, INT, USR1, USR2 and QUIT to the process
+whose pid is in PIDFILE, or to the command while the file has none. After TERM, INT and QUIT it ends when that process has
+ended, because distsuper kills what a program leaves behind. Otherwise it ends as its command does.`,
 		Example:            "  distsuperd pidproxy /run/mysqld/mysqld.pid /usr/bin/mysqld_safe",
 		DisableFlagParsing: true, // they are the command's
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -24,8 +24,8 @@ const envBackground = "DISTSUPER_SOLO_BACKGROUND"
 func newSolo() *cobra.Command {
 	return &cobra.Command{
 		Use:   "solo",
-		Short: "run programs on this machine alone, as supervisord does: no etcd, no agent",
-		Long:  "solo is a drop-in for supervisord: it has its flags, its signals and its log. `distsuperd solo -h` lists them.",
+		Short: "run programs on this machine alone, as supervisord does, without etcd and agent",
+		Long:  "solo is a drop-in replacement for supervisord, with its flags, its signals and its log. `distsuperd solo -h` lists them.",
 		// The flags are supervisord's, read as supervisord reads them.
 		DisableFlagParsing: true,
 		RunE: func(_ *cobra.Command, args []string) error {

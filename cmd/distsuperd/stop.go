@@ -16,12 +16,12 @@ func newStop() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "stop",
-		Short: "stop distsuperd; processes go on",
-		Long: `stop stops distsuperd. Processes go on; with no other distsuperd running, none is moved
-or started until there is one again.
+		Short: "stop distsuperd; processes keep running",
+		Long: `stop stops distsuperd. Processes keep running; if no other distsuperd runs, none is moved
+or started until one runs again.
 
-Its own etcd stops too, unless a machine is live: without etcd, processes would stop on
-every machine whose leases run out. --all stops it in any case.`,
+Its own etcd stops too, unless a machine is live: without etcd the leases of live machines
+would expire, and their processes would stop. --all stops it in any case.`,
 		Example: "  distsuperd stop\n  distsuperd stop --all",
 		Args:    daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -43,7 +43,7 @@ every machine whose leases run out. --all stops it in any case.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "stop its etcd too, even while machines are live")
+	cmd.Flags().BoolVar(&all, "all", false, "also stop its etcd, even while machines are live")
 	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for its end")
 	return cmd
 }

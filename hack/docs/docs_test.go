@@ -1,6 +1,9 @@
 package docs
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,21 +95,74 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// quoted are files in backquotes, by a folder of the repository.
-var quoted = regexp.MustCompile("`((?:hack|cmd|pkg|store|controller|agentd|test)/[a-zA-Z0-9_./-]+)`")
+// quoted are the files, packages and functions in backquotes: `pkg/fsm`, `store/keys.go`, `store/keys.go:Keys.Parse`.
+var quoted = regexp.MustCompile("`((?:hack|cmd|pkg|store|controller|agentd|test)/[a-zA-Z0-9_./-]+)(?::([A-Za-z.]+))?`")
 
-func TestFilesThatPagesNameExist(t *testing.T) {
+func TestWhatPagesNameExists(t *testing.T) {
 	for _, document := range documents(t) {
 		text, err := os.ReadFile(filepath.Join(root, document))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+			file := filepath.Join(root, m[1])
+			if _, err := os.Stat(file); err != nil {
 				t.Errorf("%s: %v", document, err)
+				continue
+			}
+			if m[2] == "" {
+				continue
+			}
+			if declared := declarations(t, file); !slices.Contains(declared, m[2]) {
+				t.Errorf("%s: %s declares no %s, only %s", document, m[1], m[2], strings.Join(declared, ", "))
 			}
 		}
 	}
+}
+
+// declarations are the names at the top level of a Go file: functions, methods as Type.Method, types and variables.
+func declarations(t *testing.T, file string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, d := range parsed.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			names = append(names, receiver(d)+d.Name.Name)
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.TypeSpec:
+					names = append(names, s.Name.Name)
+				case *ast.ValueSpec:
+					names = append(names, s.Names[0].Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// receiver is the type of a method with a dot behind, and empty for a function.
+func receiver(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return ""
+	}
+	of := f.Recv.List[0].Type
+	if star, ok := of.(*ast.StarExpr); ok {
+		of = star.X
+	}
+	if generic, ok := of.(*ast.IndexExpr); ok {
+		of = generic.X
+	}
+	name, ok := of.(*ast.Ident)
+	if !ok {
+		return "?."
+	}
+	return name.Name + "."
 }
 
 func TestFillWritesOnlyBetweenItsMarkers(t *testing.T) {

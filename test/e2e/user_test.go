@@ -140,6 +140,33 @@ func TestTheUsersSequenceWorksAsWritten(t *testing.T) {
 	}
 }
 
+// Property: the five minutes of the README work line by line, in an empty folder.
+func TestTheFiveMinutesOfTheREADMEWorkAsWritten(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(readme), "```\ndistsuperctl init config .")
+	block, _, closed := strings.Cut("distsuperctl init config ."+block, "```\n")
+	if !found || !closed {
+		t.Fatal("README.md does not begin with distsuperctl init config")
+	}
+	d := newDesk(t)
+	for line := range strings.Lines(block) {
+		line, _, _ = strings.Cut(line, "#")
+		switch line = strings.TrimSpace(line); {
+		case strings.HasPrefix(line, "distsuperctl tail -f "):
+			d.follow(strings.TrimPrefix(line, "distsuperctl tail -f "), time.Now().Format("2006"))
+		default:
+			d.types(0, line)
+		}
+	}
+	d.types(3, "distsuperd status")
+	d.types(0, "distsuperagent stop --all")
+	d.types(0, "distsuperd stop --all")
+}
+
 // follow waits for a line of tail -f.
 func (d *desk) follow(name, want string) {
 	d.t.Helper()

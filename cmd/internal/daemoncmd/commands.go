@@ -25,7 +25,7 @@ func (d Daemon) NewStart(cmd *cobra.Command, timeout time.Duration) *cobra.Comma
 		}
 		return d.Start(cmd, cfg, timeout)
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until it is ready; it goes on after that")
+	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until it is ready; it keeps running after that")
 	return cmd
 }
 
@@ -42,7 +42,7 @@ func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Dur
 		}
 		return d.Start(cmd, cfg, timeout)
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait for its end, and again until it is ready")
+	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until it has stopped, and again until it is ready")
 	return cmd
 }
 

@@ -49,7 +49,7 @@ const reopenPatience = 10 * time.Second
 // NewRun makes the command that is the daemon.
 func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.Command {
 	cmd.Use, cmd.Args = "run", NoArgs
-	cmd.Long = "run is start in the foreground, with the log on stderr, for service managers and for looking."
+	cmd.Long = "run starts the daemon in the foreground, with the log on stderr, for service managers and for debugging."
 	cmd.Example = "  " + string(d.Name) + " run --log-level debug"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		notify := daemon.NewNotifier()
