@@ -79,6 +79,9 @@ func (k Keys) PublicKey() string           { return k.prefix + "keys/public" }
 func (k Keys) SigningKey() string          { return k.prefix + "keys/signing" }
 func (k Keys) Election() string            { return k.prefix + "election" }
 
+// State is the range of what a view is made of: intents, machines, owners and programs, and between them keys/ and loads/.
+func (k Keys) State() Span { return Span{From: k.Intents(), End: Below(k.Programs()).End} }
+
 func (k Keys) Machines() string             { return k.prefix + "machines/" }
 func (k Keys) Machine(m string) string      { return k.Machines() + escape(m) + "/" }
 func (k Keys) Info(m string) string         { return k.Machine(m) + "info" }
@@ -104,6 +107,51 @@ var simple = map[string]Kind{
 var ofMachine = map[string]Kind{
 	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead,
 	"placements": KindPlacement, "touch": KindTouch, "status": KindStatus,
+}
+
+// Of builds the key that Parse reads as a name, "" for one of KindOther.
+func (k Keys) Of(n Name) string {
+	switch n.Kind {
+	case KindSchema:
+		return k.Schema()
+	case KindLoad:
+		return k.Load(n.ID)
+	case KindProgram:
+		return k.Program(n.ID)
+	case KindIntent:
+		return k.Intent(n.ID)
+	case KindOwner:
+		return k.Owner(n.ID)
+	case KindController:
+		return k.Controller(n.ID)
+	case KindPublicKey:
+		return k.PublicKey()
+	case KindSigningKey:
+		return k.SigningKey()
+	case KindHistory:
+		return k.HistoryEntry(n.ID, n.Sub)
+	}
+	return k.ofMachine(n)
+}
+
+func (k Keys) ofMachine(n Name) string {
+	switch n.Kind {
+	case KindInfo:
+		return k.Info(n.Machine)
+	case KindAlive:
+		return k.Alive(n.Machine)
+	case KindCordon:
+		return k.Cordon(n.Machine)
+	case KindDead:
+		return k.Dead(n.Machine)
+	case KindPlacement:
+		return k.Placement(n.Machine, n.ID)
+	case KindTouch:
+		return k.Touch(n.Machine, n.ID)
+	case KindStatus:
+		return k.Status(n.Machine, n.ID)
+	}
+	return ""
 }
 
 // Parse is the inverse of the builders. A key outside the prefix is an error; one below it that

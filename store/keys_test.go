@@ -51,6 +51,9 @@ func checkKeys(t interface{ Fatalf(string, ...any) }, prefix, a, b string) {
 		if got, err := k.Parse(key); err != nil || got != want {
 			t.Fatalf("%q: parsed %+v, %v; want %+v", key, got, err, want)
 		}
+		if got := k.Of(want); got != key {
+			t.Fatalf("%+v: built %q, want %q", want, got, key)
+		}
 		rest, ok := strings.CutPrefix(key, k.Root())
 		if !ok {
 			t.Fatalf("%q is not below %q", key, k.Root())
@@ -125,6 +128,22 @@ func TestKeysStayReadable(t *testing.T) {
 	} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+func TestTheStateHasNeitherHistoryNorElection(t *testing.T) {
+	k := store.NewKeys("")
+	in := []string{k.Program("a"), k.Program("\u00ff"), k.Intent("0"), k.Owner("a"), k.Info("m"), k.Touch("m", "a"), k.PublicKey(), k.Load("file")}
+	out := []string{k.HistoryEntry("a", "1"), k.Election() + "/1", k.Controller("d1"), k.Schema(), "/distsuper0"}
+	for _, key := range in {
+		if !k.State().Has(key) {
+			t.Errorf("%s is not of the state", key)
+		}
+	}
+	for _, key := range out {
+		if k.State().Has(key) {
+			t.Errorf("%s is of the state", key)
 		}
 	}
 }

@@ -1,0 +1,115 @@
+package view
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+// Delta is what differs between a view and the one before it. A process or machine is in it when something of its own
+// differs; what a machine's change means to its processes is told by Machine.Processes.
+type Delta struct {
+	// Keys are the keys that came, changed or went, in the order in which they were taken in.
+	Keys []store.Name
+	// Programs, Processes and Machines are sorted, each once.
+	Programs, Processes, Machines []string
+}
+
+// Empty reports whether nothing differs.
+func (d Delta) Empty() bool { return len(d.Keys) == 0 }
+
+// Reset makes the view in which entries are all there is at rev. What did not change is not decoded again.
+func (v *View) Reset(rev int64, entries []store.Entry) (*View, Delta) {
+	e := v.edit()
+	stands := make(map[store.Name]bool, len(entries))
+	for _, entry := range entries {
+		if name, ok := e.parse(entry.Key); ok {
+			stands[name] = true
+		}
+	}
+	for name := range v.names() {
+		if !stands[name] && e.next.revOf(name) != 0 {
+			e.take(name, nil)
+		}
+	}
+	for i := range entries {
+		if name, ok := e.parse(entries[i].Key); ok && v.revOf(name) != entries[i].ModRev {
+			e.take(name, &entries[i])
+		}
+	}
+	return e.done(rev)
+}
+
+// Apply makes the view after changes, up to rev. Of a key that is known to be newer than a change the change is skipped.
+func (v *View) Apply(rev int64, changes []store.Event) (*View, Delta) {
+	e := v.edit()
+	for i := range changes {
+		c := &changes[i]
+		name, ok := e.parse(c.Entry.Key)
+		switch {
+		case !ok || e.next.revOf(name) > c.Entry.ModRev:
+		case c.Kind == store.EventDelete:
+			e.take(name, nil)
+		default:
+			e.take(name, &c.Entry)
+		}
+	}
+	return e.done(rev)
+}
+
+// Merge makes the view in which some more keys are known: each entry as it was read at rev. It is for who knows a part
+// of the store, and learns more.
+func (v *View) Merge(rev int64, entries []store.Entry) (*View, Delta) {
+	changes := make([]store.Event, len(entries))
+	for i, e := range entries {
+		changes[i] = store.Event{Entry: e}
+	}
+	return v.Apply(rev, changes)
+}
+
+// editor makes the next view.
+type editor struct {
+	next View
+	edit *edit
+	keys []store.Name
+	// What changed.
+	programs, processes, machines map[string]bool
+}
+
+func (v *View) edit() *editor {
+	return &editor{next: *v, edit: new(edit), programs: map[string]bool{}, processes: map[string]bool{}, machines: map[string]bool{}}
+}
+
+func (e *editor) done(rev int64) (*View, Delta) {
+	for id := range e.processes {
+		if p := e.next.Process(id); p != nil && p.empty() {
+			e.next.processes = e.next.processes.remove(e.edit, id)
+		}
+	}
+	for name := range e.machines {
+		if m := e.next.Machine(name); m != nil && m.empty() {
+			e.next.machines = e.next.machines.remove(e.edit, name)
+		}
+	}
+	next := e.next
+	next.Rev = max(next.Rev, rev)
+	return &next, Delta{Keys: e.keys, Programs: sorted(e.programs), Processes: sorted(e.processes), Machines: sorted(e.machines)}
+}
+
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
+// parse reads a key, and tells whether a view has it. One that none of ours builds so, but that reads like one, is not.
+func (e *editor) parse(key string) (store.Name, bool) {
+	name, err := e.next.keys.Parse(key)
+	return name, err == nil && has(name.Kind) && e.next.keys.Of(name) == key
+}
+
+func has(kind store.Kind) bool {
+	switch kind {
+	case store.KindProgram, store.KindIntent, store.KindOwner, store.KindInfo, store.KindAlive, store.KindCordon,
+		store.KindDead, store.KindPlacement, store.KindTouch, store.KindStatus:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,161 @@
+package view
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Expand makes the processes of a program, as spec.Processes does.
+type Expand func(api.Program) ([]api.Process, error)
+
+// View is the store at one revision. It never changes, and may be read by several goroutines.
+type View struct {
+	Rev int64
+	// Known are the machines that have told of themselves (their info is there), Absent those of them that are not alive.
+	Known, Absent int
+
+	keys      store.Keys
+	expand    Expand
+	programs  table[*Program]
+	processes table[*Process]
+	machines  table[*Machine]
+	broken    table[Broken] // by key
+}
+
+// New makes an empty view.
+func New(keys store.Keys, expand Expand) *View { return &View{keys: keys, expand: expand} }
+
+// Object is a value as it stands in the store.
+type Object[T any] struct {
+	Value T
+	// Created and Rev are the revisions at which it was created and changed last.
+	Created, Rev int64
+	// Lease on which it stands; 0 is none.
+	Lease store.LeaseID
+}
+
+// Broken is a value that cannot be read. Rev is the revision of its last change.
+type Broken struct {
+	Key string
+	Rev int64
+	Why string
+}
+
+// Program is one program, or what cannot be read of it.
+type Program struct {
+	Name   string
+	Object *Object[api.Program] // nil when it cannot be read
+	// Processes are those that it asks for, also where another program has them.
+	Processes []api.Process
+	// Broken says why it cannot be read, or cannot be expanded: then Processes is empty.
+	Broken *Broken
+}
+
+// Process is everything that stands in the store about one process. Pointers are nil for what there is not.
+type Process struct {
+	ID string
+	// Spec is what Program asks for. Of two programs that ask for one process the first in the alphabet has it: a load
+	// refuses such a clash before it is written.
+	Spec    *api.Process
+	Program *Program
+	Intent  *Object[api.Intent]
+	Owner   *Object[api.Owner]
+	// Slots are what machines say of it, and are told of it, by machine.
+	Slots  []Slot
+	Broken []Broken // by key
+	claims []claim  // by program
+}
+
+// Slot is what stands below one machine about one process.
+type Slot struct {
+	Machine   string
+	Placement *Object[api.Placement]
+	Touch     *Object[api.Touch]
+	Status    *Object[api.Status]
+}
+
+// claim is a program that asks for a process.
+type claim struct {
+	program *Program
+	spec    *api.Process
+}
+
+// Machine is everything that stands in the store about one machine.
+type Machine struct {
+	Name   string
+	Info   *Object[api.MachineInfo]
+	Alive  *Object[api.Alive]
+	Cordon *Object[api.Cordon]
+	Dead   *Object[api.ConfirmDead]
+	// Placed and Touched count its placements and touches.
+	Placed, Touched int
+	Broken          []Broken // of its own keys, by key
+	processes       table[struct{}]
+}
+
+// Program finds a program, nil for none.
+func (v *View) Program(name string) *Program { p, _ := v.programs.get(name); return p }
+
+// Programs goes over all programs by name.
+func (v *View) Programs() iter.Seq[*Program] { return values(v.programs) }
+
+// Process finds a process, nil for none.
+func (v *View) Process(id string) *Process { p, _ := v.processes.get(id); return p }
+
+// Processes goes over all processes by id: all that a program asks for, and those of which something else stands there.
+func (v *View) Processes() iter.Seq[*Process] { return values(v.processes) }
+
+// Machine finds a machine, nil for none.
+func (v *View) Machine(name string) *Machine { m, _ := v.machines.get(name); return m }
+
+// Machines goes over all machines by name.
+func (v *View) Machines() iter.Seq[*Machine] { return values(v.machines) }
+
+// Broken goes over all values that cannot be read, by key.
+func (v *View) Broken() iter.Seq[Broken] { return values(v.broken) }
+
+func values[V any](t table[V]) iter.Seq[V] {
+	return func(yield func(V) bool) {
+		t.root.walk(func(_ string, v V) bool { return yield(v) })
+	}
+}
+
+// On is what stands below a machine about the process.
+func (p *Process) On(machine string) Slot {
+	if i, ok := p.slot(machine); ok {
+		return p.Slots[i]
+	}
+	return Slot{Machine: machine}
+}
+
+func (p *Process) slot(machine string) (int, bool) {
+	return slices.BinarySearchFunc(p.Slots, machine, func(s Slot, m string) int { return cmp.Compare(s.Machine, m) })
+}
+
+// empty reports whether nothing stands there about it.
+func (p *Process) empty() bool {
+	return p.Spec == nil && p.Intent == nil && p.Owner == nil && len(p.Slots)+len(p.Broken) == 0
+}
+
+// Processes goes over the processes of which something stands below the machine, or whose owner names it, by id.
+func (m *Machine) Processes() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		m.processes.root.walk(func(id string, _ struct{}) bool { return yield(id) })
+	}
+}
+
+// LiveAs reports whether the machine is alive as this instance.
+func (m *Machine) LiveAs(instance string) bool {
+	return m != nil && m.Alive != nil && m.Alive.Value.Instance == instance
+}
+
+// Told reports whether anything stands there of the machine itself, readable or not, or it has or holds a process.
+func (m *Machine) Told() bool {
+	return m.Info != nil || m.Alive != nil || m.Cordon != nil || m.Dead != nil || m.Placed+m.Touched+len(m.Broken) > 0
+}
+
+func (m *Machine) empty() bool { return !m.Told() && m.processes.len() == 0 }
