@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/solo/mainlog"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
@@ -31,7 +31,7 @@ type Options struct {
 	Settings *Settings
 	// Background: it was started in the background, and does what supervisord does there.
 	Background bool
-	// GuardianCommand are the arguments with which this binary calls engine.Guardian.
+	// GuardianCommand are the arguments with which this binary calls guardian.Main.
 	GuardianCommand []string
 	Notify          *daemon.Notifier
 	// Restart replaces this program by itself, in the same process and with more in its environment. It returns
@@ -184,7 +184,7 @@ func (s *Solo) startAgain(env ...string) error {
 // removeRuntime leaves nothing behind when all ended well. The pid file goes last: it is what keeps another solo out. The directory itself
 // stays where it is not ours to remove, another solo begins there, or children were left running.
 func (s *Solo) removeRuntime() error {
-	if err := engine.RemoveState(s.runtime); err != nil {
+	if err := contain.RemoveState(s.runtime); err != nil {
 		return err
 	}
 	if err := s.lock.Remove(); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
 )
@@ -35,7 +35,7 @@ const example = `  distsuperagent start
 func main() {
 	// The guardian reads no settings and must be there before the keeper starts anything.
 	if len(os.Args) > 1 && os.Args[1] == guardianCommand {
-		os.Exit(engine.Guardian())
+		os.Exit(guardian.Main())
 	}
 	os.Exit(self.Execute(newRoot()))
 }

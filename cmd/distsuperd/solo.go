@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/solo"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -39,7 +39,7 @@ func newGuardian() *cobra.Command {
 		Use:    guardianCommand,
 		Short:  "end what a killed solo leaves; solo starts it",
 		Hidden: true,
-		RunE:   func(*cobra.Command, []string) error { return exit(engine.Guardian()) },
+		RunE:   func(*cobra.Command, []string) error { return exit(guardian.Main()) },
 	}
 }
 

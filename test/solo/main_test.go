@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/gate"
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case guardianCommand:
-			os.Exit(engine.Guardian())
+			os.Exit(guardian.Main())
 		case keeperCommand:
 			os.Exit(keeperd.Main(keeperd.Options{StateDir: os.Args[2], Config: os.Args[3], Version: "test", GuardianCommand: []string{guardianCommand}}))
 		}

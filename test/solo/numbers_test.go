@@ -41,7 +41,7 @@ func TestLongHundredSleepersCostLittle(t *testing.T) {
 	r := s.start(t, sleepers(100))
 	r.awaitCount("success:", 100)
 	time.Sleep(5 * time.Second) // the start is over
-	pids := []int{r.pid, guardian(t, r.pid)}
+	pids := []int{r.pid, guardianOf(t, r.pid)}
 	before := cpuOf(t, pids)
 	const window = 60 * time.Second
 	time.Sleep(window)
@@ -57,8 +57,8 @@ func TestLongHundredSleepersCostLittle(t *testing.T) {
 	r.stop()
 }
 
-// guardian is the only child that is this binary, too.
-func guardian(t *testing.T, parent int) int {
+// guardianOf finds the only child that is this binary, too.
+func guardianOf(t *testing.T, parent int) int {
 	t.Helper()
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
@@ -24,7 +25,7 @@ func (k *kept) watched(id string) []string {
 
 func (k *kept) awaitWatched(id string, want ...string) {
 	k.t.Helper()
-	eventually(k.t, func() (bool, string) {
+	proctest.Eventually(k.t, func() (bool, string) {
 		got := k.watched(id)
 		return slices.Equal(got, want), fmt.Sprintf("of %s it tells\n%s\nwant\n%s", id, strings.Join(got, "\n"), strings.Join(want, "\n"))
 	})
@@ -52,7 +53,7 @@ func TestWatcherHearsEachChangeInItsOrder(t *testing.T) {
 	k.awaitState("stops", api.Running)
 	k.must(call{Method: "stop", Ref: ref})
 	k.awaitDone("stops")
-	eventually(t, func() (bool, string) { // that TERM ended it, or that it exited by itself: the shell's to choose
+	proctest.Eventually(t, func() (bool, string) { // that TERM ended it, or that it exited by itself: the shell's to choose
 		got := k.watched("stops")
 		ok := len(got) == 4 && slices.Equal(got[:3], []string{told(Spawned, plain), told(Started, plain), told(Ending, plain)}) &&
 			strings.HasPrefix(got[3], fmt.Sprint(int(Stopped)))

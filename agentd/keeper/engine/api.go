@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/fsm"
 )
@@ -54,8 +55,8 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 	if err := e.do(ctx, func(l *loop) (err error) { known, err = l.admit(r); return err }); err != nil || known {
 		return named("start", r.Process.ID(), err)
 	}
-	plan, refused := e.host.resolve(r)
-	c, err := e.makes.open(r.Process.ID(), r.Token)
+	plan, refused := e.host.Resolve(r)
+	c, err := e.makes.Open(contain.NewMark(e.hello.Instance, r.Process.ID(), r.Token))
 	if err != nil {
 		return fmt.Errorf("start %s: %w", r.Process.ID(), err)
 	}
@@ -67,7 +68,7 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 			taken, err = l.begin(n, refused)
 		}
 		if !taken {
-			go c.close() // another call for this run was faster, or the answer is an error
+			c.Close() // another call for this run was faster, or the answer is an error
 		}
 		return err
 	}))
@@ -92,7 +93,7 @@ func (e *Engine) Update(ctx context.Context, r keeper.StartRequest) error {
 		n.setRequest(r, stop, e.alone)
 		l.feed(n, fsm.Event{Kind: fsm.Changed})
 		l.refence(n)
-		for _, s := range n.limits() {
+		for _, s := range n.plan.SinksFor(r.Process.Settings) {
 			e.logs.Update(s)
 		}
 		return nil

@@ -7,12 +7,17 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/mode"
 )
@@ -35,7 +40,7 @@ type Options struct {
 	Logger *zap.Logger
 	// Version and Config are told in Hello.
 	Version, Config string
-	// GuardianCommand are the arguments with which this binary calls Guardian.
+	// GuardianCommand are the arguments with which this binary calls guardian.Main.
 	GuardianCommand []string
 	// Environ is what processes inherit; nil is the keeper's own environment.
 	Environ []string
@@ -66,13 +71,13 @@ func LogDir(dir string) string { return filepath.Join(dir, "logs") }
 // wait for it. It implements keeper.Keeper but for the calls about logs.
 type Engine struct {
 	hello keeper.Hello
-	host  host
-	makes cageMaker
+	host  launch.Host
+	makes contain.Maker
 	logs  Logs
 	log   *logQueue
 	board *board
 	poll  *poller
-	file  *stateFile
+	file  *contain.StateFile
 	loop  *loop
 
 	linger time.Duration
@@ -89,7 +94,7 @@ type Engine struct {
 // New takes the state directory, kills what earlier keepers left alive and starts the guardian. It
 // returns when nothing of them is alive any more. Nothing but Run ends what it began.
 func New(o Options) (*Engine, error) {
-	if err := closeOnExec(); err != nil {
+	if err := self.CloseOnExec(); err != nil {
 		return nil, err
 	}
 	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -99,12 +104,12 @@ func New(o Options) (*Engine, error) {
 	id := make([]byte, 8)
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
-		Instance: hex.EncodeToString(id), BootID: trimNewline(bootID), PID: os.Getpid(), Version: o.Version, Config: o.Config},
+		Instance: hex.EncodeToString(id), BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid(), Version: o.Version, Config: o.Config},
 		watch: o.Watch, alone: o.Mode == mode.Alone, first: o.First}
 	if e.linger = o.Linger; e.linger == 0 && !e.alone {
 		e.linger = defaultLinger
 	}
-	if e.file, err = openState(o.Dir); err != nil {
+	if e.file, err = contain.OpenState(o.Dir); err != nil {
 		return nil, err
 	}
 	if o.Environ == nil {
@@ -113,14 +118,15 @@ func New(o Options) (*Engine, error) {
 	if o.AutoLogs.Dir == "" {
 		o.AutoLogs.Dir = LogDir(o.Dir)
 	}
-	if e.host, err = newHost(o, e.hello.Instance); err != nil {
+	if e.host, err = launch.NewHost(launch.Options{Instance: e.hello.Instance, Environ: o.Environ,
+		AutoLogs: o.AutoLogs, StreamPrefix: o.StreamPrefix}); err != nil {
 		return nil, err
 	}
 	if e.poll, err = newPoller(); err != nil {
 		return nil, err
 	}
-	e.hello.Predecessors = e.file.data.predecessors()
-	killLeftovers(e.file.data, e.hello.BootID)
+	e.hello.Predecessors = e.file.State().Predecessors()
+	contain.KillLeftovers(e.file.State(), e.hello.BootID)
 	if err := e.prepare(o); err != nil {
 		return nil, err
 	}
@@ -132,11 +138,7 @@ func (e *Engine) prepare(o Options) error {
 	if err := becomeSubreaper(); err != nil {
 		return err
 	}
-	page, err := newPage()
-	if err != nil {
-		return err
-	}
-	g, err := newGuard(o.GuardianCommand, orders{Instance: e.hello.Instance, State: e.file.path}, page)
+	g, err := guardian.New(o.GuardianCommand, guardian.Orders{Instance: e.hello.Instance, State: e.file.Path()})
 	if err != nil {
 		return err
 	}
@@ -146,18 +148,17 @@ func (e *Engine) prepare(o Options) error {
 		}
 	}
 	if e.makes == nil {
-		if err := e.file.addKeeper(e.asPast("")); err != nil {
+		if err := e.file.AddKeeper(e.record("")); err != nil {
 			return err
 		}
-		if err := g.start(true); err != nil {
+		if err := g.Start(true); err != nil {
 			return err
 		}
-		t := newTrees(e.hello.Instance, page, e.file.data.leftMarks(), e.poll.nudge)
-		t.setSpare(g.pid)
-		e.makes = t
+		e.makes = contain.NewTrees(e.hello.Instance, g.Groups(), e.file.State().LeftMarks(), e.poll.nudge)
 	}
-	e.hello.Containment = e.makes.name()
-	if e.loop, err = newLoop(e, page, g); err != nil {
+	e.makes.Exempt(g.PID())
+	e.hello.Containment = e.makes.Name()
+	if e.loop, err = newLoop(e, g); err != nil {
 		return err
 	}
 	if err := e.loop.startFast(); err != nil {
@@ -167,27 +168,30 @@ func (e *Engine) prepare(o Options) error {
 }
 
 // tryCgroups starts the guardian in a cgroup, which shows that processes can be.
-func (e *Engine) tryCgroups(g *guard) (cageMaker, error) {
-	c, err := newCgroups(e.hello.Instance)
+func (e *Engine) tryCgroups(g *guardian.Guard) (contain.Maker, error) {
+	c, err := contain.NewCgroups(e.hello.Instance)
 	if err != nil {
 		return nil, err
 	}
-	if err := g.nestIn(c.base); err != nil {
+	nest, err := c.OpenNested("guardian")
+	if err != nil {
 		return nil, err
 	}
-	if err := e.file.addKeeper(e.asPast(c.base)); err != nil {
+	g.Nest(nest, c.Base())
+	if err := e.file.AddKeeper(e.record(c.Base())); err != nil {
 		return nil, err
 	}
-	if err := g.start(true); err != nil {
-		g.denest()
-		c.remove()
+	if err := g.Start(true); err != nil {
+		g.Unnest()
+		c.Close()
 		return nil, fmt.Errorf("start a process in a cgroup: %w", err)
 	}
 	return c, nil
 }
 
-func (e *Engine) asPast(cgroup string) pastKeeper {
-	return pastKeeper{Instance: e.hello.Instance, BootID: e.hello.BootID, Cgroup: cgroup, Started: wallNow()}
+// record is this keeper in the state file.
+func (e *Engine) record(cgroup string) contain.KeeperRecord {
+	return contain.KeeperRecord{Instance: e.hello.Instance, BootID: e.hello.BootID, Cgroup: cgroup, Started: wallNow()}
 }
 
 // do has the loop carry f out and returns its error. When ctx ends first, f may still be carried out.

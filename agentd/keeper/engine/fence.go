@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
@@ -44,10 +45,10 @@ func (l *loop) begin(n *run, refused error) (taken bool, err error) {
 	l.runs = append(l.runs, n)
 	l.byID[n.id] = n
 	l.feed(n, fsm.Event{Kind: fsm.Start})
-	var no refusal
+	var no launch.Refusal
 	if errors.As(refused, &no) {
 		l.spawning = append(l.spawning, l.waiting.pass(n.id)...)
-		l.spawnFailed(n, spawnError{text: no.text, fault: no.fault, refused: true})
+		l.spawnFailed(n, launch.Failure{Text: no.Text, Fault: no.Fault, Refused: true})
 	}
 	return true, nil
 }
@@ -76,7 +77,7 @@ func (l *loop) forget(n *run) {
 	}
 	n.dirty = false
 	l.engine.board.remove(n.ref())
-	go n.cage.close()
+	n.cage.Close()
 }
 
 func (l *loop) fenceOf(r keeper.StartRequest) fence {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
@@ -36,7 +37,7 @@ func witnessed(name, heartbeat, file string) api.Process {
 	exe, _ := os.Executable()
 	script := fmt.Sprintf("exec env %s=witness %s=%s %s", envRole, envWitness, heartbeat, exe)
 	if file != "" {
-		lines := strings.Split(family(file), "\n")
+		lines := strings.Split(proctest.Family(file), "\n")
 		script = strings.Join(lines[:len(lines)-1], "\n") + "\n" + script
 	}
 	p := program(name, script)
@@ -74,8 +75,8 @@ func startFenced(t *testing.T, k *kept, d time.Duration) *fenced {
 	f := &fenced{kept: k, heartbeat: filepath.Join(dir, "heartbeat")}
 	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, time.Hour)}})
 	f.ref = k.start(leased(witnessed("w", f.heartbeat, filepath.Join(dir, "pids")), 1))
-	f.pids = awaitNumbers(t, filepath.Join(dir, "pids"), familySize)
-	awaitNumbers(t, f.heartbeat, 1)
+	f.pids = proctest.AwaitNumbers(t, filepath.Join(dir, "pids"), proctest.FamilySize)
+	proctest.AwaitNumbers(t, f.heartbeat, 1)
 	f.lease = lease(1, testTTL, d)
 	k.must(call{Method: "renew", Leases: []keeper.Lease{f.lease}})
 	return f
@@ -84,7 +85,7 @@ func startFenced(t *testing.T, k *kept, d time.Duration) *fenced {
 // check waits for the end of everything and looks whether it came in time.
 func (f *fenced) check(t *testing.T) {
 	t.Helper()
-	awaitDead(t, f.pids)
+	proctest.AwaitDead(t, f.pids)
 	last := lastSign(t, f.heartbeat)
 	if last > expiry(f.lease) {
 		t.Errorf("the process was alive %v after its lease could expire", last.Sub(expiry(f.lease)))
@@ -113,7 +114,7 @@ func TestAGroupThatIsStillEndingIsDeadWhenItsDeadlineHasCome(t *testing.T) {
 				l := lease(1, testTTL, 3*time.Second)
 				k.must(call{Method: "renew", Leases: []keeper.Lease{l}})
 				k.start(leased(p, 1))
-				pids := awaitNumbers(t, file, 1)
+				pids := proctest.AwaitNumbers(t, file, 1)
 				if frozen { // after the main process, which obeys, and before the deadline
 					k.await("g", "parting", func(r keeper.Run) bool { return r.State == api.Stopping && r.PID == 0 })
 					k.cmd.Process.Signal(unix.SIGSTOP)
@@ -121,7 +122,7 @@ func TestAGroupThatIsStillEndingIsDeadWhenItsDeadlineHasCome(t *testing.T) {
 				for (clock.Real{}).Now() < expiry(l) {
 					time.Sleep(5 * time.Millisecond)
 				}
-				if alive := living(pids); len(alive) > 0 {
+				if alive := proctest.Living(pids); len(alive) > 0 {
 					t.Errorf("when its lease expires %v is alive", alive)
 				}
 			})
@@ -137,8 +138,8 @@ func TestARenewalKeepsAProcessAlive(t *testing.T) {
 		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, 4*time.Second)}})
 		time.Sleep(50 * time.Millisecond) // as an agent does
 	}
-	if r, _ := k.look("w"); r.Starts != 1 || r.State != api.Running || len(living(f.pids)) != familySize {
-		t.Errorf("%+v, living %v of %v", r, living(f.pids), f.pids)
+	if r, _ := k.look("w"); r.Starts != 1 || r.State != api.Running || len(proctest.Living(f.pids)) != proctest.FamilySize {
+		t.Errorf("%+v, living %v of %v", r, proctest.Living(f.pids), f.pids)
 	}
 }
 
@@ -164,12 +165,12 @@ func TestARenewalAfterTheStopSignalEndsTheCopyAndStartsAnother(t *testing.T) {
 	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, 60, time.Hour)}})
 	k.start(leased(p, 1))
 	first := k.awaitState("slow", api.Running)
-	awaitNumbers(t, ready, 1)
+	proctest.AwaitNumbers(t, ready, 1)
 	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, 60, 5*time.Second)}}) // within its grace
-	awaitNumbers(t, file, 1)
+	proctest.AwaitNumbers(t, file, 1)
 	k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, 60, time.Hour)}})
 	second := k.await("slow", "started again", func(r keeper.Run) bool { return r.Starts == 2 && r.State == api.Running })
-	if len(living([]int{first.PID})) > 0 || second.Cause != keeper.CauseNone {
+	if len(proctest.Living([]int{first.PID})) > 0 || second.Cause != keeper.CauseNone {
 		t.Errorf("%+v after %+v", second, first)
 	}
 }
@@ -248,12 +249,12 @@ func TestAStoppedKeeperDoesNotKeepAliveWhoClearedItsEnvironment(t *testing.T) {
 		script := "env -i setsid sh -c 'sh -c \"echo \\$\\$ >>" + file + "; exec /bin/sleep 1000\" & exit' ; trap '' TERM; exec sleep 1000"
 		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, time.Hour)}})
 		k.start(leased(program("x", script), 1))
-		pids := awaitNumbers(t, file, 1)
+		pids := proctest.AwaitNumbers(t, file, 1)
 		t.Cleanup(func() { unix.Kill(pids[0], unix.SIGKILL) })
 		k.must(call{Method: "renew", Leases: []keeper.Lease{lease(1, testTTL, 2*time.Second)}})
 		k.cmd.Process.Signal(unix.SIGSTOP)
 		<-k.exited
-		awaitDead(t, pids)
+		proctest.AwaitDead(t, pids)
 	})
 }
 
@@ -327,7 +328,7 @@ func TestNothingOutlivesAKilledKeeper(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
 		f := startFenced(t, k, time.Hour)
 		k.cmd.Process.Kill()
-		awaitDead(t, f.pids)
+		proctest.AwaitDead(t, f.pids)
 	})
 }
 
@@ -335,12 +336,12 @@ func TestNothingOutlivesAKilledKeeper(t *testing.T) {
 func guardianOf(t *testing.T, k *kept) int {
 	t.Helper()
 	found := 0
-	eventually(t, func() (bool, string) {
+	proctest.Eventually(t, func() (bool, string) {
 		found = 0
-		for _, p := range allProcs() {
-			if p.ppid == k.cmd.Process.Pid && p.session == p.pid {
-				if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid)); strings.Contains(string(line), "guardian") {
-					found = p.pid
+		for _, p := range procfs.All() {
+			if p.Parent == k.cmd.Process.Pid && p.Session == p.PID {
+				if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID)); strings.Contains(string(line), "guardian") {
+					found = p.PID
 				}
 			}
 		}
@@ -354,14 +355,14 @@ func TestADeadGuardianIsReplaced(t *testing.T) {
 		f := startFenced(t, k, time.Hour)
 		first := guardianOf(t, k)
 		unix.Kill(first, unix.SIGKILL)
-		eventually(t, func() (bool, string) {
+		proctest.Eventually(t, func() (bool, string) {
 			return guardianOf(t, k) != first, "the dead guardian is still there"
 		})
-		if alive := living(f.pids); len(alive) != familySize {
+		if alive := proctest.Living(f.pids); len(alive) != proctest.FamilySize {
 			t.Fatalf("with its guardian died of the keeper's processes %v all but %v", f.pids, alive)
 		}
 		k.cmd.Process.Kill()
-		awaitDead(t, f.pids)
+		proctest.AwaitDead(t, f.pids)
 	})
 }
 
@@ -373,12 +374,12 @@ func TestANewKeeperKillsWhatADeadOneLeftBeforeItAnswers(t *testing.T) {
 		k.cmd.Process.Kill()
 		<-k.exited
 		unix.Kill(g, unix.SIGKILL)
-		eventually(t, func() (bool, string) {
-			alive := living(f.pids)
-			return len(alive) == familySize-1, fmt.Sprintf("without a guardian %v live of %v", alive, f.pids)
+		proctest.Eventually(t, func() (bool, string) {
+			alive := proctest.Living(f.pids)
+			return len(alive) == proctest.FamilySize-1, fmt.Sprintf("without a guardian %v live of %v", alive, f.pids)
 		})
 		next := startKeeper(t, k.dir, k.hello.Containment)
-		if alive := living(f.pids); len(alive) > 0 {
+		if alive := proctest.Living(f.pids); len(alive) > 0 {
 			t.Errorf("the new keeper answered while %v lived", alive)
 		}
 		if next.hello.Instance == k.hello.Instance || len(next.hello.Predecessors) != 1 || next.hello.Predecessors[0] != k.hello.Instance {
@@ -400,61 +401,5 @@ func TestADeadlineStandsBehindWhateverIsAlive(t *testing.T) {
 	r.Request.OnPartition, r.Machine.Copy = api.PartitionStop, fsm.Left
 	if r.guarded() {
 		t.Error("children that are being left alone count as what a deadline ends")
-	}
-}
-
-func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
-	state := filepath.Join(t.TempDir(), "keeper.json")
-	if err := unix.Mkfifo(state, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p, err := newPage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.close()
-	g := guardian{orders: orders{State: state}, page: p}
-	told := make(chan spared, 1)
-	go func() { told <- g.left() }()
-	disk, err := os.OpenFile(state, os.O_WRONLY, 0) // returns when it is being read
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer disk.Close()
-	if d := diskPatience(p.deadline()); d != guardianPatience {
-		t.Errorf("without a deadline it waits %v for its disk", d)
-	}
-	if d := diskPatience(deadline.Deadline{Boot: 1, Raw: 1}); d != stateWait {
-		t.Errorf("before a deadline it waits %v for its disk", d)
-	}
-	fmt.Fprint(disk, `{"left":[{"keeper":"k","process":"p","token":"7"}]}`)
-	disk.Close()
-	if left := <-told; !left[mark{"k", "p", "7"}] {
-		t.Errorf("it spares %v", left)
-	}
-}
-
-// The store of a keeper that is alone begins at the same revision each time, and so do its tokens.
-func TestALaterRunOfTheSameTokenIsNotSparedForWhatAnEarlierOneLeft(t *testing.T) {
-	state := filepath.Join(t.TempDir(), "keeper.json")
-	if err := os.WriteFile(state, []byte(`{"left":[{"keeper":"k1","process":"p","token":"7"}]}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	data, err := readState(state)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := suspects{instances: map[string]bool{"k1": true, "k2": true}, left: data.leftMarks()}
-	for instance, want := range map[string]bool{"k1": false, "k2": true} {
-		cmd := exec.Command("sleep", "1000")
-		cmd.Env = []string{envKeeper + "=" + instance, envProcess + "=p", envToken + "=7"}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if p, ok := readProc(cmd.Process.Pid); !ok || s.is(p) != want {
-			t.Errorf("a process of %s is to be killed: %v, want %v", instance, !want, want)
-		}
-		cmd.Process.Kill()
-		cmd.Wait()
 	}
 }

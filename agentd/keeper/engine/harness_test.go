@@ -7,9 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,14 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/test/gate"
 )
-
-// patience is how long a test waits for what must happen soon.
-const patience = 20 * time.Second
 
 // containments are the two ways of holding what a run starts; most tests run on both.
 var containments = []string{"cgroup2", "subreaper"}
@@ -137,7 +132,7 @@ func (k *kept) end() {
 	k.cmd.Process.Signal(unix.SIGTERM)
 	select {
 	case <-k.exited:
-	case <-time.After(patience):
+	case <-time.After(proctest.Patience):
 		k.cmd.Process.Kill()
 		<-k.exited
 		k.t.Errorf("the keeper did not end on TERM")
@@ -153,7 +148,7 @@ func (k *kept) last(c call) {
 	k.send(c)
 	select {
 	case <-k.exited:
-	case <-time.After(patience):
+	case <-time.After(proctest.Patience):
 		k.t.Fatalf("%s: the keeper has not ended\n%s", c.Method, k.err)
 	}
 }
@@ -180,7 +175,7 @@ func (k *kept) call(c call) answer {
 		return a
 	case <-k.exited:
 		k.t.Fatalf("%s: the keeper has ended: %v\n%s", c.Method, k.cmd.ProcessState, k.err)
-	case <-time.After(patience):
+	case <-time.After(proctest.Patience):
 		k.t.Fatalf("%s: no answer\n%s", c.Method, k.err)
 	}
 	return answer{}
@@ -243,7 +238,7 @@ func (k *kept) look(id string) (keeper.Run, bool) {
 func (k *kept) await(id, what string, ok func(keeper.Run) bool) keeper.Run {
 	k.t.Helper()
 	var last keeper.Run
-	eventually(k.t, func() (bool, string) {
+	proctest.Eventually(k.t, func() (bool, string) {
 		last, _ = k.look(id)
 		return ok(last), fmt.Sprintf("%s is not %s: %+v", id, what, last)
 	})
@@ -259,78 +254,6 @@ func (k *kept) awaitDone(id string) keeper.Run {
 	k.t.Helper()
 	return k.await(id, "done", func(r keeper.Run) bool { return r.Done })
 }
-
-// eventually waits for a condition, which tells what it saw instead.
-func eventually(t testing.TB, ok func() (bool, string)) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		is, saw := ok()
-		if is {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(saw)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
-// numbers reads the numbers in a file, none when it is not there.
-func numbers(file string) []int {
-	data, _ := os.ReadFile(file)
-	var ns []int
-	for _, field := range strings.Fields(string(data)) {
-		if n, err := strconv.Atoi(field); err == nil {
-			ns = append(ns, n)
-		}
-	}
-	return ns
-}
-
-// awaitNumbers waits until a file has n numbers.
-func awaitNumbers(t testing.TB, file string, n int) []int {
-	t.Helper()
-	var got []int
-	eventually(t, func() (bool, string) {
-		got = numbers(file)
-		return len(got) >= n, fmt.Sprintf("%s has %v, want %d numbers", filepath.Base(file), got, n)
-	})
-	return got
-}
-
-// living returns those of the pids that are alive: zombies are not.
-func living(pids []int) []int {
-	var alive []int
-	for _, pid := range pids {
-		if p, ok := readProc(pid); ok && !p.dead() {
-			alive = append(alive, pid)
-		}
-	}
-	return alive
-}
-
-func awaitDead(t testing.TB, pids []int) {
-	t.Helper()
-	eventually(t, func() (bool, string) {
-		alive := living(pids)
-		return len(alive) == 0, fmt.Sprintf("of %v these live: %v", pids, alive)
-	})
-}
-
-// family is a script whose main process lives with a background child, one in a session of its own,
-// and one that forked twice; each writes its pid to the file.
-func family(file string) string {
-	return fmt.Sprintf(`F=%s
-sh -c 'echo $$ >>'$F'; exec sleep 1000' &
-setsid sh -c 'echo $$ >>'$F'; exec sleep 1000' &
-(setsid sh -c 'sh -c "echo \$\$ >>'$F'; exec sleep 1000" &' &)
-echo $$ >>$F
-while :; do sleep 1000; done`, file)
-}
-
-// familySize is how many pids family writes.
-const familySize = 4
 
 // lease makes a lease that ends after d from now.
 func lease(id, ttl int64, d time.Duration) keeper.Lease {

@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
@@ -27,7 +29,7 @@ func TestTermStopsGroupsOneByOneHighestPriorityNumberFirstAndExitsZero(t *testin
 			p := program(fmt.Sprint("p", i), fmt.Sprintf("trap 'sleep 0.1; echo %d >>%s; exit' TERM; echo 1 >%s; while :; do sleep 0.01; done", priority, order, ready))
 			p.GroupPriority = priority
 			k.start(keep(p))
-			awaitNumbers(t, ready, 1)
+			proctest.AwaitNumbers(t, ready, 1)
 		}
 		k.cmd.Process.Signal(unix.SIGTERM)
 		k.awaitDone("p1") // it goes on answering until the agent has seen the end
@@ -38,7 +40,7 @@ func TestTermStopsGroupsOneByOneHighestPriorityNumberFirstAndExitsZero(t *testin
 			k.must(call{Method: "forget", Ref: keeper.Ref{ID: fmt.Sprint("p", i), Token: 7}})
 		}
 		k.last(call{Method: "forget", Ref: keeper.Ref{ID: "p2", Token: 7}})
-		if got := numbers(order); !reflect.DeepEqual(got, []int{9, 5, 1}) {
+		if got := proctest.Numbers(order); !reflect.DeepEqual(got, []int{9, 5, 1}) {
 			t.Errorf("stopped in the order %v", got)
 		}
 		if code := k.cmd.ProcessState.ExitCode(); code != 0 {
@@ -67,11 +69,11 @@ func TestAShutdownDoesNotRestartWhatCrashes(t *testing.T) {
 func TestTheCgroupsOfAKeeperThatEndedAreRemoved(t *testing.T) {
 	t.Parallel()
 	k := startKeeper(t, t.TempDir(), "cgroup2")
-	own, err := ownCgroup()
+	own, err := contain.OwnCgroup()
 	if err != nil {
 		t.Fatal(err)
 	}
-	base := filepath.Join(own, cgroupPrefix+k.hello.Instance)
+	base := filepath.Join(own, "distsuper-"+k.hello.Instance)
 	ref := k.start(keep(program("x", "exec sleep 1000")))
 	r := k.awaitState("x", api.Running)
 	cgroups, err := os.ReadDir(filepath.Join(base, "run"))
@@ -83,7 +85,7 @@ func TestTheCgroupsOfAKeeperThatEndedAreRemoved(t *testing.T) {
 	k.must(call{Method: "kill", Ref: ref})
 	k.awaitDone("x")
 	k.must(call{Method: "forget", Ref: ref})
-	eventually(t, func() (bool, string) {
+	proctest.Eventually(t, func() (bool, string) {
 		left, _ := os.ReadDir(filepath.Join(base, "run"))
 		var dirs []string
 		for _, entry := range left {
@@ -94,7 +96,7 @@ func TestTheCgroupsOfAKeeperThatEndedAreRemoved(t *testing.T) {
 		return len(dirs) == 0, fmt.Sprintf("after forget %v are left", dirs)
 	})
 	k.last(call{Method: "shutdown"})
-	eventually(t, func() (bool, string) {
+	proctest.Eventually(t, func() (bool, string) {
 		_, err := os.Stat(base)
 		return os.IsNotExist(err), fmt.Sprintf("%s is left: %v", base, err)
 	})
@@ -127,16 +129,6 @@ func TestOwnerAndPredecessorsAreTold(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 		k.last(call{Method: "shutdown"})
-	}
-}
-
-func TestABrokenStateFileIsNotTakenForAnEmptyOne(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, stateName), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openState(dir); err == nil || !strings.Contains(err.Error(), "remove the file") {
-		t.Errorf("%v", err)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
@@ -80,7 +82,7 @@ func TestAProcessThatIgnoresItsStopSignalIsKilledAfterStopwaitsecs(t *testing.T)
 		p := program("deaf", "trap '' TERM; echo 1 >"+ready+"; while :; do sleep 1; done")
 		p.StopWaitSecs = 1
 		ref := k.start(keep(p))
-		awaitNumbers(t, ready, 1)
+		proctest.AwaitNumbers(t, ready, 1)
 		k.must(call{Method: "stop", Ref: ref})
 		k.awaitState("deaf", api.Stopping)
 		r := k.awaitDone("deaf")
@@ -101,10 +103,10 @@ trap 'n=0; while [ $n -lt 10 ]; do sleep 0.05; n=$((n+1)); done; exit' USR1
 while :; do sleep 0.05; done`, dir))
 			p.StopSignal, p.StopAsGroup = "USR1", asGroup
 			ref := k.start(keep(p))
-			awaitNumbers(t, filepath.Join(dir, "ready"), 1)
+			proctest.AwaitNumbers(t, filepath.Join(dir, "ready"), 1)
 			k.must(call{Method: "stop", Ref: ref})
 			k.awaitDone("g")
-			if got := len(numbers(filepath.Join(dir, "child"))) == 1; got != asGroup {
+			if got := len(proctest.Numbers(filepath.Join(dir, "child"))) == 1; got != asGroup {
 				t.Errorf("the child got the signal: %v", got)
 			}
 		})
@@ -126,13 +128,13 @@ sh -c 'trap "n=0; while [ \$n -lt 40 ]; do sleep 0.05; n=\$((n+1)); done; echo 1
 true`, dir))
 				p.StopAsGroup, p.StopWaitSecs = true, ends.wait
 				ref := k.start(keep(p))
-				pids := append(awaitNumbers(t, filepath.Join(dir, "worker"), 1), awaitNumbers(t, filepath.Join(dir, "away"), 1)...)
+				pids := append(proctest.AwaitNumbers(t, filepath.Join(dir, "worker"), 1), proctest.AwaitNumbers(t, filepath.Join(dir, "away"), 1)...)
 				k.must(call{Method: "stop", Ref: ref})
 				r := k.awaitDone("g")
-				if done := len(numbers(filepath.Join(dir, "finished"))) == 1; done != ends.done || r.State != api.Stopped {
+				if done := len(proctest.Numbers(filepath.Join(dir, "finished"))) == 1; done != ends.done || r.State != api.Stopped {
 					t.Errorf("the worker has finished: %v; %+v", done, r)
 				}
-				if alive := living(pids); len(alive) > 0 {
+				if alive := proctest.Living(pids); len(alive) > 0 {
 					t.Errorf("the run is done, and of %v these live: %v", pids, alive)
 				}
 			})
@@ -143,17 +145,17 @@ true`, dir))
 func TestNothingOfAStoppedRunIsLeft(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
 		file := filepath.Join(t.TempDir(), "pids")
-		ref := k.start(keep(program("family", family(file))))
-		pids := awaitNumbers(t, file, familySize)
+		ref := k.start(keep(program("family", proctest.Family(file))))
+		pids := proctest.AwaitNumbers(t, file, proctest.FamilySize)
 		k.must(call{Method: "stop", Ref: ref})
 		k.awaitDone("family")
-		if alive := living(pids); len(alive) > 0 {
+		if alive := proctest.Living(pids); len(alive) > 0 {
 			t.Errorf("the run is done, and of %v these live: %v", pids, alive)
 		}
 		for _, pid := range pids { // nor as zombies
-			eventually(t, func() (bool, string) {
-				p, ok := readProc(pid)
-				return !ok || p.ppid != k.cmd.Process.Pid, fmt.Sprintf("a zombie is left: %+v", p)
+			proctest.Eventually(t, func() (bool, string) {
+				p, ok := procfs.Read(pid)
+				return !ok || p.Parent != k.cmd.Process.Pid, fmt.Sprintf("a zombie is left: %+v", p)
 			})
 		}
 	})
@@ -167,15 +169,15 @@ func TestNothingOfTheOldCopyIsLeftAtARestart(t *testing.T) {
 	case "$(cut -d' ' -f3 /proc/$p/stat 2>/dev/null)" in ""|Z) ;; *) echo $p >>%s;; esac
 done
 `, file, check)
-		k.start(keep(program("family", script+family(file))))
-		pids := awaitNumbers(t, file, familySize)
+		k.start(keep(program("family", script+proctest.Family(file))))
+		pids := proctest.AwaitNumbers(t, file, proctest.FamilySize)
 		run := k.awaitState("family", api.Running)
 		unix.Kill(run.PID, unix.SIGKILL)
-		awaitNumbers(t, file, 2*familySize)
-		if met := numbers(check); len(met) > 0 {
+		proctest.AwaitNumbers(t, file, 2*proctest.FamilySize)
+		if met := proctest.Numbers(check); len(met) > 0 {
 			t.Errorf("the new copy met %v of the old one's %v", met, pids)
 		}
-		if alive := living(pids); len(alive) > 0 {
+		if alive := proctest.Living(pids); len(alive) > 0 {
 			t.Errorf("of the old copy's %v these live: %v", pids, alive)
 		}
 	})
@@ -189,9 +191,9 @@ func TestLeaveChildrenLeavesThemAfterAnExpectedExitOnly(t *testing.T) {
 		good.LeaveChildren = true
 		ref := k.start(keep(good))
 		r := k.awaitDone("good")
-		pids := numbers(file)
-		if len(pids) != 1 || len(living(pids)) != 1 || r.State != api.Exited {
-			t.Fatalf("left children %v, alive %v; %+v", pids, living(pids), r)
+		pids := proctest.Numbers(file)
+		if len(pids) != 1 || len(proctest.Living(pids)) != 1 || r.State != api.Exited {
+			t.Fatalf("left children %v, alive %v; %+v", pids, proctest.Living(pids), r)
 		}
 		defer unix.Kill(pids[0], unix.SIGKILL)
 		k.must(call{Method: "forget", Ref: ref})
@@ -201,14 +203,14 @@ func TestLeaveChildrenLeavesThemAfterAnExpectedExitOnly(t *testing.T) {
 		bad.LeaveChildren, bad.Autorestart = true, api.RestartNever
 		k.start(keep(bad))
 		k.awaitDone("bad")
-		if alive := living(numbers(file2)); len(alive) > 0 {
+		if alive := proctest.Living(proctest.Numbers(file2)); len(alive) > 0 {
 			t.Errorf("after an unexpected exit %v live", alive)
 		}
 
 		k.cmd.Process.Kill()
 		<-k.exited
 		next := startKeeper(t, k.dir, k.hello.Containment)
-		if len(living(pids)) != 1 {
+		if len(proctest.Living(pids)) != 1 {
 			t.Error("a later keeper killed children that were left alone")
 		}
 		if next.hello.Predecessors[0] != k.hello.Instance {
@@ -223,7 +225,7 @@ func TestManyQuickExitsAreAllSeen(t *testing.T) {
 		for i := range many {
 			k.start(keep(program(fmt.Sprintf("p%d", i), fmt.Sprintf("exit %d", i%2*3))))
 		}
-		eventually(t, func() (bool, string) {
+		proctest.Eventually(t, func() (bool, string) {
 			finished, running := 0, 0
 			for _, r := range k.must(call{Method: "changes"}).Snapshot.Runs {
 				if r.Done && r.Exit != nil && *r.Exit == 0 {
@@ -300,9 +302,9 @@ func TestSignalsAndStdinReachTheMainProcess(t *testing.T) {
 	ref := k.start(keep(program("web", fmt.Sprintf("trap 'echo 12 >>%s' USR1; while :; do read line && echo $line >>%s; done", file, file))))
 	k.awaitState("web", api.Running)
 	k.must(call{Method: "stdin", Ref: ref, Text: "11\n"})
-	awaitNumbers(t, file, 1)
+	proctest.AwaitNumbers(t, file, 1)
 	k.must(call{Method: "signal", Ref: ref, Text: "usr1"})
-	if got := awaitNumbers(t, file, 2); got[0] != 11 || got[1] != 12 {
+	if got := proctest.AwaitNumbers(t, file, 2); got[0] != 11 || got[1] != 12 {
 		t.Errorf("got %v", got)
 	}
 	if err := k.call(call{Method: "signal", Ref: ref, Text: "NONE"}).err(); err == nil {
@@ -331,7 +333,7 @@ func TestStdinThatIsNotReadIsKeptUpToALimitAndLosesNothing(t *testing.T) {
 		t.Error("a megabyte beyond the limit was taken")
 	}
 	os.WriteFile(gate, nil, 0o600)
-	eventually(t, func() (bool, string) {
+	proctest.Eventually(t, func() (bool, string) {
 		data, _ := os.ReadFile(file)
 		return len(data) == 300001 && strings.Trim(string(data), "x\n") == "", fmt.Sprintf("%d bytes came", len(data))
 	})

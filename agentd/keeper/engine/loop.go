@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
@@ -30,10 +33,10 @@ type loop struct {
 	engine *Engine
 	poll   *poller
 	log    *logQueue
-	stop   *backstop
-	page   *page
-	guard  *guard
-	makes  cageMaker
+	stop   *guardian.Backstop
+	guard  *guardian.Guard
+	makes  contain.Maker
+	null   *os.File // for output that nobody reads
 	start  forkExec
 
 	now      deadline.Moment
@@ -55,12 +58,16 @@ type loop struct {
 	waiting  *firstLine
 }
 
-func newLoop(e *Engine, p *page, g *guard) (*loop, error) {
-	b, err := newBackstop()
+func newLoop(e *Engine, g *guardian.Guard) (*loop, error) {
+	b, err := guardian.NewBackstop()
 	if err != nil {
 		return nil, err
 	}
-	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, page: p, guard: g, makes: e.makes, start: forkSlowly,
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &loop{engine: e, poll: e.poll, log: e.log, stop: b, guard: g, makes: e.makes, null: null, start: forkSlowly,
 		byID: map[string]*run{}, byTag: map[uint64]func(){}, leases: map[int64]keeper.Lease{}, forgot: map[string]int64{},
 		nextTag: firstTag, guardAt: clock.Never, waiting: newFirstLine(e.first, clock.Real{}.Now())}, nil
 }
@@ -127,8 +134,8 @@ func (l *loop) run() {
 	l.umask = unix.Umask(0)
 	unix.Umask(l.umask)
 	l.oomScore = ownOOMScore()
-	preferThisThread()
-	if err := l.poll.add(l.guard.pidfd, unix.EPOLLIN, tagGuardian); err != nil {
+	self.PreferThisThread()
+	if err := l.poll.add(l.guard.PIDFD(), unix.EPOLLIN, tagGuardian); err != nil {
 		l.log.warn("The guardian is not watched", zap.Error(err))
 	}
 	l.log.info("The keeper runs", zap.String("instance", l.engine.hello.Instance),
@@ -212,17 +219,23 @@ func (l *loop) carryOut(r *run, effect fsm.Effect) {
 		l.send(r, unix.SIGKILL, p.KillAsGroup || p.StopAsGroup)
 	case fsm.KillAll:
 		killMain(r.pidfd, r.PID)
-		r.cage.kill(r.PID)
+		r.cage.Kill(r.PID)
 	case fsm.AwaitGroup:
 		r.sweepWait = time.Millisecond
 		l.sweep(r)
 	case fsm.Sweep:
-		r.cage.kill(0)
+		r.cage.Kill(0)
 		r.sweepAt, r.sweepWait = clock.Never, time.Millisecond
 		l.sweep(r)
 	case fsm.Leave:
 		l.leave(r)
 	}
+}
+
+// killMain sends SIGKILL to a main process, which is not reaped yet, and to the group that it leads.
+func killMain(pidfd, pid int) {
+	unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
+	unix.Kill(-pid, unix.SIGKILL)
 }
 
 // send signals the main process, which is not reaped, or the group that it leads.
@@ -261,7 +274,7 @@ func (l *loop) sweep(r *run) {
 		return
 	}
 	if r.sweepAt != clock.Never && !parting {
-		r.cage.kill(0)
+		r.cage.Kill(0)
 	}
 	r.sweepAt = l.now.Boot.Add(r.sweepWait)
 	r.sweepWait = min(2*r.sweepWait, 100*time.Millisecond)
@@ -273,7 +286,7 @@ func (r *run) gone(parting bool) (bool, fsm.EventKind) {
 	if parting {
 		return unix.Kill(-r.group, 0) == unix.ESRCH, fsm.GroupGone
 	}
-	return r.cage.empty(), fsm.Swept
+	return r.cage.Empty(), fsm.Swept
 }
 
 // leave lets what is left of a copy live. Writing that down and moving it takes its time.
@@ -281,14 +294,14 @@ func (l *loop) leave(r *run) {
 	r.leaving = true
 	e, m := l.engine, l.engine.markOf(r)
 	go func() {
-		err := e.file.addLeft(m)
+		err := e.file.AddLeft(m)
 		if err == nil {
-			err = r.cage.leave()
+			err = r.cage.Leave()
 		}
 		e.post(func(l *loop) {
 			if err != nil {
 				l.log.warn("Children could not be left alone and are killed", processField(r), zap.Error(err))
-				r.cage.kill(0)
+				r.cage.Kill(0)
 			}
 			r.leaving = false
 			r.sweepWait = time.Millisecond
@@ -337,37 +350,32 @@ func (l *loop) guardBy(hard deadline.Deadline) {
 	if !enforcing {
 		return
 	}
-	l.stop.set(l.now.Instant(hard).Add(backstopSlack))
-	if l.page.setDeadline(hard) {
-		l.guard.ring()
-	}
+	l.stop.Set(l.now, hard)
+	l.guard.SetDeadline(hard)
 }
 
 // guardianDied has another one started.
 func (l *loop) guardianDied() {
-	if l.guard.pid == 0 {
+	if l.guard.PID() == 0 {
 		return
 	}
-	l.poll.drop(l.guard.pidfd)
-	unix.Wait4(l.guard.pid, nil, unix.WNOHANG, nil)
-	l.guard.pid, l.guard.pidfd = 0, -1
+	l.poll.drop(l.guard.PIDFD())
+	l.guard.Reap()
 	l.guardAt = l.now.Boot.Add(guardianPause)
 	l.log.warn("The guardian died; another one is started")
 }
 
 func (l *loop) startGuardian() {
 	l.guardAt = clock.Never
-	err := l.guard.start(false)
+	err := l.guard.Start(false)
 	if err == nil {
-		err = l.poll.add(l.guard.pidfd, unix.EPOLLIN, tagGuardian)
+		err = l.poll.add(l.guard.PIDFD(), unix.EPOLLIN, tagGuardian)
 	}
 	if err != nil {
 		l.guardAt = l.now.Boot.Add(guardianPause)
 		l.log.warn("The guardian does not start; it is tried again", zap.Error(err))
 	}
-	if t, ok := l.makes.(*trees); ok {
-		t.setSpare(l.guard.pid)
-	}
+	l.makes.Exempt(l.guard.PID())
 }
 
 // reap ends the zombies of orphans that became the keeper's children. A main process that is found here
@@ -377,7 +385,7 @@ func (l *loop) reap() {
 		switch r := l.mainProcess(pid); {
 		case r != nil:
 			l.exited(r)
-		case pid == l.guard.pid:
+		case pid == l.guard.PID():
 			l.guardianDied()
 		default:
 			var status unix.WaitStatus

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -52,8 +53,8 @@ func witness(path string) {
 
 func TestMain(m *testing.M) {
 	switch {
-	case os.Getenv(envGuardian) != "":
-		os.Exit(Guardian())
+	case os.Getenv(guardian.Environment) != "":
+		os.Exit(guardian.Main())
 	case os.Getenv(envRole) == "keeper":
 		os.Unsetenv(envRole)
 		os.Exit(keeperMain(os.Getenv(envState)))

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
@@ -22,18 +23,18 @@ type pipes struct {
 // unread returns /dev/null for output that goes nowhere, -1 for what is to be a pipe. Where runs are told apart by what
 // their processes hold, every process gets pipes of its own.
 func (l *loop) unread(s logs.Sink) (null int) {
-	if _, traced := l.makes.(*trees); traced || l.engine.logs.Needs(s) {
+	if l.makes.TracksPipes() || l.engine.logs.Needs(s) {
 		return -1
 	}
-	return int(l.guard.null.Fd())
+	return int(l.null.Fd())
 }
 
 // openPipes makes the descriptors of a launch, where null says so with /dev/null.
-func openPipes(plan *launch, null func(logs.Sink) int) (*pipes, error) {
-	p := &pipes{stdin: pipe{-1, -1}, stdout: pipe{-1, -1}, stderr: pipe{-1, -1}, redirect: plan.redirect, null: -1}
+func openPipes(plan *launch.Plan, null func(logs.Sink) int) (*pipes, error) {
+	p := &pipes{stdin: pipe{-1, -1}, stdout: pipe{-1, -1}, stderr: pipe{-1, -1}, redirect: plan.Redirect, null: -1}
 	err := p.stdin.open()
 	outputs := []*pipe{&p.stdout, &p.stderr}
-	for i, sink := range plan.sinks() {
+	for i, sink := range plan.Sinks() {
 		if fd := null(sink); fd >= 0 {
 			p.null, outputs[i].write = fd, fd
 		} else if err == nil {
@@ -68,8 +69,8 @@ func pipesFailed(process string, err error) string {
 }
 
 // attach hands the reading ends of the output over to the log collector, which makes them non-blocking.
-func (l *loop) attach(plan *launch, ends *pipes) {
-	for i, sink := range plan.sinks() {
+func (l *loop) attach(plan *launch.Plan, ends *pipes) {
+	for i, sink := range plan.Sinks() {
 		pipe := &ends.stdout
 		if i == 1 {
 			pipe = &ends.stderr

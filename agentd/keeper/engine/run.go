@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/fsm"
@@ -41,8 +42,8 @@ type run struct {
 	id     string
 	policy fsm.Policy
 	stop   unix.Signal
-	plan   *launch
-	cage   cage
+	plan   *launch.Plan
+	cage   contain.Cage
 	fence  fence
 	pidfd  int    // -1 without a main process
 	group  int    // that the last main process led
@@ -69,7 +70,7 @@ func (r *run) view() keeper.Run {
 			Starts: m.Starts, Reason: m.Reason, Fault: m.Fault},
 	}
 	if r.plan != nil {
-		v.StdoutLog, v.StderrLog = r.plan.stdout.Path, r.plan.stderr.Path
+		v.StdoutLog, v.StderrLog = r.plan.Stdout.Path, r.plan.Stderr.Path
 	}
 	if v.Cause == keeper.CauseFenced && v.Fault == api.FaultNone {
 		v.Fault, v.Reason = api.FaultFenced, "fenced: the deadline of its lease came before a renewal"
@@ -93,24 +94,6 @@ func cause(m fsm.Machine) keeper.Cause {
 		return keeper.CauseFenced
 	}
 	return keeper.CauseNone
-}
-
-// limits returns the sinks of a run with the limits of its present settings.
-func (r *run) limits() []logs.Sink {
-	sinks := r.plan.sinks()
-	for i := range sinks {
-		limit(&sinks[i], r.Request.Process.Settings)
-	}
-	return sinks
-}
-
-// limit puts into a sink what of a process's settings may change while it runs.
-func limit(s *logs.Sink, p api.Settings) {
-	from := p.Stdout
-	if s.Channel == "stderr" {
-		from = p.Stderr
-	}
-	s.MaxBytes, s.Backups, s.Syslog, s.StripANSI = from.MaxBytes, from.Backups, from.Syslog, p.StripANSI
 }
 
 // setRequest takes a request's settings over.

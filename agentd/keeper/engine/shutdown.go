@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/fsm"
@@ -81,16 +80,15 @@ func (l *loop) ended() bool { return l.ending != nil && l.ending.end }
 // end frees everything. Nothing that the keeper started is alive afterwards but its guardian, which ends
 // with the keeper.
 func (l *loop) end() {
-	l.makes.killAll()
-	l.makes.remove()
-	l.reap()
+	l.makes.KillAll()
 	for _, r := range l.runs {
-		if c, ok := r.cage.(*cgroup); ok {
-			unix.Close(c.fd)
-		}
+		r.cage.Close()
 	}
+	l.makes.Close()
+	l.reap()
 	l.poll.close()
-	l.page.close()
-	l.engine.file.close()
+	l.guard.Close()
+	l.null.Close()
+	l.engine.file.Close()
 	l.log.info("The keeper ends")
 }

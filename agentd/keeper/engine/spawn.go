@@ -10,7 +10,10 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/forkexec"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
@@ -30,7 +33,7 @@ func forkSlowly(path string, argv []string, attr *syscall.ProcAttr) (pid int, ex
 // startFast has processes started at a cost that does not grow with their number. The error says why that cannot be had.
 // Only then may the limit of open files be raised: package syscall would hand the raised one on.
 func (l *loop) startFast() error {
-	limit, err := l.guard.inherited()
+	limit, err := l.guard.Inherited()
 	if err != nil {
 		return err
 	}
@@ -38,7 +41,7 @@ func (l *loop) startFast() error {
 	if err != nil {
 		return err
 	}
-	raiseNoFile()
+	self.RaiseNoFile()
 	s.Late = func(pid int, err error) { l.engine.post(func(l *loop) { l.execedLate(pid, err) }) }
 	l.start = s.ForkExec
 	return nil
@@ -87,11 +90,11 @@ func (l *loop) spawnRun(r *run) {
 	r.tries++
 	ends, err := openPipes(r.plan, l.unread)
 	if err != nil {
-		l.spawnFailed(r, spawnError{text: pipesFailed(r.plan.name, err)})
+		l.spawnFailed(r, launch.Failure{Text: pipesFailed(r.plan.Name, err)})
 		return
 	}
 	// Whoever steps in while the loop waits for the exec must know of this one.
-	hard := deadline.Earlier(l.page.deadline(), r.fence.hard)
+	hard := deadline.Earlier(l.guard.Deadline(), r.fence.hard)
 	l.guardBy(hard)
 	pidfd := -1
 	pid, execed, err := l.fork(r, ends, &pidfd)
@@ -102,7 +105,7 @@ func (l *loop) spawnRun(r *run) {
 	l.now = deadline.Now(clock.Real{})
 	l.born(r, pid, pidfd, ends)
 	if !execed {
-		l.log.warn("A process cannot run its program yet: the kernel waits for the file", processField(r), zap.Int("pid", pid), zap.String("file", r.plan.path))
+		l.log.warn("A process cannot run its program yet: the kernel waits for the file", processField(r), zap.Int("pid", pid), zap.String("file", r.plan.Path))
 		return
 	}
 	l.unprotect(pid)
@@ -112,21 +115,21 @@ func (l *loop) spawnRun(r *run) {
 func (l *loop) fork(r *run, ends *pipes, pidfd *int) (pid int, execed bool, err error) {
 	plan := r.plan
 	attr := &syscall.ProcAttr{
-		Dir:   plan.dir,
-		Env:   plan.env,
+		Dir:   plan.Dir,
+		Env:   plan.Env,
 		Files: []uintptr{uintptr(ends.stdin.read), uintptr(ends.stdout.write), uintptr(ends.stderr.write)},
 		Sys: &syscall.SysProcAttr{
-			Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: plan.cred, PidFD: pidfd,
+			Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: plan.Credential, PidFD: pidfd,
 		},
 	}
-	if err := r.cage.enter(attr.Sys); err != nil {
+	if err := r.cage.Enter(attr.Sys); err != nil {
 		return 0, false, err
 	}
-	if plan.umask != nil {
-		unix.Umask(*plan.umask)
+	if plan.Umask != nil {
+		unix.Umask(*plan.Umask)
 		defer unix.Umask(l.umask)
 	}
-	return l.start(plan.path, plan.argv, attr)
+	return l.start(plan.Path, plan.Argv, attr)
 }
 
 // born takes a new main process over.
@@ -137,7 +140,7 @@ func (l *loop) born(r *run, pid, pidfd int, ends *pipes) {
 	r.PID, r.group, r.pidfd = pid, pid, pidfd
 	r.Started = wallNow()
 	r.tag = l.watch(pidfd, unix.EPOLLIN, func() { l.exited(r) })
-	r.cage.entered(pid, []int{ends.stdin.read, ends.stdout.write, ends.stderr.write})
+	r.cage.Entered(pid, []int{ends.stdin.read, ends.stdout.write, ends.stderr.write})
 	r.stdin = &stdin{fd: ends.stdin.write}
 	l.attach(r.plan, ends)
 	ends.closeChild()
@@ -182,10 +185,10 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 	errno, ok := err.(syscall.Errno)
 	if !ok { // of the cage, which comes before the fork
 		ends.closeAll()
-		l.spawnFailed(r, spawnError{text: err.Error()})
+		l.spawnFailed(r, launch.Failure{Text: err.Error()})
 		return
 	}
-	if e, ok := forkFailed(r.plan.name, errno); ok {
+	if e, ok := launch.ForkFailed(r.plan.Name, errno); ok {
 		ends.closeAll()
 		l.spawnFailed(r, e)
 		return
@@ -193,16 +196,16 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 	l.attach(r.plan, ends)
 	try, plan := r.tries, r.plan
 	go func() {
-		e := plan.explain(errno)
-		if e.inChild {
-			unix.Write(ends.stderr.write, []byte("supervisor: "+e.text+"\n"+supervisor.ChildNotSpawned))
+		e := plan.Explain(errno)
+		if e.InChild {
+			unix.Write(ends.stderr.write, []byte("supervisor: "+e.Text+"\n"+supervisor.ChildNotSpawned))
 		}
 		ends.closeAll()
 		l.engine.post(func(l *loop) {
 			if r.tries != try {
 				return
 			}
-			if e.inChild {
+			if e.InChild {
 				l.noteExit(r, supervisor.ExitNotSpawned, "")
 			}
 			l.spawnFailed(r, e)
@@ -211,9 +214,9 @@ func (l *loop) notSpawned(r *run, ends *pipes, err error) {
 }
 
 // spawnFailed tells that there is no new copy.
-func (l *loop) spawnFailed(r *run, e spawnError) {
-	l.tellChange(r, Change{Kind: NotSpawned, Text: e.text})
-	l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.text, Fault: cmp.Or(e.fault, api.FaultSpawn), Refused: e.refused})
+func (l *loop) spawnFailed(r *run, e launch.Failure) {
+	l.tellChange(r, Change{Kind: NotSpawned, Text: e.Text})
+	l.feed(r, fsm.Event{Kind: fsm.SpawnFailed, Text: e.Text, Fault: cmp.Or(e.Fault, api.FaultSpawn), Refused: e.Refused})
 }
 
 // exited reaps a main process.
@@ -260,6 +263,6 @@ func (l *loop) tell(r *run, old fsm.Machine) {
 }
 
 // markOf is how the environment of a run's processes names it.
-func (e *Engine) markOf(r *run) mark {
-	return mark{e.hello.Instance, r.id, strconv.FormatInt(r.Request.Token, 10)}
+func (e *Engine) markOf(r *run) contain.Mark {
+	return contain.NewMark(e.hello.Instance, r.id, r.Request.Token)
 }

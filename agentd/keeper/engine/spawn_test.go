@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 	"github.com/distsuper/distsuper/test/gate"
@@ -27,7 +29,7 @@ func (k *kept) printed(p api.Process) (string, keeper.Run) {
 		k.t.Fatalf("%+v", r)
 	}
 	var text string
-	eventually(k.t, func() (bool, string) {
+	proctest.Eventually(k.t, func() (bool, string) {
 		data, err := os.ReadFile(r.StdoutLog)
 		text = string(data)
 		return strings.HasSuffix(text, "end\n"), fmt.Sprintf("the log is %q, %v", text, err)
@@ -59,8 +61,8 @@ func TestAChildIsSetUpAsBySupervisor(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", text, strings.Join(want, "\n"))
 	}
 	rest := lines[len(want):]
-	keeperStat, _ := readProc(k.cmd.Process.Pid)
-	if want := fmt.Sprintf("%s %d", rest[1], keeperStat.session); rest[0] != want {
+	keeperStat, _ := procfs.Read(k.cmd.Process.Pid)
+	if want := fmt.Sprintf("%s %d", rest[1], keeperStat.Session); rest[0] != want {
 		t.Errorf("process group and session %q, want %q: a group of its own in the keeper's session", rest[0], want)
 	}
 	if fds := rest[2:]; !slices.Equal(fds[:3], []string{"0", "1", "2"}) || len(fds) > 5 {
@@ -108,7 +110,7 @@ func TestTheProgramsUserIsSwitchedToWithItsGroups(t *testing.T) {
 	k.start(keep(q))
 	r := k.awaitState("y", api.Running)
 	k.cmd.Process.Kill()
-	awaitDead(t, []int{r.PID})
+	proctest.AwaitDead(t, []int{r.PID})
 }
 
 func TestAMachineThatCannotRunAProgramRefusesWithSupervisorsText(t *testing.T) {
@@ -158,7 +160,7 @@ func TestAMachineThatCannotRunAProgramRefusesWithSupervisorsText(t *testing.T) {
 				return
 			}
 			want := "supervisor: " + c.reason + "\n" + supervisor.ChildNotSpawned
-			eventually(t, func() (bool, string) {
+			proctest.Eventually(t, func() (bool, string) {
 				data, err := os.ReadFile(r.StderrLog)
 				return string(data) == want, fmt.Sprintf("the stderr log is %q, %v; want %q", data, err, want)
 			})
@@ -221,10 +223,10 @@ func TestAnOrphanWithAClearedEnvironmentDiesWithItsRun(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "pids")
 		script := "env -i setsid sh -c 'sh -c \"echo \\$\\$ >>" + file + "; exec /bin/sleep 1000\" & exit' ; exec sleep 1000"
 		ref := k.start(keep(program("x", script)))
-		pids := awaitNumbers(t, file, 1)
+		pids := proctest.AwaitNumbers(t, file, 1)
 		k.must(call{Method: "stop", Ref: ref})
 		k.awaitDone("x")
-		if alive := living(pids); len(alive) > 0 {
+		if alive := proctest.Living(pids); len(alive) > 0 {
 			t.Errorf("%v live", alive)
 		}
 	})
@@ -233,17 +235,17 @@ func TestAnOrphanWithAClearedEnvironmentDiesWithItsRun(t *testing.T) {
 func TestTheOrphansOfOneRunAreNotKilledWithAnother(t *testing.T) {
 	onBoth(t, func(t *testing.T, k *kept) {
 		file := filepath.Join(t.TempDir(), "pids")
-		k.start(keep(program("a", family(file))))
-		pids := awaitNumbers(t, file, familySize)
+		k.start(keep(program("a", proctest.Family(file))))
+		pids := proctest.AwaitNumbers(t, file, proctest.FamilySize)
 		other := filepath.Join(t.TempDir(), "pids")
-		ref := k.start(keep(program("b", family(other))))
-		awaitNumbers(t, other, familySize)
+		ref := k.start(keep(program("b", proctest.Family(other))))
+		proctest.AwaitNumbers(t, other, proctest.FamilySize)
 		k.must(call{Method: "kill", Ref: ref})
 		k.awaitDone("b")
-		if alive := living(pids); len(alive) != familySize {
+		if alive := proctest.Living(pids); len(alive) != proctest.FamilySize {
 			t.Errorf("of a's processes %v only %v live after b was killed", pids, alive)
 		}
-		if alive := living(numbers(other)); len(alive) > 0 {
+		if alive := proctest.Living(proctest.Numbers(other)); len(alive) > 0 {
 			t.Errorf("of b's processes %v live", alive)
 		}
 	})
@@ -254,11 +256,11 @@ func TestOrphansThatEndLeaveNoZombies(t *testing.T) {
 	k := startKeeper(t, t.TempDir(), either)
 	file := filepath.Join(t.TempDir(), "pids")
 	k.start(keep(program("x", "for i in 1 2 3 4 5 6 7 8 9; do (setsid sh -c 'echo $$ >>"+file+"' &); done; exec sleep 1000")))
-	pids := awaitNumbers(t, file, 9)
-	eventually(t, func() (bool, string) {
+	pids := proctest.AwaitNumbers(t, file, 9)
+	proctest.Eventually(t, func() (bool, string) {
 		var left []int
 		for _, pid := range pids {
-			if p, ok := readProc(pid); ok && p.ppid == k.cmd.Process.Pid {
+			if p, ok := procfs.Read(pid); ok && p.Parent == k.cmd.Process.Pid {
 				left = append(left, pid)
 			}
 		}

@@ -5,7 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"syscall"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,50 +23,6 @@ func onMainThread() bool { return unix.Gettid() == os.Getpid() }
 // child's umask is that of the thread that forks it.
 func ownDirectoryState() error { return unix.Unshare(unix.CLONE_FS) }
 
-// closeOnExec marks every descriptor from 3 on, so that nothing that the keeper inherited
-// reaches a child.
-func closeOnExec() error {
-	err := unix.CloseRange(3, 1<<31-1, unix.CLOSE_RANGE_CLOEXEC)
-	if err == nil {
-		return nil
-	}
-	entries, err := os.ReadDir("/proc/self/fd") // a kernel before 5.11
-	if err != nil {
-		return fmt.Errorf("list the open descriptors: %w", err)
-	}
-	for _, entry := range entries {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil && fd > 2 {
-			unix.CloseOnExec(fd)
-		}
-	}
-	return nil
-}
-
-// raiseNoFile raises the limit of open files, of which a process takes five. Without the right to raise it the old
-// limit stays. Package syscall, which puts back what it raised itself at the start, in programs that it forks and before an
-// exec, would take unix.Setrlimit for the user's wish, hence the bare system call.
-func raiseNoFile() {
-	const enough = 1 << 18
-	var old unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &old) != nil || old.Max >= enough {
-		return
-	}
-	raised := unix.Rlimit{Cur: enough, Max: enough}
-	unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&raised)), 0, 0, 0)
-}
-
-// lowerNoFile gives this process back the limit of open files that it was born with: package syscall, which raised it at the
-// start and tells nobody from what, does that before an exec, and this one fails. Only for a process that opens few.
-func lowerNoFile() { _ = syscall.Exec("", []string{""}, nil) }
-
-// preferThisThread gives this thread the lowest real-time priority where that is allowed, so that a
-// busy machine does not delay a deadline. Children do not inherit it.
-func preferThisThread() {
-	const roundRobinResetOnFork = 2 | 0x40000000 // SCHED_RR | SCHED_RESET_ON_FORK
-	priority := int32(1)
-	unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, roundRobinResetOnFork, uintptr(unsafe.Pointer(&priority)))
-}
-
 // becomeSubreaper makes orphans below us our children rather than init's.
 func becomeSubreaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
@@ -81,15 +37,8 @@ func ownOOMScore() int {
 	if err != nil {
 		return 0
 	}
-	score, _ := strconv.Atoi(trimNewline(data))
+	score, _ := strconv.Atoi(strings.TrimSpace(string(data)))
 	return score
-}
-
-func trimNewline(data []byte) string {
-	for len(data) > 0 && data[len(data)-1] == '\n' {
-		data = data[:len(data)-1]
-	}
-	return string(data)
 }
 
 // peekChild returns the pid of a child that has ended and is not reaped yet, 0 when there is none.

@@ -25,7 +25,7 @@ type Options struct {
 	StateDir string
 	Version  string
 	Config   string // the agent's configuration file
-	// GuardianCommand are the arguments with which this binary calls engine.Guardian.
+	// GuardianCommand are the arguments with which this binary calls guardian.Main.
 	GuardianCommand []string
 	// LogLevel is "info" when empty.
 	LogLevel string

@@ -18,6 +18,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
 )
@@ -30,7 +31,7 @@ const (
 // The test binary is the keeper and its guardian, too.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "guardian" {
-		os.Exit(engine.Guardian())
+		os.Exit(guardian.Main())
 	}
 	if dir := os.Getenv(envState); dir != "" {
 		os.Unsetenv(envState)

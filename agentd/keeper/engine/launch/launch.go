@@ -1,4 +1,4 @@
-package engine
+package launch
 
 import (
 	"errors"
@@ -7,22 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/supervisor"
-)
-
-// Variables that mark what a keeper started, in the environment of each process.
-const (
-	envProcess = "DISTSUPER_PROCESS"
-	envToken   = "DISTSUPER_TOKEN"
-	envKeeper  = "DISTSUPER_KEEPER"
 )
 
 // notInherited are variables that a service manager meant for the keeper or the agent alone.
@@ -38,8 +31,8 @@ func inherited(name string) bool {
 	return name != "" && !slices.Contains(notInherited, name)
 }
 
-// host is what a resolution takes from the machine and from the keeper.
-type host struct {
+// A Host is what a resolution takes from the machine and from the keeper.
+type Host struct {
 	env      map[string]string // of the keeper, as far as it is inherited
 	vars     ini.Vars          // for every expansion
 	instance string
@@ -49,16 +42,26 @@ type host struct {
 	uid      int
 }
 
-func newHost(o Options, instance string) (host, error) {
+// Options are what a keeper says of itself to its processes.
+type Options struct {
+	Instance string    // of the keeper
+	Environ  []string  // what processes inherit
+	AutoLogs logs.Auto // where AUTO logs are
+	// StreamPrefix begins each line that a process prints to a stream of ours, such as /dev/stdout, with its name.
+	StreamPrefix bool
+}
+
+// NewHost reads what is to be known of this machine.
+func NewHost(o Options) (Host, error) {
 	node, err := os.Hostname()
 	if err != nil {
-		return host{}, fmt.Errorf("read the host's name: %w", err)
+		return Host{}, fmt.Errorf("read the host's name: %w", err)
 	}
 	cwd, err := os.Getwd()
 	if err != nil {
-		return host{}, fmt.Errorf("read the keeper's directory: %w", err)
+		return Host{}, fmt.Errorf("read the keeper's directory: %w", err)
 	}
-	h := host{env: map[string]string{}, vars: ini.Vars{"host_node_name": node}, instance: instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd, uid: os.Getuid()}
+	h := Host{env: map[string]string{}, vars: ini.Vars{"host_node_name": node}, instance: o.Instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd, uid: os.Getuid()}
 	for _, entry := range o.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && inherited(name) {
 			h.env[name] = value
@@ -68,45 +71,64 @@ func newHost(o Options, instance string) (host, error) {
 	return h, nil
 }
 
-// launch is everything that a fork needs, so that a restart looks nothing up.
-type launch struct {
-	name     string // of the process, without its group, as supervisor's texts have it
-	path     string // of the command
-	argv     []string
-	env      []string
-	dir      string // "" is the keeper's
-	cred     *syscall.Credential
-	umask    *int
-	redirect bool
-	stdout   logs.Sink
-	stderr   logs.Sink
+// A Plan is everything that a fork needs, so that a restart looks nothing up. What limits a process beyond its user and
+// its umask, such as rlimits, belongs here, too.
+type Plan struct {
+	Name       string // of the process, without its group, as supervisor's texts have it
+	Path       string // of the command
+	Argv       []string
+	Env        []string
+	Dir        string // "" is the keeper's
+	Credential *syscall.Credential
+	Umask      *int
+	Redirect   bool // stderr goes where stdout does
+	Stdout     logs.Sink
+	Stderr     logs.Sink
 }
 
-// sinks returns where output goes.
-func (l *launch) sinks() []logs.Sink {
-	if l.redirect {
-		return []logs.Sink{l.stdout}
+// Sinks returns where output goes: stdout, and stderr unless it is redirected.
+func (p *Plan) Sinks() []logs.Sink {
+	if p.Redirect {
+		return []logs.Sink{p.Stdout}
 	}
-	return []logs.Sink{l.stdout, l.stderr}
+	return []logs.Sink{p.Stdout, p.Stderr}
 }
 
-// refusal is why this machine cannot run a process; its text is for the user.
-type refusal struct {
-	fault api.Fault
-	text  string
+// SinksFor returns them with the limits of other settings: those that may change while the process runs.
+func (p *Plan) SinksFor(settings api.Settings) []logs.Sink {
+	sinks := p.Sinks()
+	for i := range sinks {
+		limit(&sinks[i], settings)
+	}
+	return sinks
 }
 
-func (r refusal) Error() string { return r.text }
+// limit puts into a sink what of a process's settings may change while it runs.
+func limit(s *logs.Sink, p api.Settings) {
+	from := p.Stdout
+	if s.Channel == "stderr" {
+		from = p.Stderr
+	}
+	s.MaxBytes, s.Backups, s.Syslog, s.StripANSI = from.MaxBytes, from.Backups, from.Syslog, p.StripANSI
+}
+
+// A Refusal is why this machine cannot run a process; its text is for the user.
+type Refusal struct {
+	Fault api.Fault
+	Text  string
+}
+
+func (r Refusal) Error() string { return r.Text }
 
 func refuse(format string, args ...any) error {
-	return refusal{api.FaultSpawn, fmt.Sprintf(format, args...)}
+	return Refusal{api.FaultSpawn, fmt.Sprintf(format, args...)}
 }
 
-// resolve makes the launch of a request on this machine. It reads files and the user database. Every error is
-// a refusal. The launch is never nil: on an error it has what the log file names are known of.
-func (h host) resolve(r keeper.StartRequest) (*launch, error) {
+// Resolve makes the plan of a request on this machine. It reads files and the user database. Every error is
+// a Refusal. The plan is never nil: on an error it has what the log file names are known of.
+func (h Host) Resolve(r keeper.StartRequest) (*Plan, error) {
 	p := r.Process
-	l := &launch{name: p.Name, umask: p.Umask, redirect: p.RedirectStderr}
+	l := &Plan{Name: p.Name, Umask: p.Umask, Redirect: p.RedirectStderr}
 	vars := maps.Clone(h.vars)
 	own, err := h.expandEnvironment(p, vars)
 	if err != nil {
@@ -118,13 +140,13 @@ func (h host) resolve(r keeper.StartRequest) (*launch, error) {
 	if err := h.resolveLogs(l, p, vars); err != nil {
 		return l, err
 	}
-	if l.cred, err = h.credential(p, vars); err != nil {
+	if l.Credential, err = h.credential(p, vars); err != nil {
 		return l, err
 	}
 	if err := h.resolveDirectory(l, p, vars); err != nil {
 		return l, err
 	}
-	l.env = h.childEnv(r, own)
+	l.Env = h.childEnv(r, own)
 	path, ok := own["PATH"]
 	if !ok {
 		path, ok = h.env["PATH"]
@@ -147,7 +169,7 @@ func expand(option, template string, vars ini.Vars) (string, error) {
 	return text, nil
 }
 
-func (h host) expandEnvironment(p api.Process, vars ini.Vars) (map[string]string, error) {
+func (h Host) expandEnvironment(p api.Process, vars ini.Vars) (map[string]string, error) {
 	own := make(map[string]string, len(p.Environment))
 	names := make([]string, 0, len(p.Environment))
 	for name := range p.Environment {
@@ -168,7 +190,7 @@ func (h host) expandEnvironment(p api.Process, vars ini.Vars) (map[string]string
 }
 
 // childEnv is the environment of a copy, in supervisor's order: what comes later wins.
-func (h host) childEnv(r keeper.StartRequest, own map[string]string) []string {
+func (h Host) childEnv(r keeper.StartRequest, own map[string]string) []string {
 	all := make(map[string]string, len(h.env)+len(own)+len(r.Env)+6)
 	add := func(vars map[string]string) {
 		for name, value := range vars {
@@ -183,11 +205,7 @@ func (h host) childEnv(r keeper.StartRequest, own map[string]string) []string {
 	})
 	add(own)
 	add(r.Env)
-	add(map[string]string{
-		envProcess: r.Process.ID(),
-		envToken:   strconv.FormatInt(r.Token, 10),
-		envKeeper:  h.instance,
-	})
+	add(contain.NewMark(h.instance, r.Process.ID(), r.Token).Environment())
 	env := make([]string, 0, len(all))
 	for name, value := range all {
 		env = append(env, name+"="+value)
@@ -196,12 +214,12 @@ func (h host) childEnv(r keeper.StartRequest, own map[string]string) []string {
 	return env
 }
 
-func (h host) resolveLogs(l *launch, p api.Process, vars ini.Vars) error {
+func (h Host) resolveLogs(l *Plan, p api.Process, vars ini.Vars) error {
 	for _, ch := range []struct {
 		name string
 		log  api.Log
 		sink *logs.Sink
-	}{{"stdout", p.Stdout, &l.stdout}, {"stderr", p.Stderr, &l.stderr}} {
+	}{{"stdout", p.Stdout, &l.Stdout}, {"stderr", p.Stderr, &l.Stderr}} {
 		*ch.sink = logs.Sink{Process: p.ID(), Channel: ch.name}
 		limit(ch.sink, p.Settings)
 		if ch.name == "stderr" && p.RedirectStderr {
@@ -220,7 +238,7 @@ func (h host) resolveLogs(l *launch, p api.Process, vars ini.Vars) error {
 }
 
 // logPath expands a log file's name twice, as supervisor does.
-func (h host) logPath(p api.Process, channel, file string, vars ini.Vars) (string, error) {
+func (h Host) logPath(p api.Process, channel, file string, vars ini.Vars) (string, error) {
 	switch strings.ToUpper(file) {
 	case "", api.LogAuto:
 		return h.autoLogs.Path(p.ID(), channel), nil
@@ -244,7 +262,7 @@ func (h host) logPath(p api.Process, channel, file string, vars ini.Vars) (strin
 	return path, nil
 }
 
-func (h host) resolveDirectory(l *launch, p api.Process, vars ini.Vars) error {
+func (h Host) resolveDirectory(l *Plan, p api.Process, vars ini.Vars) error {
 	if p.Directory == "" {
 		return nil
 	}
@@ -252,14 +270,14 @@ func (h host) resolveDirectory(l *launch, p api.Process, vars ini.Vars) error {
 	if err != nil {
 		return err
 	}
-	if l.dir, err = h.absolute("directory", dir); err != nil {
+	if l.Dir, err = h.absolute("directory", dir); err != nil {
 		return err
 	}
 	return nil
 }
 
 // absolute replaces a leading "~" and makes a path absolute, from the keeper's directory.
-func (h host) absolute(option, path string) (string, error) {
+func (h Host) absolute(option, path string) (string, error) {
 	if strings.HasPrefix(path, "~") {
 		user, rest, _ := strings.Cut(path[1:], "/")
 		home, err := h.home(user)

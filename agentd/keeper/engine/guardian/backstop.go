@@ -1,4 +1,4 @@
-package engine
+package guardian
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // How far behind the earliest deadline that the loop has not enforced the guardian kills everything, and the
@@ -18,9 +19,9 @@ const (
 	backstopSlack = 150 * time.Millisecond
 )
 
-// backstop is a POSIX timer on CLOCK_BOOTTIME whose signal is SIGKILL to this process. It works
+// A Backstop is a POSIX timer on CLOCK_BOOTTIME whose signal is SIGKILL to this process. It works
 // while the keeper is stopped, traced or hung in an exec; it does not survive exec.
-type backstop struct {
+type Backstop struct {
 	id int32
 	at clock.Instant // where it stands; Never while disarmed
 }
@@ -33,9 +34,10 @@ type sigevent struct {
 	_      [48]byte
 }
 
-func newBackstop() (*backstop, error) {
+// NewBackstop makes one that is disarmed.
+func NewBackstop() (*Backstop, error) {
 	event := sigevent{signo: int32(unix.SIGKILL)} // notify 0 is SIGEV_SIGNAL, to the process
-	b := &backstop{at: clock.Never}
+	b := &Backstop{at: clock.Never}
 	_, _, errno := unix.Syscall(unix.SYS_TIMER_CREATE, unix.CLOCK_BOOTTIME,
 		uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&b.id)))
 	if errno != 0 {
@@ -44,8 +46,12 @@ func newBackstop() (*backstop, error) {
 	return b, nil
 }
 
-// set moves the timer; Never disarms it.
-func (b *backstop) set(at clock.Instant) {
+// Set makes the kernel step in a little behind the deadline d, which is seen from now; deadline.None disarms it.
+func (b *Backstop) Set(now deadline.Moment, d deadline.Deadline) {
+	at := now.Instant(d)
+	if at != clock.Never {
+		at = at.Add(backstopSlack)
+	}
 	if at == b.at {
 		return
 	}

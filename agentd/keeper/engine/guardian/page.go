@@ -1,4 +1,4 @@
-package engine
+package guardian
 
 import (
 	"fmt"
@@ -25,8 +25,11 @@ type page struct {
 type pageBody struct {
 	boot   int64
 	raw    int64
-	groups [pageGroups]int32
+	groups Groups
 }
+
+// Groups are the process groups that live, 0 in a free slot.
+type Groups [pageGroups]int32
 
 func newPage() (*page, error) {
 	fd, err := unix.MemfdCreate("distsuper-keeper", unix.MFD_CLOEXEC)
@@ -67,19 +70,20 @@ func (p *page) setDeadline(d deadline.Deadline) (nearer bool) {
 	return d.Boot < old.Boot || d.Raw < old.Raw
 }
 
-// addGroup notes a living process group and returns its slot, -1 when none is free.
-func (p *page) addGroup(group int) int {
-	for i := range p.body.groups {
-		if atomic.CompareAndSwapInt32(&p.body.groups[i], 0, int32(group)) {
+// Add notes a living process group and returns its slot, -1 when none is free.
+func (g *Groups) Add(group int) int {
+	for i := range g {
+		if atomic.CompareAndSwapInt32(&g[i], 0, int32(group)) {
 			return i
 		}
 	}
 	return -1
 }
 
-func (p *page) dropGroup(slot int) {
+// Drop frees a slot; -1 is none.
+func (g *Groups) Drop(slot int) {
 	if slot >= 0 {
-		atomic.StoreInt32(&p.body.groups[slot], 0)
+		atomic.StoreInt32(&g[slot], 0)
 	}
 }
 

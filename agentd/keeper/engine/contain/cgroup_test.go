@@ -1,4 +1,4 @@
-package engine
+package contain
 
 import (
 	"fmt"
@@ -8,25 +8,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
 // testCage makes a cage of its own, outside of any keeper.
 func testCage(t *testing.T) *cgroup {
 	t.Helper()
-	c, err := newCgroups(fmt.Sprint("test-", os.Getpid(), "-", time.Now().UnixNano()))
+	c, err := NewCgroups(fmt.Sprint("test-", os.Getpid(), "-", time.Now().UnixNano()))
 	if err != nil {
 		gate.Cannot(t, "cgroups cannot be used here: %v", err)
 	}
-	t.Cleanup(c.remove)
-	made, err := c.open("x", 1)
+	t.Cleanup(c.Close)
+	made, err := c.Open(NewMark("k", "x", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cage := made.(*cgroup)
 	t.Cleanup(func() {
 		killCgroupAt(cage.fd)
-		cage.close()
+		cage.Close()
 	})
 	return cage
 }
@@ -35,26 +36,26 @@ func testCage(t *testing.T) *cgroup {
 func fill(t *testing.T, c *cgroup) []int {
 	t.Helper()
 	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Env: os.Environ(), Sys: &syscall.SysProcAttr{Setpgid: true}}
-	if err := c.enter(attr.Sys); err != nil {
+	if err := c.Enter(attr.Sys); err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "pids")
-	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", family(file)}, attr)
+	pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", proctest.Family(file)}, attr)
 	if err != nil {
 		gate.Cannot(t, "no process can be started in a cgroup here: %v", err)
 	}
 	t.Cleanup(func() { syscall.Wait4(pid, nil, 0, nil) })
-	return awaitNumbers(t, file, familySize)
+	return proctest.AwaitNumbers(t, file, proctest.FamilySize)
 }
 
 func TestACgroupIsEmptiedWithoutCgroupKill(t *testing.T) {
 	c := testCage(t)
 	pids := fill(t, c)
-	eventually(t, func() (bool, string) {
+	proctest.Eventually(t, func() (bool, string) {
 		killFrozen(c.fd)
-		return c.empty(), fmt.Sprintf("%v live", living(pids))
+		return c.Empty(), fmt.Sprintf("%v live", proctest.Living(pids))
 	})
-	awaitDead(t, pids)
+	proctest.AwaitDead(t, pids)
 }
 
 func TestACageThatWasKilledTakesAnotherCopy(t *testing.T) {
@@ -62,13 +63,13 @@ func TestACageThatWasKilledTakesAnotherCopy(t *testing.T) {
 	first := c.dir
 	for range 3 {
 		pids := fill(t, c)
-		if alive := living(pids); len(alive) != familySize {
+		if alive := proctest.Living(pids); len(alive) != proctest.FamilySize {
 			t.Fatalf("of %v only %v live in a cage that was killed before", pids, alive)
 		}
-		c.kill(0)
-		eventually(t, func() (bool, string) { return c.empty(), fmt.Sprintf("%v live", living(pids)) })
+		c.Kill(0)
+		proctest.Eventually(t, func() (bool, string) { return c.Empty(), fmt.Sprintf("%v live", proctest.Living(pids)) })
 	}
-	eventually(t, func() (bool, string) {
+	proctest.Eventually(t, func() (bool, string) {
 		_, err := os.Stat(first)
 		return os.IsNotExist(err), "the directory of the first copy is left: " + first
 	})

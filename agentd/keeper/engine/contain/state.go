@@ -1,4 +1,4 @@
-package engine
+package contain
 
 import (
 	"encoding/json"
@@ -22,36 +22,37 @@ const (
 	maxLeft    = 1000
 )
 
-// onDisk is the content of keeper.json: what a later keeper, or the guardian, needs to find what this
+// State is the content of keeper.json: what a later keeper, or the guardian, needs to find what this
 // one started.
-type onDisk struct {
+type State struct {
 	// Keepers that ran on this state directory, newest first, the present one among them.
-	Keepers []pastKeeper `json:"keepers"`
+	Keepers []KeeperRecord `json:"keepers"`
 	// Left are the runs whose children were left alone by leave_children.
-	Left []mark `json:"left,omitempty"`
+	Left []Mark `json:"left,omitempty"`
 }
 
-type pastKeeper struct {
+// KeeperRecord is one keeper that ran on a state directory.
+type KeeperRecord struct {
 	Instance string    `json:"instance"`
 	BootID   string    `json:"boot_id"`
 	Cgroup   string    `json:"cgroup,omitempty"` // its base, where it had one
 	Started  time.Time `json:"started"`
 }
 
-// stateFile is the state directory's file, held by one keeper at a time.
-type stateFile struct {
+// A StateFile is the state directory's file, held by one keeper at a time.
+type StateFile struct {
 	path string
 	lock int
 
 	mu   sync.Mutex // guards data, and its way to the disk
-	data onDisk
+	data State
 }
 
 // lockWait is how long a keeper waits for one that is just dying.
 const lockWait = 3 * time.Second
 
-// openState locks the directory, which is made when it is not there, and reads what is in it.
-func openState(dir string) (*stateFile, error) {
+// OpenState locks the directory, which is made when it is not there, and reads what is in it.
+func OpenState(dir string) (*StateFile, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
@@ -69,17 +70,17 @@ func openState(dir string) (*stateFile, error) {
 			return nil, fmt.Errorf("another keeper runs in %s; stop it first, or use another state directory: %w", dir, err)
 		}
 	}
-	s := &stateFile{path: filepath.Join(dir, stateName), lock: lock}
-	if s.data, err = readState(s.path); err != nil {
+	s := &StateFile{path: filepath.Join(dir, stateName), lock: lock}
+	if s.data, err = ReadState(s.path); err != nil {
 		unix.Close(lock)
 		return nil, err
 	}
 	return s, nil
 }
 
-// readState reads a state file; one that is not there is empty.
-func readState(path string) (onDisk, error) {
-	var data onDisk
+// ReadState reads a state file; one that is not there is empty.
+func ReadState(path string) (State, error) {
+	var data State
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return data, nil
@@ -94,8 +95,8 @@ func readState(path string) (onDisk, error) {
 	return data, nil
 }
 
-// addKeeper writes the present keeper down before it starts anything.
-func (s *stateFile) addKeeper(k pastKeeper) error {
+// AddKeeper writes the present keeper down before it starts anything.
+func (s *StateFile) AddKeeper(k KeeperRecord) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.data.Keepers = slices.Insert(s.data.Keepers, 0, k)
@@ -103,8 +104,8 @@ func (s *stateFile) addKeeper(k pastKeeper) error {
 	return s.writeLocked()
 }
 
-// addLeft writes down that the children of a run are left alone.
-func (s *stateFile) addLeft(m mark) error {
+// AddLeft writes down that the children of a run are left alone.
+func (s *StateFile) AddLeft(m Mark) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.data.Left = slices.Insert(s.data.Left, 0, m)
@@ -113,7 +114,7 @@ func (s *stateFile) addLeft(m mark) error {
 }
 
 // writeLocked replaces the file as a whole.
-func (s *stateFile) writeLocked() error {
+func (s *StateFile) writeLocked() error {
 	text, err := json.Marshal(s.data)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", s.path, err)
@@ -134,10 +135,10 @@ func (s *stateFile) writeLocked() error {
 	return nil
 }
 
-// RemoveState removes what an engine keeps in its directory, after its end. The caller sees to it that no other begins
+// RemoveState removes what a keeper keeps in its directory, after its end. The caller sees to it that no other begins
 // there meanwhile. Where children were left alone all of it stays: the guardian, which ends last, must know them.
 func RemoveState(dir string) error {
-	data, err := readState(filepath.Join(dir, stateName))
+	data, err := ReadState(filepath.Join(dir, stateName))
 	if err != nil || len(data.Left) > 0 {
 		return err
 	}
@@ -149,10 +150,21 @@ func RemoveState(dir string) error {
 	return nil
 }
 
-func (s *stateFile) close() { unix.Close(s.lock) }
+// Path is where the file is.
+func (s *StateFile) Path() string { return s.path }
 
-// predecessors returns the instances of earlier keepers, newest first.
-func (d onDisk) predecessors() []string {
+// State is what the file says.
+func (s *StateFile) State() State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return State{Keepers: slices.Clone(s.data.Keepers), Left: slices.Clone(s.data.Left)}
+}
+
+// Close lets another keeper have the directory.
+func (s *StateFile) Close() { unix.Close(s.lock) }
+
+// Predecessors returns the instances of earlier keepers, newest first.
+func (d State) Predecessors() []string {
 	var ids []string
 	for _, k := range d.Keepers {
 		ids = append(ids, k.Instance)
@@ -160,9 +172,9 @@ func (d onDisk) predecessors() []string {
 	return ids
 }
 
-// leftMarks is Left as a set.
-func (d onDisk) leftMarks() map[mark]bool {
-	left := map[mark]bool{}
+// LeftMarks is Left as a set.
+func (d State) LeftMarks() map[Mark]bool {
+	left := map[Mark]bool{}
 	for _, m := range d.Left {
 		left[m] = true
 	}

@@ -1,4 +1,4 @@
-package engine
+package launch
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 // credential finds the program's user with its groups. It is nil for the keeper's own user, whom
 // supervisor does not switch to either.
-func (h host) credential(p api.Process, vars ini.Vars) (*syscall.Credential, error) {
+func (h Host) credential(p api.Process, vars ini.Vars) (*syscall.Credential, error) {
 	if p.User == "" {
 		return nil, nil
 	}
@@ -58,7 +58,7 @@ func lookup(name string) (*user.User, error) {
 }
 
 // home returns the home directory of a user; that of the keeper, HOME first, for "".
-func (h host) home(name string) (string, error) {
+func (h Host) home(name string) (string, error) {
 	if name == "" {
 		if home := h.env["HOME"]; home != "" {
 			return home, nil

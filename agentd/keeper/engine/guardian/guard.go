@@ -1,0 +1,163 @@
+package guardian
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/deadline"
+)
+
+// A Guard is the keeper's side of its guardian. It belongs to one goroutine at a time, but for what Groups returns.
+type Guard struct {
+	command []string // of this binary
+	orders  Orders
+	page    *page
+	bell    int
+	self    int // pidfd of the keeper
+	null    *os.File
+	nest    int // cgroup that it is born in, -1 for none
+	pid     int
+	pidfd   int
+}
+
+// New makes what a guardian and its keeper share; no process runs yet. command are the arguments with which this binary calls
+// Main.
+func New(command []string, o Orders) (*Guard, error) {
+	g := &Guard{command: command, orders: o, bell: -1, self: -1, nest: -1, pidfd: -1}
+	var err error
+	if g.page, err = newPage(); err != nil {
+		return nil, err
+	}
+	if g.self, err = unix.PidfdOpen(os.Getpid(), 0); err != nil {
+		return nil, fmt.Errorf("open a pidfd, which needs Linux 5.3 and no seccomp profile against it: %w", err)
+	}
+	if g.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("make the guardian's bell: %w", err)
+	}
+	if g.null, err = os.OpenFile("/dev/null", os.O_RDWR, 0); err != nil {
+		return nil, fmt.Errorf("open the guardian's standard input: %w", err)
+	}
+	return g, nil
+}
+
+// Nest makes the guardian be born in a cgroup, and kill all runs below base. It takes fd over.
+func (g *Guard) Nest(fd int, base string) { g.nest, g.orders.Cgroup = fd, base }
+
+// Unnest takes Nest back.
+func (g *Guard) Unnest() {
+	unix.Close(g.nest)
+	g.nest, g.orders.Cgroup = -1, ""
+}
+
+// Groups is where the process groups of living runs are noted for the guardian. It may be used from any goroutine.
+func (g *Guard) Groups() *Groups { return &g.page.body.groups }
+
+// Deadline is when the guardian steps in, but for its slack.
+func (g *Guard) Deadline() deadline.Deadline { return g.page.deadline() }
+
+// SetDeadline says when the guardian is to step in.
+func (g *Guard) SetDeadline(d deadline.Deadline) {
+	if g.page.setDeadline(d) {
+		g.ring()
+	}
+}
+
+// PID is the guardian's, 0 while there is none.
+func (g *Guard) PID() int { return g.pid }
+
+// PIDFD is the guardian's pidfd, -1 while there is none. Whoever watches it closes it.
+func (g *Guard) PIDFD() int { return g.pidfd }
+
+// Start makes the guardian process. It holds nothing of the keeper but what it is given. With wait it returns when
+// the guardian watches, or an error when it never will.
+func (g *Guard) Start(wait bool) error {
+	text, err := json.Marshal(g.orders)
+	if err != nil {
+		return fmt.Errorf("write the guardian's orders: %w", err)
+	}
+	var ready [2]int
+	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("start the guardian: %w", err)
+	}
+	defer unix.Close(ready[0])
+	null := g.null.Fd()
+	pidfd := -1
+	attr := &syscall.ProcAttr{
+		Env: []string{"PATH=" + os.Getenv("PATH"), Environment + "=" + string(text)},
+		Files: []uintptr{null, null, null, uintptr(g.self), uintptr(g.page.fd), uintptr(g.bell),
+			uintptr(ready[1])},
+		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+	}
+	if g.nest >= 0 {
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, g.nest
+	}
+	// The link names this very file, even when a newer one has taken its path.
+	const self = "/proc/self/exe"
+	pid, err := syscall.ForkExec(self, append([]string{os.Args[0]}, g.command...), attr)
+	unix.Close(ready[1])
+	if err != nil {
+		return fmt.Errorf("start the guardian: %w", err)
+	}
+	if pidfd < 0 {
+		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+			return fmt.Errorf("watch the guardian: %w", err)
+		}
+	}
+	g.pid, g.pidfd = pid, pidfd
+	if wait && !awaitByte(ready[0]) {
+		sendKill(pidfd)
+		unix.Wait4(pid, nil, 0, nil)
+		unix.Close(pidfd)
+		g.pid, g.pidfd = 0, -1
+		return errors.New("start the guardian: it ended, or was killed, before it could watch")
+	}
+	return nil
+}
+
+// Inherited returns the limit of open files that the guardian was born with, as every other child would be.
+func (g *Guard) Inherited() (limit unix.Rlimit, err error) {
+	if err := unix.Prlimit(g.pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
+		return limit, fmt.Errorf("read the guardian's limit of open files: %w", err)
+	}
+	return limit, nil
+}
+
+// awaitByte waits for the byte that a guardian writes when it watches.
+func awaitByte(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		if n, err := unix.Poll(fds, int(patience.Milliseconds())); err != nil || n == 0 {
+			continue
+		}
+		var b [1]byte
+		n, err := unix.Read(fd, b[:])
+		return err == nil && n == 1
+	}
+	return false
+}
+
+// Reap ends the zombie of a guardian that died, and forgets it.
+func (g *Guard) Reap() {
+	unix.Wait4(g.pid, nil, unix.WNOHANG, nil)
+	g.pid, g.pidfd = 0, -1
+}
+
+// Close frees what the keeper shares with its guardian, which ends with the keeper.
+func (g *Guard) Close() {
+	g.page.close()
+	unix.Close(g.self)
+	unix.Close(g.bell)
+	g.null.Close()
+}
+
+// ring tells the guardian to look at the page.
+func (g *Guard) ring() {
+	one := [8]byte{1}
+	unix.Write(g.bell, one[:])
+}
