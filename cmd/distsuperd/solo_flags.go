@@ -140,7 +140,7 @@ func soloHelp() string {
 		}
 		row(flags, text+".")
 	}
-	b.WriteString("\nSignals: TERM, INT and QUIT shut down; HUP stops everything, reads the file again and starts anew; USR2 opens all logs\n" +
-		"anew. The exit code is 0 after a shutdown, 2 for wrong usage, and 1 when exit_on in [supervisord] ended it.\n")
+	b.WriteString("\nSignals: TERM, INT and QUIT shut down; HUP stops everything, reads the file again and starts everything; USR2 reopens\n" +
+		"all logs. The exit code is 0 after a shutdown, 2 for wrong usage, and 1 if exit_on in [supervisord] ended it.\n")
 	return b.String()
 }

@@ -24,6 +24,8 @@ func (p *printer) parts() map[string]func() (string, error) {
 		"keys of distsuper":     keys(func(k spec.Key) bool { return k.Ours }),
 		"keys of supervisor":    keys(func(k spec.Key) bool { return !k.Ours && !k.NoEffect }),
 		"keys without effect":   keys(func(k spec.Key) bool { return k.NoEffect }),
+		"solo's own keys":       supervisordKeys(true),
+		"keys of [supervisord]": supervisordKeys(false),
 		"settings":              settings,
 		"environment variables": environment,
 		"keys in etcd":          etcdKeys,
@@ -75,6 +77,35 @@ func keys(which func(spec.Key) bool) func() (string, error) {
 			rows = append(rows, []string{code(k.Name), code(k.Default), k.Form, meaning})
 		}
 		return table([]string{"key", "default", "accepts", "meaning"}, rows), nil
+	}
+}
+
+func supervisordKeys(ours bool) func() (string, error) {
+	return func() (string, error) {
+		var rows [][]string
+		for _, k := range spec.SupervisordKeys() {
+			if k.Ours != ours {
+				continue
+			}
+			meaning := k.Doc
+			if k.NoEffect {
+				meaning += " Has no effect."
+			}
+			row := []string{code(k.Name), code(k.Default), k.Form, meaning}
+			if !ours {
+				flags := "--" + k.Name
+				if k.Flag != "" {
+					flags = "-" + k.Flag + ", " + flags
+				}
+				row = []string{row[0], row[1], code(flags), row[2], row[3]}
+			}
+			rows = append(rows, row)
+		}
+		header := []string{"key", "default", "accepts", "meaning"}
+		if !ours {
+			header = []string{"key", "default", "flag", "accepts", "meaning"}
+		}
+		return table(header, rows), nil
 	}
 }
 
