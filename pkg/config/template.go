@@ -9,33 +9,33 @@ import (
 // prose; one that begins with ";" and a key is a setting with its default, to be uncommented.
 const intro = `; distsuper.ini - read by distsuperd, distsuperagent and distsuperctl.
 ;
-; It is looked for as -c FILE or DISTSUPER_CONFIG, else ./distsuper.ini, else /etc/distsuper.ini.
-; The grammar is supervisor's: a comment is a line that begins with ; or #, or what follows
-; white space and one of them; a value goes on over indented lines; a percent sign is written %%.
-; Every setting that is commented out shows its default. Each can also be given by the flag and
-; the environment variable that stand beside it.
+; They read the file named by -c FILE or DISTSUPER_CONFIG, else ./distsuper.ini, else /etc/distsuper.ini.
+; The grammar is supervisor's: a comment is a line that begins with ; or #, or whatever follows
+; white space and one of them; a value continues on indented lines; write a percent sign as %%.
+; Every setting that is commented out shows its default. Each can also be set with the flag and
+; the environment variable named beside it.
 `
 
 var sectionHelp = map[string]string{
-	"etcd":           "Where the fleet's state is. Without endpoints, distsuperd runs an etcd of its own on this host.",
-	"embedded-etcd":  "The etcd that distsuperd runs when [etcd] names none.",
+	"etcd":           "Where the state of the fleet is kept. If no endpoints are set, distsuperd runs an etcd of its own on this host.",
+	"embedded-etcd":  "The etcd that distsuperd runs if [etcd] names none.",
 	"distsuperd":     "The controller: places processes on machines, and moves them when a machine dies.",
 	"distsuperagent": "The agent: runs the processes of this machine.",
 	"distsuperctl":   "The command line.",
 }
 
 const programs = `
-; Programs. All of supervisor's keys mean here what they mean there. Write what you want to run,
+; Programs. All of supervisor's keys mean what they mean there. Write what you want to run,
 ; then: distsuperctl load && distsuperctl start test
 
 [program:test]
 command = /bin/sh -c "while :; do date; sleep 5; done"
 autostart = false
-; where it may run: names, addresses or labels (zone=a) of machines; empty is any
+; where it may run: names, addresses or labels (zone=a) of machines; empty means any machine
 ;machines =
-; seconds after which it runs elsewhere when its machine dies
+; seconds after which it may run elsewhere when its machine has fallen silent
 ;touch_timeout = 5
-; machines that are tried when it does not stay up
+; how many machines are tried when it does not stay up
 ;max_fail_count = 3
 
 ; A program in a Python virtualenv: with its bin directory first in PATH the command is found
