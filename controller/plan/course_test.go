@@ -113,6 +113,48 @@ func TestFatalTriesMaxFailCountMachinesThenStaysFatal(t *testing.T) {
 	}
 }
 
+// It went FATAL with one try of three, since the only other machine that may run it was away.
+func TestFatalForWantOfAMachineEndsWhenOneComes(t *testing.T) {
+	for name, back := range map[string]func(m *model){
+		"alive again": func(m *model) { m.alive("m2", "i-m2") },
+		"a new one": func(m *model) {
+			m.machine("m9", func(i *api.MachineInfo) { i.Labels = map[string]string{"zone": "a"} })
+		},
+		"not cordoned": func(m *model) { m.alive("m2", "i-m2"); m.change(func(v *View, _ int64) { v.SetCordon("m2", nil) }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(t)
+			inZone := func(i *api.MachineInfo) { i.Labels = map[string]string{"zone": "a"} }
+			m.machine("m1", inZone)
+			m.machine("m2", inZone)
+			m.program("x", 1, func(p *api.Program) { p.Machines = []string{"zone=a"} })
+			m.wantAll()
+			m.run()
+			m.touch("x")
+			if name == "not cordoned" {
+				m.cordon("m2", false)
+			}
+			m.alive("m2", "")
+			m.release("x", api.Fatal)
+			m.run()
+			if o := m.v.Processes["x"].Owner.Value; o.Finished == nil || *o.Finished != api.Fatal || len(o.Failed) != 1 {
+				t.Fatalf("owner %+v, want FATAL on m1 alone", o)
+			}
+			m.alive("m1", "")
+			m.alive("m1", "i-m1") // where it failed counts no more than before
+			m.run()
+			if on := m.where("x"); on != "" {
+				t.Fatalf("on %q, where it failed", on)
+			}
+			back(m)
+			m.run()
+			if o := m.v.Processes["x"].Owner.Value; !o.Placed || o.Machine == "m1" || o.Finished != nil || len(o.Failed) != 1 {
+				t.Fatalf("owner %+v, want it on the machine that came", o)
+			}
+		})
+	}
+}
+
 func TestFailuresAreForgottenAfterAMinuteOfRunning(t *testing.T) {
 	m := fleet(t)
 	m.release("x", api.Fatal)

@@ -197,9 +197,22 @@ func (d *decider) finished(p *Process) Decision {
 		return d.place(p, "move asked"+by(p), query{last: o.Machine})
 	case moveAsked(p):
 		return d.refuseMove(p, api.MoveFinished, "it has finished")
+	case *o.Finished == api.Fatal && len(o.Failed) < p.Program.MaxFailCount:
+		return d.untried(p)
 	default:
 		return d.note(p, obstacle{}, nil, "finished: "+o.Finished.String())
 	}
+}
+
+// untried: it went FATAL on fewer machines than it may try, since no other could take it then. That ends when one comes.
+func (d *decider) untried(p *Process) Decision {
+	q := query{failed: p.Owner.Value.Failed}
+	if c := d.choose(p, q); c.machine != nil {
+		return d.place(p, c.machine.Name+" can take it now", q)
+	}
+	dec := d.note(p, obstacle{}, nil, "finished: FATAL")
+	dec.NoMachine = true
+	return dec
 }
 
 // ended: the machine released the owner's run.
