@@ -113,6 +113,24 @@ func TestFatalTriesMaxFailCountMachinesThenStaysFatal(t *testing.T) {
 	}
 }
 
+func TestWhatNoMachineCouldTakeLeavesADrainedOneWhenOneComes(t *testing.T) {
+	m := fleet(t)
+	drainAll(m, false)
+	m.run()
+	if acts := len(m.acts); m.where("x") != "m1" {
+		t.Fatalf("on %q, want m1", m.where("x"))
+	} else if m.run(); len(m.acts) != acts {
+		t.Fatal("it is said again")
+	}
+	m.change(func(v *View, _ int64) { v.SetCordon("m3", nil) })
+	m.run()
+	m.release("x", api.Stopped)
+	m.run()
+	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m3" || o.WaitingFor != api.WaitingForNothing {
+		t.Fatalf("owner %+v, want m3", o)
+	}
+}
+
 // It went FATAL with one try of three, since the only other machine that may run it was away.
 func TestFatalForWantOfAMachineEndsWhenOneComes(t *testing.T) {
 	for name, back := range map[string]func(m *model){

@@ -24,6 +24,15 @@ type situation struct {
 	stays  api.MoveRefused
 }
 
+// drainAll leaves no machine that could take anything, and drains m1.
+func drainAll(m *model, stop bool) {
+	m.cordon("m2", false)
+	m.cordon("m3", false)
+	m.change(func(v *View, rev int64) {
+		v.SetCordon("m1", &Entry[api.Cordon]{Value: api.Cordon{Drain: true, StopUnplaceable: stop, By: "ann@host"}, Rev: rev})
+	})
+}
+
 var situations = []situation{
 	{name: "nothing wrong", happen: func(*model) {}, kind: nothing, on: "m1"},
 	{name: "stop", happen: func(m *model) { m.want("x", wantStop) },
@@ -62,6 +71,15 @@ var situations = []situation{
 	{name: "released by its agent", happen: func(m *model) { m.release("x", api.Stopped) },
 		kind: Place, on: "m2", reason: "m1 released it"},
 	{name: "drain", happen: func(m *model) { m.cordon("m1", true) }, kind: Unplace, reason: "drained by ann@host"},
+	{name: "drain, and no other machine can take it", happen: func(m *model) { drainAll(m, false) },
+		kind: Note, on: "m1", reason: "so it goes on there", waits: api.WaitingForMachine},
+	{name: "drain that stops what no other machine can take", happen: func(m *model) { drainAll(m, true) },
+		kind: Unplace, reason: "drained by ann@host"},
+	{name: "drain, no other machine can take it, and a restart is asked", happen: func(m *model) { drainAll(m, false); m.want("x", wantRestart) },
+		kind: Restart, on: "m1", proof: api.ProofInPlace},
+	{name: "the machine's label goes, and no other has it", edit: func(p *api.Program) { p.Machines = []string{"m1.example"} },
+		happen: func(m *model) { m.machine("m1", func(i *api.MachineInfo) { i.Addresses = nil }) },
+		kind:   Note, on: "m1", reason: "so it goes on there", waits: api.WaitingForMachine},
 	{name: "cordon leaves it", happen: func(m *model) { m.cordon("m1", false) }, kind: nothing, on: "m1"},
 	{name: "machine not allowed any more", happen: func(m *model) {
 		m.program("x", 1, func(p *api.Program) { p.Machines = []string{"m2"} })

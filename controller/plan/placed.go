@@ -20,8 +20,13 @@ func (d *decider) placed(p *Process) Decision {
 	case !m.LiveAs(o.Instance):
 		return d.machineLost(p, m)
 	}
+	stays, rejected := obstacle{}, map[string]string(nil)
 	if why := d.mustLeave(p, m); why != "" {
-		return d.unplace(p, why)
+		c := d.choose(p, query{never: m.Name, failed: o.Failed, allowFailed: true})
+		if c.machine != nil || m.Cordon != nil && m.Cordon.Value.StopUnplaceable {
+			return d.unplace(p, why)
+		}
+		stays, rejected = d.staysOn(m, why), c.rejected
 	}
 	if moveAsked(p) && d.in.Hold == "" {
 		return d.move(p)
@@ -36,7 +41,14 @@ func (d *decider) placed(p *Process) Decision {
 	if p.UntouchedSince != 0 {
 		return d.untouched(p)
 	}
-	return d.steady(p)
+	dec := d.steady(p, stays, rejected)
+	dec.NoMachine = stays.waits != api.WaitingForNothing
+	return dec
+}
+
+// staysOn is said of a process that is to leave its machine when no other can take it: nobody has asked for it to be stopped.
+func (d *decider) staysOn(m *Machine, why string) obstacle {
+	return obstacle{api.WaitingForMachine, fmt.Sprintf("it is to leave, since %s; no other machine can take it, so it goes on there", why)}
 }
 
 // machineLost: its machine is gone, or has a new keeper, which knows nothing of the old one's runs.
@@ -49,7 +61,7 @@ func (d *decider) machineLost(p *Process, m *Machine) Decision {
 	return d.place(p, why, query{last: o.Machine, failed: o.Failed, allowFailed: true})
 }
 
-// mustLeave says why the process may not stay where it is; "" when it may.
+// mustLeave says why the process is to leave the machine where it is; "" when it is not.
 func (d *decider) mustLeave(p *Process, m *Machine) string {
 	switch {
 	case d.in.Hold != "":
@@ -145,19 +157,19 @@ func grace(p *Process) time.Duration {
 }
 
 // steady: all is well. Failures are forgotten after a while of running.
-func (d *decider) steady(p *Process) Decision {
+func (d *decider) steady(p *Process, stays obstacle, rejected map[string]string) Decision {
 	o := p.Owner.Value
 	if len(o.Failed) > 0 && p.RunningSince != 0 {
 		until := p.RunningSince.Add(steadyAfter)
 		if d.in.Now.Before(until) {
-			dec := d.note(p, obstacle{}, nil, "")
+			dec := d.note(p, stays, rejected, stays.text)
 			dec.Wake = min(dec.Wake, until)
 			return dec
 		}
 		c := p.owner()
-		c.Failed, c.WaitingFor, c.Waiting, c.At = nil, "", "", d.in.Wall
+		c.Failed, c.WaitingFor, c.Waiting, c.At = nil, stays.waits, stays.text, d.in.Wall
 		why := fmt.Sprintf("running for %v: the failures on %s are forgotten", steadyAfter, strings.Join(slices.Sorted(slices.Values(o.Failed)), ", "))
 		return act(&Action{Kind: Note, Why: why, OwnerRev: p.ownerRev(), Owner: &c})
 	}
-	return d.note(p, obstacle{}, nil, "")
+	return d.note(p, stays, rejected, stays.text)
 }

@@ -31,9 +31,11 @@ type Alive struct {
 // Cordon is the value of machines/<m>/cordon: no new placements; with Drain the
 // processes that are there move away, too.
 type Cordon struct {
-	Drain bool      `json:"drain,omitempty"`
-	By    string    `json:"by"`
-	At    time.Time `json:"at"`
+	Drain bool `json:"drain,omitempty"`
+	// StopUnplaceable: a drain stops also what no other machine can take, which goes on there otherwise.
+	StopUnplaceable bool      `json:"stop_unplaceable,omitempty"`
+	By              string    `json:"by"`
+	At              time.Time `json:"at"`
 }
 
 // ConfirmDead is the value of machines/<m>/dead: an operator vouches that this instance is off.
