@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 )
 
@@ -28,7 +29,7 @@ func newCordon(c *ctl) *cobra.Command {
 }
 
 func runCordon(ctx context.Context, c *ctl, machine string) error {
-	changed, err := c.client.Cordon(ctx, machine, false)
+	changed, err := c.client.Cordon(ctx, machine)
 	if err != nil {
 		return c.explainMachine(ctx, machine, err)
 	}
@@ -57,14 +58,21 @@ func runUncordon(ctx context.Context, c *ctl, machine string) error {
 	return c.done(machine, "uncordoned", changed)
 }
 
+// drainOptions are the flags of drain.
+type drainOptions struct {
+	waitOptions
+	stopUnplaceable bool
+}
+
 func newDrain(c *ctl) *cobra.Command {
-	var o waitOptions
+	var o drainOptions
 	cmd := &cobra.Command{
 		Use: "drain MACHINE", Short: "move all processes away from a machine, and wait until it is empty",
 		Long: `drain cordons a machine and moves its processes away: each one is stopped there and started elsewhere. A process that
-no other machine can take is stopped, and waits. drain returns when nothing runs on the machine any more; uncordon
-reverses it.`,
-		Example: "  distsuperctl drain m2\n  distsuperctl drain m2 --no-wait", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
+no other machine can take goes on running there, unless you give --stop-unplaceable. drain returns when nothing runs on the
+machine any more, or fails and names the processes that have no other place; those leave once a machine can take them.
+uncordon reverses a drain.`,
+		Example: "  distsuperctl drain m2\n  distsuperctl drain m2 --no-wait\n  distsuperctl drain m2 --stop-unplaceable", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {
 				return err
@@ -73,11 +81,12 @@ reverses it.`,
 		},
 	}
 	o.AddFlags(cmd)
+	cmd.Flags().BoolVar(&o.stopUnplaceable, "stop-unplaceable", false, "stop also what no other machine can take")
 	return cmd
 }
 
-func runDrain(ctx context.Context, c *ctl, o waitOptions, machine string) error {
-	changed, err := c.client.Cordon(ctx, machine, true)
+func runDrain(ctx context.Context, c *ctl, o drainOptions, machine string) error {
+	changed, err := c.client.Drain(ctx, machine, o.stopUnplaceable)
 	if err != nil {
 		return c.explainMachine(ctx, machine, err)
 	}
@@ -101,8 +110,20 @@ func runDrain(ctx context.Context, c *ctl, o waitOptions, machine string) error 
 // errEmpty ends the watch of a machine that is empty.
 var errEmpty = errors.New("empty")
 
-// awaitEmpty waits until nothing is placed or held on a machine. When ctx ends before, it returns what was left at the last
-// look, if there was one.
+// stuckError ends the watch of a machine whose processes have no other place.
+type stuckError struct {
+	machine string
+	left    []string
+}
+
+func (e *stuckError) Error() string {
+	return fmt.Sprintf("%s is not empty: no other machine can take %s, so %s on there (distsuperctl why NAME says why); "+
+		"make room, or stop what is left with distsuperctl drain %s --stop-unplaceable",
+		e.machine, some(e.left), map[bool]string{true: "it goes", false: "they go"}[len(e.left) == 1], e.machine)
+}
+
+// awaitEmpty waits until nothing is placed or held on a machine; it fails with a stuckError when what is left can go
+// nowhere. When ctx ends before, it returns what was left at the last look, if there was one.
 func (c *ctl) awaitEmpty(ctx context.Context, machine string) (empty bool, left []string, err error) {
 	var told time.Time
 	var is silence
@@ -111,8 +132,11 @@ func (c *ctl) awaitEmpty(ctx context.Context, machine string) (empty bool, left 
 			return nil
 		}
 		left = onMachine(s.Snapshot, machine)
-		if len(left) == 0 {
+		switch {
+		case len(left) == 0:
 			return errEmpty
+		case !slices.ContainsFunc(left, func(name string) bool { return !staysOn(s.Process(name), machine) }):
+			return &stuckError{machine, left}
 		}
 		if time.Since(told) > 2*time.Second {
 			c.warnf("%s: %s left: %s", machine, plural(len(left), "process"), some(left))
@@ -124,6 +148,11 @@ func (c *ctl) awaitEmpty(ctx context.Context, machine string) (empty bool, left 
 		return true, nil, nil
 	}
 	return false, left, err
+}
+
+// staysOn reports whether the leader left a process on a machine that is drained, since no other can take it.
+func staysOn(p *client.Process, machine string) bool {
+	return p != nil && p.Live && p.Owner != nil && p.Owner.Placed && p.Owner.Machine == machine && p.Owner.WaitingFor == api.WaitingForMachine
 }
 
 // onMachine are the processes that a machine is to run or holds.

@@ -391,6 +391,17 @@ m2       live            4          -       -          test
 		time.Sleep(5 * time.Second)
 		f.wants(exitOK, "the load is even already\n", "rebalance")
 		f.wants(exitOK, "m2: cordoned\n", "cordon", "m2")
+		f.load(program("last", nil))
+		f.wants(exitOK, "*", "start", "last")
+		if r := f.wants(exitGeneric, "", "drain", "m1"); !strings.Contains(r.errout, "no other machine can take") || !strings.Contains(r.errout, "--stop-unplaceable") {
+			t.Error(r.errout)
+		}
+		f.await("last", "RUNNING on m1")
+		f.wants(exitOK, "m1: drained\n", "drain", "m1", "--stop-unplaceable")
+		time.Sleep(time.Second) // the leader says what waits when it has nothing more urgent to do
+		if r := f.ctl("why", "last"); !strings.Contains(r.out, "no machine can take it") {
+			t.Error(r.out)
+		}
 		f.wants(exitOK, "m2: already cordoned\n", "cordon", "m2")
 		if r := f.wants(exitGeneric, "*", "cordon", "m3"); !strings.Contains(r.errout, "known are m1, m2") {
 			t.Error(r.errout)

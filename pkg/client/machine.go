@@ -23,26 +23,32 @@ func (c *Client) machine(ctx context.Context, name string) (*Machine, *Snapshot,
 	return m, snap, nil
 }
 
-// Cordon keeps new processes away from a machine; with drain those that are there leave it, too. It returns
-// whether that was not so yet.
-func (c *Client) Cordon(ctx context.Context, machine string, drain bool) (changed bool, err error) {
+// Cordon keeps new processes away from a machine. It returns whether that was not so yet.
+func (c *Client) Cordon(ctx context.Context, machine string) (changed bool, err error) {
+	return c.cordon(ctx, machine, "cordoned", api.Cordon{})
+}
+
+// Drain cordons a machine and has its processes leave it. What no other machine can take goes on there, unless
+// stopUnplaceable asks for it to be stopped. It returns whether that was not so yet.
+func (c *Client) Drain(ctx context.Context, machine string, stopUnplaceable bool) (changed bool, err error) {
+	return c.cordon(ctx, machine, "drain asked", api.Cordon{Drain: true, StopUnplaceable: stopUnplaceable})
+}
+
+func (c *Client) cordon(ctx context.Context, machine, what string, want api.Cordon) (changed bool, err error) {
 	if _, _, err := c.machine(ctx, machine); err != nil {
 		return false, err
 	}
-	what := "cordoned"
-	if drain {
-		what = "drain asked"
-	}
+	want.By, want.At = c.who, c.wall()
 	did, err := c.change(ctx, func(ctx context.Context) (d draft, err error) {
 		got, err := c.get(ctx, c.keys.Cordon(machine))
 		if err != nil {
 			return d, err
 		}
-		if was, err := decode[api.Cordon](got[0]); err == nil && was != nil && was.Drain == drain {
+		if was, err := decode[api.Cordon](got[0]); err == nil && was != nil && was.Drain == want.Drain && was.StopUnplaceable == want.StopUnplaceable {
 			return d, nil
 		}
 		d.compare(store.Unchanged(c.keys.Cordon(machine), revOf(got[0])))
-		d.do(store.Put(c.keys.Cordon(machine), store.Encode(api.Cordon{Drain: drain, By: c.who, At: c.wall()})))
+		d.do(store.Put(c.keys.Cordon(machine), store.Encode(want)))
 		d.tell(api.HistoryEntry{Machine: machine, What: what})
 		return d, nil
 	})

@@ -25,12 +25,14 @@ func TestCordonAndDrainAreToldOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.machine("m1", true)
 		ctx := t.Context()
-		w.is(true)(w.c.Cordon(ctx, "m1", false))
-		w.is(false)(w.c.Cordon(ctx, "m1", false))
-		w.is(true)(w.c.Cordon(ctx, "m1", true))
+		w.is(true)(w.c.Cordon(ctx, "m1"))
+		w.is(false)(w.c.Cordon(ctx, "m1"))
+		w.is(true)(w.c.Drain(ctx, "m1", false))
+		w.is(false)(w.c.Drain(ctx, "m1", false))
+		w.is(true)(w.c.Drain(ctx, "m1", true))
 		w.is(true)(w.c.Uncordon(ctx, "m1"))
 		w.is(false)(w.c.Uncordon(ctx, "m1"))
-		if _, err := w.c.Cordon(ctx, "m2", false); !errors.Is(err, client.ErrNotFound) {
+		if _, err := w.c.Cordon(ctx, "m2"); !errors.Is(err, client.ErrNotFound) {
 			t.Errorf("an unknown machine: %v", err)
 		}
 	})
