@@ -22,7 +22,7 @@ const (
 
 // step is one call of Next on its way.
 type step struct {
-	Machine
+	Lifecycle
 	now     clock.Instant
 	event   Event
 	policy  Policy
@@ -103,13 +103,13 @@ func index(table []row) map[cell]func(*step) {
 }
 
 // Next decides what an event means for a run.
-func Next(m Machine, now clock.Instant, e Event, p Policy) (Machine, []Effect) {
-	s := &step{Machine: m, now: now, event: e, policy: p}
-	if do, ok := rows[cell{m.State, e.Kind}]; ok {
+func Next(l Lifecycle, now clock.Instant, e Event, p Policy) (Lifecycle, []Effect) {
+	s := &step{Lifecycle: l, now: now, event: e, policy: p}
+	if do, ok := rows[cell{l.State, e.Kind}]; ok {
 		do(s)
 	}
 	s.startAgain()
-	return s.Machine, s.effects
+	return s.Lifecycle, s.effects
 }
 
 func (s *step) emit(e Effect) { s.effects = append(s.effects, e) }
@@ -266,13 +266,13 @@ func (s *step) afterHotLoop() clock.Instant {
 
 // clear has what is left of the copy killed, or left alone.
 func (s *step) clear(how Effect) {
-	s.Copy = Left
+	s.Copy = Sweeping
 	s.emit(how)
 }
 
 // cleared: nothing is left; startAgain does the rest.
 func (s *step) cleared() {
-	if s.Copy == Left {
+	if s.Copy == Sweeping {
 		s.Copy = None
 	}
 }
@@ -330,7 +330,7 @@ func (s *step) killRest() {
 	switch s.Copy {
 	case Alive:
 		s.emit(KillAll)
-	case Parting:
+	case AwaitingGroup:
 		s.sweepEnding()
 	}
 }
@@ -384,7 +384,7 @@ func (s *step) diedEnding() {
 		return
 	}
 	if s.Grace && s.now.Before(s.Due) {
-		s.Copy = Parting
+		s.Copy = AwaitingGroup
 		s.emit(AwaitGroup)
 		return
 	}
@@ -393,14 +393,14 @@ func (s *step) diedEnding() {
 
 // parted: nothing of the group is left. What is left of the copy left the group, and was told nothing.
 func (s *step) parted() {
-	if s.Copy == Parting {
+	if s.Copy == AwaitingGroup {
 		s.sweepEnding()
 	}
 }
 
 // ended: STOPPING -> STOPPED. By a fence it is no failure, and the run waits.
 func (s *step) ended() {
-	if s.Copy != Left {
+	if s.Copy != Sweeping {
 		return
 	}
 	s.Copy = None

@@ -38,29 +38,31 @@ var (
 
 // Machines to begin from. Each copy started at t0.
 var (
-	fresh    = Machine{}
-	wanted   = Machine{State: api.Starting, Copy: Wanted, Due: clock.Never}
-	starting = Machine{State: api.Starting, Copy: Alive, Started: t0, Starts: 1, Due: sec(1) + 1}
-	running  = Machine{State: api.Running, Copy: Alive, Started: t0, Starts: 1, Due: clock.Never}
-	backoff  = Machine{State: api.Backoff, Copy: None, Started: t0, Starts: 1, Failures: 2, Again: true, Due: sec(2)}
-	stopping = Machine{State: api.Stopping, Copy: Alive, Started: t0, Starts: 1, Due: sec(10)}
-	fencing  = Machine{State: api.Stopping, Copy: Alive, Started: t0, Starts: 1, Due: sec(10), Ending: true, Fenced: true}
-	unknown  = Machine{State: api.Unknown, Copy: Alive, Started: t0, Starts: 1, Due: sec(10)}
-	told     = but(stopping, func(m *Machine) { m.Grace = true })
-	parting  = but(told, func(m *Machine) { m.Copy = Parting })
-	held     = Machine{State: api.Stopped, Copy: None, Started: t0, Starts: 1, Again: true, Fenced: true, Due: sec(1)}
-	crashed  = Machine{State: api.Exited, Copy: Left, Started: t0, Starts: 1, Again: true, Due: sec(9)}
-	finished = Machine{State: api.Exited, Copy: None, Over: Finished, Started: t0, Starts: 1, Due: clock.Never}
-	gaveUp   = Machine{State: api.Fatal, Copy: None, Over: GaveUp, Started: t0, Starts: 4, Due: clock.Never, Reason: "x"}
-	stopped  = Machine{State: api.Stopped, Copy: None, Over: Stopped, Started: t0, Starts: 1, Due: clock.Never}
+	fresh    = Lifecycle{}
+	wanted   = Lifecycle{State: api.Starting, Copy: Wanted, Due: clock.Never}
+	starting = Lifecycle{State: api.Starting, Copy: Alive, Started: t0, Starts: 1, Due: sec(1) + 1}
+	running  = Lifecycle{State: api.Running, Copy: Alive, Started: t0, Starts: 1, Due: clock.Never}
+	backoff  = Lifecycle{State: api.Backoff, Copy: None, Started: t0, Starts: 1, Failures: 2, Again: true, Due: sec(2)}
+	stopping = Lifecycle{State: api.Stopping, Copy: Alive, Started: t0, Starts: 1, Due: sec(10)}
+	fencing  = Lifecycle{State: api.Stopping, Copy: Alive, Started: t0, Starts: 1, Due: sec(10), Ending: true, Fenced: true}
+	unknown  = Lifecycle{State: api.Unknown, Copy: Alive, Started: t0, Starts: 1, Due: sec(10)}
+	told     = but(stopping, func(m *Lifecycle) { m.Grace = true })
+	parting  = but(told, func(m *Lifecycle) { m.Copy = AwaitingGroup })
+	held     = Lifecycle{State: api.Stopped, Copy: None, Started: t0, Starts: 1, Again: true, Fenced: true, Due: sec(1)}
+	crashed  = Lifecycle{State: api.Exited, Copy: Sweeping, Started: t0, Starts: 1, Again: true, Due: sec(9)}
+	finished = Lifecycle{State: api.Exited, Copy: None, Over: Finished, Started: t0, Starts: 1, Due: clock.Never}
+	gaveUp   = Lifecycle{State: api.Fatal, Copy: None, Over: GaveUp, Started: t0, Starts: 4, Due: clock.Never, Reason: "x"}
+	stopped  = Lifecycle{State: api.Stopped, Copy: None, Over: Stopped, Started: t0, Starts: 1, Due: clock.Never}
 )
 
-func but(m Machine, change func(*Machine)) Machine {
+func but(m Lifecycle, change func(*Lifecycle)) Lifecycle {
 	change(&m)
 	return m
 }
 
-func left(m Machine) Machine { return but(m, func(m *Machine) { m.Copy, m.Due = Left, clock.Never }) }
+func left(l Lifecycle) Lifecycle {
+	return but(l, func(l *Lifecycle) { l.Copy, l.Due = Sweeping, clock.Never })
+}
 
 type want struct {
 	state   api.State
@@ -71,7 +73,7 @@ type want struct {
 	effects []Effect
 }
 
-func (w want) check(t *testing.T, m Machine, effects []Effect) {
+func (w want) check(t *testing.T, m Lifecycle, effects []Effect) {
 	t.Helper()
 	got := want{m.State, m.Copy, m.Over, m.Wake(), m.Reason, effects}
 	if !reflect.DeepEqual(got, w) {
@@ -83,7 +85,7 @@ const nope = clock.Never
 
 var cases = []struct {
 	name   string
-	from   Machine
+	from   Lifecycle
 	now    clock.Instant
 	event  Event
 	policy Policy
@@ -99,7 +101,7 @@ var cases = []struct {
 	{"start after FATAL forgets the reason", gaveUp, sec(5), Event{Kind: Start}, usual,
 		want{api.Starting, Wanted, NotOver, nope, "", []Effect{Spawn}}},
 	{"start while what is left of the old copy dies waits for it", left(finished), sec(5), Event{Kind: Start}, usual,
-		want{api.Exited, Left, NotOver, nope, "", nil}},
+		want{api.Exited, Sweeping, NotOver, nope, "", nil}},
 	{"start of a run that is held by a fence waits", held, sec(5), Event{Kind: Start}, usual,
 		want{api.Stopped, None, NotOver, nope, "", nil}},
 	{"start of a running process changes nothing", running, sec(5), Event{Kind: Start}, usual,
@@ -123,7 +125,7 @@ var cases = []struct {
 		want{api.Starting, Alive, NotOver, sec(3) + 1, "", nil}},
 	{"startsecs changed to 0 is RUNNING at once", starting, sec(0.5), Event{Kind: Changed}, atOnce,
 		want{api.Running, Alive, NotOver, nope, "", nil}},
-	{"a failed spawn backs off a second", but(wanted, func(m *Machine) { m.Starts = 1 }), sec(0),
+	{"a failed spawn backs off a second", but(wanted, func(m *Lifecycle) { m.Starts = 1 }), sec(0),
 		Event{Kind: SpawnFailed, Text: "can't find command '/x'", Refused: true}, usual,
 		want{api.Backoff, None, NotOver, sec(1), "can't find command '/x'", nil}},
 	{"the first spawn refused is FATAL at once", wanted, sec(0),
@@ -133,16 +135,16 @@ var cases = []struct {
 		Event{Kind: SpawnFailed, Text: "Too many processes"}, usual,
 		want{api.Backoff, None, NotOver, sec(1), "Too many processes", nil}},
 	{"death at once is a failure, never RUNNING", starting, sec(0), Event{Kind: Exit, Status: 1}, usual,
-		want{api.Backoff, Left, NotOver, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
+		want{api.Backoff, Sweeping, NotOver, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
 	{"an expected code within startsecs is a failure, too", starting, sec(0.9), Event{Kind: Exit, Status: 0}, never,
-		want{api.Backoff, Left, NotOver, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
+		want{api.Backoff, Sweeping, NotOver, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
 	{"an exit at startsecs was RUNNING", starting, sec(1), Event{Kind: Exit, Status: 0}, usual,
-		want{api.Exited, Left, Finished, nope, "", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, Finished, nope, "", []Effect{Sweep}}},
 	{"startretries=0 allows one try", starting, sec(0.5), Event{Kind: Exit, Status: 1}, oneTry,
-		want{api.Fatal, Left, GaveUp, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
-	{"the try after the last retry is FATAL", but(starting, func(m *Machine) { m.Failures = 3 }), sec(0.5),
+		want{api.Fatal, Sweeping, GaveUp, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
+	{"the try after the last retry is FATAL", but(starting, func(m *Lifecycle) { m.Failures = 3 }), sec(0.5),
 		Event{Kind: Exit, Status: 1}, usual,
-		want{api.Fatal, Left, GaveUp, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
+		want{api.Fatal, Sweeping, GaveUp, nope, supervisor.ExitedTooQuickly, []Effect{Sweep}}},
 
 	// BACKOFF
 	{"BACKOFF lasts until its time", backoff, sec(2) - 1, Event{Kind: Tick}, usual,
@@ -150,8 +152,8 @@ var cases = []struct {
 	{"BACKOFF then tries again", backoff, sec(2), Event{Kind: Tick}, usual,
 		want{api.Starting, Wanted, NotOver, nope, "", []Effect{Spawn}}},
 	{"BACKOFF waits for what is left of the old copy", left(backoff), sec(5), Event{Kind: Tick}, usual,
-		want{api.Backoff, Left, NotOver, nope, "", nil}},
-	{"BACKOFF goes on waiting when the rest is gone early", but(left(backoff), func(m *Machine) { m.Due = sec(2) }), sec(1), Event{Kind: Swept}, usual,
+		want{api.Backoff, Sweeping, NotOver, nope, "", nil}},
+	{"BACKOFF goes on waiting when the rest is gone early", but(left(backoff), func(m *Lifecycle) { m.Due = sec(2) }), sec(1), Event{Kind: Swept}, usual,
 		want{api.Backoff, None, NotOver, sec(2), "", nil}},
 	{"a stop in BACKOFF sends no signal", backoff, sec(1), Event{Kind: Stop}, usual,
 		want{api.Stopped, None, Stopped, nope, "", nil}},
@@ -160,29 +162,29 @@ var cases = []struct {
 
 	// RUNNING -> EXITED
 	{"an expected exit ends the run", running, sec(9), Event{Kind: Exit, Status: 0}, usual,
-		want{api.Exited, Left, Finished, nope, "", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, Finished, nope, "", []Effect{Sweep}}},
 	{"an unexpected exit restarts at once", running, sec(9), Event{Kind: Exit, Status: 3}, usual,
-		want{api.Exited, Left, NotOver, nope, "Bad exit code 3", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, NotOver, nope, "Bad exit code 3", []Effect{Sweep}}},
 	{"death by a signal is unexpected", running, sec(9), Event{Kind: Exit, Status: -1}, usual,
-		want{api.Exited, Left, NotOver, nope, "Bad exit code -1", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, NotOver, nope, "Bad exit code -1", []Effect{Sweep}}},
 	{"autorestart=true restarts after an expected exit", running, sec(9), Event{Kind: Exit, Status: 0}, always,
-		want{api.Exited, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"autorestart=false never restarts", running, sec(9), Event{Kind: Exit, Status: 3}, never,
-		want{api.Exited, Left, Finished, nope, "Bad exit code 3", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, Finished, nope, "Bad exit code 3", []Effect{Sweep}}},
 	{"nothing left: EXITED -> STARTING without delay", crashed, sec(9), Event{Kind: Swept}, usual,
 		want{api.Starting, Wanted, NotOver, nope, "", []Effect{Spawn}}},
 	{"a finished run whose rest is gone stays", left(finished), sec(9), Event{Kind: Swept}, usual,
 		want{api.Exited, None, Finished, nope, "", nil}},
 	{"leave_children after an expected exit", running, sec(9), Event{Kind: Exit, Status: 0}, leaving,
-		want{api.Exited, Left, Finished, nope, "", []Effect{Leave}}},
+		want{api.Exited, Sweeping, Finished, nope, "", []Effect{Leave}}},
 	{"leave_children leaves nothing after an unexpected one", running, sec(9), Event{Kind: Exit, Status: 1},
 		with(func(p *Policy) { p.LeaveChildren, p.Autorestart = true, api.RestartNever }),
-		want{api.Exited, Left, Finished, nope, "Bad exit code 1", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, Finished, nope, "Bad exit code 1", []Effect{Sweep}}},
 	{"leave_children leaves nothing to a restart", running, sec(9), Event{Kind: Exit, Status: 0},
 		with(func(p *Policy) { p.LeaveChildren, p.Autorestart = true, api.RestartAlways }),
-		want{api.Exited, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Exited, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"a stop between two copies ends the run", crashed, sec(9), Event{Kind: Stop}, usual,
-		want{api.Stopped, Left, Stopped, nope, "", nil}},
+		want{api.Stopped, Sweeping, Stopped, nope, "", nil}},
 
 	// STOPPING
 	{"stop while STARTING", starting, sec(0.5), Event{Kind: Stop}, usual,
@@ -200,21 +202,21 @@ var cases = []struct {
 	{"stopwaitsecs=0 kills once a second", stopping, sec(10), Event{Kind: Tick}, with(func(p *Policy) { p.StopWait = 0 }),
 		want{api.Stopping, Alive, NotOver, sec(11), "", []Effect{KillMain}}},
 	{"the exit of a stopped process", stopping, sec(3), Event{Kind: Exit, Status: -1}, always,
-		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Stopping, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"a group that was told to end may do so", told, sec(3), Event{Kind: Exit, Status: -1}, asGroup,
-		want{api.Stopping, Parting, NotOver, sec(10), "", []Effect{AwaitGroup}}},
+		want{api.Stopping, AwaitingGroup, NotOver, sec(10), "", []Effect{AwaitGroup}}},
 	{"when it is gone, what left it is killed", parting, sec(4), Event{Kind: GroupGone}, asGroup,
-		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Stopping, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"and after stopwaitsecs so is the group", parting, sec(10), Event{Kind: Tick}, asGroup,
-		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Stopping, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"and not before", parting, sec(10) - 1, Event{Kind: Tick}, asGroup,
-		want{api.Stopping, Parting, NotOver, sec(10), "", nil}},
+		want{api.Stopping, AwaitingGroup, NotOver, sec(10), "", nil}},
 	{"a kill takes its time from a group", parting, sec(4), Event{Kind: Kill}, asGroup,
-		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Stopping, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"so does the deadline", parting, sec(4), Event{Kind: Deadline}, asGroup,
-		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
-	{"a group that has had its SIGKILL has no more time", but(stopping, func(m *Machine) { m.Due = sec(20) }), sec(11), Event{Kind: Exit, Status: -1}, asGroup,
-		want{api.Stopping, Left, NotOver, nope, "", []Effect{Sweep}}},
+		want{api.Stopping, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
+	{"a group that has had its SIGKILL has no more time", but(stopping, func(m *Lifecycle) { m.Due = sec(20) }), sec(11), Event{Kind: Exit, Status: -1}, asGroup,
+		want{api.Stopping, Sweeping, NotOver, nope, "", []Effect{Sweep}}},
 	{"STOPPED when nothing is left", left(stopping), sec(3), Event{Kind: Swept}, always,
 		want{api.Stopped, None, Stopped, nope, "", nil}},
 	{"kill while RUNNING", running, sec(5), Event{Kind: Kill}, usual,
@@ -228,8 +230,8 @@ var cases = []struct {
 	{"UNKNOWN ends with the exit", left(unknown), sec(10), Event{Kind: Swept}, usual,
 		want{api.Stopped, None, Stopped, nope, "", nil}},
 
-	{"a stop of a run that was started again while its old rest dies", but(left(gaveUp), func(m *Machine) { m.Over, m.Again = NotOver, true }), sec(9), Event{Kind: Stop}, usual,
-		want{api.Stopped, Left, Stopped, nope, "x", nil}},
+	{"a stop of a run that was started again while its old rest dies", but(left(gaveUp), func(m *Lifecycle) { m.Over, m.Again = NotOver, true }), sec(9), Event{Kind: Stop}, usual,
+		want{api.Stopped, Sweeping, Stopped, nope, "x", nil}},
 
 	// Fences
 	{"a fence ends a RUNNING copy", running, sec(5), Event{Kind: Fence}, usual,
@@ -250,14 +252,14 @@ var cases = []struct {
 		want{api.Starting, Wanted, NotOver, nope, "", []Effect{Spawn}}},
 	{"a renewal does not call the signal back", fencing, sec(6), Event{Kind: Renewed}, usual,
 		want{api.Stopping, Alive, NotOver, sec(10), "", nil}},
-	{"but the run goes on when the copy is gone", but(left(fencing), func(m *Machine) { m.Fenced = false }), sec(6), Event{Kind: Swept}, usual,
+	{"but the run goes on when the copy is gone", but(left(fencing), func(m *Lifecycle) { m.Fenced = false }), sec(6), Event{Kind: Swept}, usual,
 		want{api.Starting, Wanted, NotOver, nope, "", []Effect{Spawn}}},
 	{"a fence in BACKOFF holds it", backoff, sec(1), Event{Kind: Fence}, usual,
 		want{api.Backoff, None, NotOver, nope, "", nil}},
-	{"held in BACKOFF it starts when renewed late", but(backoff, func(m *Machine) { m.Fenced = true }), sec(5), Event{Kind: Renewed}, usual,
+	{"held in BACKOFF it starts when renewed late", but(backoff, func(m *Lifecycle) { m.Fenced = true }), sec(5), Event{Kind: Renewed}, usual,
 		want{api.Starting, Wanted, NotOver, nope, "", []Effect{Spawn}}},
 	{"a fence between two copies holds the next", crashed, sec(9), Event{Kind: Fence}, usual,
-		want{api.Exited, Left, NotOver, nope, "", nil}},
+		want{api.Exited, Sweeping, NotOver, nope, "", nil}},
 	{"a stop of a held run ends it", held, sec(9), Event{Kind: Stop}, usual,
 		want{api.Stopped, None, Stopped, nope, "", nil}},
 	{"a stop while a fence ends the copy", fencing, sec(6), Event{Kind: Stop}, usual,
@@ -281,7 +283,7 @@ func TestEveryRowOfTheTableHasACase(t *testing.T) {
 	for i, r := range table {
 		if !slices.ContainsFunc(cases, func(c struct {
 			name   string
-			from   Machine
+			from   Lifecycle
 			now    clock.Instant
 			event  Event
 			policy Policy
@@ -294,9 +296,9 @@ func TestEveryRowOfTheTableHasACase(t *testing.T) {
 	}
 }
 
-// life feeds events to a machine and keeps the transitions of its state.
+// life feeds events to a lifecycle and keeps the transitions of its state.
 type life struct {
-	m      Machine
+	m      Lifecycle
 	policy Policy
 	now    clock.Instant
 	states []api.State

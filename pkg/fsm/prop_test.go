@@ -9,9 +9,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// world is a machine with a caller that keeps its promises, and looks whether the machine keeps its own.
+// world is a lifecycle with a caller that keeps its promises, and looks whether the lifecycle keeps its own.
 type world struct {
-	m       Machine
+	m       Lifecycle
 	now     clock.Instant
 	policy  Policy
 	main    bool // a main process is there
@@ -65,7 +65,7 @@ func (w *world) feed(t *rapid.T, e Event) {
 	w.check(t, e, before)
 }
 
-func (w *world) check(t *rapid.T, e Event, before Machine) {
+func (w *world) check(t *rapid.T, e Event, before Lifecycle) {
 	m := w.m
 	switch {
 	case (m.Copy == Alive) != w.main:
@@ -76,9 +76,9 @@ func (w *world) check(t *rapid.T, e Event, before Machine) {
 		t.Fatalf("gone while something lives: %+v after %v", m, e)
 	case m.State == api.Running && before.State != api.Running && w.now.Sub(m.Started) <= w.policy.StartSecs && w.policy.StartSecs > 0:
 		t.Fatalf("RUNNING after %v, startsecs is %v", w.now.Sub(m.Started), w.policy.StartSecs)
-	case m.Copy == Parting && (m.Wake() == clock.Never || m.Wake().Sub(w.now) > w.policy.StopWait):
+	case m.Copy == AwaitingGroup && (m.Wake() == clock.Never || m.Wake().Sub(w.now) > w.policy.StopWait):
 		t.Fatalf("what is left of a group has more than stopwaitsecs: %+v after %v", m, e)
-	case m.Copy == Parting && (e.Kind == Kill || e.Kind == Deadline):
+	case m.Copy == AwaitingGroup && (e.Kind == Kill || e.Kind == Deadline):
 		t.Fatalf("what is left of a group lives on after %v: %+v", e, m)
 	case m.State == api.Stopping && m.Copy == Alive && m.Wake() == clock.Never:
 		t.Fatalf("STOPPING without a time for the SIGKILL: %+v after %v", m, e)
@@ -191,7 +191,7 @@ func TestAStoppedRunAlwaysEnds(t *testing.T) {
 			case w.sweeps:
 				w.rest, w.sweeps = false, false
 				w.feed(t, Event{Kind: Swept})
-			case w.m.Copy == Parting: // and the group does not go
+			case w.m.Copy == AwaitingGroup: // and the group does not go
 				w.now = w.m.Wake()
 				w.feed(t, Event{Kind: Tick})
 			default:

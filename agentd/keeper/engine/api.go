@@ -138,8 +138,8 @@ func (e *Engine) Renew(ctx context.Context, leases []keeper.Lease) error {
 // Forget drops a run that is Done, and with remove its AUTO logs.
 func (e *Engine) Forget(ctx context.Context, ref keeper.Ref, remove bool) error {
 	err := e.with(ctx, "forget", ref, func(l *loop, n *run) error {
-		if !n.Machine.Done() {
-			return fmt.Errorf("it is not over: it is %v", n.Machine.State)
+		if !n.Life.Done() {
+			return fmt.Errorf("it is not over: it is %v", n.Life.State)
 		}
 		l.forget(n)
 		return nil
@@ -157,7 +157,7 @@ func (e *Engine) Signal(ctx context.Context, ref keeper.Ref, signal string) erro
 		return named("signal", ref.ID, err)
 	}
 	return e.with(ctx, "signal", ref, func(l *loop, n *run) error {
-		if n.pidfd < 0 || n.Machine.Copy != fsm.Alive {
+		if n.pidfd < 0 || n.Life.Copy != fsm.Alive {
 			return keeper.ErrNotRunning
 		}
 		if err := unix.PidfdSendSignal(n.pidfd, sig, nil, 0); err == unix.ESRCH {
@@ -174,7 +174,7 @@ func (e *Engine) Signal(ctx context.Context, ref keeper.Ref, signal string) erro
 func (e *Engine) Stdin(ctx context.Context, ref keeper.Ref, data []byte) error {
 	data = slices.Clone(data)
 	return e.with(ctx, "write to the stdin of", ref, func(l *loop, n *run) error {
-		if n.stdin == nil || n.Machine.Copy != fsm.Alive {
+		if n.stdin == nil || n.Life.Copy != fsm.Alive {
 			return keeper.ErrNotRunning
 		}
 		return l.feedStdin(n.stdin, data)

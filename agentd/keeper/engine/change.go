@@ -39,11 +39,11 @@ const (
 
 // watch tells a watcher what became of a run between two states. Spawned, NotSpawned, Killing, Exited and
 // Reaped are told where they happen.
-func (l *loop) watchRun(r *run, old fsm.Machine) {
+func (l *loop) watchRun(r *run, old fsm.Lifecycle) {
 	if l.engine.watch == nil {
 		return
 	}
-	m := r.Machine
+	m := r.Life
 	if m.State == old.State {
 		return
 	}
@@ -78,7 +78,7 @@ func (l *loop) tellChange(r *run, c Change) {
 // tellEnd tells of the end of a copy, before the state machine hears of it: that may tell more because of it.
 func (l *loop) tellEnd(r *run, pid int, status unix.WaitStatus) {
 	c := Change{Kind: Exited, PID: pid, Status: status, Expected: !status.Signaled() && r.policy.Expects(status.ExitStatus())}
-	switch m := r.Machine; m.State {
+	switch m := r.Life; m.State {
 	case api.Stopping, api.Unknown:
 		c.Kind = Stopped
 	case api.Starting:

@@ -118,7 +118,7 @@ func (l *loop) refence(r *run) {
 		return
 	}
 	r.Enforced = notYet
-	if r.Machine.Fenced {
+	if r.Life.Fenced {
 		l.feed(r, fsm.Event{Kind: fsm.Renewed})
 	}
 }
@@ -131,13 +131,13 @@ func (l *loop) enforce() {
 }
 
 func (l *loop) enforceRun(r *run) {
-	if !enforcing || r.Machine.Done() || r.Enforced == killed {
+	if !enforcing || r.Life.Done() || r.Enforced == killed {
 		return
 	}
 	switch {
 	case l.now.Passed(r.fence.hard):
 		r.Enforced = killed
-		if r.Machine.Copy == fsm.Alive || r.Machine.Copy == fsm.Parting {
+		if r.Life.Copy == fsm.Alive || r.Life.Copy == fsm.AwaitingGroup {
 			l.log.warn("The deadline has come: everything of the process is killed", processField(r),
 				zap.Duration("late", -l.now.Left(r.fence.hard)))
 		}
@@ -153,7 +153,7 @@ func (l *loop) enforceRun(r *run) {
 // fenceWake is when the next step of a run's fence is due.
 func (l *loop) fenceWake(r *run) clock.Instant {
 	switch {
-	case !enforcing || r.Machine.Done() || r.Enforced == killed:
+	case !enforcing || r.Life.Done() || r.Enforced == killed:
 		return clock.Never
 	case r.Enforced == signalled:
 		return l.now.Instant(r.fence.hard)
@@ -165,5 +165,5 @@ func (l *loop) fenceWake(r *run) clock.Instant {
 // guarded reports whether a deadline stands behind a run that somebody else must enforce if
 // the loop does not: also while what is left of a copy is being killed, which may take the loop.
 func (r *run) guarded() bool {
-	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep && !r.Machine.Gone() && !r.leaving
+	return r.Enforced != killed && r.Request.OnPartition != api.PartitionKeep && !r.Life.Gone() && !r.leaving
 }

@@ -390,15 +390,15 @@ func TestANewKeeperKillsWhatADeadOneLeftBeforeItAnswers(t *testing.T) {
 
 // What is left of a copy is killed by the loop, too, or by a sweep that the loop began.
 func TestADeadlineStandsBehindWhateverIsAlive(t *testing.T) {
-	for copy := fsm.None; copy <= fsm.Parting; copy++ {
+	for copy := fsm.None; copy <= fsm.AwaitingGroup; copy++ {
 		r := &run{}
-		r.Request.OnPartition, r.Machine.Copy = api.PartitionStop, copy
-		if r.guarded() == r.Machine.Gone() {
+		r.Request.OnPartition, r.Life.Copy = api.PartitionStop, copy
+		if r.guarded() == r.Life.Gone() {
 			t.Errorf("of a run whose copy is %v it says guarded=%v", copy, r.guarded())
 		}
 	}
 	r := &run{leaving: true}
-	r.Request.OnPartition, r.Machine.Copy = api.PartitionStop, fsm.Left
+	r.Request.OnPartition, r.Life.Copy = api.PartitionStop, fsm.Sweeping
 	if r.guarded() {
 		t.Error("children that are being left alone count as what a deadline ends")
 	}

@@ -175,10 +175,10 @@ func (l *loop) pass() {
 // ticks lets the passing of time have its effects.
 func (l *loop) ticks() {
 	for _, r := range l.runs {
-		if r.Machine.Wake() <= l.now.Boot {
+		if r.Life.Wake() <= l.now.Boot {
 			l.feed(r, fsm.Event{Kind: fsm.Tick})
 		}
-		if r.sweepAt <= l.now.Boot || r.Machine.Copy == fsm.Left || r.Machine.Copy == fsm.Parting {
+		if r.sweepAt <= l.now.Boot || r.Life.Copy == fsm.Sweeping || r.Life.Copy == fsm.AwaitingGroup {
 			l.sweep(r)
 		}
 	}
@@ -192,9 +192,9 @@ func (l *loop) ticks() {
 
 // feed tells a run's state machine what happened and carries out what it decides.
 func (l *loop) feed(r *run, e fsm.Event) {
-	old := r.Machine
+	old := r.Life
 	m, effects := fsm.Next(old, l.now.Boot, e, r.policy)
-	r.Machine = m
+	r.Life = m
 	r.dirty = r.dirty || m != old
 	l.tell(r, old)
 	l.watchRun(r, old)
@@ -260,8 +260,8 @@ func errnoOf(err error) unix.Errno {
 // sweep looks whether anything is left of a copy, or of the group of one that is parting. Of the former it asks for another
 // kill now and then: what was born during the last one, and a kernel without cgroup.kill, need more than one.
 func (l *loop) sweep(r *run) {
-	parting := r.Machine.Copy == fsm.Parting
-	if r.Machine.Copy != fsm.Left && !parting || r.leaving {
+	parting := r.Life.Copy == fsm.AwaitingGroup
+	if r.Life.Copy != fsm.Sweeping && !parting || r.leaving {
 		r.sweepAt = clock.Never
 		return
 	}
@@ -333,7 +333,7 @@ func (l *loop) publish() {
 func (l *loop) rearm() {
 	wake, hard := min(l.guardAt, l.waiting.until), deadline.None
 	for _, r := range l.runs {
-		wake = min(wake, r.Machine.Wake(), r.sweepAt, l.fenceWake(r))
+		wake = min(wake, r.Life.Wake(), r.sweepAt, l.fenceWake(r))
 		if r.guarded() {
 			hard = deadline.Earlier(hard, r.fence.hard)
 		}

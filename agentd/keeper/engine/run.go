@@ -17,7 +17,7 @@ import (
 // exec in the same process, would have to be given of it.
 type carried struct {
 	Request keeper.StartRequest `json:"request"`
-	Machine fsm.Machine         `json:"machine"`
+	Life    fsm.Lifecycle       `json:"machine"`
 	PID     int                 `json:"pid,omitempty"` // of the main process, while it is not reaped
 	Started time.Time           `json:"started,omitzero"`
 	Stopped time.Time           `json:"stopped,omitzero"`
@@ -62,7 +62,7 @@ func (r *run) ref() keeper.Ref { return keeper.Ref{ID: r.id, Token: r.Request.To
 
 // view is the run as other goroutines and the agent see it.
 func (r *run) view() keeper.Run {
-	m := r.Machine
+	m := r.Life
 	v := keeper.Run{
 		ID: r.id, Token: r.Request.Token, Process: r.Request.Process, Leases: r.Request.Leases,
 		OnPartition: r.Request.OnPartition, Cause: cause(m), Done: m.Done(), Gone: m.Gone(),
@@ -79,7 +79,7 @@ func (r *run) view() keeper.Run {
 }
 
 // cause says why a run is over, or why its copy was ended.
-func cause(m fsm.Machine) keeper.Cause {
+func cause(m fsm.Lifecycle) keeper.Cause {
 	switch m.Over {
 	case fsm.Finished:
 		return keeper.CauseFinished

@@ -36,7 +36,7 @@ func (l *loop) windDown() {
 		return
 	}
 	for _, r := range l.runs {
-		if r.Machine.Copy != fsm.Alive { // what is down stays down
+		if r.Life.Copy != fsm.Alive { // what is down stays down
 			l.feed(r, fsm.Event{Kind: fsm.Stop})
 		}
 	}
@@ -58,7 +58,7 @@ func (l *loop) windDown() {
 func (l *loop) lastGroup() []*run {
 	var last *run
 	for _, r := range l.runs {
-		if !r.Machine.Done() && (last == nil || byPriority(r, last) > 0) {
+		if !r.Life.Done() && (last == nil || byPriority(r, last) > 0) {
 			last = r
 		}
 	}
@@ -68,7 +68,7 @@ func (l *loop) lastGroup() []*run {
 	var group []*run
 	for i := len(l.runs) - 1; i >= 0; i-- {
 		r := l.runs[i]
-		if !r.Machine.Done() && r.Request.Process.Group == last.Request.Process.Group {
+		if !r.Life.Done() && r.Request.Process.Group == last.Request.Process.Group {
 			group = append(group, r)
 		}
 	}

@@ -84,7 +84,7 @@ func (l *loop) spawnRun(r *run) {
 	if l.ending != nil {
 		l.feed(r, fsm.Event{Kind: fsm.Stop})
 	}
-	if r.Machine.Copy != fsm.Wanted {
+	if r.Life.Copy != fsm.Wanted {
 		return
 	}
 	r.tries++
@@ -247,8 +247,8 @@ func (l *loop) noteExit(r *run, code int, signal string) {
 }
 
 // tell logs what a state machine went through.
-func (l *loop) tell(r *run, old fsm.Machine) {
-	m := r.Machine
+func (l *loop) tell(r *run, old fsm.Lifecycle) {
+	m := r.Life
 	if m.State == old.State && m.Over == old.Over {
 		return
 	}

@@ -52,15 +52,15 @@ func (p Policy) again(status int) bool {
 type Copy int
 
 const (
-	None    Copy = iota // nothing that it started is alive
-	Wanted              // Spawn was asked for and not answered yet
-	Alive               // the main process is there
-	Left                // the main process is gone; Sweep was asked for and not answered yet
-	Parting             // the main process is gone; its group, which has the stop signal too, has until Due
+	None          Copy = iota // nothing that it started is alive
+	Wanted                    // Spawn was asked for and not answered yet
+	Alive                     // the main process is there
+	Sweeping                  // the main process is gone; Sweep or Leave was asked for and not answered yet
+	AwaitingGroup             // the main process is gone; its group, which has the stop signal too, has until Due
 )
 
 func (c Copy) String() string {
-	return [...]string{"none", "wanted", "alive", "left", "parting"}[c]
+	return [...]string{"none", "wanted", "alive", "sweeping", "awaiting group"}[c]
 }
 
 // Over says why a run ended. It stays once it is set, until Start.
@@ -78,9 +78,9 @@ func (o Over) String() string {
 	return [...]string{"not over", "finished", "gave up", "refused", "stopped"}[o]
 }
 
-// Machine is the state of one run. The zero Machine is a process that was never started. It is
+// Lifecycle is the state of one run. The zero Lifecycle is a process that was never started. It is
 // plain data, so that it can be written down and taken up again.
-type Machine struct {
+type Lifecycle struct {
 	State api.State `json:"state"`
 	Copy  Copy      `json:"copy,omitempty"`
 	Over  Over      `json:"over,omitempty"`
@@ -110,20 +110,20 @@ type Machine struct {
 }
 
 // Done reports that the run is over and nothing that it started is alive.
-func (m Machine) Done() bool { return m.Over != NotOver && m.Copy == None }
+func (l Lifecycle) Done() bool { return l.Over != NotOver && l.Copy == None }
 
 // Gone reports that nothing that the run started is alive.
-func (m Machine) Gone() bool { return m.Copy == None || m.Copy == Wanted }
+func (l Lifecycle) Gone() bool { return l.Copy == None || l.Copy == Wanted }
 
 // Held reports that a fence alone keeps the run from having a copy.
-func (m Machine) Held() bool { return m.Fenced && m.Over == NotOver && m.Gone() }
+func (l Lifecycle) Held() bool { return l.Fenced && l.Over == NotOver && l.Gone() }
 
 // Wake returns when Tick is wanted, clock.Never when only another event can change something.
-func (m Machine) Wake() clock.Instant {
-	waits := m.Again && m.Copy == None && !m.Fenced
-	lives := m.Copy == Alive && m.State != api.Running
-	if waits || lives || m.Copy == Parting {
-		return m.Due
+func (l Lifecycle) Wake() clock.Instant {
+	waits := l.Again && l.Copy == None && !l.Fenced
+	lives := l.Copy == Alive && l.State != api.Running
+	if waits || lives || l.Copy == AwaitingGroup {
+		return l.Due
 	}
 	return clock.Never
 }
