@@ -1,0 +1,136 @@
+package core
+
+import (
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
+)
+
+// Effect is one thing to do or to tell: one of the types in this file.
+type Effect interface{ effect() }
+
+// Copy names one copy of a run, so that a late answer about an earlier one is told apart.
+type Copy struct {
+	keeper.Ref
+	N uint64 // rises with every Spawn of the run
+}
+
+// What is to be done to processes.
+type (
+	// Spawn starts a copy. The answer, Spawned or SpawnFailed, is the next event, except that a SpawnFailed may come later.
+	Spawn struct{ Copy Copy }
+	// Terminate sends the stop signal to the main process, or to the group that it leads.
+	Terminate struct {
+		Ref   keeper.Ref
+		Group bool
+	}
+	// KillMain sends SIGKILL to the main process, or to the group that it leads.
+	KillMain struct {
+		Ref   keeper.Ref
+		Group bool
+	}
+	// KillTree sends SIGKILL to the main process and to everything that it started.
+	KillTree struct{ Ref keeper.Ref }
+	// KillRest sends SIGKILL to everything that is left of a copy whose main process is gone.
+	KillRest struct{ Ref keeper.Ref }
+	// Look looks whether anything is left of a copy whose main process is gone, or with Group of the group that it
+	// led. The answer, Looked, is the next event.
+	Look struct {
+		Copy  Copy
+		Group bool
+	}
+	// LeaveAlone takes what is left of a copy out of the reach of all later kills, and keeps it alive. LeftAlone answers it.
+	LeaveAlone struct{ Copy Copy }
+)
+
+// What is to be told.
+type (
+	// Changed tells that a run is not as it was told last. There is one for each transition, in their order.
+	Changed struct {
+		Run   keeper.Run // its Seq is not set
+		From  api.State
+		Ended bool // a copy ended: Exit and Signal are its
+	}
+	// Forgotten tells that a run was dropped. What the shell holds for it can be freed.
+	Forgotten struct{ Ref keeper.Ref }
+	// Leases are those that the keeper holds from now on.
+	Leases struct{ Leases []keeper.Lease }
+	// Incident is a part of a process's story that the states of its run do not tell.
+	Incident struct {
+		Kind IncidentKind
+		Ref  keeper.Ref
+		PID  int // of the copy, where there is or was one
+		// Expected: exitcodes names the status with which the copy ended. Quick: it ended within startsecs, which is a failure
+		// whatever its status.
+		Expected, Quick bool
+		// Text is why a copy could not be spawned, or why the machine refused the process.
+		Text string
+	}
+	// Fenced tells that a deadline was enforced: with the stop signal, or with Killed by SIGKILL to everything.
+	Fenced struct {
+		Ref    keeper.Ref
+		Killed bool
+		Left   time.Duration // until the deadline; negative when it was enforced late
+	}
+	// NotLeftAlone tells that what was to be left alone is killed instead.
+	NotLeftAlone struct {
+		Ref keeper.Ref
+		Err error
+	}
+	// ShuttingDown tells that the keeper stops its runs and ends.
+	ShuttingDown struct {
+		Why  string
+		Runs int
+	}
+)
+
+// What is to be set.
+type (
+	// Guard sets when others step in: the guardian kills everything at Hard and the kernel the keeper at At, which is Hard
+	// by the boot-time clock, each with some slack. It comes before the Spawn that it is needed for, and with each Settle.
+	Guard struct {
+		Hard deadline.Deadline
+		At   clock.Instant
+	}
+	// Wake sets when the next turn is to come at the latest; at once when that has passed already.
+	Wake struct{ At clock.Instant }
+	// End tells that the shutdown is over: this is the last turn.
+	End struct{}
+)
+
+// IncidentKind says what happened to a process.
+type IncidentKind int
+
+// The kinds of incidents.
+const (
+	CopySpawned    IncidentKind = iota
+	CopyNotSpawned              // Text
+	EnteredRunning
+	StopSignalSent
+	KillSent           // it has not stopped in time
+	CopyExited         // by itself: Expected, Quick
+	CopyStopped        // after a stop or a fence: Expected
+	StoppedWithoutCopy // it was stopped while it had no copy
+	GaveUp             // it is FATAL: Text when the machine refused it
+)
+
+func (Spawn) effect()        {}
+func (Terminate) effect()    {}
+func (KillMain) effect()     {}
+func (KillTree) effect()     {}
+func (KillRest) effect()     {}
+func (Look) effect()         {}
+func (LeaveAlone) effect()   {}
+func (Changed) effect()      {}
+func (Forgotten) effect()    {}
+func (Leases) effect()       {}
+func (Incident) effect()     {}
+func (Fenced) effect()       {}
+func (NotLeftAlone) effect() {}
+func (ShuttingDown) effect() {}
+func (Guard) effect()        {}
+func (Wake) effect()         {}
+func (End) effect()          {}

@@ -1,0 +1,131 @@
+package core
+
+import (
+	"slices"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/fsm"
+	"github.com/distsuper/distsuper/pkg/mode"
+)
+
+// fence is when a run ends by the passing of time.
+type fence struct {
+	soft deadline.Deadline // stop signal
+	hard deadline.Deadline // SIGKILL to everything
+}
+
+var noFence = fence{soft: deadline.None, hard: deadline.None}
+
+// enforced is what has been done about a run's fence.
+type enforced int
+
+const (
+	notYet enforced = iota
+	signalled
+	killed
+)
+
+// fenceOf is the earliest of the fences of a run's leases. A lease that is not known has
+// passed, and so has a run that should have one and names none.
+func (c *Core) fenceOf(q keeper.StartRequest) fence {
+	if c.options.Mode == mode.Alone || q.OnPartition == api.PartitionKeep {
+		return noFence
+	}
+	if len(q.Leases) == 0 {
+		return fence{}
+	}
+	f, stopWait := noFence, fsm.PolicyOf(q.Process.Settings).StopWait
+	for _, id := range q.Leases {
+		lease := c.leases[id]
+		f.hard = deadline.Earlier(f.hard, lease.Deadline)
+		f.soft = deadline.Earlier(f.soft, lease.Deadline.Before(deadline.Grace(lease.TTL, stopWait)))
+	}
+	return f
+}
+
+// refence counts a run's fence anew, and lets it go on when it is not due any more.
+func (c *Core) refence(now deadline.Moment, r *run) {
+	r.fence = c.fenceOf(r.request)
+	if !now.Passed(r.fence.soft) {
+		r.enforced = notYet
+		if r.life.Fenced {
+			c.advance(now, r, fsm.Event{Kind: fsm.Renewed})
+		}
+	}
+	c.due = deadline.Earlier(c.due, r.limit())
+}
+
+// renew replaces the leases. One that a run names stays as it was when it is not named here.
+func (c *Core) renew(now deadline.Moment, leases []keeper.Lease) {
+	all := slices.Clone(leases)
+	named := make(map[int64]keeper.Lease, len(all))
+	for _, lease := range all {
+		named[lease.ID] = lease
+	}
+	for _, r := range c.runs {
+		for _, id := range r.request.Leases {
+			old, known := c.leases[id]
+			if _, renewed := named[id]; known && !renewed {
+				named[id] = old
+				all = append(all, old)
+			}
+		}
+	}
+	c.leases = named
+	c.emit(Leases{Leases: all})
+	for _, r := range c.runs {
+		c.refence(now, r)
+	}
+}
+
+// limit is when the next step of a run's fence is due.
+func (r *run) limit() deadline.Deadline {
+	switch {
+	case !enforcing || r.life.Done() || r.enforced == killed:
+		return deadline.None
+	case r.enforced == signalled:
+		return r.fence.hard
+	default:
+		return r.fence.soft
+	}
+}
+
+// enforce ends what may not live any longer.
+func (c *Core) enforce(now deadline.Moment) {
+	if !now.Passed(c.due) {
+		return
+	}
+	for _, r := range c.runs {
+		if now.Passed(r.limit()) {
+			c.enforceRun(now, r)
+		}
+	}
+	c.due = deadline.None
+	for _, r := range c.runs {
+		c.due = deadline.Earlier(c.due, r.limit())
+	}
+}
+
+// enforceRun does what is due: the stop signal, and at the deadline SIGKILL to everything.
+func (c *Core) enforceRun(now deadline.Moment, r *run) {
+	told := Fenced{Ref: r.ref(), Left: now.Left(r.fence.hard)}
+	if told.Killed = now.Passed(r.fence.hard); !told.Killed {
+		r.enforced = signalled
+		c.emit(told)
+		c.advance(now, r, fsm.Event{Kind: fsm.Fence})
+		return
+	}
+	r.enforced = killed
+	if r.life.Copy == fsm.Alive || r.life.Copy == fsm.AwaitingGroup {
+		c.emit(told)
+	}
+	c.advance(now, r, fsm.Event{Kind: fsm.Deadline})
+}
+
+// guarded reports whether a deadline stands behind a run that somebody else must enforce if
+// the shell does not: also while what is left of a copy is being killed, which may take the shell.
+func (r *run) guarded() bool {
+	return r.enforced != killed && r.request.OnPartition != api.PartitionKeep && !r.life.Gone() && !r.leaving
+}

@@ -1,0 +1,166 @@
+package core
+
+import (
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/fsm"
+	"github.com/distsuper/distsuper/pkg/mode"
+)
+
+// run is one run.
+type run struct {
+	request keeper.StartRequest
+	policy  fsm.Policy
+	life    fsm.Lifecycle
+	fence   fence
+	copies  uint64 // Spawns: N of the last copy
+	seen    state
+	told    state // seen, as Changed told it last
+
+	enforced enforced
+	queued   bool // for a spawn
+
+	lookAt   clock.Instant // when to look for the rest of a copy again, and to kill it again
+	lookWait time.Duration
+	leaving  bool // LeaveAlone was asked for
+}
+
+// state is what others see of a run as long as its settings are the same.
+type state struct {
+	api.Observed
+	cause      keeper.Cause
+	done, gone bool
+	settings   int // counts how often they were set
+}
+
+func newRun(e Start) *run {
+	r := &run{lookAt: clock.Never}
+	r.seen.StdoutLog, r.seen.StderrLog = e.StdoutLog, e.StderrLog
+	return r
+}
+
+// configure takes a request's settings over.
+func (c *Core) configure(r *run, request keeper.StartRequest) {
+	r.request = request
+	r.policy = fsm.PolicyOf(request.Process.Settings)
+	r.policy.LeaveChildren = r.policy.LeaveChildren || c.options.Mode == mode.Alone
+	r.seen.settings++
+}
+
+func (r *run) ref() keeper.Ref { return keeper.Ref{ID: r.request.Process.ID(), Token: r.request.Token} }
+func (r *run) copy() Copy      { return Copy{Ref: r.ref(), N: r.copies} }
+
+// advance has the lifecycle of a run decide on an event, tells what became of the run, and hands on what is to be done.
+func (c *Core) advance(now deadline.Moment, r *run, e fsm.Event) {
+	old := r.life
+	life, effects := fsm.Next(old, now.Boot, e, r.policy)
+	r.life = life
+	c.publish(r)
+	c.tellEntered(r, old.State)
+	for _, effect := range effects {
+		c.handOn(now, r, effect)
+	}
+	if c.closing == nil {
+		return
+	}
+	if e.Kind != fsm.Stop {
+		c.keepDown(now, r)
+	}
+	c.closing.next = c.closing.next || r.life.Done()
+}
+
+// handOn turns what a lifecycle wants into effects.
+func (c *Core) handOn(now deadline.Moment, r *run, effect fsm.Effect) {
+	p := &r.request.Process
+	switch effect {
+	case fsm.Spawn:
+		c.queue.arrive(r, now.Boot)
+	case fsm.Terminate:
+		c.emit(Terminate{Ref: r.ref(), Group: p.StopAsGroup})
+	case fsm.KillMain:
+		c.emit(Incident{Kind: KillSent, Ref: r.ref(), PID: r.seen.PID})
+		c.emit(KillMain{Ref: r.ref(), Group: p.KillAsGroup || p.StopAsGroup})
+	case fsm.KillAll:
+		c.emit(KillTree{Ref: r.ref()})
+	case fsm.AwaitGroup:
+		c.search(r)
+	case fsm.Sweep:
+		c.emit(KillRest{Ref: r.ref()})
+		c.search(r)
+	case fsm.Leave:
+		r.leaving = true
+		c.emit(LeaveAlone{Copy: r.copy()})
+	}
+}
+
+// publish tells that a run is not as it was told last.
+func (c *Core) publish(r *run) {
+	s := &r.seen
+	s.State, s.Starts, s.Reason, s.Fault = r.life.State, r.life.Starts, r.life.Reason, r.life.Fault
+	s.cause, s.done, s.gone = causeOf(r.life), r.life.Done(), r.life.Gone()
+	if s.cause == keeper.CauseFenced && s.Fault == api.FaultNone {
+		s.Fault, s.Reason = api.FaultFenced, "fenced: the deadline of its lease came before a renewal"
+	}
+	old := r.told
+	if old == *s {
+		return
+	}
+	r.told = *s
+	c.emit(Changed{Run: r.view(), From: old.State, Ended: old.PID != 0 && s.PID == 0})
+}
+
+// view is the run as others see it.
+func (r *run) view() keeper.Run {
+	q := &r.request
+	return keeper.Run{ID: q.Process.ID(), Token: q.Token, Process: q.Process, Leases: q.Leases, OnPartition: q.OnPartition,
+		Observed: r.seen.Observed, Cause: r.seen.cause, Done: r.seen.done, Gone: r.seen.gone}
+}
+
+// causeOf says why a run is over, or why its copy was ended.
+func causeOf(l fsm.Lifecycle) keeper.Cause {
+	switch l.Over {
+	case fsm.Finished:
+		return keeper.CauseFinished
+	case fsm.GaveUp:
+		return keeper.CauseFatal
+	case fsm.Refused:
+		return keeper.CauseRefused
+	case fsm.Stopped:
+		return keeper.CauseStopped
+	}
+	if l.Held() || l.Ending {
+		return keeper.CauseFenced
+	}
+	return keeper.CauseNone
+}
+
+// tellEntered tells what the entering of a state means for a process's story.
+func (c *Core) tellEntered(r *run, from api.State) {
+	i := Incident{Ref: r.ref(), PID: r.seen.PID}
+	if r.life.State == from {
+		return
+	}
+	switch r.life.State {
+	case api.Running:
+		i.Kind = EnteredRunning
+	case api.Stopping:
+		i.Kind = StopSignalSent
+	case api.Stopped:
+		if from == api.Stopping || from == api.Unknown {
+			return
+		}
+		i.Kind, i.PID = StoppedWithoutCopy, 0
+	case api.Fatal:
+		i.Kind, i.PID = GaveUp, 0
+		if r.life.Over == fsm.Refused {
+			i.Text = r.life.Reason
+		}
+	default:
+		return
+	}
+	c.emit(i)
+}
