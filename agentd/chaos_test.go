@@ -114,7 +114,7 @@ func (c *chaos) upset() {
 	case 8:
 		b.keeper.Crash()
 	case 9:
-		_ = b.keeper.CrashCopy("web", "SEGV")
+		_ = b.keeper.CrashCopy("web", "SIGSEGV")
 	case 10:
 		c.s.Elect(time.Duration(c.rnd.IntN(3000)) * time.Millisecond)
 	case 11:

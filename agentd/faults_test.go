@@ -147,7 +147,7 @@ func TestNewAgentAdoptsWhatRuns(t *testing.T) {
 		w.status(b, "stops", stops, running)
 		_ = b.stop()
 		w.remove(b, "stops")
-		if err := b.keeper.CrashCopy("web", "SEGV"); err != nil {
+		if err := b.keeper.CrashCopy("web", "SIGSEGV"); err != nil {
 			t.Fatal(err)
 		}
 		grants := w.s.Stats().Grants
@@ -332,7 +332,7 @@ func TestLostLeaseOfHistoryLosesNoTouch(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := b.keeper.CrashCopy("web", "SEGV"); err != nil {
+		if err := b.keeper.CrashCopy("web", "SIGSEGV"); err != nil {
 			t.Fatal(err)
 		}
 		st := w.status(b, "web", token, func(s api.Status) bool { return running(s) && s.Starts == 2 })

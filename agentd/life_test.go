@@ -48,11 +48,11 @@ func TestRunThatGivesUpAndRunThatIsRefusedAreReleasedFatal(t *testing.T) {
 		b := w.box("m1").up()
 		web := w.place(b, "web")
 		w.status(b, "web", web, running)
-		if err := b.keeper.GoFatal("web", "Exited too quickly"); err != nil {
+		if err := b.keeper.GoFatal("web"); err != nil {
 			t.Fatal(err)
 		}
 		st := w.status(b, "web", web, released)
-		if st.State != api.Fatal || st.Refused || st.Reason != "Exited too quickly" {
+		if st.State != api.Fatal || st.Refused || st.Fault != api.FaultQuickExit {
 			t.Fatalf("status %+v", st)
 		}
 		b.keeper.Refuse("bad", api.FaultNoFile, "can't find command '/bin/bad'")
@@ -72,16 +72,16 @@ func TestCrashLoopIsWrittenABoundedNumberOfTimes(t *testing.T) {
 		token := w.place(b, "web", func(p *api.Placement) { p.Process.StartSecs, p.Process.StartRetries = 0, 1000 })
 		w.status(b, "web", token, running)
 		before := w.s.Stats().Writes
-		for range 1000 {
+		for range 200 {
+			time.Sleep(100 * time.Millisecond) // a copy that ends sooner is held up by the keeper
 			if err := b.keeper.Exit("web", 1); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(20 * time.Millisecond)
 		}
 		if n := w.s.Stats().Writes - before; n > 30 {
-			t.Fatalf("%d writes for 1000 crashes in 20 s", n)
+			t.Fatalf("%d writes for 200 crashes in 20 s", n)
 		}
-		w.status(b, "web", token, func(s api.Status) bool { return running(s) && s.Starts == 1001 })
+		w.status(b, "web", token, func(s api.Status) bool { return running(s) && s.Starts == 201 })
 	})
 }
 

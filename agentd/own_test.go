@@ -139,7 +139,7 @@ func TestEtcdWithoutSpaceIsSaidAndHealsByItself(t *testing.T) {
 		token := w.place(b, "web")
 		w.status(b, "web", token, running)
 		w.s.SetNoSpace(true)
-		if err := b.keeper.CrashCopy("web", "SEGV"); err != nil {
+		if err := b.keeper.CrashCopy("web", "SIGSEGV"); err != nil {
 			t.Fatal(err)
 		}
 		w.await("the agent says so", func() string {

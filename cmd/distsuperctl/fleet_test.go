@@ -300,7 +300,7 @@ func TestEveryOutcomeOfAStartIsSaidAndHasItsExitCode(t *testing.T) {
 		f.wants(exitGeneric, "nowhere: ERROR (failed): no machine can take it (m1: not one of machines = zone=q)\n", "start", "nowhere")
 		go func() {
 			time.Sleep(500 * time.Millisecond)
-			_ = k.GoFatal("tired", "Exited too quickly (process log may have details)")
+			_ = k.GoFatal("tired")
 		}()
 		f.wants(exitNotRunning, "tired: ERROR (spawn error): Exited too quickly (process log may have details)\n", "start", "tired")
 		f.wants(exitUsage, "good: started\nnone: ERROR (no such group)\n", "start", "good", "none:*")

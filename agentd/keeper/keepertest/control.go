@@ -2,13 +2,16 @@ package keepertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
@@ -16,44 +19,39 @@ import (
 // Exit ends the living copy of a process with an exit status, as if by itself.
 func (f *Fake) Exit(id string, status int) error { return f.die(id, status, "") }
 
-// CrashCopy ends the living copy of a process by a signal such as "SEGV", as if by itself.
+// CrashCopy ends the living copy of a process by a signal such as SIGSEGV, as if by itself.
 func (f *Fake) CrashCopy(id, signal string) error { return f.die(id, -1, signal) }
 
 func (f *Fake) die(id string, status int, signal string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dueLocked()
-	r := f.runs[id]
-	if r == nil || r.PID == 0 {
+	return f.dieLocked(id, status, signal)
+}
+
+func (f *Fake) dieLocked(id string, status int, signal string) error {
+	if f.procs[id] == nil {
 		return fmt.Errorf("end %s: %w", id, keeper.ErrNotRunning)
 	}
-	if r.State == api.Stopping {
-		f.endLocked(r, status, signal)
-		f.endedByUsLocked(r)
-		return nil
-	}
-	f.diedLocked(r, status, signal)
+	f.endLocked(id, status, signal)
+	f.dueLocked()
 	return nil
 }
 
-// GoFatal ends the run of a process as one that used up its retries.
-func (f *Fake) GoFatal(id, reason string) error {
+// GoFatal makes a process that has a living copy FATAL: it exits, again and again, and its retries are used up.
+func (f *Fake) GoFatal(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dueLocked()
 	r := f.runs[id]
-	if r == nil || r.Done {
-		return fmt.Errorf("make %s FATAL: %w", id, keeper.ErrNotFound)
+	q := keeper.StartRequest{Token: r.Token, Process: r.Process, Leases: r.Leases, OnPartition: r.OnPartition}
+	fragile := q
+	fragile.Process.StartSecs, fragile.Process.StartRetries, fragile.Process.Autorestart = 1, 0, api.RestartAlways
+	err := f.turnLocked(core.Update{Request: fragile})
+	for err == nil && f.runs[id].State != api.Fatal {
+		err = f.dieLocked(id, 1, "")
 	}
-	f.endLocked(r, 1, "")
-	f.overLocked(r, api.Fatal, keeper.CauseFatal, api.FaultQuickExit, reason)
-	return nil
-}
-
-// refusal is why a start is refused.
-type refusal struct {
-	fault  api.Fault
-	reason string
+	return errors.Join(err, f.turnLocked(core.Update{Request: q}))
 }
 
 // Refuse makes later starts of a process end refused, with this fault and reason; FaultNone takes it back.
@@ -64,11 +62,11 @@ func (f *Fake) Refuse(id string, fault api.Fault, reason string) {
 		delete(f.refuse, id)
 		return
 	}
-	f.refuse[id] = refusal{fault, reason}
+	f.refuse[id] = core.Failure{Fault: fault, Text: reason}
 }
 
-// StopTakes sets how long a copy lives on after its stop signal (0 at first), at most its
-// stopwaitsecs; id "" is every process without a time of its own.
+// StopTakes sets how long a copy lives on after its stop signal (0 at first); id "" is every process without a time of its own. After
+// stopwaitsecs it is killed.
 func (f *Fake) StopTakes(id string, d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -92,7 +90,7 @@ func (f *Fake) Pause() {
 	if f.resumed == nil {
 		f.resumed = make(chan struct{})
 	}
-	f.wakeLocked()
+	f.kickLocked()
 }
 
 // Resume ends Pause.
@@ -101,7 +99,8 @@ func (f *Fake) Resume() {
 	defer f.mu.Unlock()
 	f.dueLocked()
 	f.resumeLocked()
-	f.wakeLocked()
+	f.dueLocked()
+	f.kickLocked()
 }
 
 func (f *Fake) resumeLocked() {
@@ -120,13 +119,14 @@ func (f *Fake) Crash() {
 }
 
 func (f *Fake) crashLocked() {
-	for _, id := range sortedIDs(f.runs) {
-		f.endLocked(f.runs[id], -1, "KILL")
+	for _, id := range slices.Sorted(maps.Keys(f.procs)) {
+		f.endLocked(id, -1, "SIGKILL")
 	}
-	f.runs, f.leases = map[string]*run{}, map[int64]keeper.Lease{}
+	f.runs, f.leases, f.ended = map[string]keeper.Run{}, nil, nil
 	f.down = true
 	f.resumeLocked()
-	f.wakeLocked()
+	f.changedLocked()
+	f.kickLocked()
 }
 
 // Restart starts a new keeper: another instance that knows nothing of the runs before. If the last
@@ -150,11 +150,8 @@ func (f *Fake) Run(id string) (keeper.Run, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dueLocked()
-	r := f.runs[id]
-	if r == nil {
-		return keeper.Run{}, false
-	}
-	return r.clone(), true
+	r, ok := f.runs[id]
+	return clone(r), ok
 }
 
 // Runs returns every run, by process name.
@@ -163,8 +160,8 @@ func (f *Fake) Runs() []keeper.Run {
 	defer f.mu.Unlock()
 	f.dueLocked()
 	var runs []keeper.Run
-	for _, id := range sortedIDs(f.runs) {
-		runs = append(runs, f.runs[id].clone())
+	for _, id := range slices.Sorted(maps.Keys(f.runs)) {
+		runs = append(runs, clone(f.runs[id]))
 	}
 	return runs
 }
@@ -180,10 +177,7 @@ func (f *Fake) Leases() []keeper.Lease {
 func (f *Fake) Env(id string) map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if r := f.runs[id]; r != nil {
-		return r.env
-	}
-	return nil
+	return f.env[id]
 }
 
 // Removed lists the processes whose AUTO logs were removed.

@@ -1,21 +1,23 @@
 // Package keepertest is a keeper in memory, for tests of whoever speaks to one.
 //
-// Fake implements keeper.Keeper with processes that start at once and end when the test says so. It
-// enforces deadlines as the real keeper does, by the clock it is given, so it works inside a synctest
-// bubble and with a virtual clock. A Witness, shared by the fakes of several machines, records each
-// copy and every moment at which two copies of one process ran.
+// Fake implements keeper.Keeper with processes that start at once and end when the test says so. What a
+// keeper decides is decided by package core, as in the real one; here are only pretended processes and the test's hold on them. It goes by the
+// clock that it is given, so it works inside a synctest bubble and with a virtual clock. A Witness, shared by the fakes of several
+// machines, records each copy and every moment at which two copies of one process ran.
 package keepertest
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // ErrDown is what calls answer while no keeper is there: after Crash, until Restart.
@@ -23,9 +25,7 @@ var ErrDown = fmt.Errorf("the fake is down: %w", keeper.ErrNoKeeper)
 
 // Options of a Fake. Clock is needed, the rest may be left zero.
 type Options struct {
-	Clock clock.Clock
-	// Raw is CLOCK_MONOTONIC_RAW in nanoseconds; nil means that it equals the boot-time clock.
-	Raw     func() int64
+	Clock   clock.Clock
 	Machine string   // names instances: "m1-1", "m1-2" after a restart
 	Witness *Witness // nil: one of its own
 	BootID  string
@@ -43,27 +43,29 @@ type Fake struct {
 	instances    int
 	predecessors []string
 	owner        string
-	seq          uint64
-	runs         map[string]*run // by process ID
-	leases       map[int64]keeper.Lease
-	forgot       []forgotten
-	spent        map[string]int64 // by process, the last token that was forgotten
-	changed      chan struct{}    // closed at the next change
-	resumed      chan struct{}    // not nil while paused; closed by Resume
 	down         bool
-	closing      bool
-	pid          int
-	refuse       map[string]refusal
-	stopTakes    map[string]clock.Instant // as a duration; by process ID, "" for all
-	logs         map[string]string
-	removed      []string
-	calls        []string
-	fail         func(call, id string) error
-}
+	resumed      chan struct{} // not nil while paused; closed by Resume
 
-type forgotten struct {
-	seq uint64
-	ref keeper.Ref
+	core  *core.Core
+	wake  clock.Instant // as the core asked for
+	guard clock.Instant // when the kernel would kill a keeper that does not enforce
+	procs map[string]*proc
+	ended []core.Event // facts for the next turn
+	pid   int
+
+	seq     uint64
+	runs    map[string]keeper.Run // as they were told last
+	leases  []keeper.Lease
+	forgot  []forgotten
+	changed chan struct{} // closed at the next change
+
+	env       map[string]map[string]string
+	refuse    map[string]core.Failure
+	stopTakes map[string]clock.Instant // as a duration; by process ID, "" for all
+	logs      map[string]string
+	removed   []string
+	calls     []string
+	fail      func(call, id string) error
 }
 
 // New starts a fake that ends with the test.
@@ -82,7 +84,7 @@ func New(t testing.TB, o Options) *Fake {
 		o.BootID = "boot-" + o.Machine
 	}
 	f := &Fake{opts: o, kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-		pid: 1000, refuse: map[string]refusal{}, stopTakes: map[string]clock.Instant{}, logs: map[string]string{}}
+		pid: 1000, refuse: map[string]core.Failure{}, stopTakes: map[string]clock.Instant{}, logs: map[string]string{}}
 	f.freshLocked()
 	go f.enforce()
 	t.Cleanup(f.Close)
@@ -108,18 +110,16 @@ func (f *Fake) freshLocked() {
 	}
 	f.instances++
 	f.instance = fmt.Sprintf("%s-%d", f.opts.Machine, f.instances)
-	f.seq, f.owner, f.down, f.closing = 1, "", false, false
-	f.runs, f.leases, f.forgot = map[string]*run{}, map[int64]keeper.Lease{}, nil
-	f.spent = map[string]int64{}
-	f.wakeLocked()
+	f.seq, f.owner, f.down = 1, "", false
+	f.core = core.New(deadline.Now(f.opts.Clock), core.Options{})
+	f.wake, f.guard, f.procs, f.ended = clock.Never, clock.Never, map[string]*proc{}, nil
+	f.runs, f.leases, f.forgot, f.env = map[string]keeper.Run{}, nil, nil, map[string]map[string]string{}
+	f.changedLocked()
+	f.kickLocked()
 }
 
-// wakeLocked lets pollers and the enforcing goroutine look again.
-func (f *Fake) wakeLocked() {
-	if f.changed != nil {
-		close(f.changed)
-	}
-	f.changed = make(chan struct{})
+// kickLocked lets the enforcing goroutine look again.
+func (f *Fake) kickLocked() {
 	select {
 	case f.kick <- struct{}{}:
 	default:
@@ -233,25 +233,6 @@ func (f *Fake) Changes(ctx context.Context, since uint64) (keeper.Snapshot, erro
 	}
 }
 
-func (f *Fake) snapshotLocked(since uint64) keeper.Snapshot {
-	if since > f.seq {
-		since = 0
-	}
-	s := keeper.Snapshot{Instance: f.instance, Seq: f.seq}
-	for _, id := range sortedIDs(f.runs) {
-		if r := f.runs[id]; r.Seq > since {
-			s.Runs = append(s.Runs, r.clone())
-		}
-	}
-	for _, g := range f.forgot {
-		if since > 0 && g.seq > since {
-			s.Forgot = append(s.Forgot, g.ref)
-		}
-	}
-	s.Leases = f.leasesLocked()
-	return s
-}
-
 // Start implements keeper.Keeper.
 func (f *Fake) Start(ctx context.Context, q keeper.StartRequest) error {
 	id := q.Process.ID()
@@ -262,30 +243,23 @@ func (f *Fake) Start(ctx context.Context, q keeper.StartRequest) error {
 	if q.Instance != "" && q.Instance != f.instance {
 		return fmt.Errorf("start %s for %s on %s: %w", id, q.Instance, f.instance, keeper.ErrNotFound)
 	}
-	if f.closing {
-		return fmt.Errorf("start %s: %w", id, keeper.ErrClosing)
-	}
-	if have := f.runs[id]; have != nil {
-		if have.Token == q.Token {
-			return nil
+	known, err := f.core.Admit(shell{f}.Moment(), q)
+	if err == nil && !known {
+		f.env[id] = q.Env
+		ask := core.Start{Request: q}
+		if why, ok := f.refuse[id]; ok {
+			ask.Refused = &why
 		}
-		return fmt.Errorf("start %s under token %d: %w", id, q.Token, keeper.ErrToken)
+		err = f.turnLocked(ask)
 	}
-	if last, any := f.spent[id]; any && q.Token <= last {
-		return fmt.Errorf("start %s under the forgotten token %d: %w", id, q.Token, keeper.ErrToken)
-	}
-	r := &run{Run: keeper.Run{ID: id, Token: q.Token, Process: q.Process, Leases: q.Leases,
-		OnPartition: q.OnPartition, Observed: api.Observed{State: api.Stopped}, Gone: true}, env: q.Env}
-	if !f.timeLeftLocked(r) {
-		return fmt.Errorf("start %s: %w", id, keeper.ErrDeadline)
-	}
-	f.runs[id] = r
-	if no, ok := f.refuse[id]; ok {
-		f.overLocked(r, api.Fatal, keeper.CauseRefused, no.fault, no.reason)
+	return named("start", id, err)
+}
+
+func named(what, id string, err error) error {
+	if err == nil {
 		return nil
 	}
-	f.spawnLocked(r)
-	return nil
+	return fmt.Errorf("%s %s: %w", what, id, err)
 }
 
 // Update implements keeper.Keeper.
@@ -295,73 +269,53 @@ func (f *Fake) Update(ctx context.Context, q keeper.StartRequest) error {
 		return err
 	}
 	defer f.mu.Unlock()
-	r, err := f.findLocked("update", keeper.Ref{ID: id, Token: q.Token})
-	if err != nil {
-		return err
+	err := f.turnLocked(core.Update{Request: q})
+	if err == nil {
+		f.env[id] = q.Env
 	}
-	r.Process, r.Leases, r.OnPartition, r.env = q.Process, q.Leases, q.OnPartition, q.Env
-	f.touchLocked(r)
-	return nil
+	return named("update", id, err)
 }
 
 // Stop implements keeper.Keeper.
 func (f *Fake) Stop(ctx context.Context, ref keeper.Ref) error {
-	return f.on(ctx, "Stop", ref, func(r *run) error {
-		f.stopLocked(r)
-		return nil
-	})
+	return f.ask(ctx, "Stop", ref.ID, core.Stop{Ref: ref})
 }
 
 // Kill implements keeper.Keeper.
 func (f *Fake) Kill(ctx context.Context, ref keeper.Ref) error {
-	return f.on(ctx, "Kill", ref, func(r *run) error {
-		if !r.Done {
-			r.ending = keeper.CauseStopped
-			f.endLocked(r, -1, "KILL")
-			f.overLocked(r, api.Stopped, keeper.CauseStopped, api.FaultNone, "")
-		}
-		return nil
-	})
+	return f.ask(ctx, "Kill", ref.ID, core.Kill{Ref: ref})
 }
 
 // Renew implements keeper.Keeper.
 func (f *Fake) Renew(ctx context.Context, leases []keeper.Lease) error {
-	if err := f.enter(ctx, "Renew", ""); err != nil {
-		return err
-	}
-	defer f.mu.Unlock()
-	kept := map[int64]keeper.Lease{}
-	for _, r := range f.runs {
-		for _, id := range r.Leases {
-			if l, ok := f.leases[id]; ok {
-				kept[id] = l
-			}
-		}
-	}
-	for _, l := range leases {
-		kept[l.ID] = l
-	}
-	f.leases = kept
-	f.wakeLocked()
-	return nil
+	return f.ask(ctx, "Renew", "", core.Renew{Leases: leases})
 }
 
 // Forget implements keeper.Keeper.
 func (f *Fake) Forget(ctx context.Context, ref keeper.Ref, remove bool) error {
-	return f.on(ctx, "Forget", ref, func(r *run) error {
-		if !r.Done {
-			return fmt.Errorf("forget %s: the run is not over", r.ID)
-		}
-		delete(f.runs, r.ID)
-		f.spent[r.ID] = max(f.spent[r.ID], r.Token)
-		f.seq++
-		f.forgot = append(f.forgot, forgotten{f.seq, ref})
-		if remove {
-			f.removed = append(f.removed, r.ID)
-		}
-		f.wakeLocked()
-		return nil
-	})
+	if err := f.enter(ctx, "Forget", ref.ID); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	err := f.turnLocked(core.Forget{Ref: ref})
+	if err == nil && remove {
+		f.removed = append(f.removed, ref.ID)
+	}
+	return named("forget", ref.ID, err)
+}
+
+// Shutdown implements keeper.Keeper: runs stop, and once all are Done the fake is down.
+func (f *Fake) Shutdown(ctx context.Context) error {
+	return f.ask(ctx, "Shutdown", "", core.Shutdown{})
+}
+
+// ask has the core decide on a call.
+func (f *Fake) ask(ctx context.Context, call, id string, ask core.Event) error {
+	if err := f.enter(ctx, call, id); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	return named(strings.ToLower(call), id, f.turnLocked(ask))
 }
 
 // ClearLogs implements keeper.Keeper: what SetLog and Stdin left is emptied.
@@ -370,7 +324,7 @@ func (f *Fake) ClearLogs(ctx context.Context, id string) error {
 		return err
 	}
 	defer f.mu.Unlock()
-	known := f.runs[id] != nil
+	_, known := f.runs[id]
 	for _, channel := range []string{"stdout", "stderr"} {
 		if _, ok := f.logs[id+"/"+channel]; ok {
 			f.logs[id+"/"+channel], known = "", true
@@ -397,7 +351,7 @@ func (f *Fake) RemoveLogs(ctx context.Context, id string) error {
 		return err
 	}
 	defer f.mu.Unlock()
-	if r := f.runs[id]; r != nil {
+	if _, known := f.runs[id]; known {
 		return fmt.Errorf("remove the logs of %s: %w", id, keeper.ErrToken)
 	}
 	f.removed = append(f.removed, id)
@@ -405,24 +359,26 @@ func (f *Fake) RemoveLogs(ctx context.Context, id string) error {
 }
 
 // Signal implements keeper.Keeper. No copy of a fake reacts to a signal.
-func (f *Fake) Signal(ctx context.Context, ref keeper.Ref, signal string) error {
-	return f.on(ctx, "Signal", ref, func(r *run) error {
-		if r.PID == 0 {
-			return fmt.Errorf("signal %s: %w", ref.ID, keeper.ErrNotRunning)
-		}
-		return nil
-	})
+func (f *Fake) Signal(ctx context.Context, ref keeper.Ref, _ string) error {
+	return f.toAlive(ctx, "Signal", ref, func() {})
 }
 
 // Stdin implements keeper.Keeper: what is written comes out on the process's stdout log.
 func (f *Fake) Stdin(ctx context.Context, ref keeper.Ref, data []byte) error {
-	return f.on(ctx, "Stdin", ref, func(r *run) error {
-		if r.PID == 0 {
-			return fmt.Errorf("write to %s: %w", ref.ID, keeper.ErrNotRunning)
-		}
-		f.logs[ref.ID+"/stdout"] += string(data)
-		return nil
-	})
+	return f.toAlive(ctx, "Stdin", ref, func() { f.logs[ref.ID+"/stdout"] += string(data) })
+}
+
+// toAlive does something with a living copy, under the lock.
+func (f *Fake) toAlive(ctx context.Context, call string, ref keeper.Ref, do func()) error {
+	if err := f.enter(ctx, call, ref.ID); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	err := f.core.Alive(ref)
+	if err == nil {
+		do()
+	}
+	return named(strings.ToLower(call), ref.ID, err)
 }
 
 // Log implements keeper.Keeper with what SetLog and Stdin left. Following ends with ctx or Close.
@@ -439,38 +395,4 @@ func (f *Fake) Log(ctx context.Context, id, channel string, n int64, follow bool
 		text = text[int64(len(text))-n:]
 	}
 	return newFakeLog(ctx, text, follow), nil
-}
-
-// Shutdown implements keeper.Keeper: runs stop, and once all are Done the fake is down.
-func (f *Fake) Shutdown(ctx context.Context) error {
-	if err := f.enter(ctx, "Shutdown", ""); err != nil {
-		return err
-	}
-	defer f.mu.Unlock()
-	f.closing = true
-	for _, id := range sortedIDs(f.runs) {
-		f.stopLocked(f.runs[id])
-	}
-	f.wakeLocked()
-	return nil
-}
-
-// on runs what under the lock with the run that ref names.
-func (f *Fake) on(ctx context.Context, call string, ref keeper.Ref, what func(*run) error) error {
-	if err := f.enter(ctx, call, ref.ID); err != nil {
-		return err
-	}
-	defer f.mu.Unlock()
-	r, err := f.findLocked(call, ref)
-	if err != nil {
-		return err
-	}
-	return what(r)
-}
-
-func (f *Fake) findLocked(call string, ref keeper.Ref) (*run, error) {
-	if r := f.runs[ref.ID]; r != nil && r.Token == ref.Token {
-		return r, nil
-	}
-	return nil, fmt.Errorf("%s %s under token %d: %w", call, ref.ID, ref.Token, keeper.ErrNotFound)
 }

@@ -63,14 +63,14 @@ func TestFakeCrashesAreRestartedInPlaceAndExpectedExitsFinish(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *Fake) {
 		must(t, f.Start(t.Context(), request(7)))
 		wantState(t, f, api.Starting, "", false)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second + 1)
 		pid := wantState(t, f, api.Running, "", false).PID
-		must(t, f.CrashCopy("web", "SEGV"))
+		must(t, f.CrashCopy("web", "SIGSEGV"))
 		r := wantState(t, f, api.Starting, "", false)
-		if r.PID == pid || r.Starts != 2 || *r.Exit != -1 || r.Signal != "SEGV" {
+		if r.PID == pid || r.Starts != 2 || *r.Exit != -1 || r.Signal != "SIGSEGV" {
 			t.Fatalf("after the crash: %+v", r)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second + 1)
 		must(t, f.Exit("web", 0))
 		wantState(t, f, api.Exited, keeper.CauseFinished, true)
 		must(t, f.Forget(t.Context(), keeper.Ref{ID: "web", Token: 7}, true))
@@ -103,7 +103,7 @@ func TestFakeFencesAtTheDeadlineAndStartsAgainOnceRenewed(t *testing.T) {
 		renew(t, f, 1, 5*time.Second)
 		must(t, f.Start(t.Context(), request(7, 1)))
 		time.Sleep(4 * time.Second)
-		wantState(t, f, api.Stopping, "", false)
+		wantState(t, f, api.Stopping, keeper.CauseFenced, false)
 		time.Sleep(time.Second)
 		r := wantState(t, f, api.Stopped, keeper.CauseFenced, false)
 		if !r.Gone || r.PID != 0 {
@@ -163,9 +163,11 @@ func TestFakeChangesWaitsAndTellsWhatWasForgotten(t *testing.T) {
 func TestFakeRestartLosesRunsAndNamesItsPredecessor(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *Fake) {
 		must(t, f.Start(t.Context(), request(7)))
+		seen, err := f.Changes(t.Context(), 0)
+		must(t, err)
 		broken := make(chan error, 1)
 		go func() {
-			_, err := f.Changes(t.Context(), 2)
+			_, err := f.Changes(t.Context(), seen.Seq)
 			broken <- err
 		}()
 		synctest.Wait()

@@ -55,11 +55,9 @@ func (w *Witness) Alive(id string) []Copy {
 	return slices.DeleteFunc(w.Copies(id), func(c Copy) bool { return c.Ended != clock.Never })
 }
 
-func (w *Witness) started(f *Fake, r *run) {
+func (w *Witness) started(c Copy) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := Copy{ID: r.ID, Token: r.Token, Machine: f.opts.Machine, Instance: f.instance, PID: r.PID,
-		Started: r.copyAt, Ended: clock.Never}
 	for _, o := range w.copies {
 		if o.ID == c.ID && o.Ended == clock.Never {
 			w.overlaps = append(w.overlaps, fmt.Sprintf("%s started on %s (token %d, at %d) while its copy on %s (token %d) was alive",
@@ -69,13 +67,13 @@ func (w *Witness) started(f *Fake, r *run) {
 	w.copies = append(w.copies, c)
 }
 
-func (w *Witness) ended(f *Fake, r *run) {
+func (w *Witness) ended(c Copy, at clock.Instant) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range w.copies {
-		c := &w.copies[i]
-		if c.PID == r.PID && c.Instance == f.instance && c.Machine == f.opts.Machine && c.Ended == clock.Never {
-			c.Ended = f.opts.Clock.Now()
+		o := &w.copies[i]
+		if o.PID == c.PID && o.Instance == c.Instance && o.Machine == c.Machine && o.Ended == clock.Never {
+			o.Ended = at
 		}
 	}
 }
