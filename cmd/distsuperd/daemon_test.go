@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/trust"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // The test binary is distsuperd and its etcd, too: called with a command it is what the real one is.
@@ -25,7 +26,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		main()
 	}
-	os.Exit(m.Run())
+	os.Exit(reaper.Run(m.Run))
 }
 
 // testHost is one with a distsuperd of the test's.

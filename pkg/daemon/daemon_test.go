@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // The test binary is the daemon, too: roleEnv tells how it behaves, pidEnv where its pid file is.
@@ -28,7 +30,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleEnv); role != "" {
 		os.Exit(beDaemon(role))
 	}
-	os.Exit(m.Run())
+	os.Exit(reaper.Run(m.Run))
 }
 
 func beDaemon(role string) int {

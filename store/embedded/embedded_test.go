@@ -24,6 +24,7 @@ import (
 	"github.com/distsuper/distsuper/store/storetest"
 	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // The test binary is the etcd child, too: with these in its environment it is run as one.
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(reaper.Run(m.Run))
 }
 
 func config(t *testing.T, dir, listen string) embedded.Config {

@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // bin is the folder of the binaries under test: DISTSUPER_TEST_BIN, or one that TestMain builds.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(reaper.Run(func() int { return run(m) })) }
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "distsuper-e2e-")

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/distsuper/distsuper/test/reaper"
 	"github.com/distsuper/distsuper/test/witness"
 )
 
@@ -26,20 +27,22 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == witness.Role {
 		os.Exit(witness.Main(os.Args[2:]))
 	}
-	dir, err := os.MkdirTemp("", "distsuper-fencing-")
-	if err != nil {
+	os.Exit(reaper.Run(func() int { return run(m) }))
+}
+
+func run(m *testing.M) int {
+	var err error
+	if builds, err = os.MkdirTemp("", "distsuper-fencing-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
-	builds = dir
+	defer os.RemoveAll(builds)
 	flag.Parse()
 	if err := flag.Set("test.parallel", "3"); err != nil { // they wait for leases, most of the time
 		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return 1
 	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	return m.Run()
 }
 
 // fenced and unfenced are the folders with both kinds of binaries, built when first asked for.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distsuper/distsuper/test/gate"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // home is the home directory that both sides read files with.
@@ -102,7 +103,9 @@ func theirs(t *testing.T, path string, strict bool) reading {
 	return r.sorted()
 }
 
-func TestMain(m *testing.M) {
+func TestMain(m *testing.M) { os.Exit(reaper.Run(func() int { return run(m) })) }
+
+func run(m *testing.M) int {
 	// Daemons mostly wait, for whole seconds: more of them than cores may run at once.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "8"); err != nil {
@@ -119,5 +122,5 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/gate"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // The commands of an agent's keeper, which the test binary is, and of a guardian, which distsuperd has, too.
@@ -51,7 +52,7 @@ func TestMain(m *testing.M) {
 	if err := goflag.Set("test.parallel", "6"); err != nil {
 		panic(err) // it is a flag of package testing
 	}
-	os.Exit(run(m))
+	os.Exit(reaper.Run(func() int { return run(m) }))
 }
 
 func run(m *testing.M) int {

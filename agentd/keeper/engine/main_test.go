@@ -22,6 +22,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 // The test binary plays every part: the tests, the keeper (a process of its own, since it
@@ -61,7 +62,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv(envRole) == "witness":
 		witness(os.Getenv(envWitness))
 	}
-	os.Exit(m.Run())
+	os.Exit(reaper.Run(m.Run))
 }
 
 // call is a line from the test to the keeper.

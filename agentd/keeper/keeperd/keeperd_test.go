@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/test/reaper"
 )
 
 const (
@@ -37,7 +38,7 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(envState)
 		os.Exit(Main(Options{StateDir: dir, Version: "test", GuardianCommand: []string{"guardian"}}))
 	}
-	os.Exit(m.Run())
+	os.Exit(reaper.Run(m.Run))
 }
 
 // started is a keeper process that a test runs.
