@@ -140,6 +140,31 @@ func TestTheUsersSequenceWorksAsWritten(t *testing.T) {
 	}
 }
 
+// Property: what processes create does not depend on the umask of the shell from which the agent was started.
+func TestProcessesDoNotInheritTheUmaskOfAShell(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.types(0, "distsuperctl init config .")
+	if err := os.WriteFile(filepath.Join(d.Dir, "distsuper.ini"), []byte("[program:umask]\ncommand = umask\nshell = true\nstartsecs = 0\nautostart = false\nautorestart = false\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.types(0, "distsuperd start")
+	d.types(0, "distsuperctl init db")
+	agent := d.Command(t.Context(), "distsuperagent")
+	agent.Args = []string{"sh", "-c", `umask 0; exec "$0" start`, agent.Path}
+	agent.Path = "/bin/sh"
+	if out, err := agent.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	d.types(0, "distsuperctl load")
+	d.types(0, "distsuperctl start umask")
+	if got := strings.TrimSpace(d.types(0, "distsuperctl tail umask")); got != "0022" {
+		t.Errorf("a process has the umask %s", got)
+	}
+	d.types(0, "distsuperagent stop --all")
+	d.types(0, "distsuperd stop --all")
+}
+
 // Property: the five minutes of the README work line by line, in an empty folder.
 func TestTheFiveMinutesOfTheREADMEWorkAsWritten(t *testing.T) {
 	t.Parallel()

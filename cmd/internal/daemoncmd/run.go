@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
@@ -43,6 +44,10 @@ type Server interface {
 	Reopen(ctx context.Context) error
 }
 
+// daemonUmask is supervisord's: what a daemon in the background and the processes that it starts create does not depend on the
+// shell from which it was started. In the foreground it is the caller's, so that a service manager's UMask= counts.
+const daemonUmask = 0o022
+
 // reopenPatience is how long signals wait for a reopening at most.
 const reopenPatience = 10 * time.Second
 
@@ -73,6 +78,9 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 	cfg, err := d.Load(cmd)
 	if err != nil {
 		return err
+	}
+	if background, _ := cmd.Flags().GetBool(BackgroundFlag); background {
+		unix.Umask(daemonUmask)
 	}
 	lock, err := daemon.Acquire(d.PIDFile(cfg))
 	if err != nil {
