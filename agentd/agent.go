@@ -2,7 +2,7 @@
 // prefix in etcd, and says there what became of them.
 //
 // The loop decides (loop.go and the files beside it), by package plan for each process; Agent
-// is the shell around it that watches, calls, waits and writes. Package touch keeps the machine's leases
+// is the shell around it that watches, calls, waits and writes. Package lease keeps the machine's leases
 // alive on goroutines of its own; the keeper runs the processes and outlives the agent. When etcd is
 // silent nothing is decided here: processes go on, and the keeper's clock ends those that must end.
 package agentd
@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/agentd/touch"
+	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -54,7 +54,7 @@ type Options struct {
 type Agent struct {
 	o      Options
 	loop   *loop
-	holder *touch.Holder
+	holder *lease.Holder
 	events chan event
 	fail   chan error
 	left   chan struct{} // closed when everything is released
@@ -120,7 +120,7 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
 	a.loop = newLoop(o)
-	a.holder = touch.New(touch.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("touch"), Mode: o.Mode})
+	a.holder = lease.New(lease.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("lease"), Mode: o.Mode})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
 }

@@ -2,8 +2,8 @@ package agentd
 
 import (
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/agentd/plan"
-	"github.com/distsuper/distsuper/agentd/touch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
@@ -42,7 +42,7 @@ type (
 	// heldEvent: leases that were adopted at the start.
 	heldEvent struct{ leases []keeper.Lease }
 	// leaseEvent: what became of leases.
-	leaseEvent struct{ events []touch.Event }
+	leaseEvent struct{ changes []lease.Change }
 	// txnEvent answers a txnEffect.
 	txnEvent struct {
 		effect txnEffect

@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/agentd/plan"
-	"github.com/distsuper/distsuper/agentd/touch"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -114,7 +114,7 @@ func (l *loop) take(ev event) {
 			l.leases.hold(h.ID, h.TTL)
 		}
 	case leaseEvent:
-		l.leaseNews(ev.events)
+		l.leaseNews(ev.changes)
 	case txnEvent:
 		l.txnAnswered(ev)
 	case callEvent:
@@ -363,14 +363,14 @@ func (l *loop) noteRefusal(err error) {
 }
 
 // leaseNews: renewals that the keeper knows, and leases that etcd says are gone.
-func (l *loop) leaseNews(events []touch.Event) {
-	for _, ev := range events {
-		if ev.Kind == touch.Lost {
-			l.loseLease(ev.Lease.ID)
+func (l *loop) leaseNews(changes []lease.Change) {
+	for _, c := range changes {
+		if c.Kind == lease.Lost {
+			l.loseLease(c.Lease.ID)
 			continue
 		}
 		for id, p := range l.procs {
-			if p.memory.Late == ev.Lease.ID {
+			if p.memory.Late == c.Lease.ID {
 				p.memory.Late = 0
 				l.dirty[id] = true
 			}

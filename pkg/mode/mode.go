@@ -6,7 +6,7 @@
 //	store/memstore          no lease ends but by Revoke: whoever holds one is in the same process
 //	controller              is the only candidate: it renews its lease rarely, and waits for no machine at its start
 //	agentd                  takes every program, whatever machines it names; renews rarely, and calls its keeper without bounds
-//	agentd/touch            nobody has to show life for leases to be renewed
+//	agentd/lease            nobody has to show life for leases to be renewed
 //	agentd/keeper/engine    counts no deadline, leaves children of expected exits running, and leaves TERM and INT to the program
 package mode
 

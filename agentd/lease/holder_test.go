@@ -1,4 +1,4 @@
-package touch
+package lease
 
 import (
 	"context"
@@ -17,15 +17,15 @@ import (
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
-// told is a keeper that remembers what it was told.
-type told struct {
+// fakeKeeper remembers the leases of the last call.
+type fakeKeeper struct {
 	mu     sync.Mutex
 	leases map[int64]keeper.Lease
 	fail   bool
 	calls  int
 }
 
-func (k *told) Renew(_ context.Context, leases []keeper.Lease) error {
+func (k *fakeKeeper) Renew(_ context.Context, leases []keeper.Lease) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.fail {
@@ -39,13 +39,13 @@ func (k *told) Renew(_ context.Context, leases []keeper.Lease) error {
 	return nil
 }
 
-func (k *told) setFail(fail bool) {
+func (k *fakeKeeper) setFail(fail bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.fail = fail
 }
 
-func (k *told) deadline(id int64) clock.Instant {
+func (k *fakeKeeper) deadline(id int64) clock.Instant {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return clock.Instant(k.leases[id].Deadline.Boot)
@@ -77,7 +77,7 @@ type rig struct {
 	s      *memstore.Server
 	kv     *memstore.Client
 	opens  *opens
-	keeper *told
+	keeper *fakeKeeper
 	h      *Holder
 	beat   func(bool) // whether the main loop beats
 	lost   func() []int64
@@ -90,7 +90,7 @@ func inRig(t *testing.T, endpoints int, test func(t *testing.T, r *rig)) {
 		defer s.Close()
 		kv := s.Client("m1")
 		o := &opens{KV: kv}
-		k := &told{}
+		k := &fakeKeeper{}
 		h := New(Options{KV: o, Keeper: k, Clock: clock.Go{}, Log: zap.NewNop()})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup

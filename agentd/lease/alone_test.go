@@ -1,4 +1,4 @@
-package touch
+package lease
 
 import (
 	"context"
@@ -18,7 +18,7 @@ func TestAloneLeasesNeedNoSignOfLifeAndLittleWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{Mode: mode.Alone})
 		defer s.Close()
-		k := &told{}
+		k := &fakeKeeper{}
 		h := New(Options{KV: s.Client("m1"), Keeper: k, Clock: clock.Go{}, Log: zap.NewNop(), Mode: mode.Alone})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup

@@ -1,0 +1,64 @@
+package lease
+
+import (
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/renewal"
+)
+
+// leaderPause is the least time between two looks for the leader.
+const leaderPause = 5 * time.Second
+
+// members is what is known of etcd's members.
+type members struct {
+	term    uint64 // the highest raft term seen from any of them
+	leader  int    // the leader's endpoint, -1 when it is not known
+	look    bool   // the leader may be another
+	looking bool
+	pause   clock.Instant // when it may be looked for again
+}
+
+func (m *members) next() clock.Instant {
+	if !m.look || m.looking {
+		return clock.Never
+	}
+	return m.pause
+}
+
+// seeTerm takes a raft term in. When it is a new one the answers of earlier leaders count no more, for any lease.
+func (s *step) seeTerm(term uint64) {
+	if term <= s.members.term {
+		return
+	}
+	s.members.term, s.members.look = term, true
+	for _, l := range s.held {
+		s.renew(l, renewal.TermSeen{Term: term})
+	}
+}
+
+// findLeader looks for the leader at the start, and when a renewal failed or the raft term rose. With one endpoint
+// there is nothing to choose.
+func (s *step) findLeader() {
+	m := &s.members
+	if len(s.o.Endpoints) < 2 {
+		m.look = false
+	}
+	if m.look && !m.looking && s.now.Boot >= m.pause {
+		m.look, m.looking = false, true
+		s.do(FindLeader{})
+	}
+}
+
+// leaderFound takes in who leads, unless it is out of date.
+func (s *step) leaderFound(e LeaderFound) {
+	s.members.looking, s.members.pause = false, s.now.Boot.Add(leaderPause)
+	if e.Term < s.members.term {
+		return
+	}
+	s.members.leader, s.members.term = e.Endpoint, e.Term
+	for _, l := range s.held {
+		s.renew(l, renewal.TermSeen{Term: e.Term})
+		s.renew(l, renewal.LeaderFound{Endpoint: e.Endpoint})
+	}
+}
