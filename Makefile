@@ -53,11 +53,14 @@ test: deps vet build ## everything but the long runs (at most 6 minutes with a w
 test-long: deps build ## the long runs: soaks of faults, every seed, many machines (at most 25 minutes)
 	DISTSUPER_LONG=1 $(GO) test -timeout 25m -count=1 -run 'Long' ./...
 
+# make failover PAGE=hack/docs/figures.md writes the figures into the page, and so does bench-core.
+PAGE ?=
+
 failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 6 minutes)
-	$(GO) run ./hack/failover -bin bin
+	$(GO) run ./hack/failover -bin bin -page '$(PAGE)'
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
-	$(GO) run ./hack/benchcore -bin bin
+	$(GO) run ./hack/benchcore -bin bin -page '$(PAGE)'
 
 figures: ## how the source is built: lines, comments, imports, the way of a start, as a table
 	@$(GO) run ./hack/figures

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 )
 
 // crowd measures the start and the stop of many, and the daemons while they do nothing else.
-func crowd(ctx context.Context, o fleet.Options, size int, idle time.Duration) error {
+func crowd(ctx context.Context, out io.Writer, o fleet.Options, size int, idle time.Duration) error {
 	f, err := fleet.Start(ctx, o)
 	if err != nil {
 		return err
@@ -55,14 +56,14 @@ func crowd(ctx context.Context, o fleet.Options, size int, idle time.Duration) e
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n| %d processes on 3 machines of this host | |\n|---|---|\n", size)
-	fmt.Printf("| asked for to the last one's first instruction | %s |\n", fleet.Millis(time.Duration(last-began)))
-	fmt.Printf("| asked for to all known to be RUNNING (startsecs = 0) | %s |\n", fleet.Millis(time.Duration(running-began)))
-	fmt.Printf("| stop asked for to all known to be STOPPED and released | %s |\n", fleet.Millis(time.Duration(witness.Now()-stopping)))
-	fmt.Printf("\n| daemon, each (idle for %v) | CPU with %d processes | PSS with none | PSS with %d |\n|---|---|---|---|\n", idle, size, size)
+	fmt.Fprintf(out, "\n| %d processes on 3 machines of this host | |\n|---|---|\n", size)
+	fmt.Fprintf(out, "| asked for to the last one's first instruction | %s |\n", fleet.Millis(time.Duration(last-began)))
+	fmt.Fprintf(out, "| asked for to all known to be RUNNING (startsecs = 0) | %s |\n", fleet.Millis(time.Duration(running-began)))
+	fmt.Fprintf(out, "| stop asked for to all known to be STOPPED and released | %s |\n", fleet.Millis(time.Duration(witness.Now()-stopping)))
+	fmt.Fprintf(out, "\n| daemon, each (idle for %v) | CPU with %d processes | PSS with none | PSS with %d |\n|---|---|---|---|\n", idle, size, size)
 	for _, r := range roles {
 		b := before[r]
-		fmt.Printf("| %s | %.2f %% of a core | %.1f MB | %.1f MB |\n", r, b.cpu, empty[r].pss, b.pss)
+		fmt.Fprintf(out, "| %s | %.2f %% of a core | %.1f MB | %.1f MB |\n", r, b.cpu, empty[r].pss, b.pss)
 	}
 	return nil
 }

@@ -1,8 +1,8 @@
 // Benchcore measures what distsuper costs on this host: a restart in place beside a bare fork+exec loop of the same
 // run, the start and stop of 300 processes, the CPU and memory of the daemons when nothing happens, and what distsuperd
-// solo costs. It prints tables for hack/docs/figures.md.
+// solo costs. It prints tables, which it also writes into a page.
 //
-//	go run ./hack/benchcore -bin bin
+//	go run ./hack/benchcore -bin bin -page hack/docs/figures.md
 //	go run ./hack/benchcore -bin bin -only solo
 package main
 
@@ -10,12 +10,15 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/hack/docs"
 	"github.com/distsuper/distsuper/test/fleet"
 )
 
@@ -27,16 +30,22 @@ func main() {
 	many := flag.Int("many", 1000, "sleepers that solo starts")
 	rounds := flag.Int("rounds", 9, "starts of solo")
 	only := flag.String("only", "", "solo: nothing but solo")
+	page := flag.String("page", "", "page in which the figures are to stand; none: they are printed only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *bin, func(ctx context.Context, dir, bin string) error {
+	var figures strings.Builder
+	out := io.MultiWriter(os.Stdout, &figures)
+	err := run(ctx, out, *bin, func(ctx context.Context, dir, bin string) error {
 		if *only != "solo" {
-			if err := inFleet(ctx, dir, bin, *kills, *size, *idle); err != nil {
+			if err := inFleet(ctx, out, dir, bin, *kills, *size, *idle); err != nil {
 				return err
 			}
 		}
-		return alone(ctx, dir, bin, *many, *rounds, *idle)
+		return alone(ctx, out, dir, bin, *many, *rounds, *idle)
 	})
+	if err == nil && *page != "" {
+		err = docs.WriteFigures(*page, "bench-core", figures.String())
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "benchcore:", err)
@@ -45,12 +54,12 @@ func main() {
 }
 
 // run has something measured in a temporary directory.
-func run(ctx context.Context, bin string, measure func(ctx context.Context, dir, bin string) error) error {
+func run(ctx context.Context, out io.Writer, bin string, measure func(ctx context.Context, dir, bin string) error) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
 	}
-	fmt.Println(fleet.Host())
+	fmt.Fprintln(out, fleet.Host())
 	dir, err := os.MkdirTemp("", "benchcore-")
 	if err != nil {
 		return err
@@ -60,7 +69,7 @@ func run(ctx context.Context, bin string, measure func(ctx context.Context, dir,
 }
 
 // inFleet measures controller, agents and keepers on etcd.
-func inFleet(ctx context.Context, dir, bin string, kills, size int, idle time.Duration) error {
+func inFleet(ctx context.Context, out io.Writer, dir, bin string, kills, size int, idle time.Duration) error {
 	witness := filepath.Join(dir, "witness")
 	if err := fleet.BuildWitness(ctx, witness); err != nil {
 		return err
@@ -72,8 +81,8 @@ func inFleet(ctx context.Context, dir, bin string, kills, size int, idle time.Du
 			return err
 		}
 	}
-	if err := restarts(ctx, fleet.Options{Dir: small, Bin: bin, Witness: witness, Controllers: 1, Machines: 1}, kills); err != nil {
+	if err := restarts(ctx, out, fleet.Options{Dir: small, Bin: bin, Witness: witness, Controllers: 1, Machines: 1}, kills); err != nil {
 		return err
 	}
-	return crowd(ctx, fleet.Options{Dir: large, Bin: bin, Witness: witness, Controllers: 1, Machines: 3}, size, idle)
+	return crowd(ctx, out, fleet.Options{Dir: large, Bin: bin, Witness: witness, Controllers: 1, Machines: 3}, size, idle)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -49,7 +50,7 @@ func after(ctx context.Context, dir string, began int64) (found sighting, err er
 }
 
 // restarts measures a crash in place and a bare fork+exec loop by turns, so that both see the same host.
-func restarts(ctx context.Context, o fleet.Options, kills int) error {
+func restarts(ctx context.Context, out io.Writer, o fleet.Options, kills int) error {
 	f, err := fleet.Start(ctx, o)
 	if err != nil {
 		return err
@@ -91,15 +92,15 @@ func restarts(ctx context.Context, o fleet.Options, kills int) error {
 		}
 		floor = append(floor, took)
 	}
-	fmt.Printf("\n| SIGKILL of a process to its replacement's first instruction (%d each, by turns) | p50 | p90 | max |\n|---|---|---|---|\n", kills)
+	fmt.Fprintf(out, "\n| SIGKILL of a process to its replacement's first instruction (%d each, by turns) | p50 | p90 | max |\n|---|---|---|---|\n", kills)
 	for _, row := range []struct {
 		name string
 		took []time.Duration
 	}{{"distsuper, restart in place", ours}, {"bare fork+exec loop", floor}} {
-		fmt.Printf("| %s | %s | %s | %s |\n", row.name, fleet.Millis(fleet.Quantile(row.took, 0.5)),
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", row.name, fleet.Millis(fleet.Quantile(row.took, 0.5)),
 			fleet.Millis(fleet.Quantile(row.took, 0.9)), fleet.Millis(fleet.Quantile(row.took, 1)))
 	}
-	fmt.Printf("| ratio of the medians (promised: at most 3) | %.2f | | |\n",
+	fmt.Fprintf(out, "| ratio of the medians (promised: at most 3) | %.2f | | |\n",
 		float64(fleet.Quantile(ours, 0.5))/float64(fleet.Quantile(floor, 0.5)))
 	return nil
 }

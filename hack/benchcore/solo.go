@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ const stamp = "2006-01-02 15:04:05.000"
 
 // alone measures distsuperd solo: the start of many sleepers beside a bare loop that starts as many, by turns, so
 // that all see the same host, and what a hundred of them cost while they sleep.
-func alone(ctx context.Context, dir, bin string, size, rounds int, idle time.Duration) error {
+func alone(ctx context.Context, out io.Writer, dir, bin string, size, rounds int, idle time.Duration) error {
 	var whole, started, pipes, plain []time.Duration
 	for i := range rounds {
 		for _, loop := range []struct {
@@ -51,13 +52,13 @@ func alone(ctx context.Context, dir, bin string, size, rounds int, idle time.Dur
 		whole, started = append(whole, w), append(started, o)
 	}
 	toPipes, toPlain := ratios(started, pipes), ratios(started, plain) // Quantile sorts
-	fmt.Printf("\n| %d sleepers, started one after the other (%d rounds, by turns) | p50 | least | most |\n|---|---|---|---|\n", size, rounds)
+	fmt.Fprintf(out, "\n| %d sleepers, started one after the other (%d rounds, by turns) | p50 | least | most |\n|---|---|---|---|\n", size, rounds)
 	for _, row := range []struct {
 		name string
 		took []time.Duration
 	}{{"distsuperd solo, from its first log line to the last spawn", started}, {"the same, from the exec of distsuperd", whole},
 		{"bare loop of one thread: three pipes, fork, exec", pipes}, {"the same without pipes", plain}} {
-		fmt.Printf("| %s | %s | %s | %s |\n", row.name, fleet.Millis(fleet.Quantile(row.took, 0.5)),
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", row.name, fleet.Millis(fleet.Quantile(row.took, 0.5)),
 			fleet.Millis(fleet.Quantile(row.took, 0)), fleet.Millis(fleet.Quantile(row.took, 1)))
 	}
 	for _, row := range []struct {
@@ -65,9 +66,9 @@ func alone(ctx context.Context, dir, bin string, size, rounds int, idle time.Dur
 		ratios []float64
 	}{{"the first row to the bare loop of the same round (promised: at most 1.5)", toPipes}, {"the same, to the one without pipes", toPlain}} {
 		r := row.ratios
-		fmt.Printf("| %s | %.2f | %.2f | %.2f |\n", row.name, r[len(r)/2], r[0], r[len(r)-1])
+		fmt.Fprintf(out, "| %s | %.2f | %.2f | %.2f |\n", row.name, r[len(r)/2], r[0], r[len(r)-1])
 	}
-	return asleep(ctx, filepath.Join(dir, "asleep"), bin, idle)
+	return asleep(ctx, out, filepath.Join(dir, "asleep"), bin, idle)
 }
 
 // ratios compares round by round, and sorts.
@@ -90,7 +91,7 @@ func firstOf(errs ...error) error {
 }
 
 // asleep measures what solo costs with a hundred sleepers when nothing happens.
-func asleep(ctx context.Context, dir, bin string, idle time.Duration) error {
+func asleep(ctx context.Context, out io.Writer, dir, bin string, idle time.Duration) error {
 	const size = 100
 	s, err := startSolo(ctx, dir, bin, size)
 	if err != nil {
@@ -100,9 +101,9 @@ func asleep(ctx context.Context, dir, bin string, idle time.Duration) error {
 	if err = firstOf(err, s.end()); err != nil {
 		return err
 	}
-	fmt.Printf("\n| distsuperd solo with %d sleepers, its guardian included (idle for %v) | |\n|---|---|\n", size, idle)
-	fmt.Printf("| memory, PSS (promised: at most 40 MB) | %.1f MB |\n", cost.pss)
-	fmt.Printf("| CPU (promised: at most 0.1 %% of a core) | %.3f %% |\n", cost.cpu)
+	fmt.Fprintf(out, "\n| distsuperd solo with %d sleepers, its guardian included (idle for %v) | |\n|---|---|\n", size, idle)
+	fmt.Fprintf(out, "| memory, PSS (promised: at most 40 MB) | %.1f MB |\n", cost.pss)
+	fmt.Fprintf(out, "| CPU (promised: at most 0.1 %% of a core) | %.3f %% |\n", cost.cpu)
 	return nil
 }
 

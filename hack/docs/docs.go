@@ -1,14 +1,12 @@
 // Package docs holds the documentation: one Markdown page a topic, read in the repository and printed by
 // "distsuperctl help TOPIC".
 //
-// What code can say of itself stands between two markers in a page, and hack/docs/gen writes it there. Text makes a
-// page fit for a terminal.
+// Some parts of pages are written by programs (Fill): hack/docs/gen writes what code says of itself, hack/failover and
+// hack/benchcore write what they measured. Text makes a page fit for a terminal.
 package docs
 
 import (
 	"embed"
-	"fmt"
-	"strings"
 )
 
 //go:embed *.md
@@ -47,34 +45,4 @@ func Page(topic string) (string, bool) {
 		return string(text), err == nil
 	}
 	return "", false
-}
-
-// The markers around a part that is printed by code.
-const (
-	beginMark = "<!-- generated: "
-	endMark   = "<!-- end of generated -->"
-)
-
-// Fill returns a page with each part that is printed by code as part returns it, by the name in its marker. An unknown
-// name and a marker without its end are errors.
-func Fill(page string, part func(name string) (string, error)) (string, error) {
-	var b strings.Builder
-	for {
-		before, rest, found := strings.Cut(page, beginMark)
-		b.WriteString(before)
-		if !found {
-			return b.String(), nil
-		}
-		name, rest, closed := strings.Cut(rest, " -->\n")
-		_, after, ended := strings.Cut(rest, endMark)
-		if !closed || !ended {
-			return "", fmt.Errorf("the marker %q has no end", beginMark+name)
-		}
-		text, err := part(name)
-		if err != nil {
-			return "", err
-		}
-		b.WriteString(beginMark + name + " -->\n\n" + strings.TrimSpace(text) + "\n\n" + endMark)
-		page = after
-	}
 }

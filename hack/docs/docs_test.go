@@ -166,15 +166,41 @@ func receiver(f *ast.FuncDecl) string {
 }
 
 func TestFillWritesOnlyBetweenItsMarkers(t *testing.T) {
-	part := func(name string) (string, error) { return "new " + name + "\n", nil }
+	part := func(name, _ string) (string, error) { return "new " + name + "\n", nil }
 	page := "before\n<!-- generated: a -->\nold\n<!-- end of generated -->\nbetween\n<!-- generated: b c -->\n<!-- end of generated -->\nafter\n"
 	want := "before\n<!-- generated: a -->\n\nnew a\n\n<!-- end of generated -->\nbetween\n<!-- generated: b c -->\n\nnew b c\n\n<!-- end of generated -->\nafter\n"
 	for _, in := range []string{page, want} {
-		if got, err := Fill(in, part); err != nil || got != want {
+		if got, err := Fill(in, Generated, part); err != nil || got != want {
 			t.Errorf("of\n%s\nit makes %v\n%s", in, err, got)
 		}
 	}
-	if _, err := Fill("<!-- generated: a -->\nno end\n", part); err == nil {
+	if _, err := Fill("<!-- generated: a -->\nno end\n", Generated, part); err == nil {
 		t.Error("a marker without its end is taken")
+	}
+}
+
+func TestFiguresAreWrittenIntoTheirPartAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "figures.md")
+	const page = "# Figures\n\n<!-- measured: a -->\n\nold a\n\n<!-- end of measured -->\n\n<!-- measured: b -->\n\nold b\n\n<!-- end of measured -->\n"
+	if err := os.WriteFile(file, []byte(page), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFigures(file, "b", "new b\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != strings.Replace(page, "old b", "new b", 1) {
+		t.Errorf("it made %v\n%s", err, got)
+	}
+	if err := WriteFigures(file, "c", "new c"); err == nil {
+		t.Error("a part that is not there was written")
+	}
+}
+
+func TestThePageOfFiguresHasItsParts(t *testing.T) {
+	page, _ := Page("figures")
+	for _, name := range []string{"failover", "bench-core"} {
+		if !strings.Contains(page, "<!-- measured: "+name+" -->\n") {
+			t.Errorf("there is no part for %s", name)
+		}
 	}
 }

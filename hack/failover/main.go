@@ -1,8 +1,8 @@
 // Failover measures how fast a fleet on this host gets over a death: of a machine, of the leading distsuperd, and
 // over a planned leave. It prints every round, of those that took longer than promised the whole timeline, and
-// a table for hack/docs/figures.md.
+// a table, which it also writes into a page.
 //
-//	go run ./hack/failover -bin bin -n 20
+//	go run ./hack/failover -bin bin -n 20 -page hack/docs/figures.md
 package main
 
 import (
@@ -13,18 +13,21 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/hack/docs"
 	"github.com/distsuper/distsuper/test/fleet"
 )
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the three binaries")
 	rounds := flag.Int("n", 20, "rounds of each measurement")
+	page := flag.String("page", "", "page in which the figures are to stand; none: they are printed only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *bin, *rounds)
+	err := run(ctx, *bin, *rounds, *page)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
@@ -39,7 +42,7 @@ type measure struct {
 	took    []time.Duration
 }
 
-func run(ctx context.Context, bin string, rounds int) error {
+func run(ctx context.Context, bin string, rounds int, page string) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
@@ -76,12 +79,18 @@ func run(ctx context.Context, bin string, rounds int) error {
 			return err
 		}
 	}
-	show(host, table)
-	return b.onceEach()
+	figures := show(host, table)
+	fmt.Print("\n" + figures)
+	if err := b.onceEach(); err != nil || page == "" {
+		return err
+	}
+	return docs.WriteFigures(page, "failover", figures)
 }
 
-func show(host string, table []measure) {
-	fmt.Printf("\n%s\n\n| measured | rounds | p50 | max | promised | later than that |\n|---|---|---|---|---|---|\n", host)
+// show is the table, with what it was measured on.
+func show(host string, table []measure) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "%s\n\n| measured | rounds | p50 | max | promised | later than that |\n|---|---|---|---|---|---|\n", host)
 	for _, m := range table {
 		late := 0
 		for _, t := range m.took {
@@ -89,9 +98,10 @@ func show(host string, table []measure) {
 				late++
 			}
 		}
-		fmt.Printf("| %s | %d | %s | %s | %s | %d |\n", m.name, len(m.took), fleet.Millis(fleet.Quantile(m.took, 0.5)),
+		fmt.Fprintf(&s, "| %s | %d | %s | %s | %s | %d |\n", m.name, len(m.took), fleet.Millis(fleet.Quantile(m.took, 0.5)),
 			fleet.Millis(fleet.Quantile(m.took, 1)), fleet.Millis(m.promise), late)
 	}
+	return s.String()
 }
 
 // add takes a round in and prints it, with its timeline when it took too long.

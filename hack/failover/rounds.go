@@ -102,7 +102,7 @@ func (b *bench) replacements(ctx context.Context, lost map[string]int, after int
 
 // machineDeaths kills a machine again and again. A round is what its slowest process took.
 func (b *bench) machineDeaths(ctx context.Context, touchTimeout, rounds int) (measure, error) {
-	m := measure{name: fmt.Sprintf("machine death to replacement's first instruction, touch_timeout %d", touchTimeout),
+	m := measure{name: fmt.Sprintf("machine death to the replacement's first instruction, `touch_timeout` %d", touchTimeout),
 		promise: time.Duration(touchTimeout+1) * time.Second}
 	if err := b.muster(ctx, touchTimeout); err != nil {
 		return m, err
@@ -136,7 +136,7 @@ func (b *bench) machineDeaths(ctx context.Context, touchTimeout, rounds int) (me
 // drains makes machines leave as planned. A round is the longest that a process was away: from the end of its old copy,
 // which ends as soon as it is told, to the first instruction of the new one.
 func (b *bench) drains(ctx context.Context, rounds int) (measure, error) {
-	m := measure{name: "stop --drain: end of a process to its replacement's first instruction", promise: 300 * time.Millisecond}
+	m := measure{name: "`distsuperagent stop --drain`: end of a process to its replacement's first instruction", promise: 300 * time.Millisecond}
 	if err := b.muster(ctx, 5); err != nil {
 		return m, err
 	}
@@ -170,13 +170,13 @@ func (b *bench) drains(ctx context.Context, rounds int) (measure, error) {
 
 // leaderDeaths kills the leading distsuperd. A round ends when another one has decided something.
 func (b *bench) leaderDeaths(ctx context.Context, rounds int) (measure, error) {
-	m := measure{name: "SIGKILL of the leading distsuperd to another's first act (session TTL 5 s)", promise: 6 * time.Second}
+	m := measure{name: "SIGKILL of the leading distsuperd (`election_ttl` 5) to the next leader's first act", promise: 6 * time.Second}
 	return m, b.leaders(ctx, &m, unix.SIGKILL, rounds)
 }
 
 // resignations ends the leading distsuperd as distsuperd stop does.
 func (b *bench) resignations(ctx context.Context, rounds int) (measure, error) {
-	m := measure{name: "TERM to the leading distsuperd (distsuperd stop) to another's first act", promise: 200 * time.Millisecond}
+	m := measure{name: "`distsuperd stop` of the leader to the next leader's first act", promise: 200 * time.Millisecond}
 	return m, b.leaders(ctx, &m, unix.SIGTERM, rounds)
 }
 

@@ -72,7 +72,7 @@ func pages(ctx context.Context, bin, dir string) ([]page, error) {
 		if err != nil {
 			return nil, err
 		}
-		after, err := docs.Fill(string(before), func(part string) (string, error) {
+		after, err := docs.Fill(string(before), docs.Generated, func(part, _ string) (string, error) {
 			used[part] = true
 			if parts[part] == nil {
 				return "", fmt.Errorf("there is no part %q", part)
