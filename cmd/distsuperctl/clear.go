@@ -8,7 +8,6 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/rpc"
-	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 func newClear(c *ctl) *cobra.Command {
@@ -32,21 +31,11 @@ stay.`,
 }
 
 func runClear(ctx context.Context, c *ctl, names []string) error {
-	snap, err := c.client.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	return c.atEach(ctx, snap, names, verb{word: "cleared", exit: supervisor.SignalExit, noGroup: exitGeneric},
-		func(_ batch, p *client.Process) verdict {
-			if p.Owner == nil || p.Owner.Machine == "" {
-				return over(supervisor.Success, "") // it has never run: there is nothing to clear
-			}
-			err := c.atMachine(ctx, p.Owner.Machine, "the logs of "+p.Name+" cannot be cleared", func(agent *rpc.Client) error {
-				return agent.Clear(ctx, p.Name)
-			})
-			if err != nil && !errors.Is(err, rpc.ErrNotFound) {
-				return over(supervisor.Failed, refusal(err))
-			}
-			return over(supervisor.Success, "")
+	r := &results{c: c}
+	err := c.control().Clear(ctx, names, func(ctx context.Context, p *client.Process) error {
+		return c.atMachine(ctx, p.Owner.Machine, "the logs of "+p.Name+" cannot be cleared", func(agent *rpc.Client) error {
+			return agent.Clear(ctx, p.Name)
 		})
+	}, r.add)
+	return errors.Join(err, r.finish())
 }

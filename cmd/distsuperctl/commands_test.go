@@ -16,52 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/gate"
 )
-
-// tree are processes of three groups.
-func tree() (out []client.Process) {
-	for _, name := range []string{"db", "web:web_0", "web:web_1", "work:a", "work:b"} {
-		group, _, _ := strings.Cut(name, ":")
-		out = append(out, client.Process{Name: name, Group: group})
-	}
-	return out
-}
-
-func TestNamesMeanWhatSupervisorMeansAndPatternsToo(t *testing.T) {
-	for _, c := range []struct {
-		names string
-		found string
-		bad   string
-	}{
-		{"db", "db", ""},
-		{"db:db", "db", ""},
-		{"web:*", "web:web_0 web:web_1", ""},
-		{"work:", "work:a work:b", ""},
-		{"all", "db web:web_0 web:web_1 work:a work:b", ""},
-		{"work:b db", "work:b db", ""},
-		{"work:b all nope", "db web:web_0 web:web_1 work:a work:b", ""},
-		{"work:b work:*", "work:b work:a", ""},
-		{"w*:*", "web:web_0 web:web_1 work:a work:b", ""},
-		{"*_1", "web:web_1", ""},
-		{"web:web_[01]", "web:web_0 web:web_1", ""},
-		{"web", "", "web: ERROR (no such process)"},
-		{"nope:*", "", "nope: ERROR (no such group)"},
-		{"nope:x db", "db", "nope:x: ERROR (no such process)"},
-		{"x*", "", "x*: ERROR (no such process)"},
-	} {
-		found, bad := selectNames(tree(), strings.Fields(c.names))
-		var lines []string
-		for _, b := range bad {
-			lines = append(lines, b.Line())
-		}
-		if strings.Join(found, " ") != c.found || strings.Join(lines, "\n") != c.bad {
-			t.Errorf("%s: %v, %v; want %s, %s", c.names, found, lines, c.found, c.bad)
-		}
-	}
-}
 
 func TestNumberBecomesBytesOnlyBehindTail(t *testing.T) {
 	for line, want := range map[string]string{

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
@@ -65,7 +66,7 @@ func (c *ctl) completeProcesses(cmd *cobra.Command, args []string, _ string) ([]
 			out = append(out, p.Name)
 			grouped[p.Group]++
 		}
-		for _, g := range groups(s.Processes) {
+		for _, g := range control.Groups(s.Processes) {
 			if grouped[g] > 1 {
 				out = append(out, g+":*")
 			}
@@ -84,7 +85,7 @@ func (c *ctl) completePrograms(cmd *cobra.Command, args []string, _ string) ([]s
 }
 
 func (c *ctl) completeGroups(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.complete(cmd, args, func(s *client.Snapshot) []string { return groups(s.Processes) })
+	return c.complete(cmd, args, func(s *client.Snapshot) []string { return control.Groups(s.Processes) })
 }
 
 func (c *ctl) completeMachines(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -233,21 +232,6 @@ func (c *ctl) confirm(yes bool, question string) error {
 	}
 	return errors.New("nothing was done")
 }
-
-// Waiting for others.
-type waitOptions struct {
-	noWait  bool
-	timeout time.Duration
-	until   time.Time // when timeout is over, from begin on
-}
-
-func (o *waitOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&o.noWait, "no-wait", false, "return as soon as the request is in etcd")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait; 0 waits as long as something can still happen")
-}
-
-// begin starts the timeout.
-func (o *waitOptions) begin() { o.until = time.Now().Add(o.timeout) }
 
 // words is where supervisorctl's own words go: to stdout, as there, and beside JSON to stderr.
 func (c *ctl) words() io.Writer {

@@ -45,9 +45,8 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 	if err != nil {
 		return err
 	}
-	p, bad := oneProcess(snap, name)
-	if p == nil {
-		c.hint(bad)
+	p, err := c.one(snap, name)
+	if err != nil {
 		return c.failure("ERROR: bad process name supplied")
 	}
 	if p.State != api.Running || p.Owner == nil {

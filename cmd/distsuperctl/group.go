@@ -2,14 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/client"
 )
 
 func newAdd(c *ctl) *cobra.Command {
@@ -40,25 +36,9 @@ func (c *ctl) noGroup(cmd *cobra.Command) error {
 }
 
 func runAdd(ctx context.Context, c *ctl, want []api.Program, names []string) error {
-	r := &groupResults{c: c}
-	for _, name := range names {
-		active, err := c.activeGroups(ctx)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(active, name) {
-			r.fail(name, "already active", "ERROR: process group already active", exitOK)
-			continue
-		}
-		diff, plan, err := c.applyGroups(ctx, want, func(group string) bool { return group == name })
-		switch {
-		case err != nil:
-			return err
-		case !slices.Contains(diff.Added, name):
-			r.fail(name, "no such group", "ERROR: no such process/group: "+name, exitGeneric)
-		default:
-			r.done(name, "added", plan)
-		}
+	r := &groupResults{c: c, unknown: "ERROR: no such process/group: "}
+	if err := c.control().AddGroups(ctx, c.source(), want, names, r); err != nil {
+		return err
 	}
 	return r.finish()
 }
@@ -94,65 +74,9 @@ it again, and the next update or load does. remove refuses while anything of the
 }
 
 func runRemove(ctx context.Context, c *ctl, o removeOptions, groups []string) error {
-	r := &groupResults{c: c}
-	for _, name := range groups {
-		if err := r.remove(ctx, o, name); err != nil {
-			return err
-		}
+	r := &groupResults{c: c, unknown: "ERROR: no such process/group: "}
+	if err := c.control().RemoveGroups(ctx, groups, o.stop, o.wait.wait(), r); err != nil {
+		return waitFailed(err)
 	}
 	return r.finish()
-}
-
-func (r *groupResults) remove(ctx context.Context, o removeOptions, name string) error {
-	snap, err := r.c.client.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	known := groupsOf(snap.Programs)
-	if !slices.Contains(known, name) {
-		r.fail(name, "no such group", "ERROR: no such process/group: "+name, exitGeneric)
-		r.c.warnf("distsuperctl: %s: %s", name, r.explain(snap, known, name))
-		return nil
-	}
-	running := runningOf(snap, name)
-	if len(running) > 0 && !o.stop {
-		r.fail(name, "still running", "ERROR: process/group still running: "+name, exitGeneric)
-		r.c.warnf("distsuperctl: %s run, or are to; remove --stop stops them first", some(running))
-		return nil
-	}
-	err = r.c.client.RemoveGroup(ctx, name)
-	if errors.Is(err, client.ErrNotFound) {
-		err = nil // somebody else removed it meanwhile
-	}
-	if err != nil {
-		return err
-	}
-	if err := r.await(ctx, o.wait, running, judgeStop); err != nil {
-		return err
-	}
-	r.c.printf("%s: removed process group\n", name)
-	r.list = append(r.list, groupResult{Group: name, OK: true, Result: "removed", Stopped: orEmpty(running), Restarted: []string{}})
-	return nil
-}
-
-// explain helps with a name that is no group.
-func (r *groupResults) explain(snap *client.Snapshot, known []string, name string) string {
-	for _, p := range snap.Programs {
-		if p.Name == name {
-			return fmt.Sprintf("this program is in the group %s; that is what can be removed", client.GroupsOf(p.Program)[0].Name)
-		}
-	}
-	return nearest(name, known)
-}
-
-// runningOf are the processes of a group that run, or are to.
-func runningOf(snap *client.Snapshot, group string) (out []string) {
-	for _, p := range snap.Processes {
-		// What ended by itself is wanted, and yet does not run; what waits for a machine is to run.
-		waits := p.State == api.Stopped && p.Intent != nil && p.Intent.Want == api.WantRun
-		if p.Group == group && p.Spec != nil && (!down(&p) || waits) {
-			out = append(out, p.Name)
-		}
-	}
-	return out
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -87,7 +88,7 @@ func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
 	if snap.Process(name) == nil && snap.Machine(name) != nil {
 		return about{machine: name, known: true}, nil
 	}
-	if p, _ := oneProcess(snap, name); p != nil {
+	if p, err := control.One(snap, name); err == nil {
 		return about{subject: p.Name, known: true}, nil
 	}
 	return about{subject: name}, nil // one that was removed has a history still

@@ -162,7 +162,7 @@ func (c *ctl) warnNoMachine(ctx context.Context, programs []api.Program) {
 	}
 	for _, p := range programs {
 		if !anyMatches(snap, p.Machines) {
-			c.warnf("warning: program %s: no machine matches machines = %s; known are %s", p.Name, strings.Join(p.Machines, ","), machineNames(snap))
+			c.warnf("warning: program %s: no machine matches machines = %s; known are %s", p.Name, strings.Join(p.Machines, ","), machineNames(snap.Machines))
 		}
 	}
 }
@@ -176,9 +176,9 @@ func anyMatches(snap *client.Snapshot, machines []string) bool {
 	return false
 }
 
-func machineNames(snap *client.Snapshot) string {
+func machineNames(machines []client.Machine) string {
 	var out []string
-	for _, m := range snap.Machines {
+	for _, m := range machines {
 		out = append(out, m.Name)
 	}
 	return some(out)

@@ -164,7 +164,7 @@ func (c *ctl) explainMachine(ctx context.Context, machine string, err error) err
 	if len(snap.Machines) == 0 {
 		return fmt.Errorf("machine %s is not known; no machine has joined yet", machine)
 	}
-	return fmt.Errorf("machine %s is not known; known are %s", machine, machineNames(snap))
+	return fmt.Errorf("machine %s is not known; known are %s", machine, machineNames(snap.Machines))
 }
 
 func newConfirmDead(c *ctl) *cobra.Command {

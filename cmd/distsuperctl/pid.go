@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/control"
 )
 
 func newPid(c *ctl) *cobra.Command {
@@ -61,22 +63,23 @@ func runPid(ctx context.Context, c *ctl, names []string) error {
 		return err
 	}
 	list, code := []pidRow{}, exitOK
-	for _, b := range selectBatches(snap.Processes, names) {
-		if b.bad != nil {
-			c.printf("No such process %s\n", b.name)
-			c.hint(*b.bad)
-			list, code = append(list, pidRow{Process: b.name, Error: "no such process"}), exitGeneric
+	for _, b := range control.Batches(snap.Processes, names) {
+		if b.Bad != nil {
+			c.printf("No such process %s\n", b.Name)
+			c.warnBad(b.Bad)
+			list, code = append(list, pidRow{Process: b.Name, Error: "no such process"}), exitGeneric
 		}
-		for _, name := range b.processes {
-			r := rowOf(*snap.Process(name))
-			if !r.State.IsRunning() && !r.State.IsSignallable() {
-				r.PID = 0 // that of the last run
+		for _, name := range b.Processes {
+			p := snap.Process(name)
+			row := pidRow{Process: name, PID: control.PID(p)}
+			if p.Owner != nil {
+				row.Machine = p.Owner.Machine
 			}
-			if r.PID == 0 && !b.many {
+			if row.PID == 0 && !b.Many {
 				code = exitNotRunning
 			}
-			c.printf("%d\n", r.PID)
-			list = append(list, pidRow{Process: name, PID: r.PID, Machine: r.Machine})
+			c.printf("%d\n", row.PID)
+			list = append(list, row)
 		}
 	}
 	if c.json {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -55,7 +56,7 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 		return err
 	}
 	if err := p.DaemonReload(ctx); err != nil {
-		return c.failure("ERROR: %s", refusal(err))
+		return c.failure("ERROR: %s", control.Refusal(err))
 	}
 	if !w.noWait {
 		ctx, cancel := w.bounded(ctx)
@@ -73,22 +74,6 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 		c.printf("Restarted %s %s\n", d.Program, p.ID)
 	}
 	return nil
-}
-
-// refusal is what a daemon answers, without who was asked.
-func refusal(err error) string {
-	if said := new(rpc.Error); errors.As(err, &said) {
-		return said.Text
-	}
-	return err.Error()
-}
-
-// bounded is ctx with the timeout, if there is one.
-func (o *waitOptions) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if o.timeout > 0 {
-		return context.WithTimeout(ctx, o.timeout)
-	}
-	return context.WithCancel(ctx)
 }
 
 // standing names one candidacy of a controller: another store, or another entry in it, is another.

@@ -8,8 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/pkg/spec"
 )
 
 func newReread(c *ctl) *cobra.Command {
@@ -46,11 +44,10 @@ type groupChange struct {
 }
 
 func runReread(ctx context.Context, c *ctl, want []api.Program) error {
-	have, err := c.client.SourcePrograms(ctx, c.source())
+	diff, err := c.control().Reread(ctx, c.source(), want)
 	if err != nil {
 		return err
 	}
-	diff := client.DiffGroups(have, want)
 	list := []groupChange{}
 	for _, part := range []struct {
 		groups []string
@@ -94,28 +91,17 @@ type availRow struct {
 	Autostart     bool   `json:"autostart"`
 	GroupPriority int    `json:"group_priority"`
 	Priority      int    `json:"priority"`
-	process       api.Process
 }
 
 func runAvail(ctx context.Context, c *ctl, want []api.Program) error {
-	active, err := c.activeGroups(ctx)
+	all, err := c.control().Available(ctx, want)
 	if err != nil {
 		return err
 	}
 	list := []availRow{}
-	for _, p := range want {
-		processes, err := spec.Processes(p)
-		if err != nil {
-			return err
-		}
-		for _, proc := range processes {
-			list = append(list, availRow{proc.ID(), proc.Group, p.Name, slices.Contains(active, proc.Group), p.Autostart,
-				proc.GroupPriority, proc.Priority, proc})
-		}
+	for _, a := range all {
+		list = append(list, availRow{a.ID(), a.Group, a.Program, a.InUse, a.Autostart, a.GroupPriority, a.Priority})
 	}
-	slices.SortFunc(list, func(a, b availRow) int { // supervisor's order: the process's own name counts first
-		return cmp.Or(cmp.Compare(a.process.Name, b.process.Name), a.process.Compare(b.process))
-	})
 	if c.json {
 		return printJSON(c.out, list)
 	}
@@ -130,25 +116,4 @@ func runAvail(ctx context.Context, c *ctl, want []api.Program) error {
 		c.printf("%-32s %-9s %-9s %d:%d\n", r.Name, use, start, r.GroupPriority, r.Priority)
 	}
 	return nil
-}
-
-// activeGroups are the groups in force, of every source.
-func (c *ctl) activeGroups(ctx context.Context) ([]string, error) {
-	programs, err := c.client.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return groupsOf(programs), nil
-}
-
-// groupsOf are the groups of programs, each once.
-func groupsOf(programs []client.ProgramState) []string {
-	var out []string
-	for _, p := range programs {
-		for _, g := range client.GroupsOf(p.Program) {
-			out = append(out, g.Name)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
 }

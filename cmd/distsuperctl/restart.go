@@ -4,10 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 func newRestart(c *ctl) *cobra.Command {
@@ -33,43 +29,10 @@ while it is live and allowed. A stopped process is started. restart does not rea
 	return cmd
 }
 
-// runRestart asks for one restart, and tells it as supervisorctl does: first all the stops, then all the starts.
 func runRestart(ctx context.Context, c *ctl, o waitOptions, names []string) error {
-	if o.noWait {
-		return runVerb(ctx, c, o, names, verb{ask: c.client.RestartProcesses, asked: "restart asked", exit: supervisor.StartExit, noGroup: exitUsage})
+	r := &results{c: c}
+	if err := c.control().Restart(ctx, names, o.wait(), r.add); err != nil {
+		return waitFailed(err)
 	}
-	o.begin()
-	stops, err := askFor(ctx, c, names, verb{ask: c.client.RestartProcesses, word: "stopped", exit: supervisor.StopExit, noGroup: exitGeneric,
-		already: func(p *client.Process, _ bool) (supervisor.Fault, bool) { return supervisor.NotRunning, down(p) }})
-	if err != nil {
-		return err
-	}
-	stops.verb.judge = judgeReplaced(stops.before)
-	if err := stops.settle(ctx, o); err != nil {
-		return err
-	}
-	starts := stops.then(verb{judge: c.judgeStart, word: "started", exit: supervisor.StartExit, noGroup: exitUsage})
-	if err := starts.settle(ctx, o); err != nil {
-		return err
-	}
-	return starts.finish()
-}
-
-// judgeReplaced says whether the run that there was before is over: a machine tells of another one, or nothing runs.
-func judgeReplaced(before *client.Snapshot) func(*client.Process) verdict {
-	return func(p *client.Process) verdict {
-		if p == nil || p.Owner == nil || p.Intent == nil || down(p) {
-			return over(supervisor.Success, "")
-		}
-		was := before.Process(p.Name)
-		switch {
-		case p.Owner.Restarts != p.Intent.Restarts && p.Owner.Placed && p.Live:
-			return pendingRestart(p)
-		case p.State == api.Unknown:
-			return pending(p, true)
-		case was.Owner == nil || p.Owner.Token != was.Owner.Token && p.Status != nil:
-			return over(supervisor.Success, "")
-		}
-		return pending(p, false)
-	}
+	return r.finish()
 }

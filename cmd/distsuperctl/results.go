@@ -1,280 +1,108 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"slices"
 
-	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
-// asker asks for something for processes and names those for which that changed what is wanted.
-type asker func(context.Context, []string) ([]string, error)
+// result is what became of one process: one line, or one element of the JSON.
+type result struct {
+	Process string `json:"process"`
+	Changed bool   `json:"changed"`
+	OK      bool   `json:"ok"`
+	Result  string `json:"result"` // "started", "stopped", or supervisor's word for the fault
+	Reason  string `json:"reason,omitempty"`
+	State   string `json:"state,omitempty"`
+	Machine string `json:"machine,omitempty"`
+}
 
-// verb is one of start, stop and restart, and what else is done process by process.
-type verb struct {
-	ask   asker
-	judge func(*client.Process) verdict
-	// already judges by what a process was before, and whether the wish changed anything; nil waits for all. Of "all", of
-	// groups and of patterns it is not said.
-	already func(p *client.Process, changed bool) (supervisor.Fault, bool)
-	word    string // "started"
+// wording is how a verb is said.
+type wording struct {
+	done    string // "started"
 	asked   string // what is said with --no-wait
 	exit    func(supervisor.Fault) int
 	noGroup int // exit code for an unknown group
 }
 
-// runVerb asks for something and waits for it.
-func runVerb(ctx context.Context, c *ctl, o waitOptions, names []string, v verb) error {
-	o.begin()
-	r, err := askFor(ctx, c, names, v)
-	if err != nil {
-		return err
-	}
-	if err := r.settle(ctx, o); err != nil {
-		return err
-	}
-	return r.finish()
+var wordings = map[control.Verb]wording{
+	control.Start:   {"started", "start asked", supervisor.StartExit, exitUsage},
+	control.Stop:    {"stopped", "stop asked", supervisor.StopExit, exitGeneric},
+	control.Restart: {"restarted", "restart asked", supervisor.StartExit, exitUsage},
+	control.Move:    {"moved", "move asked", supervisor.StartExit, exitGeneric},
+	control.Signal:  {"signalled", "", supervisor.SignalExit, exitGeneric},
+	control.Clear:   {"cleared", "", supervisor.SignalExit, exitGeneric},
 }
 
-// askFor finds what the names mean and asks for it.
-func askFor(ctx context.Context, c *ctl, names []string, v verb) (*results, error) {
-	before, err := c.client.Snapshot(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := newResults(c, before, c.chooseBatches(before, names), v)
-	var found []string
-	for _, b := range r.batches {
-		found = append(found, b.processes...)
-	}
-	r.changed, err = v.ask(ctx, found)
-	return r, err
-}
-
-// chooseBatches finds the loaded processes that names mean, in the order in which supervisor takes them, and helps with
-// bad names. Of a solo each process is a batch, so that the order of lines is always the same; on a fleet what takes long
-// keeps nobody waiting.
-func (c *ctl) chooseBatches(snap *client.Snapshot, names []string) (out []batch) {
-	all := loaded(snap.Processes)
-	slices.SortStableFunc(all, func(a, b client.Process) int {
-		return a.Spec.Rank().Compare(b.Spec.Rank())
-	})
-	for _, b := range selectBatches(all, names) {
-		if b.bad != nil {
-			c.hint(*b.bad)
-		}
-		if !c.solo || len(b.processes) < 2 {
-			out = append(out, b)
-			continue
-		}
-		for _, name := range b.processes {
-			out = append(out, batch{name: b.name, processes: []string{name}, many: b.many})
-		}
-	}
-	if len(all) == 0 {
-		c.warnf("distsuperctl: there is no process at all; see distsuperctl load")
-	}
-	return out
-}
-
-// loaded are the processes that a program asks for.
-func loaded(processes []client.Process) []client.Process {
-	return slices.DeleteFunc(slices.Clone(processes), func(p client.Process) bool { return p.Spec == nil })
-}
-
-// results prints what became of each process, and keeps the exit code. It is told as soon as it is known, but in the
-// order of the names on the command line: what several of them mean waits for those before.
+// results prints what became of each process, and keeps the exit code: the last one that fails sets it.
 type results struct {
-	c       *ctl
-	verb    verb
-	before  *client.Snapshot
-	batches []batch
-	changed []string
-
-	of    map[string]int // the batch of a process
-	open  []int          // how many outcomes of a batch are not known yet
-	held  [][]outcome    // what is known of a batch, and not told yet
-	told  int            // batches that are told whole
-	list  []result
-	code  int
-	fails []string // processes that are out of it
+	c    *ctl
+	list []verbResult
+	code int
 }
 
-// outcome is a line to be said, the exit code that it brings, and its JSON.
-type outcome struct {
-	line string // "" says nothing
-	hint string // for stderr
-	code int
+// verbResult is a result with the verb that it is of.
+type verbResult struct {
+	verb control.Verb
 	result
 }
 
-func newResults(c *ctl, before *client.Snapshot, batches []batch, v verb) *results {
-	r := &results{c: c, verb: v, before: before, batches: batches, of: map[string]int{},
-		open: make([]int, len(batches)), held: make([][]outcome, len(batches))}
-	for i, b := range batches {
-		r.open[i] = len(b.processes)
-		if b.bad != nil {
-			r.open[i]++
-		}
-		for _, name := range b.processes {
-			r.of[name] = i
-		}
+// add takes and prints one outcome.
+func (r *results) add(o control.Outcome) {
+	res, code := resultOf(o)
+	r.list = append(r.list, verbResult{o.Verb, res})
+	if o.Passed {
+		return
 	}
-	return r
-}
-
-// settle tells what is known already, and waits for the rest.
-func (r *results) settle(ctx context.Context, o waitOptions) error {
-	var wait []string
-	r.each(func(b batch, p *client.Process) (verdict, bool) {
-		if r.verb.already != nil {
-			if fault, is := r.verb.already(p, slices.Contains(r.changed, p.Name)); is {
-				return over(fault, ""), b.many
-			}
-		}
-		if !o.noWait {
-			wait = append(wait, p.Name)
-			return verdict{}, false
-		}
-		r.asked(p.Name, p)
-		return verdict{}, false
-	})
-	err := r.c.wait(ctx, o, wait, r.verb.judge, r.add)
-	if err != nil {
-		r.tellRest()
+	if code != exitOK {
+		r.code = code
 	}
-	return err
-}
-
-// each goes over all names. do says what became of a process, and whether that is silent; a verdict that is not
-// done comes later, by add.
-func (r *results) each(do func(batch, *client.Process) (v verdict, silent bool)) {
-	for i, b := range r.batches {
-		if b.bad != nil {
-			r.open[i]--
-			r.hold(i, r.badOutcome(*b.bad))
-		}
-		for _, name := range b.processes {
-			p := r.before.Process(name)
-			v, silent := do(b, p)
-			if !v.done {
-				continue
-			}
-			out := r.outcome(name, p, v)
-			if silent {
-				out.line, out.code = "", exitOK
-			}
-			r.open[i]--
-			r.hold(i, out)
-		}
-		r.flush()
-	}
-}
-
-// hold keeps an outcome until it is its turn.
-func (r *results) hold(batch int, out outcome) {
-	r.held[batch] = append(r.held[batch], out)
-}
-
-// flush tells what it is the turn of.
-func (r *results) flush() {
-	for ; r.told < len(r.batches); r.told++ {
-		r.tell(r.told)
-		if r.open[r.told] > 0 {
-			return
-		}
-	}
-}
-
-// tellRest tells out of turn what else is known: nothing more will come.
-func (r *results) tellRest() {
-	for i := range r.batches {
-		r.tell(i)
-	}
-}
-
-func (r *results) tell(batch int) {
-	for _, out := range r.held[batch] {
-		if out.line != "" {
-			r.c.printf("%s\n", out.line)
-		}
-		if out.hint != "" {
-			r.c.warnf("distsuperctl: %s", out.hint)
-		}
-		if out.code != exitOK {
-			r.code = out.code
-		}
-		r.list = append(r.list, out.result)
-	}
-	r.held[batch] = nil
-}
-
-// add takes what became of a process.
-func (r *results) add(name string, p *client.Process, v verdict) {
-	if v.fault != supervisor.Success {
-		r.fails = append(r.fails, name)
-	}
-	i := r.of[name]
-	r.open[i]--
-	r.hold(i, r.outcome(name, p, v))
-	r.flush()
-}
-
-// asked says that nobody waits for a process.
-func (r *results) asked(name string, p *client.Process) {
-	res := r.result(name, p)
-	res.OK, res.Result = true, r.verb.asked
-	if !res.Changed {
-		res.Result = "already asked"
-	}
-	i := r.of[name]
-	r.open[i]--
-	r.hold(i, outcome{line: name + ": " + res.Result, result: res})
-	r.flush()
-}
-
-func (r *results) badOutcome(b badName) outcome {
-	code, text := exitGeneric, supervisor.ResultText(supervisor.BadName)
-	if b.Group {
-		code, text = r.verb.noGroup, noSuchGroup
-	}
-	return outcome{line: b.Line(), code: code, result: result{Process: b.Name, Result: text, fault: supervisor.BadName}}
-}
-
-func (r *results) result(name string, p *client.Process) result {
-	res := result{Process: name, Changed: slices.Contains(r.changed, name)}
-	if p != nil {
-		res.State = p.State.String()
-		if p.Owner != nil {
-			res.Machine = p.Owner.Machine
-		}
-	}
-	return res
-}
-
-// outcome is supervisorctl's line. Why something failed follows it; of a solo, whose lines are supervisorctl's to the letter,
-// on stderr.
-func (r *results) outcome(name string, p *client.Process, v verdict) outcome {
-	out := outcome{code: r.verb.exit(v.fault), result: r.result(name, p)}
-	out.Reason = v.text
-	if v.fault == supervisor.Success {
-		out.OK, out.Result = true, r.verb.word
-		out.line = name + ": " + r.verb.word
-		return out
-	}
-	out.OK = out.code == exitOK
-	out.Result = faultText(v.fault)
-	out.line = fmt.Sprintf("%s: ERROR (%s)", name, out.Result)
 	switch {
-	case v.text == "":
-	case r.c.solo:
-		out.hint = name + ": " + v.text
+	case o.Bad != nil:
+		r.c.printf("%s\n", badLine(o.Bad))
+		r.c.warnBad(o.Bad)
+	case o.Asked || o.Fault == supervisor.Success:
+		r.c.printf("%s: %s\n", o.Name, res.Result)
+	case o.Text != "" && !r.c.solo:
+		r.c.printf("%s: ERROR (%s): %s\n", o.Name, res.Result, o.Text)
 	default:
-		out.line += ": " + v.text
+		r.c.printf("%s: ERROR (%s)\n", o.Name, res.Result)
+		if o.Text != "" { // the lines of a solo are supervisorctl's to the letter
+			r.c.warnf("distsuperctl: %s: %s", o.Name, o.Text)
+		}
 	}
-	return out
+}
+
+// resultOf is an outcome's JSON, and its exit code.
+func resultOf(o control.Outcome) (result, int) {
+	w := wordings[o.Verb]
+	res, code := result{Process: o.Name, Changed: o.Changed, Reason: o.Text}, w.exit(o.Fault)
+	if o.Process != nil {
+		res.State = o.Process.State.String()
+		if o.Process.Owner != nil {
+			res.Machine = o.Process.Owner.Machine
+		}
+	}
+	switch {
+	case o.Bad != nil:
+		if res.Result, code = faultText(supervisor.BadName), exitGeneric; o.Bad.Group {
+			res.Result, code = noSuchGroup, w.noGroup
+		}
+		return res, code
+	case o.Asked:
+		if res.Result, code = w.asked, exitOK; !o.Changed {
+			res.Result = "already asked"
+		}
+	case o.Fault != supervisor.Success:
+		res.Result = faultText(o.Fault)
+	case o.Verb == control.Move && res.Machine != "":
+		res.Result = "moved to " + res.Machine
+	default:
+		res.Result = w.done
+	}
+	res.OK = code == exitOK
+	return res, code
 }
 
 // faultText is supervisor's word; what has none there is "failed".
@@ -285,25 +113,30 @@ func faultText(f supervisor.Fault) string {
 	return supervisor.ResultText(f)
 }
 
-// then goes on with the processes that have not failed, for another part of the same wish.
-func (r *results) then(v verb) *results {
-	batches := slices.Clone(r.batches)
-	for i := range batches {
-		batches[i].processes = slices.DeleteFunc(slices.Clone(batches[i].processes), func(name string) bool {
-			return slices.Contains(r.fails, name)
-		})
-	}
-	next := newResults(r.c, r.before, batches, v)
-	next.changed, next.code = r.changed, r.code
-	next.list = slices.DeleteFunc(r.list, func(res result) bool { return !slices.Contains(r.fails, res.Process) })
-	return next
-}
-
+// finish ends a command that was carried out. Of a restart, which tells of a stop and a start of each process, the JSON
+// has what came last.
 func (r *results) finish() error {
+	if len(r.list) == 0 {
+		r.c.warnf("distsuperctl: there is no process at all; see distsuperctl load")
+	}
 	if r.c.json {
-		if err := printJSON(r.c.out, r.list); err != nil {
+		if err := printJSON(r.c.out, r.last()); err != nil {
 			return err
 		}
 	}
 	return failed(r.code)
+}
+
+// last are the results but those of a stop that a start followed.
+func (r *results) last() []result {
+	var out []result
+	for _, t := range r.list {
+		followed := t.verb == control.Stop && slices.ContainsFunc(r.list, func(o verbResult) bool {
+			return o.verb == control.Start && o.Process == t.Process
+		})
+		if !followed {
+			out = append(out, t.result)
+		}
+	}
+	return out
 }

@@ -267,7 +267,7 @@ func (c *ctl) busyAgents(ctx context.Context) (out []fleetDaemon, err error) {
 // holds says what keeps a machine's agent: it stops and releases processes, and takes its alive key away before that.
 func (c *ctl) holds(ctx context.Context, machine string) (string, error) {
 	touches := c.keys.Touches(machine)
-	res, err := c.kv.Range(ctx, store.Range{Key: touches, Prefix: true, KeysOnly: true, Limit: few})
+	res, err := c.kv.Range(ctx, store.Range{Key: touches, Prefix: true, KeysOnly: true, Limit: 5})
 	if err != nil {
 		return "", err
 	}

@@ -7,9 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/rpc"
-	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 func newSignal(c *ctl) *cobra.Command {
@@ -39,45 +37,11 @@ not run are skipped.`,
 }
 
 func runSignal(ctx context.Context, c *ctl, signal string, names []string) error {
-	snap, err := c.client.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	parsed, bad := ini.ParseSignal(signal)
-	return c.atEach(ctx, snap, names, verb{word: "signalled", exit: supervisor.SignalExit, noGroup: exitGeneric},
-		func(b batch, p *client.Process) verdict {
-			switch {
-			case bad != nil && (!b.many || p.State.IsSignallable()):
-				return over(supervisor.BadSignal, bad.Error())
-			case !p.State.IsSignallable() || p.Owner == nil || p.Owner.Machine == "":
-				return over(supervisor.NotRunning, "")
-			}
-			err := c.atMachine(ctx, p.Owner.Machine, "the signal to "+p.Name, func(agent *rpc.Client) error {
-				return askOnce(ctx, func(ctx context.Context) error { return agent.Signal(ctx, p.Name, p.Owner.Token, parsed.Name) })
-			})
-			switch {
-			case errors.Is(err, rpc.ErrNotRunning), errors.Is(err, rpc.ErrNotFound):
-				return over(supervisor.NotRunning, "")
-			case err != nil:
-				return over(supervisor.Failed, refusal(err))
-			}
-			return over(supervisor.Success, "")
+	r := &results{c: c}
+	err := c.control().Signal(ctx, signal, names, func(ctx context.Context, p *client.Process, signal string) error {
+		return c.atMachine(ctx, p.Owner.Machine, "the signal to "+p.Name, func(agent *rpc.Client) error {
+			return askOnce(ctx, func(ctx context.Context) error { return agent.Signal(ctx, p.Name, p.Owner.Token, signal) })
 		})
-}
-
-// atEach does something with each process that names mean, one after the other, and tells of it. What does not run is
-// passed over where many were meant.
-func (c *ctl) atEach(ctx context.Context, snap *client.Snapshot, names []string, v verb, do func(batch, *client.Process) verdict) error {
-	r := newResults(c, snap, c.chooseBatches(snap, names), v)
-	r.each(func(b batch, p *client.Process) (verdict, bool) {
-		if ctx.Err() != nil {
-			return over(supervisor.Failed, ctx.Err().Error()), true
-		}
-		did := do(b, p)
-		if did.fault == supervisor.Success {
-			r.changed = append(r.changed, p.Name)
-		}
-		return did, b.many && did.fault == supervisor.NotRunning
-	})
-	return errors.Join(ctx.Err(), r.finish())
+	}, r.add)
+	return errors.Join(err, r.finish())
 }

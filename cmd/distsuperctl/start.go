@@ -4,10 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 func newStart(c *ctl) *cobra.Command {
@@ -35,17 +31,9 @@ has EXITED or is FATAL is started again.`,
 }
 
 func runStart(ctx context.Context, c *ctl, o waitOptions, names []string) error {
-	return runVerb(ctx, c, o, names, verb{
-		ask: c.client.StartProcesses, judge: c.judgeStart, word: "started", asked: "start asked",
-		already: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
-			return supervisor.AlreadyStarted, !changed && c.started(p)
-		},
-		exit: supervisor.StartExit, noGroup: exitUsage,
-	})
-}
-
-// started reports whether there is nothing to wait for: a process runs. Of a solo supervisorctl's word counts, which takes the
-// try for it.
-func (c *ctl) started(p *client.Process) bool {
-	return p.State == api.Running || c.solo && p.Status != nil && (p.State == api.Starting || p.State == api.Backoff)
+	r := &results{c: c}
+	if err := c.control().Start(ctx, names, o.wait(), r.add); err != nil {
+		return waitFailed(err)
+	}
+	return r.finish()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 	"github.com/distsuper/distsuper/store/etcd"
 )
@@ -112,11 +113,11 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 }
 
 // chooseRows are the processes that are meant, all without a name.
-func chooseRows(snap *client.Snapshot, names []string) (rows []row, bad []badName) {
+func chooseRows(snap *client.Snapshot, names []string) (rows []row, bad []*control.BadName) {
 	if len(names) == 0 {
 		names = []string{"all"}
 	}
-	found, bad := selectNames(snap.Processes, names)
+	found, bad := control.Find(snap.Processes, names)
 	rows = []row{}
 	for _, name := range found {
 		rows = append(rows, rowOf(*snap.Process(name)))
@@ -203,12 +204,8 @@ func (c *ctl) tellWarnings(ctx context.Context, snap *client.Snapshot) {
 // watchStatus shows all rows, and then those that change, until it is interrupted.
 func watchStatus(ctx context.Context, c *ctl, names []string) error {
 	var last map[string]row
-	var is silence
-	return c.client.Watch(ctx, func(s client.Seen) error {
-		if is.told(c, s) {
-			return nil
-		}
-		rows, bad := chooseRows(s.Snapshot, names)
+	return c.control().Watch(ctx, func(s *client.Snapshot) error {
+		rows, bad := chooseRows(s, names)
 		if last == nil {
 			c.tellBad(bad) // they may come yet
 		}

@@ -4,10 +4,6 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
-
-	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 func newStop(c *ctl) *cobra.Command {
@@ -34,17 +30,9 @@ has expired. A stopped process stays stopped, even when daemons or machines rest
 }
 
 func runStop(ctx context.Context, c *ctl, o waitOptions, names []string) error {
-	return runVerb(ctx, c, o, names, verb{
-		ask: c.client.StopProcesses, judge: judgeStop, word: "stopped", asked: "stop asked",
-		already: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
-			// What waits for a machine is wanted, and so there is something to stop.
-			return supervisor.NotRunning, down(p) && (!changed || p.State != api.Stopped)
-		},
-		exit: supervisor.StopExit, noGroup: exitGeneric,
-	})
-}
-
-// down reports whether nothing of a process runs.
-func down(p *client.Process) bool {
-	return p.State == api.Stopped || p.State == api.Exited || p.State == api.Fatal
+	r := &results{c: c}
+	if err := c.control().Stop(ctx, names, o.wait(), r.add); err != nil {
+		return waitFailed(err)
+	}
+	return r.finish()
 }

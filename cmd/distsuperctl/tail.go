@@ -86,9 +86,8 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 	if err != nil {
 		return err
 	}
-	p, bad := oneProcess(snap, name)
-	if p == nil {
-		c.hint(bad)
+	p, err := c.one(snap, name)
+	if err != nil {
 		return c.failure("%s: ERROR (no such process name)", name)
 	}
 	at := place{machine: o.machine}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/control"
 )
 
 // whyRow is the JSON of why.
@@ -62,10 +63,9 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 	if err != nil {
 		return err
 	}
-	p, bad := oneProcess(snap, name)
-	if p == nil {
-		c.tellBad([]badName{bad})
-		return failed(exitGeneric)
+	p, err := control.One(snap, name)
+	if err != nil {
+		return c.badNameFails(err)
 	}
 	w := whyOf(*p)
 	if p.Touch != nil && p.Lease != 0 {

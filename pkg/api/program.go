@@ -39,6 +39,14 @@ type Group struct {
 	Priority int    `json:"priority"`
 }
 
+// GroupList are the groups of a program: those that it is a member of, else the one of its own name.
+func (p Program) GroupList() []Group {
+	if len(p.Groups) > 0 {
+		return p.Groups
+	}
+	return []Group{{Name: p.Name, Priority: p.Priority}}
+}
+
 // Settings are what a program gives to each of its processes.
 //
 // Command, Directory, User, Environment and the log files are templates in Python's

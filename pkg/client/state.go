@@ -15,12 +15,18 @@ const (
 	AwaitsNothing  Awaits = ""         // it is as wanted, or on its way there by itself
 	AwaitsPlacing  Awaits = "placing"  // a controller is to place it
 	AwaitsRemoval  Awaits = "removal"  // a controller is to take it off its machine
-	AwaitsRestart  Awaits = "restart"  // a controller is to replace its run, as a judge who knows what was asked may say
+	AwaitsRestart  Awaits = "restart"  // a controller is to replace its run, and
+	AwaitsMove     Awaits = "move"     // to move it: only who asked for that can say so
 	AwaitsStart    Awaits = "start"    // the machine where it is placed is to start it
 	AwaitsStop     Awaits = "stop"     // its last run is ending, on a live machine
 	AwaitsMachine  Awaits = "machine"  // its machine is to come back, or its lease to end
 	AwaitsObstacle Awaits = "obstacle" // what its owner's WaitingFor says is to go
 )
+
+// Controller reports whether it is a controller's turn.
+func (a Awaits) Controller() bool {
+	return a == AwaitsPlacing || a == AwaitsRemoval || a == AwaitsRestart || a == AwaitsMove
+}
 
 // condition is how a process is: supervisor's state, and its description or, where supervisor has none, what is
 // waited for; awaits is the fact behind that.

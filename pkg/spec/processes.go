@@ -14,13 +14,9 @@ import (
 // order of group and number. What depends on the machine stays a template. The error names the key
 // that cannot be expanded, or the process name that came out twice.
 func Processes(p api.Program) ([]api.Process, error) {
-	groups := p.Groups
-	if len(groups) == 0 {
-		groups = []api.Group{{Name: p.Name, Priority: p.Priority}}
-	}
 	seen := map[string]bool{}
 	var all []api.Process
-	for _, g := range groups {
+	for _, g := range p.GroupList() {
 		for num := p.NumprocsStart; num < p.NumprocsStart+p.Numprocs; num++ {
 			proc, err := process(p, g, num)
 			if err != nil {

@@ -22,6 +22,8 @@ type rule struct {
 var rules = []rule{
 	{from: "pkg/", except: []string{"pkg/client"}, to: []string{module + "store", module + "controller", module + "agentd", module + "cmd"},
 		why: "pkg is below everything; only pkg/client stands above store"},
+	{from: "pkg/control", to: []string{module + "store", module + "controller", module + "agentd", module + "cmd", "github.com/spf13/", "os"},
+		why: "pkg/control stands above pkg/client, and by it above store: it decides for everybody who takes commands, and prints and parses for none"},
 	{from: "store", to: []string{module + "controller", module + "agentd", module + "cmd", module + "pkg/client"},
 		why: "store is below those who decide"},
 	{from: "controller", to: []string{module + "agentd", module + "cmd"},

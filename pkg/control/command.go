@@ -1,0 +1,185 @@
+package control
+
+import (
+	"context"
+	"slices"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+)
+
+// command is what is done for one verb.
+type command struct {
+	verb Verb
+	// goal ends waiting; nil is for a verb that nobody waits for.
+	goal Goal
+	// done reports the fault of a process for which there is nothing to wait for, as it was before, given whether the
+	// request changed what is wanted of it; nil is for a verb of which all are waited for.
+	done func(p *client.Process, changed bool) (supervisor.Fault, bool)
+}
+
+// subject is the processes that a command is about, as they were before.
+type subject struct {
+	before  *client.Snapshot
+	batches []Batch
+	changed []string // those of which the request changed what is wanted
+}
+
+// names are those of all processes.
+func (s *subject) names() (out []string) {
+	for _, b := range s.batches {
+		out = append(out, b.Processes...)
+	}
+	return out
+}
+
+// without is the subject but for some processes.
+func (s *subject) without(names []string) *subject {
+	out := *s
+	out.batches = slices.Clone(s.batches)
+	for i, b := range s.batches {
+		out.batches[i].Processes = slices.DeleteFunc(slices.Clone(b.Processes), func(name string) bool { return slices.Contains(names, name) })
+	}
+	return &out
+}
+
+// find looks for the loaded processes that names mean, in the order in which supervisor takes them.
+func (c *Control) find(ctx context.Context, names []string) (*subject, error) {
+	before, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{before: before}
+	for _, b := range Batches(inOrder(before.Processes), names) {
+		if !c.o.InOrder || len(b.Processes) < 2 {
+			s.batches = append(s.batches, b)
+			continue
+		}
+		for _, name := range b.Processes {
+			s.batches = append(s.batches, Batch{Name: b.Name, Processes: []string{name}, Many: b.Many})
+		}
+	}
+	return s, nil
+}
+
+// ask finds the processes that names mean and asks for something. request names those that it changed.
+func (c *Control) ask(ctx context.Context, names []string, request func(context.Context, []string) ([]string, error)) (*subject, error) {
+	s, err := c.find(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	s.changed, err = request(ctx, s.names())
+	return s, err
+}
+
+// Start asks for processes to run, and waits for that.
+func (c *Control) Start(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
+	l := w.begin()
+	s, err := c.ask(ctx, names, c.client.StartProcesses)
+	if err != nil {
+		return err
+	}
+	_, err = c.settle(ctx, s, l, command{verb: Start, goal: c.running(), done: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
+		return supervisor.AlreadyStarted, !changed && c.started(p)
+	}}, tell)
+	return err
+}
+
+// running is the goal of a start.
+func (c *Control) running() Goal {
+	if c.o.FirstTryTells {
+		return FirstTry
+	}
+	return Running
+}
+
+// started reports whether a process runs already; where the first try tells, that counts as well.
+func (c *Control) started(p *client.Process) bool {
+	return p.State == api.Running || c.o.FirstTryTells && p.Status != nil && (p.State == api.Starting || p.State == api.Backoff)
+}
+
+// Stop asks for processes not to run, and waits until they are down.
+func (c *Control) Stop(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
+	l := w.begin()
+	s, err := c.ask(ctx, names, c.client.StopProcesses)
+	if err != nil {
+		return err
+	}
+	_, err = c.settle(ctx, s, l, command{verb: Stop, goal: Down, done: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
+		// What waits for a machine is wanted, and so there is something to stop.
+		return supervisor.NotRunning, isDown(p) && (!changed || p.State != api.Stopped)
+	}}, tell)
+	return err
+}
+
+// Restart asks for one restart, and tells of it as supervisorctl does: first all the stops, then all the starts of what has
+// stopped.
+func (c *Control) Restart(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
+	l := w.begin()
+	s, err := c.ask(ctx, names, c.client.RestartProcesses)
+	if err != nil {
+		return err
+	}
+	if w.Not {
+		_, err = c.settle(ctx, s, l, command{verb: Restart}, tell)
+		return err
+	}
+	failed, err := c.settle(ctx, s, l, command{verb: Stop, goal: Replaced(s.before), done: func(p *client.Process, _ bool) (supervisor.Fault, bool) {
+		return supervisor.NotRunning, isDown(p)
+	}}, tell)
+	if err != nil {
+		return err
+	}
+	_, err = c.settle(ctx, s.without(failed), l, command{verb: Start, goal: c.running()}, tell)
+	return err
+}
+
+// settle tells what is known already, waits for the rest, and names those that failed to reach the goal.
+func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, tell func(Outcome)) (failed []string, err error) {
+	order := newSequence(s.batches, tell)
+	var wait []string
+	for i, b := range s.batches {
+		if b.Bad != nil {
+			order.addBad(i, badOutcome(cmd.verb, b.Bad))
+		}
+		for _, name := range b.Processes {
+			o := s.outcome(cmd.verb, name)
+			fault, done := supervisor.Success, false
+			if cmd.done != nil {
+				fault, done = cmd.done(o.Process, o.Changed)
+			}
+			switch {
+			case done:
+				o.Fault, o.Passed = fault, b.Many
+				order.add(o)
+			case l.Not:
+				o.Asked = true
+				order.add(o)
+			default:
+				wait = append(wait, name)
+			}
+		}
+	}
+	err = c.wait(ctx, l, wait, cmd.goal, func(e checked) {
+		if e.check.Fault != supervisor.Success {
+			failed = append(failed, e.name)
+		}
+		o := s.outcome(cmd.verb, e.name)
+		o.Process, o.Fault, o.Text = e.after, e.check.Fault, e.check.Text
+		order.add(o)
+	})
+	if err != nil {
+		order.abandon()
+	}
+	return failed, err
+}
+
+// outcome is that of a process of which nothing is known but how it was before.
+func (s *subject) outcome(v Verb, name string) Outcome {
+	return Outcome{Verb: v, Name: name, Fault: supervisor.Success, Changed: slices.Contains(s.changed, name), Process: s.before.Process(name)}
+}
+
+func badOutcome(v Verb, b *BadName) Outcome {
+	return Outcome{Verb: v, Name: b.Name, Bad: b, Fault: supervisor.BadName}
+}

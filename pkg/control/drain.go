@@ -1,0 +1,68 @@
+package control
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+)
+
+// UnplaceableError says that what is left on a machine which is drained stays there, since no other machine can take it.
+type UnplaceableError struct {
+	Machine   string
+	Processes []string
+}
+
+func (e *UnplaceableError) Error() string {
+	return e.Machine + " is not empty: no other machine can take what is left"
+}
+
+// AwaitEmpty waits until nothing is placed on a machine or held by it; it fails with an *UnplaceableError when what is left
+// can go nowhere. When the time is up it returns what was left at the last look, with empty false; of that nothing is known
+// when the store never answered.
+func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left []string, empty bool, err error) {
+	limit, cancel := w.begin().bound(ctx)
+	defer cancel()
+	var told time.Time
+	err = c.await(limit, func(s *client.Snapshot, now time.Time) (bool, error) {
+		left = onMachine(s, machine)
+		empty = len(left) == 0
+		switch {
+		case empty:
+			return true, nil
+		case !slices.ContainsFunc(left, func(name string) bool { return !staysOn(s.Process(name), machine) }):
+			return false, &UnplaceableError{machine, left}
+		case now.Sub(told) > leftEvery:
+			c.o.Progress(Left{Processes: left, Machine: machine})
+			told = now
+		}
+		return false, nil
+	})
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return left, empty, err
+}
+
+// staysOn reports whether the leader left a process on a machine that is drained, since no other can take it.
+func staysOn(p *client.Process, machine string) bool {
+	return p != nil && p.Live && p.Owner != nil && p.Owner.Placed && p.Owner.Machine == machine && p.Owner.WaitingFor == api.WaitingForMachine
+}
+
+// onMachine are the processes that a machine is to run or holds.
+func onMachine(s *client.Snapshot, machine string) []string {
+	m := s.Machine(machine)
+	if m == nil {
+		return nil
+	}
+	names := slices.Clone(m.Touches())
+	for _, p := range s.Processes {
+		if p.Owner != nil && p.Owner.Machine == machine && p.Owner.Placed {
+			names = append(names, p.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
