@@ -6,6 +6,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -132,8 +133,12 @@ func (ca Pair) issue(name string, hosts []string, usage x509.ExtKeyUsage) (Pair,
 	return sign(t, parent.Leaf, key, signer)
 }
 
-// Good reports whether the certificate is valid for a month to come, was signed by ca, and is for all hosts.
+// Good reports whether the certificate is valid for a month to come, was signed by ca, and is for all hosts. One that has the
+// authority's own name is not: OpenSSL, and what is built on it, takes it for self-signed.
 func Good(cert, ca *x509.Certificate, hosts []string) bool {
+	if bytes.Equal(cert.RawSubject, ca.RawSubject) {
+		return false
+	}
 	now := time.Now()
 	if now.Before(cert.NotBefore) || now.Add(30*24*time.Hour).After(cert.NotAfter) || cert.CheckSignatureFrom(ca) != nil {
 		return false

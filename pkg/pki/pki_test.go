@@ -120,6 +120,14 @@ func TestGoodCertificateIsOfTheAuthorityAndForAllHosts(t *testing.T) {
 	}
 }
 
+func TestACertificateWithItsAuthoritysNameIsNotGood(t *testing.T) {
+	ca := must(NewCA("etcd"))(t)
+	cert := must(must(ca.Server("etcd", []string{"m1"}))(t).Parse())(t)
+	if Good(cert, must(ca.Parse())(t), []string{"m1"}) {
+		t.Error("OpenSSL calls it self-signed")
+	}
+}
+
 func TestOnlyAnAuthoritySigns(t *testing.T) {
 	plain := must(SelfSigned("a", nil))(t)
 	if _, err := plain.Client("b"); err == nil {

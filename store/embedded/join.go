@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -12,7 +13,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/pki"
 )
 
-// JoinInfo is all that another machine needs to reach this etcd. CA, Cert and Key are PEM text.
+// JoinInfo is all that another machine needs to reach this etcd. CA, Cert and Key are PEM text; certificate and key are made
+// for it alone.
 type JoinInfo struct {
 	Endpoints     []string
 	CA, Cert, Key string
@@ -38,13 +40,15 @@ func Join(stateDir string) (JoinInfo, error) {
 		host = outwardAddress()
 	}
 	info := JoinInfo{Endpoints: []string{"https://" + net.JoinHostPort(host, port)}}
-	for name, to := range map[string]*string{"ca.pem": &info.CA, "client.pem": &info.Cert, "client.key": &info.Key} {
-		b, err := os.ReadFile(d.TLS(name))
-		if err != nil {
-			return JoinInfo{}, fmt.Errorf("join: %w (does \"distsuperd start\" succeed?)", err)
-		}
-		*to = string(b)
+	ca, err := d.readPair("ca")
+	if err != nil {
+		return JoinInfo{}, fmt.Errorf("join: %w (does \"distsuperd start\" succeed?)", err)
 	}
+	client, err := ca.Client("distsuper " + rand.Text()[:8]) // a name by which etcd's log tells it from others
+	if err != nil {
+		return JoinInfo{}, fmt.Errorf("join: %w", err)
+	}
+	info.CA, info.Cert, info.Key = string(ca.Cert), string(client.Cert), string(client.Key)
 	return info, nil
 }
 
@@ -101,23 +105,23 @@ func interfaceAddresses() []string {
 }
 
 // MakeCertificates makes what is missing of the authority, the server's certificate for the host of listen
-// and every name and address of this machine, and the clients' one. A server certificate that no longer
-// fits, since an address was added, is replaced; the authority and the clients' stay.
+// and every name and address of this machine, and one for clients on it. A certificate that no longer fits, since an address
+// was added or its end is less than a month away, is replaced; the authority stays.
 func (d Dir) MakeCertificates(listen string) error {
 	if err := os.MkdirAll(filepath.Dir(d.TLS("x")), 0o700); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	ca, err := d.pair("ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA("distsuper embedded etcd") })
+	ca, err := d.pair("ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA("distsuper etcd authority") })
 	if err != nil {
 		return err
 	}
 	hosts := serverHosts(listen)
 	if _, err := d.pair("server", &ca, hosts, func() (pki.Pair, error) {
-		return ca.Server("distsuper embedded etcd", hosts)
+		return ca.Server("distsuper etcd server", hosts)
 	}); err != nil {
 		return err
 	}
-	_, err = d.pair("client", &ca, nil, func() (pki.Pair, error) { return ca.Client("distsuper") })
+	_, err = d.pair("client", &ca, nil, func() (pki.Pair, error) { return ca.Client("distsuper etcd client") })
 	return err
 }
 
