@@ -10,11 +10,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/view"
 )
 
 // Asker asks the agent of a machine over the network whether it runs a process under a token. An error
@@ -28,7 +28,7 @@ type Asker interface {
 type History interface {
 	Op(ctx context.Context, e api.HistoryEntry) (store.Op, error)
 	Forget()
-	Trim(ctx context.Context, subject string) (int, error)
+	Trim(ctx context.Context) (int, error)
 }
 
 var _ History = (*store.History)(nil)
@@ -103,7 +103,7 @@ type Status struct {
 // Viewer is what the HTTP side needs of a Controller.
 type Viewer interface {
 	Status() Status
-	Read(func(*plan.View))
+	View() *view.View
 }
 
 // Controller is one replica. Run does its work; the other methods may be called by anybody at any time.
@@ -112,9 +112,11 @@ type Controller struct {
 	events chan Event
 	down   chan int64 // leaderships to be given up
 
+	core *Core // belongs to Run
+
 	mu     sync.Mutex // guards what follows
-	core   *Core
 	status Status
+	view   *view.View
 }
 
 var _ Viewer = (*Controller)(nil)
@@ -122,12 +124,13 @@ var _ Viewer = (*Controller)(nil)
 // New makes a Controller that does nothing before Run.
 func New(o Options) *Controller {
 	o.fill()
-	view := NewView(o.Keys, o.Expand, o.Fingerprint, o.Log)
+	first := NewView(o.Keys, o.Expand, o.Fingerprint, o.Log)
 	return &Controller{
 		o:      o,
 		events: make(chan Event, 64),
 		down:   make(chan int64, 1),
-		core:   NewCore(view, o.ID, max(o.Settle, 0), o.Log),
+		core:   NewCore(first, o.ID, max(o.Settle, 0), o.Log),
+		view:   first.State,
 	}
 }
 
@@ -136,15 +139,15 @@ func (c *Controller) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.status
-	s.Leading, s.Rev = c.core.Leading(), c.core.view.Rev
+	s.Rev = c.view.Rev
 	return s
 }
 
-// Read calls f with the view, which must neither be changed nor kept.
-func (c *Controller) Read(f func(*plan.View)) {
+// View is the store as this replica sees it now. It may be kept, and does not change.
+func (c *Controller) View() *view.View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f(c.core.view.View)
+	return c.view
 }
 
 // Run keeps the view, campaigns, and leads, until ctx ends (then it resigns and returns nil) or something happens
@@ -191,12 +194,12 @@ func (c *Controller) follow(ctx context.Context) error {
 	o.State = func(connected bool, since clock.Instant, why error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.status = Status{Connected: connected, Since: since}
+		c.status.Connected, c.status.Since, c.status.Why = connected, since, ""
 		if why != nil {
 			c.status.Why = why.Error()
 		}
 	}
-	return store.Follow(ctx, c.o.KV, store.Below(c.o.Keys.Root()), o, feed{ctx, c})
+	return store.Follow(ctx, c.o.KV, c.o.Keys.State(), o, feed{ctx, c})
 }
 
 // loop drives the Core.
@@ -214,16 +217,21 @@ func (c *Controller) loop(ctx context.Context) error {
 		case <-timer.C():
 			e = Tick{}
 		}
-		c.mu.Lock()
 		effects := c.core.Step(c.o.Clock.Now(), c.o.Clock.Wall(), e)
-		next := c.core.Next()
-		c.mu.Unlock()
+		c.show()
 		for _, effect := range effects {
 			if fail, ok := effect.(Fail); ok {
 				return fail.Err
 			}
 			do.start(ctx, effect)
 		}
-		timer.Reset(next)
+		timer.Reset(c.core.Next())
 	}
+}
+
+// show lets others see what came of a step.
+func (c *Controller) show() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.status.Leading, c.view = c.core.Leading(), c.core.view.State
 }

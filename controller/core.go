@@ -16,6 +16,8 @@ import (
 const (
 	// slowTick is how often a leader looks at everything though nothing happened.
 	slowTick = time.Minute
+	// trimEvery is how often a leader has long histories cut: to find them all their keys are listed.
+	trimEvery = 10 * time.Minute
 	// noteDelay keeps from the store what is over in a moment.
 	noteDelay = 500 * time.Millisecond
 	// retryLeast and retryMost bound the pause after a write that failed.
@@ -39,6 +41,7 @@ type Core struct {
 	held    bool          // it was said that it holds
 	hold    clock.Instant // until when a new leader waits for machines
 	slow    clock.Instant // next look at everything
+	trim    clock.Instant // from when on the next one has long histories cut
 
 	procs   map[string]*progress
 	wakes   map[string]clock.Instant
@@ -123,7 +126,7 @@ func (c *Core) Next() clock.Instant {
 func (c *Core) elected(now clock.Instant, l store.Leadership) {
 	c.forget()
 	c.lead, c.settled, c.held = &l, false, false
-	c.hold, c.slow = now.Add(c.settle), now.Add(slowTick)
+	c.hold, c.slow, c.trim = now.Add(c.settle), now.Add(slowTick), now
 	c.view.MarkAll()
 	c.log.Info("leading", zap.String("key", l.Key), zap.Int64("rev", l.Rev))
 }
@@ -235,8 +238,9 @@ func (c *Core) wake(now clock.Instant) (trims []Effect) {
 		c.slow = now.Add(slowTick)
 		c.dropAnswers()
 		c.view.MarkAll()
-		for _, subject := range c.view.long() {
-			trims = append(trims, TrimHistory{Subject: subject})
+		if !now.Before(c.trim) {
+			c.trim = now.Add(trimEvery)
+			trims = append(trims, TrimHistory{})
 		}
 	}
 	return trims

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -16,6 +17,8 @@ const (
 	askLimit   = time.Second
 	askTries   = 2
 	leaveLimit = time.Second // for the resignation
+	// announceAgain is the pause after an announcement that got no answer.
+	announceAgain = 50 * time.Millisecond
 )
 
 // doer carries effects out, each in a goroutine of its own.
@@ -38,7 +41,7 @@ func (d *doer) start(ctx context.Context, e Effect) {
 	case AskAgent:
 		d.wg.Go(func() { d.askAgent(ctx, e) })
 	case TrimHistory:
-		d.wg.Go(func() { d.trim(ctx, e) })
+		d.wg.Go(func() { d.trim(ctx) })
 	case StepDown:
 		select {
 		case <-d.c.down: // of an earlier leadership, which ended in another way
@@ -84,12 +87,12 @@ func (d *doer) history(ctx context.Context, w Write) []store.Op {
 	return ops
 }
 
-func (d *doer) trim(ctx context.Context, e TrimHistory) {
+func (d *doer) trim(ctx context.Context) {
 	if d.c.o.History == nil {
 		return
 	}
-	if _, err := d.c.o.History.Trim(ctx, e.Subject); err != nil && ctx.Err() == nil {
-		d.c.o.Log.Warn("history is not trimmed; it is tried again in a minute", zap.String("subject", e.Subject), zap.Error(err))
+	if _, err := d.c.o.History.Trim(ctx); err != nil && ctx.Err() == nil {
+		d.c.o.Log.Warn("history is not trimmed; it is tried again later", zap.Error(err))
 	}
 }
 
@@ -127,8 +130,10 @@ func (c *Controller) campaign(ctx context.Context) {
 			}
 			continue
 		}
-		c.post(ctx, Elected{Leadership: lead})
-		c.reign(ctx, lead)
+		if c.announce(ctx, lead) {
+			c.post(ctx, Elected{Leadership: lead})
+			c.reign(ctx, lead)
+		}
 		// Whatever ended it, the session ends, too: the next leader need not wait for its lease.
 		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
 		if err := lead.Resign(leave); err != nil {
@@ -136,6 +141,26 @@ func (c *Controller) campaign(ctx context.Context) {
 		}
 		cancel()
 	}
+}
+
+// announce writes who leads, until an answer comes; it is false when the leadership is lost. The watch of the state does
+// not see the election, but it does see this: once it has come so far, it has everything that was written before.
+func (c *Controller) announce(ctx context.Context, lead store.Leadership) bool {
+	put := store.Put(c.o.Keys.Leader(), store.Encode(api.Leader{ID: c.o.ID, Since: c.o.Clock.Wall()}))
+	for ctx.Err() == nil {
+		res, err := c.o.KV.Txn(ctx, store.Txn{If: []store.Cmp{lead.Guard()}, Then: []store.Op{put}})
+		if err == nil {
+			return res.Succeeded
+		}
+		select {
+		case <-lead.Lost:
+			return false
+		default:
+			c.o.Log.Warn("the leadership could not be announced; trying again", zap.Error(err))
+			c.sleep(ctx, announceAgain)
+		}
+	}
+	return false
 }
 
 // reign waits until the leadership ends.

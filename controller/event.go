@@ -73,8 +73,8 @@ type (
 		Token     int64
 		StatusRev int64
 	}
-	// TrimHistory leaves the newest entries of a subject. It has no answer: the view shows what came of it.
-	TrimHistory struct{ Subject string }
+	// TrimHistory leaves the newest entries of every subject. It has no answer.
+	TrimHistory struct{}
 	// StepDown: the leadership that began at Rev is lost; end its session and campaign again.
 	StepDown struct{ Rev int64 }
 	// Fail: nothing may be decided by this store any more.

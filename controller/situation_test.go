@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
@@ -312,14 +311,16 @@ func TestReadersSeeTheViewOfEveryReplica(t *testing.T) {
 	three(t, func(c *cluster) {
 		c.controller("d2")
 		c.await("d2 shows where x is", func() bool {
-			on := ""
-			c.ctls["d2"].Read(func(v *plan.View) {
-				if p := v.Processes["x"]; p != nil && p.Owner != nil {
-					on = p.Owner.Value.Machine
-				}
-			})
-			return on == "m1"
+			p := c.ctls["d2"].View().Process("x")
+			return p != nil && p.Owner != nil && p.Owner.Value.Machine == "m1"
 		})
+		kept := c.ctls["d2"].View()
+		c.agents["m1"].die()
+		c.awaitRun("x", "m2")
+		c.await("d2 shows the move", func() bool { return c.ctls["d2"].View().Process("x").Owner.Value.Machine == "m2" })
+		if kept.Process("x").Owner.Value.Machine != "m1" || kept.Machine("m1").Alive == nil {
+			t.Error("a view that was kept has changed")
+		}
 		if s := c.ctls["d2"].Status(); s.Leading || !s.Connected || s.Rev == 0 {
 			t.Errorf("status %+v", s)
 		}

@@ -17,6 +17,7 @@ const (
 	historyTTL    = 7 * 24 * 3600    // seconds that an entry lives
 	historyShared = 10 * time.Minute // entries of one writer share a lease so long
 	historyKept   = 100              // entries of a subject that Trim leaves
+	historyLong   = 125              // from how many on it does: a little more, so that not every entry costs a second write
 )
 
 // MachineSubject is the history subject of a machine. A process's is its name, which has no "@" in front.
@@ -101,26 +102,51 @@ func (h *History) Forget() {
 	h.lease = 0
 }
 
-// Trim deletes all but the newest 100 entries of a subject and returns how many went.
-func (h *History) Trim(ctx context.Context, subject string) (int, error) {
-	res, err := h.kv.Range(ctx, Range{Key: h.keys.History(subject), Prefix: true, KeysOnly: true})
-	if err != nil {
-		return 0, fmt.Errorf("trim the history of %s: %w", subject, err)
+// Trim cuts every history that has grown long to its newest 100 entries, and returns how many went. It lists all keys of
+// all histories, page by page.
+func (h *History) Trim(ctx context.Context) (int, error) {
+	var old, subject []string // keys to be deleted, and those of the subject that is being read
+	flush := func() {
+		if len(subject) >= historyLong {
+			old = append(old, subject[:len(subject)-historyKept]...)
+		}
+		subject = subject[:0]
 	}
-	old := res.Entries[:max(len(res.Entries)-historyKept, 0)]
-	gone := 0
-	for part := range slices.Chunk(old, MaxTxnOps) {
+	r := Range{Span: Below(h.keys.Histories()), KeysOnly: true, Limit: defaultPage}
+	for more := true; more; {
+		res, err := h.kv.Range(ctx, r)
+		if err != nil {
+			return 0, fmt.Errorf("trim the histories: %w", err)
+		}
+		for _, e := range res.Entries { // by subject, then by time
+			if len(subject) > 0 && folder(subject[0]) != folder(e.Key) {
+				flush()
+			}
+			subject = append(subject, e.Key)
+		}
+		if more = res.More && len(res.Entries) > 0; more {
+			r.From = res.Entries[len(res.Entries)-1].Key + "\x00"
+		}
+	}
+	flush()
+	return h.remove(ctx, old)
+}
+
+func (h *History) remove(ctx context.Context, keys []string) (gone int, err error) {
+	for part := range slices.Chunk(keys, MaxTxnOps) {
 		ops := make([]Op, len(part))
-		for i, e := range part {
-			ops[i] = Delete(e.Key)
+		for i, key := range part {
+			ops[i] = Delete(key)
 		}
 		if _, err := h.kv.Txn(ctx, Txn{Then: ops}); err != nil {
-			return gone, fmt.Errorf("trim the history of %s: %w", subject, err)
+			return gone, fmt.Errorf("trim the histories: %w", err)
 		}
 		gone += len(part)
 	}
 	return gone, nil
 }
+
+func folder(key string) string { return key[:strings.LastIndexByte(key, '/')] }
 
 // List returns the newest entries of a subject, at most limit (0 is all), the oldest first. Subject "" is
 // every subject. An entry that cannot be read (a newer version's) is left out.

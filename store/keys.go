@@ -30,6 +30,7 @@ const (
 	KindController             // controllers/<id>
 	KindPublicKey              // keys/public
 	KindSigningKey             // keys/signing
+	KindLeader                 // leader
 )
 
 // Name is a parsed key. Machine and ID are empty where the kind has none; ID is the program,
@@ -76,10 +77,12 @@ func (k Keys) Owner(proc string) string    { return k.Owners() + escape(proc) }
 func (k Keys) Controllers() string         { return k.prefix + "controllers/" }
 func (k Keys) Controller(id string) string { return k.Controllers() + escape(id) }
 func (k Keys) PublicKey() string           { return k.prefix + "keys/public" }
+func (k Keys) Leader() string              { return k.prefix + "leader" }
 func (k Keys) SigningKey() string          { return k.prefix + "keys/signing" }
 func (k Keys) Election() string            { return k.prefix + "election" }
 
-// State is the range of what a view is made of: intents, machines, owners and programs, and between them keys/ and loads/.
+// State is the range of what a view is made of: intents, machines, owners and programs, and between them keys/, leader and
+// loads/.
 func (k Keys) State() Span { return Span{From: k.Intents(), End: Below(k.Programs()).End} }
 
 func (k Keys) Machines() string             { return k.prefix + "machines/" }
@@ -128,6 +131,8 @@ func (k Keys) Of(n Name) string {
 		return k.PublicKey()
 	case KindSigningKey:
 		return k.SigningKey()
+	case KindLeader:
+		return k.Leader()
 	case KindHistory:
 		return k.HistoryEntry(n.ID, n.Sub)
 	}
@@ -176,6 +181,8 @@ func parse(parts []string) Name {
 	switch {
 	case len(parts) == 1 && parts[0] == "schema":
 		return Name{Kind: KindSchema}
+	case len(parts) == 1 && parts[0] == "leader":
+		return Name{Kind: KindLeader}
 	case len(parts) == 2 && parts[0] == "keys" && parts[1] == "public":
 		return Name{Kind: KindPublicKey}
 	case len(parts) == 2 && parts[0] == "keys" && parts[1] == "signing":

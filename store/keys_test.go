@@ -35,10 +35,11 @@ func built(k store.Keys, a, b string) map[string]store.Name {
 		k.Schema():           {Kind: store.KindSchema},
 		k.PublicKey():        {Kind: store.KindPublicKey},
 		k.SigningKey():       {Kind: store.KindSigningKey},
+		k.Leader():           {Kind: store.KindLeader},
 	}
 }
 
-const builders = 16
+const builders = 17
 
 // checkKeys is the law of keys: what is built is one printable key below the prefix that comes back as it was.
 func checkKeys(t interface{ Fatalf(string, ...any) }, prefix, a, b string) {
@@ -134,7 +135,7 @@ func TestKeysStayReadable(t *testing.T) {
 
 func TestTheStateHasNeitherHistoryNorElection(t *testing.T) {
 	k := store.NewKeys("")
-	in := []string{k.Program("a"), k.Program("\u00ff"), k.Intent("0"), k.Owner("a"), k.Info("m"), k.Touch("m", "a"), k.PublicKey(), k.Load("file")}
+	in := []string{k.Program("a"), k.Program("\u00ff"), k.Intent("0"), k.Owner("a"), k.Info("m"), k.Touch("m", "a"), k.PublicKey(), k.Load("file"), k.Leader()}
 	out := []string{k.HistoryEntry("a", "1"), k.Election() + "/1", k.Controller("d1"), k.Schema(), "/distsuper0"}
 	for _, key := range in {
 		if !k.State().Has(key) {

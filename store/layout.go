@@ -28,5 +28,6 @@ var Layout = []KeyDoc{
 	{Kind: KindController, Path: "controllers/<id>", Writer: "distsuperd", Content: "the address and certificate fingerprint of a controller"},
 	{Kind: KindPublicKey, Path: "keys/public", Writer: "`init db`", Content: "the public half of the fleet's signing key, as PEM"},
 	{Kind: KindSigningKey, Path: "keys/signing", Writer: "`init db`", Content: "the private half, as PEM: whoever can read it is an administrator of the fleet"},
+	{Kind: KindLeader, Path: "leader", Writer: "leader", Content: "who was elected last, and when; the first thing that a new leader writes"},
 	{Kind: KindOther, Path: "election/<lease>", Writer: "distsuperd", Leased: true, Content: "a candidate for leadership; the oldest one leads"},
 }

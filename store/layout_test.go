@@ -18,7 +18,7 @@ func TestTheLayoutDocumentsEveryKindOfKey(t *testing.T) {
 		}
 		documented[d.Kind] = true
 	}
-	for kind := KindOther; kind <= KindSigningKey; kind++ {
+	for kind := KindOther; kind <= KindLeader; kind++ {
 		if !documented[kind] {
 			t.Errorf("no row documents kind %d", kind)
 		}

@@ -73,7 +73,7 @@ func viewOf(s *client.Snapshot) *plan.View {
 		v.SetCordon(m.Name, entry(m.Cordon))
 	}
 	for _, p := range s.Programs {
-		v.SetProgram(p.Name, &plan.Entry[api.Program]{Value: p.Program})
+		v.SetProgram(p.Name, &api.Stored[api.Program]{Value: p.Program})
 	}
 	for _, p := range s.Processes {
 		v.SetIntent(p.Name, entry(p.Intent))
@@ -82,9 +82,9 @@ func viewOf(s *client.Snapshot) *plan.View {
 	return v
 }
 
-func entry[T any](value *T) *plan.Entry[T] {
+func entry[T any](value *T) *api.Stored[T] {
 	if value == nil {
 		return nil
 	}
-	return &plan.Entry[T]{Value: *value}
+	return &api.Stored[T]{Value: *value}
 }

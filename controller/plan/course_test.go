@@ -252,7 +252,7 @@ func kept(t *testing.T) *model {
 
 func (m *model) confirmDead(machine, instance string) {
 	m.change(func(v *View, rev int64) {
-		v.SetDead(machine, &Entry[api.ConfirmDead]{Value: api.ConfirmDead{Instance: instance}, Rev: rev})
+		v.SetDead(machine, &api.Stored[api.ConfirmDead]{Value: api.ConfirmDead{Instance: instance}, Rev: rev})
 	})
 }
 

@@ -29,7 +29,7 @@ func drainAll(m *model, stop bool) {
 	m.cordon("m2", false)
 	m.cordon("m3", false)
 	m.change(func(v *View, rev int64) {
-		v.SetCordon("m1", &Entry[api.Cordon]{Value: api.Cordon{Drain: true, StopUnplaceable: stop, By: "ann@host"}, Rev: rev})
+		v.SetCordon("m1", &api.Stored[api.Cordon]{Value: api.Cordon{Drain: true, StopUnplaceable: stop, By: "ann@host"}, Rev: rev})
 	})
 }
 

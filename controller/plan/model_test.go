@@ -47,7 +47,7 @@ func (m *model) machine(name string, edit ...func(*api.MachineInfo)) {
 	for _, e := range edit {
 		e(&info)
 	}
-	m.change(func(v *View, rev int64) { v.SetInfo(name, &Entry[api.MachineInfo]{Value: info, Rev: rev}) })
+	m.change(func(v *View, rev int64) { v.SetInfo(name, &api.Stored[api.MachineInfo]{Value: info, Rev: rev}) })
 	m.alive(name, "i-"+name)
 }
 
@@ -58,13 +58,13 @@ func (m *model) alive(name, instance string) {
 			v.SetAlive(name, nil)
 			return
 		}
-		v.SetAlive(name, &Entry[api.Alive]{Value: api.Alive{Instance: instance}, Rev: rev})
+		v.SetAlive(name, &api.Stored[api.Alive]{Value: api.Alive{Instance: instance}, Rev: rev})
 	})
 }
 
 func (m *model) cordon(name string, drain bool) {
 	m.change(func(v *View, rev int64) {
-		v.SetCordon(name, &Entry[api.Cordon]{Value: api.Cordon{Drain: drain, By: "ann@host"}, Rev: rev})
+		v.SetCordon(name, &api.Stored[api.Cordon]{Value: api.Cordon{Drain: drain, By: "ann@host"}, Rev: rev})
 	})
 }
 
@@ -84,7 +84,7 @@ func program(name string, copies int, edit ...func(*api.Program)) api.Program {
 
 func (m *model) program(name string, copies int, edit ...func(*api.Program)) {
 	p := program(name, copies, edit...)
-	m.change(func(v *View, rev int64) { v.SetProgram(name, &Entry[api.Program]{Value: p, Rev: rev}) })
+	m.change(func(v *View, rev int64) { v.SetProgram(name, &api.Stored[api.Program]{Value: p, Rev: rev}) })
 }
 
 // want edits the intent of one process.
@@ -96,7 +96,7 @@ func (m *model) want(id string, edit ...func(*api.Intent)) {
 	for _, e := range edit {
 		e(&i)
 	}
-	m.change(func(v *View, rev int64) { v.SetIntent(id, &Entry[api.Intent]{Value: i, Rev: rev}) })
+	m.change(func(v *View, rev int64) { v.SetIntent(id, &api.Stored[api.Intent]{Value: i, Rev: rev}) })
 }
 
 func wantStop(i *api.Intent)    { i.Want = api.WantStop }
@@ -125,12 +125,12 @@ func (m *model) touch(id string) {
 	}
 	m.status(id, o.Machine, api.Status{Observed: api.Observed{State: api.Running}, OnPartition: pl.Value.OnPartition, Lease: 7, Token: o.Token, Instance: o.Instance})
 	m.change(func(v *View, rev int64) {
-		v.SetTouch(o.Machine, id, &Entry[api.Touch]{Value: api.Touch{Token: o.Token, Instance: o.Instance}, Rev: rev, Lease: 7})
+		v.SetTouch(o.Machine, id, &api.Stored[api.Touch]{Value: api.Touch{Token: o.Token, Instance: o.Instance}, Rev: rev, Lease: 7})
 	})
 }
 
 func (m *model) status(id, machine string, st api.Status) {
-	m.change(func(v *View, rev int64) { v.SetStatus(machine, id, &Entry[api.Status]{Value: st, Rev: rev}) })
+	m.change(func(v *View, rev int64) { v.SetStatus(machine, id, &api.Stored[api.Status]{Value: st, Rev: rev}) })
 }
 
 // release is what an agent writes when the run is over.
@@ -141,7 +141,7 @@ func (m *model) release(id string, state api.State, edit ...func(*api.Status)) {
 		e(&st)
 	}
 	m.change(func(v *View, rev int64) {
-		v.SetStatus(o.Machine, id, &Entry[api.Status]{Value: st, Rev: rev})
+		v.SetStatus(o.Machine, id, &api.Stored[api.Status]{Value: st, Rev: rev})
 		v.SetTouch(o.Machine, id, nil)
 	})
 }
@@ -207,7 +207,7 @@ func (m *model) touchAll() {
 	}
 }
 
-func rev[T any](e *Entry[T]) int64 {
+func rev[T any](e *api.Stored[T]) int64 {
 	if e == nil {
 		return 0
 	}
@@ -235,7 +235,7 @@ func (m *model) apply(a *Action) {
 		if a.DeleteOwner {
 			v.SetOwner(a.Process, nil)
 		} else if a.Owner != nil {
-			v.SetOwner(a.Process, &Entry[api.Owner]{Value: *a.Owner, Rev: rev})
+			v.SetOwner(a.Process, &api.Stored[api.Owner]{Value: *a.Owner, Rev: rev})
 		}
 		for _, name := range a.Unplace {
 			v.SetPlacement(name, a.Process, nil)
@@ -244,7 +244,7 @@ func (m *model) apply(a *Action) {
 			v.SetStatus(name, a.Process, nil)
 		}
 		if a.Put != nil {
-			v.SetPlacement(a.PutOn, a.Process, &Entry[api.Placement]{Value: *a.Put, Rev: rev})
+			v.SetPlacement(a.PutOn, a.Process, &api.Stored[api.Placement]{Value: *a.Put, Rev: rev})
 		}
 	})
 }

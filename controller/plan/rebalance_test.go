@@ -13,7 +13,7 @@ import (
 func (m *model) put(id, machine string) {
 	p := m.v.Processes[id]
 	m.change(func(v *View, rev int64) {
-		v.SetOwner(id, &Entry[api.Owner]{Rev: rev, Value: api.Owner{
+		v.SetOwner(id, &api.Stored[api.Owner]{Rev: rev, Value: api.Owner{
 			Machine: machine, Instance: "i-" + machine, Token: rev - 1, Placed: true, Spec: p.Fingerprint,
 		}})
 	})

@@ -8,7 +8,7 @@ import (
 
 // SetProgram takes a program in and makes the processes that it asks for, and those that
 // it does not ask for any more, dirty.
-func (v *View) SetProgram(name string, e *Entry[api.Program]) {
+func (v *View) SetProgram(name string, e *api.Stored[api.Program]) {
 	wasBroken := v.Broken[name] != ""
 	delete(v.Broken, name)
 	if e == nil {
@@ -84,13 +84,13 @@ func (v *View) Waits(process string, waits bool) {
 }
 
 // SetIntent takes an intent in.
-func (v *View) SetIntent(process string, e *Entry[api.Intent]) {
+func (v *View) SetIntent(process string, e *api.Stored[api.Intent]) {
 	v.process(process).Intent = e
 	v.edited(process)
 }
 
 // SetOwner takes an owner in and counts the process where it is placed now.
-func (v *View) SetOwner(process string, e *Entry[api.Owner]) {
+func (v *View) SetOwner(process string, e *api.Stored[api.Owner]) {
 	p := v.process(process)
 	p.Owner = e
 	v.recount(p)
@@ -98,7 +98,7 @@ func (v *View) SetOwner(process string, e *Entry[api.Owner]) {
 }
 
 // SetPlacement takes a placement in.
-func (v *View) SetPlacement(machine, process string, e *Entry[api.Placement]) {
+func (v *View) SetPlacement(machine, process string, e *api.Stored[api.Placement]) {
 	v.editSlot(process, machine, func(s *Slot) {
 		s.Placement, s.spec = e, ""
 		if e != nil {
@@ -108,18 +108,18 @@ func (v *View) SetPlacement(machine, process string, e *Entry[api.Placement]) {
 }
 
 // SetTouch takes a touch in.
-func (v *View) SetTouch(machine, process string, e *Entry[api.Touch]) {
+func (v *View) SetTouch(machine, process string, e *api.Stored[api.Touch]) {
 	v.editSlot(process, machine, func(s *Slot) { s.Touch = e })
 }
 
 // SetStatus takes a status in.
-func (v *View) SetStatus(machine, process string, e *Entry[api.Status]) {
+func (v *View) SetStatus(machine, process string, e *api.Stored[api.Status]) {
 	v.editSlot(process, machine, func(s *Slot) { s.Status = e })
 }
 
 // SetInfo takes what a machine says of itself in. Selectors and the resolved on_partition of
 // any process may depend on it.
-func (v *View) SetInfo(machine string, e *Entry[api.MachineInfo]) {
+func (v *View) SetInfo(machine string, e *api.Stored[api.MachineInfo]) {
 	m := v.machine(machine)
 	if m.Info != nil {
 		v.known--
@@ -133,21 +133,21 @@ func (v *View) SetInfo(machine string, e *Entry[api.MachineInfo]) {
 }
 
 // SetAlive takes a machine's sign of life in.
-func (v *View) SetAlive(machine string, e *Entry[api.Alive]) {
+func (v *View) SetAlive(machine string, e *api.Stored[api.Alive]) {
 	m := v.machine(machine)
 	m.Alive = e
 	v.changed(m)
 }
 
 // SetCordon takes a cordon in.
-func (v *View) SetCordon(machine string, e *Entry[api.Cordon]) {
+func (v *View) SetCordon(machine string, e *api.Stored[api.Cordon]) {
 	m := v.machine(machine)
 	m.Cordon = e
 	v.changed(m)
 }
 
 // SetDead takes an operator's word in that a machine is off.
-func (v *View) SetDead(machine string, e *Entry[api.ConfirmDead]) {
+func (v *View) SetDead(machine string, e *api.Stored[api.ConfirmDead]) {
 	m := v.machine(machine)
 	m.Dead = e
 	v.changed(m)

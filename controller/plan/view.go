@@ -8,19 +8,11 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// Entry is a value with the revision of its last change.
-type Entry[T any] struct {
-	Value T
-	Rev   int64
-	// Lease on which it stands; 0 is none.
-	Lease int64
-}
-
 // Slot is what stands below one machine about one process.
 type Slot struct {
-	Placement *Entry[api.Placement]
-	Touch     *Entry[api.Touch]
-	Status    *Entry[api.Status]
+	Placement *api.Stored[api.Placement]
+	Touch     *api.Stored[api.Touch]
+	Status    *api.Stored[api.Status]
 	// spec is the placement's process as JSON: what it is compared by.
 	spec string
 }
@@ -34,8 +26,8 @@ type Process struct {
 	Program *api.Program
 	// Fingerprint is the fingerprint of Spec: another one means another run.
 	Fingerprint string
-	Intent      *Entry[api.Intent]
-	Owner       *Entry[api.Owner]
+	Intent      *api.Stored[api.Intent]
+	Owner       *api.Stored[api.Owner]
 	Slots       map[string]*Slot // by machine
 	// Damaged are its keys whose values cannot be read, with the reason. Nothing is decided about such a process.
 	Damaged map[string]string
@@ -57,10 +49,10 @@ type Process struct {
 // Machine is everything that is known of one machine but its processes.
 type Machine struct {
 	Name   string
-	Info   *Entry[api.MachineInfo]
-	Alive  *Entry[api.Alive]
-	Cordon *Entry[api.Cordon]
-	Dead   *Entry[api.ConfirmDead]
+	Info   *api.Stored[api.MachineInfo]
+	Alive  *api.Stored[api.Alive]
+	Cordon *api.Stored[api.Cordon]
+	Dead   *api.Stored[api.ConfirmDead]
 
 	total     int            // processes placed here
 	byProgram map[string]int // of them, by program
@@ -79,7 +71,7 @@ type View struct {
 	Rev       int64
 	Processes map[string]*Process
 	Machines  map[string]*Machine
-	Programs  map[string]*Entry[api.Program]
+	Programs  map[string]*api.Stored[api.Program]
 	// Broken are the programs that cannot be read or expanded, with the reason: the
 	// processes of such a program stay as they are.
 	Broken map[string]string
@@ -99,7 +91,7 @@ func NewView(expand func(api.Program) ([]api.Process, error), print func(api.Pro
 	return &View{
 		Processes:   map[string]*Process{},
 		Machines:    map[string]*Machine{},
-		Programs:    map[string]*Entry[api.Program]{},
+		Programs:    map[string]*api.Stored[api.Program]{},
 		Broken:      map[string]string{},
 		expand:      expand,
 		fingerprint: print,

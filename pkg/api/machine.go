@@ -54,6 +54,12 @@ type Controller struct {
 	Version     string `json:"version"`
 }
 
+// Leader is the value of leader: the controller that was elected last.
+type Leader struct {
+	ID    string    `json:"id"`
+	Since time.Time `json:"since"`
+}
+
 // Schema is the value of schema: the version of the key layout.
 type Schema struct {
 	Version int       `json:"version"`

@@ -41,6 +41,14 @@ func (e *editor) brokenOf(name store.Name) *[]Broken {
 	return &e.process(name.ID).Broken
 }
 
+// BrokenAt finds the broken value of a key in a list of them, nil for none.
+func BrokenAt(list []Broken, key string) *Broken {
+	if i, ok := findBroken(list, key); ok {
+		return &list[i]
+	}
+	return nil
+}
+
 func findBroken(list []Broken, key string) (int, bool) {
 	return slices.BinarySearchFunc(list, key, func(b Broken, key string) int { return cmp.Compare(b.Key, key) })
 }

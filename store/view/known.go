@@ -3,6 +3,7 @@ package view
 import (
 	"iter"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -36,12 +37,12 @@ func (p *Process) names(yield func(store.Name) bool) bool {
 	one := func(kind store.Kind, machine string, rev int64) bool {
 		return rev == 0 || yield(store.Name{Kind: kind, Machine: machine, ID: p.ID})
 	}
-	if !one(store.KindIntent, "", p.Intent.rev()) || !one(store.KindOwner, "", p.Owner.rev()) {
+	if !one(store.KindIntent, "", revOf(p.Intent)) || !one(store.KindOwner, "", revOf(p.Owner)) {
 		return false
 	}
 	for _, s := range p.Slots {
-		if !one(store.KindPlacement, s.Machine, s.Placement.rev()) || !one(store.KindTouch, s.Machine, s.Touch.rev()) ||
-			!one(store.KindStatus, s.Machine, s.Status.rev()) {
+		if !one(store.KindPlacement, s.Machine, revOf(s.Placement)) || !one(store.KindTouch, s.Machine, revOf(s.Touch)) ||
+			!one(store.KindStatus, s.Machine, revOf(s.Status)) {
 			return false
 		}
 	}
@@ -52,12 +53,12 @@ func (m *Machine) names(yield func(store.Name) bool) bool {
 	one := func(kind store.Kind, rev int64) bool {
 		return rev == 0 || yield(store.Name{Kind: kind, Machine: m.Name})
 	}
-	return one(store.KindInfo, m.Info.rev()) && one(store.KindAlive, m.Alive.rev()) &&
-		one(store.KindCordon, m.Cordon.rev()) && one(store.KindDead, m.Dead.rev())
+	return one(store.KindInfo, revOf(m.Info)) && one(store.KindAlive, revOf(m.Alive)) &&
+		one(store.KindCordon, revOf(m.Cordon)) && one(store.KindDead, revOf(m.Dead))
 }
 
 // rev is the revision of the last change, 0 for what there is not.
-func (o *Object[T]) rev() int64 {
+func revOf[T any](o *api.Stored[T]) int64 {
 	if o == nil {
 		return 0
 	}
@@ -72,7 +73,7 @@ func (v *View) revOf(name store.Name) int64 {
 	switch name.Kind {
 	case store.KindProgram:
 		if p := v.Program(name.ID); p != nil {
-			return p.Object.rev()
+			return revOf(p.Object)
 		}
 	case store.KindInfo, store.KindAlive, store.KindCordon, store.KindDead:
 		if m := v.Machine(name.Machine); m != nil {
@@ -89,28 +90,28 @@ func (v *View) revOf(name store.Name) int64 {
 func (m *Machine) revOf(kind store.Kind) int64 {
 	switch kind {
 	case store.KindInfo:
-		return m.Info.rev()
+		return revOf(m.Info)
 	case store.KindAlive:
-		return m.Alive.rev()
+		return revOf(m.Alive)
 	case store.KindCordon:
-		return m.Cordon.rev()
+		return revOf(m.Cordon)
 	}
-	return m.Dead.rev()
+	return revOf(m.Dead)
 }
 
 func (p *Process) revOf(kind store.Kind, machine string) int64 {
 	switch kind {
 	case store.KindIntent:
-		return p.Intent.rev()
+		return revOf(p.Intent)
 	case store.KindOwner:
-		return p.Owner.rev()
+		return revOf(p.Owner)
 	}
 	s := p.On(machine)
 	switch kind {
 	case store.KindPlacement:
-		return s.Placement.rev()
+		return revOf(s.Placement)
 	case store.KindTouch:
-		return s.Touch.rev()
+		return revOf(s.Touch)
 	}
-	return s.Status.rev()
+	return revOf(s.Status)
 }

@@ -27,7 +27,7 @@ func (e *editor) take(name store.Name, entry *store.Entry) {
 }
 
 // decode reads a value, nil for none and for one that is broken, which is noted.
-func decode[T any](e *editor, name store.Name, entry *store.Entry) *Object[T] {
+func decode[T any](e *editor, name store.Name, entry *store.Entry) *api.Stored[T] {
 	if entry == nil {
 		return nil
 	}
@@ -36,7 +36,7 @@ func decode[T any](e *editor, name store.Name, entry *store.Entry) *Object[T] {
 		e.breaks(name, Broken{Key: entry.Key, Rev: entry.ModRev, Why: err.Error()})
 		return nil
 	}
-	return &Object[T]{Value: value, Created: entry.CreateRev, Rev: entry.ModRev, Lease: entry.Lease}
+	return &api.Stored[T]{Value: value, Created: entry.CreateRev, Rev: entry.ModRev, Lease: int64(entry.Lease)}
 }
 
 // process is the process as this edit may change it, made if there is none.

@@ -29,15 +29,6 @@ type View struct {
 // New makes an empty view.
 func New(keys store.Keys, expand Expand) *View { return &View{keys: keys, expand: expand} }
 
-// Object is a value as it stands in the store.
-type Object[T any] struct {
-	Value T
-	// Created and Rev are the revisions at which it was created and changed last.
-	Created, Rev int64
-	// Lease on which it stands; 0 is none.
-	Lease store.LeaseID
-}
-
 // Broken is a value that cannot be read. Rev is the revision of its last change.
 type Broken struct {
 	Key string
@@ -48,7 +39,7 @@ type Broken struct {
 // Program is one program, or what cannot be read of it.
 type Program struct {
 	Name   string
-	Object *Object[api.Program] // nil when it cannot be read
+	Object *api.Stored[api.Program] // nil when it cannot be read
 	// Processes are those that it asks for, also where another program has them.
 	Processes []api.Process
 	// Broken says why it cannot be read, or cannot be expanded: then Processes is empty.
@@ -62,8 +53,8 @@ type Process struct {
 	// refuses such a clash before it is written.
 	Spec    *api.Process
 	Program *Program
-	Intent  *Object[api.Intent]
-	Owner   *Object[api.Owner]
+	Intent  *api.Stored[api.Intent]
+	Owner   *api.Stored[api.Owner]
 	// Slots are what machines say of it, and are told of it, by machine.
 	Slots  []Slot
 	Broken []Broken // by key
@@ -73,9 +64,9 @@ type Process struct {
 // Slot is what stands below one machine about one process.
 type Slot struct {
 	Machine   string
-	Placement *Object[api.Placement]
-	Touch     *Object[api.Touch]
-	Status    *Object[api.Status]
+	Placement *api.Stored[api.Placement]
+	Touch     *api.Stored[api.Touch]
+	Status    *api.Stored[api.Status]
 }
 
 // claim is a program that asks for a process.
@@ -87,10 +78,10 @@ type claim struct {
 // Machine is everything that stands in the store about one machine.
 type Machine struct {
 	Name   string
-	Info   *Object[api.MachineInfo]
-	Alive  *Object[api.Alive]
-	Cordon *Object[api.Cordon]
-	Dead   *Object[api.ConfirmDead]
+	Info   *api.Stored[api.MachineInfo]
+	Alive  *api.Stored[api.Alive]
+	Cordon *api.Stored[api.Cordon]
+	Dead   *api.Stored[api.ConfirmDead]
 	// Placed and Touched count its placements and touches.
 	Placed, Touched int
 	Broken          []Broken // of its own keys, by key

@@ -102,7 +102,7 @@ func picture(v *view.View) string {
 	return b.String()
 }
 
-func object[T any](o *view.Object[T]) string {
+func object[T any](o *api.Stored[T]) string {
 	if o == nil {
 		return "-"
 	}
