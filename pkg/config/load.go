@@ -121,7 +121,11 @@ func Load(o Options) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Config{File: name, Ini: file, Warnings: slices.Concat(file.Warnings, warnings(file, o.Program)), texts: map[string]string{}}
+	readable, err := secrets(file)
+	if err != nil {
+		return nil, err
+	}
+	c := &Config{File: name, Ini: file, Warnings: slices.Concat(file.Warnings, warnings(file, o.Program), readable), texts: map[string]string{}}
 	if err := c.fill(o); err != nil {
 		return nil, err
 	}

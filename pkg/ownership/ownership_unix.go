@@ -63,6 +63,13 @@ func CheckPath(path string, euid int) error {
 	return nil
 }
 
+// ReadableByAll reports whether every user of this machine may read a file, as far as its own permissions go. Of what cannot be
+// looked at it says no.
+func ReadableByAll(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0
+}
+
 // split takes a path apart. ".." stays: filepath.Join resolves it where it stands, behind links that are resolved already.
 func split(path string) (parts []string) {
 	for part := range strings.SplitSeq(path, "/") {

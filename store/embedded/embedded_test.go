@@ -349,6 +349,20 @@ func TestAnotherMachineJoinsWithWhatJoinTells(t *testing.T) {
 	if got := get(t, open(t, remote)); got != "1" {
 		t.Errorf("the joined machine reads %q after a restart", got)
 	}
+	// Without its certificates it makes others, and what was handed out opens nothing any more.
+	if err := errors.Join(embedded.Stop(t.Context(), dir), os.RemoveAll(filepath.Join(dir, "etcd", "tls"))); err != nil {
+		t.Fatal(err)
+	}
+	start(t, config(t, dir, listen))
+	if _, err := etcd.Connect(t.Context(), remote, "/a"); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a machine that was locked out: %v", err)
+	}
+	if again, err = embedded.Join(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, open(t, etcd.Config{Endpoints: again.Endpoints, CA: again.CA, Cert: again.Cert, Key: again.Key})); got != "1" {
+		t.Errorf("a machine that joins anew reads %q", got)
+	}
 }
 
 // openssl has OpenSSL, by itself and in curl, judge the certificates: it is stricter than Go about names.
