@@ -2,10 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -14,6 +10,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mtls"
 )
 
 // ErrNoSchema says that nobody has run "init db" under this prefix.
@@ -23,7 +20,7 @@ var ErrNoSchema = errors.New("the key space does not exist")
 // exists it changes nothing and returns false, after the checks of CheckSchema. A key pair that is there is
 // kept. An ErrUnavailable may be repeated.
 func Init(ctx context.Context, kv KV, keys Keys, by string) (created bool, err error) {
-	public, private, err := signingKey()
+	public, private, err := mtls.NewSigningKey()
 	if err != nil {
 		return false, fmt.Errorf("create the key space at %s: %w", keys.Root(), err)
 	}
@@ -49,24 +46,6 @@ func Init(ctx context.Context, kv KV, keys Keys, by string) (created bool, err e
 			keys.Root(), keys.PublicKey(), keys.SigningKey())
 	}
 	return false, err
-}
-
-// signingKey makes an ed25519 key pair as PEM: PKIX and PKCS 8.
-func signingKey() (public, private []byte, err error) {
-	pub, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make the signing key: %w", err)
-	}
-	pubDER, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make the signing key: %w", err)
-	}
-	privDER, err := x509.MarshalPKCS8PrivateKey(priv)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make the signing key: %w", err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pubDER}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privDER}), nil
 }
 
 // CheckSchema returns nil when this binary speaks the layout under keys' prefix, and ErrNoSchema when

@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -37,7 +38,7 @@ func (c *components) serveStore() error {
 }
 
 // publish says where this daemon answers as a controller, which is where it does as an agent.
-func (c *components) publish(id rpc.Identity) error {
+func (c *components) publish(id mtls.Identity) error {
 	host, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("find the host name: %w", err)
@@ -48,14 +49,14 @@ func (c *components) publish(id rpc.Identity) error {
 }
 
 // serveAPI answers what is asked of agents (logs, signals, stdin) and of this daemon itself.
-func (c *components) serveAPI(id rpc.Identity, self rpc.DaemonServer) error {
+func (c *components) serveAPI(id mtls.Identity, self rpc.DaemonServer) error {
 	l, err := etcdapi.Listen(c.apiSocket())
 	if err != nil {
 		return err
 	}
 	log := c.log.Named("api")
 	pins := trust.NewPins(c.kv, c.keys, id.Fingerprint, clock.Real{})
-	secure := tls.NewListener(l, rpc.ServerConfig(id.Cert, rpc.Trust(pins, nil)))
+	secure := tls.NewListener(l, mtls.ServerConfig(id.Cert, mtls.Trust(pins, nil)))
 	handler := web.Handler(web.Options{Keeper: c.keeper, Health: c.health, Daemon: self, Log: log})
 	c.serving.Go(func() error { return rpc.Serve(c.serveCtx, secure, handler, log) })
 	return nil

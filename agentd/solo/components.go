@@ -23,6 +23,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -92,14 +93,14 @@ func (c *components) storeOptions() memstore.Options {
 	return memstore.Options{Mode: alone, History: keptRevisions}
 }
 
-func (c *components) controllerOptions(id rpc.Identity) controller.Options {
+func (c *components) controllerOptions(id mtls.Identity) controller.Options {
 	name := c.settings.Config.Controller.ID
 	return controller.Options{Mode: alone, KV: c.kv, Keys: c.keys, ID: name, Expand: spec.Processes, Fingerprint: spec.Fingerprint,
 		Asker: rpc.Agents{Cert: id.Cert}, History: store.NewHistory(c.kv, c.keys, "leader "+name, clock.Real{}),
 		Clock: clock.Real{}, Log: c.log.Named("controller")}
 }
 
-func (c *components) agentOptions(id rpc.Identity) agentd.Options {
+func (c *components) agentOptions(id mtls.Identity) agentd.Options {
 	machine := c.settings.Config.Agent.Machine
 	history := store.NewHistory(c.kv, c.keys, "agent "+machine, clock.Real{})
 	info := api.MachineInfo{Name: machine, Labels: c.settings.Config.Agent.Labels, Version: version.String(),
@@ -151,7 +152,7 @@ func (c *components) start(self rpc.DaemonServer) error {
 	if _, err := store.Init(c.serveCtx, c.kv, c.keys, Program); err != nil {
 		return err
 	}
-	id, err := rpc.NewIdentity(Program)
+	id, err := mtls.NewIdentity(Program)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/mode"
-	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 )
@@ -19,7 +19,7 @@ func TestEveryComponentKnowsThatItIsAlone(t *testing.T) {
 	c.mem = memstore.New(c.storeOptions())
 	defer c.mem.Close()
 	c.kv = c.mem.Client("solo")
-	for _, options := range []any{c.keeperOptions(), c.storeOptions(), c.controllerOptions(rpc.Identity{}), c.agentOptions(rpc.Identity{})} {
+	for _, options := range []any{c.keeperOptions(), c.storeOptions(), c.controllerOptions(mtls.Identity{}), c.agentOptions(mtls.Identity{})} {
 		if got := reflect.ValueOf(options).FieldByName("Mode").Interface(); got != mode.Alone {
 			t.Errorf("%T says %v", options, got)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -29,9 +30,9 @@ type fixture struct {
 	client *rpc.Client
 }
 
-func identity(t *testing.T, name string) rpc.Identity {
+func identity(t *testing.T, name string) mtls.Identity {
 	t.Helper()
-	id, err := rpc.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
+	id, err := mtls.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,9 +63,9 @@ func serve(t *testing.T) *fixture {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- rpc.Serve(ctx, tls.NewListener(l, rpc.ServerConfig(agent.Cert, let)), Handler(Options{Keeper: k, Health: health, Log: zaptest.NewLogger(t)}), zaptest.NewLogger(t))
+		ended <- rpc.Serve(ctx, tls.NewListener(l, mtls.ServerConfig(agent.Cert, let)), Handler(Options{Keeper: k, Health: health, Log: zaptest.NewLogger(t)}), zaptest.NewLogger(t))
 	}()
-	f := &fixture{keeper: k, client: rpc.NewClient(l.Addr().String(), rpc.ClientConfig(caller.Cert, agent.Fingerprint))}
+	f := &fixture{keeper: k, client: rpc.NewClient(l.Addr().String(), mtls.ClientConfig(caller.Cert, agent.Fingerprint))}
 	t.Cleanup(func() {
 		f.client.Close()
 		cancel()

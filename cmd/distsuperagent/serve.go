@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
@@ -37,7 +38,7 @@ type server struct {
 	kv        store.KV
 	keys      store.Keys
 	keeper    *keeper.Client
-	id        rpc.Identity
+	id        mtls.Identity
 	https     net.Listener
 
 	reviving sync.Mutex // one keeper at a time; guards started
@@ -165,7 +166,7 @@ func (s *server) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.id, err = rpc.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
+	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
 		return err
 	}
 	if s.https, err = web.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven); err != nil {
@@ -218,7 +219,7 @@ func (s *server) serveHTTPS(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	keeping.Go(func() { pins.Keep(ctx, s.Log.Named("https")) })
-	conf := rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil))
+	conf := mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil))
 	handler := web.Handler(web.Options{Keeper: s.keeper, Health: s.health, Daemon: s.Daemon(s.Config.Agent.Machine, s.Reread, s.stopAll),
 		Log: s.Log.Named("https")})
 	return rpc.Serve(ctx, tls.NewListener(s.https, conf), handler, s.Log.Named("https"))

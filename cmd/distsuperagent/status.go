@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -55,11 +56,11 @@ func look(ctx context.Context, cfg *config.Config) (daemoncmd.Shown, error) {
 
 // health asks the running agent, as itself: who may read its key may ask.
 func health(ctx context.Context, cfg *config.Config, addr string) (rpc.Health, error) {
-	id, err := rpc.LoadIdentity(identityFile(cfg), "machine "+cfg.Agent.Machine)
+	id, err := mtls.LoadIdentity(identityFile(cfg), "machine "+cfg.Agent.Machine)
 	if err != nil {
 		return rpc.Health{}, err
 	}
-	c := rpc.NewClient(addr, rpc.ClientConfig(id.Cert, id.Fingerprint))
+	c := rpc.NewClient(addr, mtls.ClientConfig(id.Cert, id.Fingerprint))
 	defer c.Close()
 	return c.Health(ctx)
 }

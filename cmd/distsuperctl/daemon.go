@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/trust"
@@ -64,7 +65,7 @@ func (c *ctl) peer(ctx context.Context, d api.Controller) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint)), d}, nil
+	return &peer{rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint)), d}, nil
 }
 
 // silent says of a controller that gives no answer what to do about it. What it answered is left as it is.
@@ -109,7 +110,7 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 		if d.HTTP == "" {
 			continue
 		}
-		controller := rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint))
+		controller := rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint))
 		defer controller.Close()
 		err := do(controller.Through(machine))
 		if err == nil || answered(err) {

@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
@@ -136,9 +137,9 @@ func newTailWorld(t *testing.T, machines ...string) *tailWorld {
 }
 
 // serve serves a handler for administrators and controllers.
-func (w *tailWorld) serve(name string, handler http.Handler) (string, rpc.Identity) {
+func (w *tailWorld) serve(name string, handler http.Handler) (string, mtls.Identity) {
 	w.t.Helper()
-	id, err := rpc.LoadIdentity(filepath.Join(w.t.TempDir(), "id.pem"), name)
+	id, err := mtls.LoadIdentity(filepath.Join(w.t.TempDir(), "id.pem"), name)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func (w *tailWorld) serve(name string, handler http.Handler) (string, rpc.Identi
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	conf := rpc.ServerConfig(id.Cert, rpc.Trust(trust.NewPins(w.kv, w.keys, id.Fingerprint, clock.Go{}), nil))
+	conf := mtls.ServerConfig(id.Cert, mtls.Trust(trust.NewPins(w.kv, w.keys, id.Fingerprint, clock.Go{}), nil))
 	b := &box{}
 	b.run(context.Background(), func(ctx context.Context) error {
 		return rpc.Serve(ctx, tls.NewListener(l, conf), handler, zap.NewNop())
@@ -222,7 +223,7 @@ func (w *tailWorld) passesOn(machine string) api.MachineInfo {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	id, err := rpc.LoadIdentity(filepath.Join(w.t.TempDir(), "id.pem"), "controller d1")
+	id, err := mtls.LoadIdentity(filepath.Join(w.t.TempDir(), "id.pem"), "controller d1")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
@@ -73,7 +74,7 @@ func (h *testHost) self(ctx context.Context) *rpc.Client {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	self := rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint))
+	self := rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint))
 	h.t.Cleanup(self.Close)
 	return self
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -34,7 +35,7 @@ type server struct {
 	endpoints []string
 	kv        store.KV
 	keys      store.Keys
-	id        rpc.Identity
+	id        mtls.Identity
 	http      net.Listener
 	control   *controller.Controller
 	warning   atomic.Pointer[string]
@@ -94,7 +95,7 @@ func (s *server) begin(ctx context.Context, group *errgroup.Group) (err error) {
 	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}
-	if s.id, err = rpc.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.Config.Controller.ID); err != nil {
+	if s.id, err = mtls.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.Config.Controller.ID); err != nil {
 		return err
 	}
 	if s.http, err = net.Listen("tcp", s.Config.Controller.HTTP); err != nil {
@@ -166,7 +167,7 @@ func (s *server) serveHTTP(ctx context.Context) error {
 		Daemon: s.Daemon(s.Config.Controller.ID, s.reload, s.stop),
 		Cert:   s.id.Cert, Log: s.Log.Named("http"),
 	})
-	return web.Serve(ctx, s.http, rpc.ServerConfig(s.id.Cert, rpc.Trust(pins, nil)), handler, s.Log.Named("http"))
+	return web.Serve(ctx, s.http, mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil)), handler, s.Log.Named("http"))
 }
 
 // reload has it begin anew in its place. Settings that it would refuse must not end it.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -109,7 +110,7 @@ func (h *handler) proxy(machine string, info api.MachineInfo, caller string) *ht
 			p.Out.Header.Set(rpc.CallerHeader, caller)
 		},
 		// A transport of its own, as each has the pin of one agent; its connection ends with the request.
-		Transport:     &http.Transport{TLSClientConfig: rpc.ClientConfig(h.Cert, info.Fingerprint), DisableKeepAlives: true},
+		Transport:     &http.Transport{TLSClientConfig: mtls.ClientConfig(h.Cert, info.Fingerprint), DisableKeepAlives: true},
 		FlushInterval: -1, // a followed log arrives line by line
 		ErrorLog:      zap.NewStdLog(h.Log),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

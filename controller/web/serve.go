@@ -12,7 +12,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
-// Serve answers plain HTTP and, with conf (rpc.ServerConfig), HTTPS on the same port until ctx ends.
+// Serve answers plain HTTP and, with conf (mtls.ServerConfig), HTTPS on the same port until ctx ends.
 func Serve(ctx context.Context, l net.Listener, conf *tls.Config, handler http.Handler, log *zap.Logger) error {
 	plain, secure := rpc.Split(l)
 	group, ctx := errgroup.WithContext(ctx)

@@ -16,12 +16,13 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
-func identity(t *testing.T, name string) rpc.Identity {
+func identity(t *testing.T, name string) mtls.Identity {
 	t.Helper()
-	id, err := rpc.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
+	id, err := mtls.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +30,7 @@ func identity(t *testing.T, name string) rpc.Identity {
 }
 
 // only lets one caller in.
-func only(id rpc.Identity) rpc.Verify {
+func only(id mtls.Identity) mtls.Verify {
 	return func(_ context.Context, cert *x509.Certificate) error {
 		if !cert.Equal(id.Cert.Leaf) {
 			return errors.New("somebody else")
@@ -64,7 +65,7 @@ func running(t *testing.T, serve func(context.Context) error) {
 // fleet is a controller that a caller may use, and the agent of m1 that knows the controller only.
 type fleet struct {
 	addr               string
-	caller, controller rpc.Identity
+	caller, controller mtls.Identity
 	health             Health
 	stopped            string // by whom
 }
@@ -90,7 +91,7 @@ func newFleet(t *testing.T) *fleet {
 		fmt.Fprintf(w, `{"machine":%q,"problem":%q}`, r.URL.Query().Get("machine"), rpc.Caller(r))
 	})
 	running(t, func(ctx context.Context) error {
-		return rpc.Serve(ctx, tls.NewListener(al, rpc.ServerConfig(agent.Cert, only(f.controller))), agentHandler, log)
+		return rpc.Serve(ctx, tls.NewListener(al, mtls.ServerConfig(agent.Cert, only(f.controller))), agentHandler, log)
 	})
 	handler := Handler(Options{
 		Health: func(context.Context) Health { return f.health },
@@ -112,13 +113,13 @@ func newFleet(t *testing.T) *fleet {
 		Cert: f.controller.Cert, Log: log,
 	})
 	running(t, func(ctx context.Context) error {
-		return Serve(ctx, cl, rpc.ServerConfig(f.controller.Cert, only(f.caller)), handler, log)
+		return Serve(ctx, cl, mtls.ServerConfig(f.controller.Cert, only(f.caller)), handler, log)
 	})
 	return f
 }
 
-func (f *fleet) client(t *testing.T, id rpc.Identity) *rpc.Client {
-	c := rpc.NewClient(f.addr, rpc.ClientConfig(id.Cert, f.controller.Fingerprint))
+func (f *fleet) client(t *testing.T, id mtls.Identity) *rpc.Client {
+	c := rpc.NewClient(f.addr, mtls.ClientConfig(id.Cert, f.controller.Fingerprint))
 	t.Cleanup(c.Close)
 	return c
 }

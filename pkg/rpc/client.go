@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/mtls"
 )
 
 // callTimeout is what a call gets whose context has no deadline. A log has none but for its beginning.
@@ -27,7 +28,7 @@ type Client struct {
 	http    *http.Client
 }
 
-// NewClient calls the daemon at addr, host:port or unix:/path of a socket on this host, with a ClientConfig.
+// NewClient calls the daemon at addr, host:port or unix:/path of a socket on this host, with a configuration of mtls.ClientConfig.
 func NewClient(addr string, conf *tls.Config) *Client {
 	return &Client{addr: addr, http: &http.Client{Transport: &http.Transport{
 		TLSClientConfig:       conf,
@@ -181,7 +182,7 @@ func explain(err error) error {
 		err = wrapped.Err // without the address, which the caller names
 	}
 	switch {
-	case errors.Is(err, ErrWrongPin):
+	case errors.Is(err, mtls.ErrWrongPin):
 		return fmt.Errorf("%w: another daemon answers there, or it was set up anew and has not published itself yet", err)
 	case strings.Contains(err.Error(), "remote error: tls: "):
 		// A refused certificate comes back as an alert without words; its log has them.
@@ -200,7 +201,7 @@ func (a Agents) Client(m api.MachineInfo) (*Client, error) {
 	if m.API == "" || m.Fingerprint == "" {
 		return nil, fmt.Errorf("agent of %s: it has published no address", m.Name)
 	}
-	return NewClient(m.API, ClientConfig(a.Cert, m.Fingerprint)), nil
+	return NewClient(m.API, mtls.ClientConfig(a.Cert, m.Fingerprint)), nil
 }
 
 // Runs asks the agent of a machine whether anything of the process's run may be alive.

@@ -37,13 +37,7 @@ func daemonClient(t *testing.T, s DaemonServer) *Client {
 	mux := http.NewServeMux()
 	s.Mount(mux)
 	c := newCluster(t, mux.ServeHTTP)
-	cert, err := MintClient(c.signing, "ann@desk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := NewClient(c.addr, ClientConfig(cert, c.server.Fingerprint))
-	t.Cleanup(client.Close)
-	return client
+	return c.client(c.mint())
 }
 
 func TestDaemonTellsWhoItIsAndObeys(t *testing.T) {

@@ -1,12 +1,6 @@
-// Package rpc is what daemons and distsuperctl say to one another over the network: the types,
-// the client, and who is believed.
+// Package rpc is what daemons and distsuperctl say to one another over the network: the types, the client, and what a server
+// answers with.
 //
-// Everything is HTTPS with TLS 1.3 on both sides, and etcd is the root of trust. A daemon has a
-// self-signed certificate whose fingerprint it publishes in etcd beside its address. A client
-// takes no other certificate from that address (ClientConfig). A server takes callers whose
-// fingerprint stands in etcd, and holders of a certificate of one minute's life made from the
-// cluster's signing key, which only administrators and controllers can read (MintClient).
-// Nothing else lets anybody in: no passwords, no bearer tokens, no names.
-//
-// The package reads no store: Pins is where a server's owner tells what stands there.
+// Everything is HTTP/1.1 over the mutual TLS of package mtls, which says who may connect; whoever gets through may
+// ask everything. Errors that a caller acts on keep their identity over the network (ErrNotFound and its like).
 package rpc

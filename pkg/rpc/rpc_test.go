@@ -2,21 +2,14 @@ package rpc
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,7 +19,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/pki"
+	"github.com/distsuper/distsuper/pkg/mtls"
 )
 
 // pins is what stands in etcd.
@@ -50,16 +43,19 @@ type cluster struct {
 	t       *testing.T
 	pins    *pins
 	signing []byte
-	server  Identity
+	server  mtls.Identity
 	addr    string
 }
 
 func newCluster(t *testing.T, handler http.HandlerFunc) *cluster {
 	t.Helper()
 	c := &cluster{t: t, pins: &pins{known: map[string]bool{}}, server: identity(t, "machine m1")}
-	c.signing, c.pins.public = signingKey(t)
+	var err error
+	if c.pins.public, c.signing, err = mtls.NewSigningKey(); err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewUnstartedServer(handler)
-	server.TLS = ServerConfig(c.server.Cert, Trust(c.pins, nil))
+	server.TLS = mtls.ServerConfig(c.server.Cert, mtls.Trust(c.pins, nil))
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
@@ -67,35 +63,27 @@ func newCluster(t *testing.T, handler http.HandlerFunc) *cluster {
 	return c
 }
 
-func signingKey(t *testing.T) (private, public []byte) {
+func identity(t *testing.T, name string) mtls.Identity {
 	t.Helper()
-	pub, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	privateDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	publicDER, err := x509.MarshalPKIXPublicKey(pub)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER}),
-		pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicDER})
-}
-
-func identity(t *testing.T, name string) Identity {
-	t.Helper()
-	id, err := LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
+	id, err := mtls.LoadIdentity(filepath.Join(t.TempDir(), "id.pem"), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return id
 }
 
+// mint makes a certificate for ann@desk.
+func (c *cluster) mint() tls.Certificate {
+	c.t.Helper()
+	cert, err := mtls.MintClient(c.signing, "ann@desk")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return cert
+}
+
 func (c *cluster) client(cert tls.Certificate) *Client {
-	client := NewClient(c.addr, ClientConfig(cert, c.server.Fingerprint))
+	client := NewClient(c.addr, mtls.ClientConfig(cert, c.server.Fingerprint))
 	c.t.Cleanup(client.Close)
 	return client
 }
@@ -117,7 +105,7 @@ func TestPublishedDaemonIsLetInAndAnotherIsNot(t *testing.T) {
 }
 
 func TestDaemonOnASocketIsReachedByItsPath(t *testing.T) {
-	server, err := NewIdentity("machine m1")
+	server, err := mtls.NewIdentity("machine m1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +118,7 @@ func TestDaemonOnASocketIsReachedByItsPath(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- Serve(ctx, tls.NewListener(l, ServerConfig(server.Cert, Trust(trusted, nil))), http.HandlerFunc(health), zaptest.NewLogger(t))
+		served <- Serve(ctx, tls.NewListener(l, mtls.ServerConfig(server.Cert, mtls.Trust(trusted, nil))), http.HandlerFunc(health), zaptest.NewLogger(t))
 	}()
 	defer func() { cancel(); <-served }()
 	c, err := Agents{Cert: known.Cert}.Client(api.MachineInfo{Name: "m1", API: Reach(l, nil), Fingerprint: server.Fingerprint})
@@ -143,144 +131,6 @@ func TestDaemonOnASocketIsReachedByItsPath(t *testing.T) {
 	}
 }
 
-func TestDaemonThatIsNoLongerPublishedIsRefusedOnItsNextConnection(t *testing.T) {
-	c := newCluster(t, health)
-	id := identity(t, "controller d1")
-	c.pins.known[id.Fingerprint] = true
-	client := c.client(id.Cert)
-	if _, err := client.Health(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	c.pins.mu.Lock()
-	delete(c.pins.known, id.Fingerprint)
-	c.pins.mu.Unlock()
-	client.Close()
-	if _, err := client.Health(t.Context()); err == nil {
-		t.Error("it was let in again")
-	}
-}
-
-func TestUnansweredLookUpLetsNobodyIn(t *testing.T) {
-	c := newCluster(t, health)
-	id := identity(t, "controller d1")
-	c.pins.known[id.Fingerprint] = true
-	c.pins.err = errors.New("etcd unavailable")
-	if _, err := c.client(id.Cert).Health(t.Context()); err == nil {
-		t.Error("it was let in though nobody could tell")
-	}
-}
-
-func TestClientTakesOnlyTheServerWithThePublishedFingerprint(t *testing.T) {
-	c := newCluster(t, health)
-	id := identity(t, "controller d1")
-	c.pins.known[id.Fingerprint] = true
-	wrong := NewClient(c.addr, ClientConfig(id.Cert, identity(t, "machine m1").Fingerprint))
-	defer wrong.Close()
-	if _, err := wrong.Health(t.Context()); !errors.Is(err, ErrWrongPin) {
-		t.Errorf("another server of the same name gives %v, want ErrWrongPin", err)
-	}
-}
-
-func TestMintedCertificateOpensForAMinute(t *testing.T) {
-	c := newCluster(t, health)
-	cert, err := MintClient(c.signing, "ann@desk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if h, err := c.client(cert).Health(t.Context()); err != nil || h.Problem != "ann@desk" {
-		t.Errorf("a minted certificate got %+v, %v", h, err)
-	}
-	foreign, _ := signingKey(t)
-	now := time.Now()
-	for name, forged := range map[string]tls.Certificate{
-		"expired":          minting(t, c.signing, now.Add(-mintLife-leeway-time.Second)),
-		"of the future":    minting(t, c.signing, now.Add(leeway+5*time.Second)),
-		"of a foreign key": minting(t, foreign, now),
-		"long-lived":       forge(t, c.signing, now.Add(time.Hour), x509.ExtKeyUsageClientAuth),
-		"for servers":      forge(t, c.signing, now.Add(time.Second), x509.ExtKeyUsageServerAuth),
-	} {
-		if _, err := c.client(forged).Health(t.Context()); err == nil || !strings.Contains(err.Error(), "refuses our certificate") {
-			t.Errorf("a certificate that is %s got %v", name, err)
-		}
-	}
-}
-
-func TestCertificateThatOnlyNamesTheIssuerIsRefused(t *testing.T) {
-	c := newCluster(t, health)
-	self := identity(t, mintIssuer)
-	if !minted(self.Cert.Leaf) {
-		t.Fatal("the test's certificate does not claim to be minted")
-	}
-	if _, err := c.client(self.Cert).Health(t.Context()); err == nil {
-		t.Error("it was let in")
-	}
-}
-
-func TestClocksALittleApartDoNotMatter(t *testing.T) {
-	signing, public := signingKey(t)
-	now := time.Now()
-	cert := minting(t, signing, now)
-	for offset, good := range map[time.Duration]bool{
-		-leeway - time.Second: false, -leeway + time.Second: true, 0: true,
-		mintLife + leeway - time.Second: true, mintLife + leeway + time.Second: false,
-	} {
-		err := checkMinted(cert.Leaf, public, now.Add(offset))
-		if (err == nil) != good {
-			t.Errorf("%v after it was made: %v", offset, err)
-		}
-		if err != nil && !strings.Contains(err.Error(), "clocks") {
-			t.Errorf("%v does not say what to look at", err)
-		}
-	}
-}
-
-func minting(t *testing.T, signing []byte, at time.Time) tls.Certificate {
-	t.Helper()
-	cert, err := mint(signing, "ann@desk", at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
-}
-
-// forge signs with the right key what mint never would.
-func forge(t *testing.T, signing []byte, until time.Time, usage x509.ExtKeyUsage) tls.Certificate {
-	t.Helper()
-	signer, err := parseSigning(signing)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "ann@desk"},
-		NotBefore: time.Now(), NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage}}
-	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: mintIssuer}, PublicKey: signer.Public()}
-	der, err := x509.CreateCertificate(rand.Reader, leaf, issuer, public, signer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
-}
-
-func TestCallerWithoutACertificateOrWithOldTLSIsRefused(t *testing.T) {
-	c := newCluster(t, health)
-	id := identity(t, "controller d1")
-	c.pins.known[id.Fingerprint] = true
-	bare := ClientConfig(id.Cert, c.server.Fingerprint)
-	bare.Certificates = nil
-	old := ClientConfig(id.Cert, c.server.Fingerprint)
-	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
-	for name, conf := range map[string]*tls.Config{"no certificate": bare, "TLS 1.2": old} {
-		client := NewClient(c.addr, conf)
-		if _, err := client.Health(t.Context()); err == nil {
-			t.Errorf("a caller with %s was let in", name)
-		}
-		client.Close()
-	}
-}
-
 func TestCallerBehindAControllerIsNamedOnlyByControllers(t *testing.T) {
 	c := newCluster(t, health)
 	daemon := identity(t, "controller d1")
@@ -288,7 +138,7 @@ func TestCallerBehindAControllerIsNamedOnlyByControllers(t *testing.T) {
 	for _, row := range []struct {
 		cert tls.Certificate
 		want string
-	}{{daemon.Cert, "bob@desk through controller d1"}, {minting(t, c.signing, time.Now()), "ann@desk"}} {
+	}{{daemon.Cert, "bob@desk through controller d1"}, {c.mint(), "ann@desk"}} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+c.addr+PathHealth, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -317,7 +167,7 @@ func TestErrorsKeepTheirIdentityOverTheNetwork(t *testing.T) {
 			w.WriteHeader(status)
 			fmt.Fprintf(w, `{"code":%q,"error":%q}`, body.Code, body.Text)
 		})
-		_, err := c.client(minting(t, c.signing, time.Now())).Processes(t.Context())
+		_, err := c.client(c.mint()).Processes(t.Context())
 		switch {
 		case want == nil:
 			if err == nil || !strings.HasSuffix(err.Error(), "something else") || errors.Is(err, ErrNotFound) {
@@ -334,7 +184,7 @@ func TestNamesOfProcessesArriveAsTheyAre(t *testing.T) {
 		c := newCluster(t, func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"runs":%t}`, r.URL.Path == PathRuns && r.URL.Query().Get("process") == name && r.URL.Query().Get("token") == "7" && r.URL.Query().Get("machine") == "m/1")
 		})
-		runs, err := c.client(minting(t, c.signing, time.Now())).Through("m/1").Runs(t.Context(), name, 7)
+		runs, err := c.client(c.mint()).Through("m/1").Runs(t.Context(), name, 7)
 		if err != nil || !runs {
 			t.Errorf("%q arrived as another (%v)", name, err)
 		}
@@ -349,7 +199,7 @@ func TestFollowedLogArrivesPieceByPieceAndEndsWithItsReader(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	log, err := c.client(minting(t, c.signing, time.Now())).Log(t.Context(), "web", "stdout", 100, true)
+	log, err := c.client(c.mint()).Log(t.Context(), "web", "stdout", 100, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,27 +231,6 @@ func TestAgentsAsksTheMachinesAgent(t *testing.T) {
 	}
 }
 
-func TestIdentityIsMadeOnceAndIsPrivate(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "sub", "id.pem")
-	first, err := LoadIdentity(file, "machine m1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := LoadIdentity(file, "machine m1")
-	if err != nil || first.Fingerprint != second.Fingerprint || first.Fingerprint != pki.Fingerprint(first.Cert.Leaf) {
-		t.Errorf("the identity changed from %s to %s (%v)", first.Fingerprint, second.Fingerprint, err)
-	}
-	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("its file has mode %v (%v)", info.Mode(), err)
-	}
-	if err := os.WriteFile(file, []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadIdentity(file, "machine m1"); err == nil || !strings.Contains(err.Error(), "remove the file") {
-		t.Errorf("a broken file gives %v", err)
-	}
-}
-
 func TestOnePortServesPlainHTTPAndTLS(t *testing.T) {
 	c := newCluster(t, health) // for its trust
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -413,7 +242,9 @@ func TestOnePortServesPlainHTTPAndTLS(t *testing.T) {
 	var serving sync.WaitGroup
 	server := &http.Server{Handler: handler}
 	serving.Go(func() { server.Serve(plain) })
-	serving.Go(func() { server.Serve(tls.NewListener(secure, ServerConfig(c.server.Cert, Trust(c.pins, nil)))) })
+	serving.Go(func() {
+		server.Serve(tls.NewListener(secure, mtls.ServerConfig(c.server.Cert, mtls.Trust(c.pins, nil))))
+	})
 
 	silent, err := net.Dial("tcp", l.Addr().String()) // keeps nobody waiting
 	if err != nil {
@@ -430,7 +261,7 @@ func TestOnePortServesPlainHTTPAndTLS(t *testing.T) {
 	if string(body) != `{"ready":false}` {
 		t.Errorf("plain HTTP got %s", body)
 	}
-	client := NewClient(l.Addr().String(), ClientConfig(minting(t, c.signing, time.Now()), c.server.Fingerprint))
+	client := NewClient(l.Addr().String(), mtls.ClientConfig(c.mint(), c.server.Fingerprint))
 	defer client.Close()
 	if h, err := client.Health(t.Context()); err != nil || !h.Ready {
 		t.Errorf("TLS got %+v, %v", h, err)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
-	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -43,7 +43,7 @@ type Pins struct {
 	kept   bool // Keep holds known up to date
 }
 
-var _ rpc.Pins = (*Pins)(nil)
+var _ mtls.Pins = (*Pins)(nil)
 
 // NewPins makes Pins of a store. own is the fingerprint of the daemon itself, which may always call: its
 // `status` command does.
@@ -51,7 +51,7 @@ func NewPins(kv store.KV, keys store.Keys, own string, c clock.Clock) *Pins {
 	return &Pins{kv: kv, keys: keys, own: own, clock: c}
 }
 
-// Known implements rpc.Pins.
+// Known implements mtls.Pins.
 func (p *Pins) Known(ctx context.Context, fingerprint string) (bool, error) {
 	if fingerprint == p.own {
 		return true, nil
@@ -69,7 +69,7 @@ func (p *Pins) Known(ctx context.Context, fingerprint string) (bool, error) {
 	return contains(known, fingerprint), nil
 }
 
-// PublicKey implements rpc.Pins.
+// PublicKey implements mtls.Pins.
 func (p *Pins) PublicKey(ctx context.Context) ([]byte, error) {
 	if err := p.refresh(ctx); err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ func Mint(ctx context.Context, kv store.KV, keys store.Keys, who string) (tls.Ce
 	if len(key) == 0 {
 		return tls.Certificate{}, fmt.Errorf("%s is empty; run distsuperctl init db", keys.SigningKey())
 	}
-	return rpc.MintClient(key, who)
+	return mtls.MintClient(key, who)
 }
 
 // Machine reads where a machine's agent is and which certificate it shows.

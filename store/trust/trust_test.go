@@ -2,10 +2,6 @@ package trust
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"strings"
 	"testing"
@@ -18,7 +14,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
-	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 )
@@ -140,19 +136,16 @@ func TestMintedCertificateIsBelievedByPinsOfTheSameStore(t *testing.T) {
 		if _, err := Mint(t.Context(), kv, keys, "ann@desk"); err == nil || !strings.Contains(err.Error(), "init db") {
 			t.Errorf("without a signing key Mint says %v", err)
 		}
-		public, private, err := ed25519.GenerateKey(rand.Reader)
+		public, private, err := mtls.NewSigningKey()
 		if err != nil {
 			t.Fatal(err)
 		}
-		privateDER, _ := x509.MarshalPKCS8PrivateKey(private)
-		publicDER, _ := x509.MarshalPKIXPublicKey(public)
-		put(t, kv, store.Put(keys.SigningKey(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privateDER})),
-			store.Put(keys.PublicKey(), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: publicDER})))
+		put(t, kv, store.Put(keys.SigningKey(), private), store.Put(keys.PublicKey(), public))
 		cert, err := Mint(t.Context(), kv, keys, "ann@desk")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := rpc.Trust(NewPins(kv, keys, "own", clock.Go{}), nil)(t.Context(), cert.Leaf); err != nil {
+		if err := mtls.Trust(NewPins(kv, keys, "own", clock.Go{}), nil)(t.Context(), cert.Leaf); err != nil {
 			t.Error(err)
 		}
 	})

@@ -44,6 +44,7 @@ var rules = []rule{
 		why: "the plan is pure"},
 	{from: "pkg/fsm", to: []string{"os", "net", "go.uber.org/zap"}, why: "the state machine is pure"},
 	{from: "agentd/keeper/core", to: []string{"os", "net", "go.uber.org/zap", "golang.org/x/sys/unix"}, why: "the core of a keeper is pure"},
+	{from: "pkg/mtls", to: []string{module + "pkg/rpc", "net/http"}, why: "who may connect does not depend on what is said"},
 	{from: "pkg/api", to: []string{module}, why: "the nouns need nothing of ours"},
 	{from: "", except: []string{"store/etcd", "store/etcdapi", "store/embedded", "test", "hack"}, to: []string{"go.etcd.io/", "google.golang.org/grpc"},
 		why: "store/etcd is the only package that speaks to etcd, store/etcdapi the one that answers as etcd does"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/trust"
@@ -33,7 +34,7 @@ func (r *ran) self() *rpc.Client {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	self := rpc.NewClient(d.HTTP, rpc.ClientConfig(cert, d.Fingerprint))
+	self := rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint))
 	r.t.Cleanup(self.Close)
 	return self
 }

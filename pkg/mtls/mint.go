@@ -1,4 +1,4 @@
-package rpc
+package mtls
 
 import (
 	"crypto/ed25519"
@@ -23,8 +23,26 @@ const (
 	mintIssuer = "distsuper cluster"
 )
 
-// MintClient makes a client certificate of a minute's life with the cluster's signing key, an Ed25519
-// key in PEM as it stands in etcd. who is user@host.
+// NewSigningKey makes a cluster's signing key, an Ed25519 pair in PEM: PKIX and PKCS 8.
+func NewSigningKey() (public, private []byte, err error) {
+	pub, priv, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the signing key: %w", err)
+	}
+	pubDER, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the signing key: %w", err)
+	}
+	privDER, err := x509.MarshalPKCS8PrivateKey(priv)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the signing key: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pubDER}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: privDER}), nil
+}
+
+// MintClient makes a client certificate of a minute's life with the cluster's signing key, in PEM as it
+// stands in etcd. who is user@host.
 func MintClient(signingKey []byte, who string) (tls.Certificate, error) {
 	return mint(signingKey, who, time.Now())
 }

@@ -1,4 +1,4 @@
-package rpc
+package mtls
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/pki"
@@ -104,19 +103,12 @@ func ClientConfig(cert tls.Certificate, want string) *tls.Config {
 	}
 }
 
-// Caller is who sent a request, for logs and histories: the name in the certificate by which the
-// connection was let in. Behind a controller it is whom the controller names.
-func Caller(r *http.Request) string {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return "unknown"
+// Peer is the name in the certificate by which the other side of a connection was let in. daemon is true for a certificate
+// that is published, false for one made with the signing key.
+func Peer(state *tls.ConnectionState) (name string, daemon bool) {
+	if state == nil || len(state.PeerCertificates) == 0 {
+		return "unknown", false
 	}
-	cert := r.TLS.PeerCertificates[0]
-	if by := r.Header.Get(CallerHeader); by != "" && !minted(cert) {
-		return by + " through " + cert.Subject.CommonName
-	}
-	return cert.Subject.CommonName
+	cert := state.PeerCertificates[0]
+	return cert.Subject.CommonName, !minted(cert)
 }
-
-// CallerHeader carries the caller's name where a controller passes a request on. From anybody
-// else it means nothing.
-const CallerHeader = "Distsuper-Caller"
