@@ -13,22 +13,22 @@ import (
 func (t *tree) comments(c *column) {
 	introduced := map[string]bool{}
 	var exported, documented int
-	for _, f := range t.files {
-		dir := path.Dir(f.path)
-		if strings.HasSuffix(f.path, "_test.go") {
+	for _, f := range t.Files {
+		dir := path.Dir(f.Path)
+		if strings.HasSuffix(f.Path, "_test.go") {
 			continue
 		}
-		introduced[dir] = introduced[dir] || f.syntax.Doc != nil
-		if f.test || f.syntax.Name.Name == "main" {
+		introduced[dir] = introduced[dir] || f.Syntax.Doc != nil
+		if f.Test || f.Syntax.Name.Name == "main" {
 			continue
 		}
-		for _, d := range f.syntax.Decls {
+		for _, d := range f.Syntax.Decls {
 			for _, e := range exports(d) {
 				exported++
 				if e.documented {
 					documented++
 				} else {
-					t.offend("%s:%d: %s: exported without a comment", f.path, t.line(e.pos), e.name)
+					t.offend("%s:%d: %s: exported without a comment", f.Path, t.Line(e.pos), e.name)
 				}
 			}
 		}

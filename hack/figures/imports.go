@@ -12,8 +12,8 @@ var pure = []string{
 func (t *tree) imports(c *column) {
 	depth, below := map[string]int{}, map[string]string{}
 	deepest := ""
-	for _, p := range t.packages { // dependencies come first
-		if !t.product(p) {
+	for _, p := range t.Packages { // dependencies come first
+		if !t.Product(p) {
 			continue
 		}
 		depth[p.ImportPath] = 1
@@ -28,13 +28,13 @@ func (t *tree) imports(c *column) {
 	}
 	var chain []string
 	for at := deepest; at != ""; at = below[at] {
-		chain = append(chain, t.short(at))
+		chain = append(chain, t.Short(at))
 	}
 	c.add("longest chain of imports", "%d packages", len(chain))
 	t.offend("longest chain of imports: %s", strings.Join(chain, " -> "))
 	for _, name := range pure {
-		for _, p := range t.packages {
-			if t.short(p.ImportPath) == name {
+		for _, p := range t.Packages {
+			if t.Short(p.ImportPath) == name {
 				c.add("dependencies of "+name, "%d", len(p.Deps))
 			}
 		}

@@ -5,7 +5,7 @@
 //	go run ./hack/figures
 //	go run ./hack/figures -C ../before -C . -json
 //
-// It counts what git tracks. "Product" is what is built into the three programs or imported by users: everything
+// "Product" is what is built into the three programs or imported by users: everything
 // but tests, test and hack.
 package main
 
@@ -16,7 +16,15 @@ import (
 	"io"
 	"os"
 	"text/tabwriter"
+
+	"github.com/distsuper/distsuper/test/source"
 )
+
+// tree is a module with the places that its figures count.
+type tree struct {
+	*source.Module
+	offenders []string
+}
 
 // figure is one row of the table: what was counted, and what came out, in words.
 type figure struct {
@@ -53,10 +61,11 @@ func main() {
 func run(w io.Writer, dirs []string, asJSON, offenders bool) error {
 	var columns []column
 	for _, dir := range dirs {
-		t, err := load(dir)
+		module, err := source.Load(dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
+		t := &tree{Module: module}
 		c := column{Tree: dir}
 		t.texts(&c)
 		t.comments(&c)

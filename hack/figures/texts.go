@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"go/ast"
-	"go/token"
 	"slices"
 )
 
@@ -21,23 +20,23 @@ func (t *tree) texts(c *column) {
 		test bool
 	}{{"product", false}, {"tests, test, hack", true}} {
 		var files, functions []int
-		for _, f := range t.files {
-			if f.test != part.test {
+		for _, f := range t.Files {
+			if f.Test != part.test {
 				continue
 			}
-			files = append(files, f.lines)
-			if f.lines > longFile {
-				t.offend("%s: %d lines", f.path, f.lines)
+			files = append(files, f.Lines)
+			if f.Lines > longFile {
+				t.offend("%s: %d lines", f.Path, f.Lines)
 			}
-			for _, d := range f.syntax.Decls {
+			for _, d := range f.Syntax.Decls {
 				fn, ok := d.(*ast.FuncDecl)
 				if !ok || fn.Body == nil {
 					continue
 				}
-				n := t.line(fn.End()) - t.line(fn.Pos()) + 1
+				n := t.Line(fn.End()) - t.Line(fn.Pos()) + 1
 				functions = append(functions, n)
 				if n > longFunction {
-					t.offend("%s:%d: %s: %d lines", f.path, t.line(fn.Pos()), fn.Name.Name, n)
+					t.offend("%s:%d: %s: %d lines", f.Path, t.Line(fn.Pos()), fn.Name.Name, n)
 				}
 			}
 		}
@@ -50,8 +49,6 @@ func (t *tree) texts(c *column) {
 			over(functions, longFunction), longFunction)
 	}
 }
-
-func (t *tree) line(p token.Pos) int { return t.fset.Position(p).Line }
 
 func (t *tree) offend(format string, args ...any) {
 	t.offenders = append(t.offenders, fmt.Sprintf(format, args...))

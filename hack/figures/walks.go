@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/distsuper/distsuper/test/source"
 )
 
 // leg is a part of the way of `distsuperctl start`: from one function to another, each a list of names of which a tree
@@ -33,22 +35,22 @@ var start = []leg{
 // walks counts the files that one who follows a start has to open at least: on each leg, those that hold the functions
 // of the way through the fewest files.
 func (t *tree) walks(c *column) error {
-	g, err := t.graph()
+	g, err := t.Graph()
 	if err != nil {
 		return err
 	}
 	passed := map[string]bool{}
 	missing := 0
 	for _, l := range start {
-		way := g.fewestFiles(l.from, l.to)
+		way := fewestFiles(g, l.from, l.to)
 		if way == nil {
 			missing++
 			t.offend("start, %s: no way from %s to %s", l.what, strings.Join(l.from, "|"), strings.Join(l.to, "|"))
 			continue
 		}
 		for _, n := range way {
-			if n.file != "" {
-				passed[n.file] = true
+			if n.File != "" {
+				passed[n.File] = true
 			}
 		}
 		t.offend("start, %s: %s", l.what, strings.Join(names(way), " -> "))
@@ -61,22 +63,22 @@ func (t *tree) walks(c *column) error {
 	return nil
 }
 
-func names(way []*node) (all []string) {
+func names(way []*source.Node) (all []string) {
 	for _, n := range way {
-		all = append(all, n.name+" ("+n.file+")")
+		all = append(all, n.Name+" ("+n.File+")")
 	}
 	return all
 }
 
 // fewestFiles finds the way from one of the functions named to another that changes the file least often, and
 // among those one of few calls.
-func (g *graph) fewestFiles(from, to []string) []*node {
+func fewestFiles(g *source.Graph, from, to []string) []*source.Node {
 	type cost struct{ files, calls int }
 	less := func(a, b cost) bool { return a.files < b.files || a.files == b.files && a.calls < b.calls }
-	best, before := map[*node]cost{}, map[*node]*node{}
-	var open []*node
-	for _, n := range g.order {
-		if slices.Contains(from, n.name) {
+	best, before := map[*source.Node]cost{}, map[*source.Node]*source.Node{}
+	var open []*source.Node
+	for _, n := range g.Nodes {
+		if slices.Contains(from, n.Name) {
 			best[n] = cost{}
 			open = append(open, n)
 		}
@@ -90,17 +92,17 @@ func (g *graph) fewestFiles(from, to []string) []*node {
 		}
 		n := open[at]
 		open = slices.Delete(open, at, at+1)
-		if slices.Contains(to, n.name) {
-			way := []*node{n}
+		if slices.Contains(to, n.Name) {
+			way := []*source.Node{n}
 			for b := before[n]; b != nil; b = before[b] {
 				way = append(way, b)
 			}
 			slices.Reverse(way)
 			return way
 		}
-		for _, next := range n.calls {
+		for _, next := range slices.Concat(n.Calls, n.Dynamic) {
 			c := cost{best[n].files, best[n].calls + 1}
-			if next.file != n.file {
+			if next.File != n.File {
 				c.files++
 			}
 			if old, ok := best[next]; !ok || less(c, old) {
