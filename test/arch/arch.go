@@ -3,7 +3,6 @@ package arch
 
 import (
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -11,7 +10,7 @@ import (
 )
 
 // Rule says of the packages at and below From, but not of those at and below Except, what they must not have. "" is
-// every package of the module; one that ends in a slash is only what is below.
+// every package of the module; one that ends in a slash is only what is below. For functions it may be a file.
 type Rule struct {
 	From   string
 	Except []string
@@ -43,8 +42,11 @@ var Clocks = Functions{"time.Now", "time.Since", "time.Until", "time.Sleep", "ti
 
 // Outside is all by which a function may depend on more than its arguments, or change more than it returns: the system, the
 // network, the log, chance and the clocks.
-var Outside = slices.Concat(Clocks, Functions{"context", "os", "os/exec", "os/signal", "os/user", "syscall", "golang.org/x/sys/unix", "net", "net/http", "log",
-	"go.uber.org/zap", "crypto/rand", "math/rand", "math/rand/v2"})
+var Outside = append(Functions{"log", "go.uber.org/zap"}, Effects...)
+
+// Effects is Outside without the log, in which a Step may say what it decides.
+var Effects = append(Functions{"context", "os", "os/exec", "os/signal", "os/user", "syscall", "golang.org/x/sys/unix", "net", "net/http",
+	"crypto/rand", "math/rand", "math/rand/v2"}, Clocks...)
 
 // Check names each breach of the rules, and each rule that guards nothing.
 func Check(m *source.Module, rules []Rule) (breaches []string, err error) {
@@ -60,10 +62,10 @@ func Check(m *source.Module, rules []Rule) (breaches []string, err error) {
 				breaches = append(breaches, r.imports(m, p)...)
 			}
 		}
-		if applied == 0 {
-			breaches = append(breaches, fmt.Sprintf("no package below %q: the rule %q guards nothing", r.From, r.Why))
+		functions, some := r.functions(g)
+		if breaches = append(breaches, functions...); applied == 0 && !some {
+			breaches = append(breaches, fmt.Sprintf("nothing at or below %q: the rule %q guards nothing", r.From, r.Why))
 		}
-		breaches = append(breaches, r.functions(m, g)...)
 	}
 	return breaches, nil
 }
@@ -109,14 +111,15 @@ func matches(name string, ours bool, bad string) bool {
 	}
 }
 
-// functions judges what the functions of the rule's packages name, and what they reach.
-func (r Rule) functions(m *source.Module, g *source.Graph) (breaches []string) {
+// functions judges what the rule's functions name, and what they reach; some says that there are any.
+func (r Rule) functions(g *source.Graph) (breaches []string, some bool) {
 	before := map[*source.Node]*source.Node{} // the way to what has been reached
 	var open []*source.Node
 	for _, n := range g.Nodes {
-		if n.File == "" || !r.about(path.Dir(n.File)) {
+		if n.File == "" || !r.about(n.File) {
 			continue
 		}
+		some = true
 		for _, used := range n.Calls {
 			if r.Uses.has(used) {
 				breaches = append(breaches, fmt.Sprintf("%s: %s uses %s: %s", n.File, n.Name, used.Name, r.Why))
@@ -126,7 +129,7 @@ func (r Rule) functions(m *source.Module, g *source.Graph) (breaches []string) {
 		open = append(open, n)
 	}
 	if len(r.Reaches) == 0 {
-		return breaches
+		return breaches, some
 	}
 	for ; len(open) > 0; open = open[1:] {
 		for _, next := range open[0].Calls {
@@ -142,7 +145,7 @@ func (r Rule) functions(m *source.Module, g *source.Graph) (breaches []string) {
 			}
 		}
 	}
-	return breaches
+	return breaches, some
 }
 
 // way tells how something is reached.
