@@ -4,8 +4,8 @@
 // implements it on etcd's client, package store/memstore in memory, and package store/storetest holds both to the same
 // behaviour. Keys builds and parses every key. Follow hands on what stands below a prefix and every change of it.
 //
-// Around these: Seen refuses a store that went back, History tells what happened in the
-// transaction of the change itself, and Init, CheckSchema and Drop make, check and remove a key space.
+// Around these: History tells what happened in the transaction of the change itself, and Init, CheckSchema and Drop make,
+// check and remove a key space. Package store/seen refuses a store that went back, and store/keepalive renews leases.
 //
 // One kind of writer a subtree: ctl and the API write programs and intents, the leader placements and owners, each
 // agent its own machine. Nothing here decides; callers say in every transaction what must still be true.

@@ -161,7 +161,7 @@ func ReadPages(ctx context.Context, kv KV, r Range) (all RangeResult, err error)
 
 // checkStore refuses a store that went back.
 func (f *follower) checkStore(rev int64, term uint64) error {
-	if rev < f.rev || term < f.term {
+	if (Mark{Rev: rev, Term: term}).Before(Mark{Rev: f.rev, Term: f.term}) {
 		return fmt.Errorf("%w: it is at revision %d, term %d; revision %d, term %d were seen",
 			ErrBehind, rev, term, f.rev, f.term)
 	}

@@ -4,7 +4,7 @@ import "strings"
 
 // pure are the packages that decide without I/O; of a tree those are counted that exist.
 var pure = []string{
-	"controller/plan", "agentd/plan", "agentd/lease", "agentd/keeper/core", "store", "store/view", "store/trust",
+	"controller/plan", "agentd/plan", "agentd/lease", "agentd/keeper/core", "store", "store/seen", "store/view", "store/trust",
 	"pkg/api", "pkg/control", "pkg/deadline", "pkg/fsm", "pkg/ini", "pkg/renewal", "pkg/spec",
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
+	"github.com/distsuper/distsuper/store/seen"
 )
 
 // storeConfig is how the endpoints are reached.
@@ -23,26 +24,26 @@ func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) etcd.C
 		CA: cfg.Etcd.CA, Cert: cfg.Etcd.Cert, Key: cfg.Etcd.Key, Logger: log}
 }
 
-// OpenStore opens the store behind the memory, in the file seen, of how far it was. It does not wait for etcd.
-func OpenStore(cfg *config.Config, endpoints []string, seen string, log *zap.Logger) (store.KV, error) {
+// OpenStore opens the store behind the memory, in the file, of how far it was. It does not wait for etcd.
+func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Logger) (store.KV, error) {
 	kv, err := etcd.Open(context.Background(), storeConfig(cfg, endpoints, log))
 	if err != nil {
 		return nil, daemon.Usage(err)
 	}
-	s, err := store.OpenSeen(seen, clock.Real{}, log)
+	m, err := seen.Open(file, clock.Real{}, log)
 	if err != nil {
 		return nil, errors.Join(err, kv.Close())
 	}
-	return &remembering{KV: store.WithSeen(kv, s), seen: s}, nil
+	return &remembering{KV: seen.Guard(kv, m), memory: m}, nil
 }
 
 // remembering writes down at the end what was seen.
 type remembering struct {
 	store.KV
-	seen *store.Seen
+	memory *seen.Memory
 }
 
-func (r *remembering) Close() error { return errors.Join(r.KV.Close(), r.seen.Close()) }
+func (r *remembering) Close() error { return errors.Join(r.KV.Close(), r.memory.Close()) }
 
 // AwaitStore calls check until etcd answers it, and returns its verdict. While etcd does not answer it says so, with
 // what it met at each endpoint, and goes on: a daemon started before etcd waits for it.

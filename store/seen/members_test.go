@@ -1,4 +1,4 @@
-package store_test
+package seen_test
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
+	"github.com/distsuper/distsuper/store/seen"
 )
 
 // cutOffMember adds a member that has campaigned alone for a while.
@@ -19,12 +20,12 @@ func (k cutOffMember) Members(ctx context.Context) []store.Member {
 func TestTermOfACutOffMemberDoesNotMakeTheOthersSeemBehind(t *testing.T) {
 	server := memstore.New(memstore.Options{})
 	t.Cleanup(server.Close)
-	seen, err := store.OpenSeen(filepath.Join(t.TempDir(), "seen"), nil, nil)
+	memory, err := seen.Open(filepath.Join(t.TempDir(), "seen"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = seen.Close() })
-	kv := store.WithSeen(cutOffMember{server.Client("a")}, seen)
+	t.Cleanup(func() { _ = memory.Close() })
+	kv := seen.Guard(cutOffMember{server.Client("a")}, memory)
 	kv.Members(t.Context())
 	if _, err := kv.Range(t.Context(), store.Range{Key: "/a"}); err != nil {
 		t.Error(err)

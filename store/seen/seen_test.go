@@ -1,4 +1,4 @@
-package store_test
+package seen_test
 
 import (
 	"context"
@@ -12,35 +12,43 @@ import (
 
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
+	"github.com/distsuper/distsuper/store/seen"
 	"github.com/distsuper/distsuper/store/storetest"
 )
 
-// seeing runs a test with a server and a client that remembers what it has seen.
-func seeing(t *testing.T, test func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string)) {
+// guarded runs a test with a server and a client that remembers what it has seen.
+func guarded(t *testing.T, test func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "seen")
 	synctest.Test(t, func(t *testing.T) {
 		s := memstore.New(memstore.Options{})
 		defer s.Close()
-		seen := openSeen(t, path)
-		defer seen.Close()
-		test(t, s, store.WithSeen(s.Client("c"), seen), seen, path)
+		memory := open(t, path)
+		defer memory.Close()
+		test(t, s, seen.Guard(s.Client("c"), memory), memory, path)
 	})
 }
 
-func openSeen(t *testing.T, path string) *store.Seen {
+func open(t *testing.T, path string) *seen.Memory {
 	t.Helper()
-	seen, err := store.OpenSeen(path, nil, nil)
+	memory, err := seen.Open(path, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return seen
+	return memory
+}
+
+func write(t *testing.T, s *memstore.Server, ops ...store.Op) {
+	t.Helper()
+	if _, err := s.Client("writer").Txn(t.Context(), store.Txn{Then: ops}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 var putK = store.Txn{Then: []store.Op{store.Put("/k", nil)}}
 
-func TestSeenRefusesARestoredStoreInEveryCall(t *testing.T) {
-	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+func TestGuardRefusesARestoredStoreInEveryCall(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		lease, err := kv.Grant(t.Context(), 60)
 		if err != nil {
 			t.Fatal(err)
@@ -79,22 +87,22 @@ func TestSeenRefusesARestoredStoreInEveryCall(t *testing.T) {
 	})
 }
 
-func TestSeenOutlivesTheDaemonAndNothingIsWrittenToAnOlderStore(t *testing.T) {
-	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+func TestGuardOutlivesTheDaemonAndNothingIsWrittenToAnOlderStore(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		snap := s.Snapshot()
 		if _, err := kv.Txn(t.Context(), putK); err != nil {
 			t.Fatal(err)
 		}
-		if err := seen.Close(); err != nil {
+		if err := memory.Close(); err != nil {
 			t.Fatal(err)
 		}
 		s.Restore(snap)
-		again := openSeen(t, path)
+		again := open(t, path)
 		defer again.Close()
 		if m := again.Mark(); m.Rev != 2 || m.Term != 2 {
 			t.Fatalf("read back %+v", m)
 		}
-		if _, err := store.WithSeen(s.Client("c"), again).Txn(t.Context(), putK); !errors.Is(err, store.ErrBehind) {
+		if _, err := seen.Guard(s.Client("c"), again).Txn(t.Context(), putK); !errors.Is(err, store.ErrBehind) {
 			t.Errorf("the first transaction: %v, want ErrBehind", err)
 		}
 		if s.Rev() != 1 {
@@ -103,23 +111,9 @@ func TestSeenOutlivesTheDaemonAndNothingIsWrittenToAnOlderStore(t *testing.T) {
 	})
 }
 
-func TestSeenRefusesALowerTermAlone(t *testing.T) {
-	seen := openSeen(t, filepath.Join(t.TempDir(), "seen"))
-	defer seen.Close()
-	for _, c := range []struct {
-		rev  int64
-		term uint64
-		ok   bool
-	}{{5, 3, true}, {5, 0, true}, {0, 3, true}, {9, 4, true}, {10, 3, false}, {11, 5, false}} {
-		if err := seen.Check(c.rev, c.term); (err == nil) != c.ok {
-			t.Errorf("revision %d, term %d: %v", c.rev, c.term, err)
-		}
-	}
-}
-
 // An answer that others overtook is as good as they are.
-func TestSeenAcceptsAnswersThatOvertakeOneAnother(t *testing.T) {
-	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+func TestGuardAcceptsAnswersThatOvertakeOneAnother(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		overtaken := false
 		s.Inject(func(c memstore.Call) memstore.Fault {
 			if c.Op == memstore.OpRange && !overtaken {
@@ -131,18 +125,17 @@ func TestSeenAcceptsAnswersThatOvertakeOneAnother(t *testing.T) {
 			}
 			return memstore.Pass
 		})
-		floor := seen.Mark()
 		if _, err := kv.Range(t.Context(), store.Range{Key: "/k"}); err != nil {
 			t.Error(err)
 		}
-		if err := seen.CheckSince(floor, 2, 2); err != nil {
-			t.Errorf("an answer below what was seen after its sending: %v", err)
+		if err := memory.Err(); err != nil || memory.Mark().Rev != 3 {
+			t.Errorf("seen %+v, %v", memory.Mark(), err)
 		}
 	})
 }
 
-func TestSeenDoesNotCountARenewalUnderAnOlderTerm(t *testing.T) {
-	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+func TestGuardDoesNotCountARenewalUnderAnOlderTerm(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		lease, err := kv.Grant(t.Context(), 60)
 		if err != nil {
 			t.Fatal(err)
@@ -165,14 +158,14 @@ func TestSeenDoesNotCountARenewalUnderAnOlderTerm(t *testing.T) {
 		if r, err := stream.Recv(); err != nil || r.TTL != 60 {
 			t.Errorf("answer of the leader: %+v, %v", r, err)
 		}
-		if seen.Err() != nil {
+		if memory.Err() != nil {
 			t.Error("one old answer condemned the store")
 		}
 	})
 }
 
-func TestSeenWritesAtMostOnceASecond(t *testing.T) {
-	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+func TestGuardWritesAtMostOnceASecond(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		written := func() string {
 			synctest.Wait()
 			b, _ := os.ReadFile(path)
@@ -201,16 +194,18 @@ func TestSeenWritesAtMostOnceASecond(t *testing.T) {
 	})
 }
 
-func TestSeenWatchEndsWhenTheStoreIsBehind(t *testing.T) {
-	seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+func TestGuardWatchEndsWhenTheStoreIsBehind(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		w := kv.Watch(ctx, store.Below("/"), 2)
 		write(t, s, store.Put("/k", nil))
-		if res := <-w.C(); len(res.Events) != 1 || seen.Mark().Rev != 2 {
-			t.Fatalf("%+v, seen %+v", res, seen.Mark())
+		if res := <-w.C(); len(res.Events) != 1 || memory.Mark().Rev != 2 {
+			t.Fatalf("%+v, seen %+v", res, memory.Mark())
 		}
-		_ = seen.Check(1, 0)
+		another := memstore.New(memstore.Options{})
+		defer another.Close()
+		_, _ = seen.Guard(another.Client("c"), memory).Range(t.Context(), store.Range{Key: "/k"})
 		write(t, s, store.Put("/k", nil))
 		if res, open := <-w.C(); open || !errors.Is(w.Err(), store.ErrBehind) {
 			t.Errorf("%+v, %v; want the end with ErrBehind", res, w.Err())
@@ -218,20 +213,20 @@ func TestSeenWatchEndsWhenTheStoreIsBehind(t *testing.T) {
 	})
 }
 
-func TestSeenRefusesADamagedFile(t *testing.T) {
+func TestGuardRefusesADamagedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "seen")
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.OpenSeen(path, nil, nil); err == nil || !strings.Contains(err.Error(), path) {
+	if _, err := seen.Open(path, nil, nil); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("a damaged file: %v", err)
 	}
 }
 
-func TestSeenChangesNothingForAStoreThatIsWell(t *testing.T) {
+func TestGuardChangesNothingForAStoreThatIsWell(t *testing.T) {
 	for _, c := range storetest.Cases() {
 		t.Run(c.Name, func(t *testing.T) {
-			seeing(t, func(t *testing.T, s *memstore.Server, kv store.KV, seen *store.Seen, path string) {
+			guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 				away := func(fault func(time.Duration)) func() {
 					return func() {
 						fault(time.Second)
