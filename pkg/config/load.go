@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 
+	"github.com/distsuper/distsuper/pkg/cwd"
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/ownership"
 )
@@ -63,9 +64,7 @@ func (o Options) real() (Options, error) {
 		o.EtcFile = EtcFile
 	}
 	if o.Cwd == "" {
-		if o.Cwd, err = os.Getwd(); err != nil {
-			return o, fmt.Errorf("find the current directory: %w", err)
-		}
+		o.Cwd = cwd.Path()
 	}
 	if o.Host == "" {
 		if o.Host, err = os.Hostname(); err != nil {

@@ -301,3 +301,20 @@ func TestHelpIsOfTheFlagsOfSupervisord(t *testing.T) {
 		t.Errorf("%v, %s", err, out)
 	}
 }
+
+// The folder of an old release is deleted under the daemon: what is named by absolute paths works on, from its start to HUP.
+func TestItNeedsNoFolderThatIsGone(t *testing.T) {
+	r := ours(t).prepare(t, header+"[program:a]\ncommand=sleep 1000\nstdout_logfile=%(here)s/a.out\n")
+	release := r.path("release")
+	if err := os.Mkdir(release, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.side.args = []string{"/bin/sh", "-c", `cd "$0"; rmdir "$0"; exec "$@"`, release, r.side.args[0], r.side.args[1]}
+	r.run()
+	r.await("success: a")
+	r.signal(unix.SIGHUP)
+	r.awaitCount("success: a", 2)
+	if code := r.stop(); code != 0 {
+		t.Errorf("exit %d\n%s", code, r.log())
+	}
+}

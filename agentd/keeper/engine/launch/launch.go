@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/cwd"
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
@@ -57,11 +58,7 @@ func NewHost(o Options) (Host, error) {
 	if err != nil {
 		return Host{}, fmt.Errorf("read the host's name: %w", err)
 	}
-	cwd, err := os.Getwd()
-	if err != nil {
-		return Host{}, fmt.Errorf("read the keeper's directory: %w", err)
-	}
-	h := Host{env: map[string]string{}, vars: ini.Vars{"host_node_name": node}, instance: o.Instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd, uid: os.Getuid()}
+	h := Host{env: map[string]string{}, vars: ini.Vars{"host_node_name": node}, instance: o.Instance, autoLogs: o.AutoLogs, prefix: o.StreamPrefix, cwd: cwd.Path(), uid: os.Getuid()}
 	for _, entry := range o.Environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && inherited(name) {
 			h.env[name] = value
