@@ -55,28 +55,59 @@ var (
 // Property: every command that a page shows exists, with the flags that are shown.
 func TestCommandsOnPagesExist(t *testing.T) {
 	p := &printer{ctx: t.Context(), bin: bin}
-	filled, err := pages(t.Context(), bin, "..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"../../../README.md", "../../systemd/README.md"} {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		filled = append(filled, page{name: name, before: string(text)})
-	}
 	checked := 0
-	for _, doc := range filled {
-		for _, line := range shown(doc.before) {
+	for name, text := range documents(t) {
+		for _, line := range shown(text) {
 			if err := p.check(line); err != nil {
-				t.Errorf("%s: %s: %v", doc.name, strings.Join(line, " "), err)
+				t.Errorf("%s: %s: %v", name, strings.Join(line, " "), err)
 			}
 			checked++
 		}
 	}
 	if checked < 30 {
 		t.Errorf("found only %d commands on the pages", checked)
+	}
+}
+
+// documents are the pages and READMEs by their files.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("../*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for _, name := range append(names, "../../../README.md", "../../systemd/README.md") {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(text)
+	}
+	return texts
+}
+
+// Property: every configuration that a page shows is one that distsuper takes, without a warning.
+func TestConfigurationsOnPagesAreTaken(t *testing.T) {
+	checked := 0
+	for name, text := range documents(t) {
+		for _, b := range block.FindAllStringSubmatch(text, -1) {
+			if !strings.HasPrefix(b[1], "[") {
+				continue
+			}
+			checked++
+			file := filepath.Join(t.TempDir(), "distsuper.ini")
+			if err := os.WriteFile(file, []byte(b[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "distsuperctl"), "config", "check", file).CombinedOutput()
+			if err != nil || !strings.HasSuffix(string(out), ", 0 warnings\n") {
+				t.Errorf("%s shows\n%s\nbut config check says %v\n%s", name, b[1], err, out)
+			}
+		}
+	}
+	if checked < 4 {
+		t.Errorf("found only %d configurations on the pages", checked)
 	}
 }
 
