@@ -37,6 +37,8 @@ type fleet struct {
 	server *memstore.Server
 	keys   store.Keys
 	kv     *memstore.Client // distsuperctl's
+	// reads is what distsuperctl reads instead of kv; nil is kv itself.
+	reads store.KV
 
 	boxes map[string]*box
 	lead  *box // the controller
@@ -177,7 +179,10 @@ func (f *fleet) session() *session {
 	s := &session{stdout: &output{}, stderr: &output{}}
 	s.ctl = newCtl(strings.NewReader(""), s.stdout, s.stderr)
 	s.ctl.kv, s.ctl.keys, s.ctl.who = f.kv, f.keys, "ann@desk"
-	s.ctl.client = client.New(f.kv, f.keys, "ann@desk")
+	if f.reads != nil {
+		s.ctl.kv = f.reads
+	}
+	s.ctl.client = client.New(s.ctl.kv, f.keys, "ann@desk")
 	return s
 }
 
