@@ -154,6 +154,7 @@ func must(t *testing.T, err error) {
 func done(r keeper.Run) bool { return r.Done }
 
 func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	hello := s.up()
 	if hello.Instance == "" || hello.PID != s.cmd.Process.Pid || hello.Version != "test" {
@@ -193,6 +194,7 @@ func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
 }
 
 func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -229,6 +231,7 @@ func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
 }
 
 func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -256,6 +259,7 @@ func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
 }
 
 func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	path := filepath.Join(s.dir, "old.log")
@@ -271,6 +275,7 @@ func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
 }
 
 func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -294,6 +299,7 @@ func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
 }
 
 func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir)
 	hello := first.up()
@@ -313,6 +319,7 @@ func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
 }
 
 func TestShutdownStopsEverythingAndTheNextKeeperKnowsItsPredecessor(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, dir)
 	hello := s.up()
@@ -351,6 +358,7 @@ func TestShutdownStopsEverythingAndTheNextKeeperKnowsItsPredecessor(t *testing.T
 }
 
 func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -394,6 +402,7 @@ func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
 }
 
 func TestProcessesDoNotInheritTheWayToEtcd(t *testing.T) {
+	t.Parallel()
 	got := environ([]string{"PATH=/bin", "DISTSUPER_ETCD_PASSWORD=secret", "DISTSUPER_CONFIG=/etc/distsuper.ini", "DISTSUPER_ETCD_ENDPOINTS=a"})
 	if want := []string{"PATH=/bin", "DISTSUPER_CONFIG=/etc/distsuper.ini"}; !reflect.DeepEqual(got, want) {
 		t.Fatalf("they inherit %q", got)
