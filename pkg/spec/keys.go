@@ -11,7 +11,7 @@ import (
 )
 
 // A Key describes one key of a [program:x] section: how it is read, written, compared and
-// documented. The table of them (table.go) is the only place that knows a key.
+// documented. All of that stands in the table of them (table.go), for every key.
 type Key struct {
 	Name     string
 	Aliases  []string // other spellings that are read, and never written
