@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -96,7 +95,7 @@ func (s *step) claim() {
 
 // alive is what the key should say. It is since when this instance has been there.
 func (s *step) alive(now api.Alive, claimed bool) api.Alive {
-	a := api.Alive{Instance: s.hello.Instance, BootID: s.hello.BootID, Host: hostName(s.o.Host, s.o.PID), Since: now.Since}
+	a := api.Alive{Instance: s.hello.Instance, BootID: s.hello.BootID, Host: hostName(s.o.Host, s.o.PID), Hostname: s.o.Host, Since: now.Since}
 	if !claimed {
 		a.Since = s.wall.UTC().Truncate(time.Second)
 	}
@@ -156,10 +155,9 @@ func (s *step) ownWritten(ev Written) {
 }
 
 // namesake decides about another instance under our name. One of another host is live: we refuse. One
-// of this host may be an agent that crashed and whose state was wiped: its lease is waited out.
+// of this host, or of nobody knows which, may be an agent that crashed and whose state was wiped: its lease is waited out.
 func (s *step) namesake(a api.Alive, lease int64) {
-	same := a.BootID == s.hello.BootID || strings.HasPrefix(a.Host, s.o.Host+" (")
-	if !same {
+	if a.BootID != s.hello.BootID && a.Hostname != "" && a.Hostname != s.o.Host {
 		s.do(Fail{fmt.Errorf("%w: %q is held by the agent on host %s: give this machine another name, or stop that agent",
 			ErrName, s.o.Machine, a.Host)})
 		return

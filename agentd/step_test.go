@@ -35,7 +35,7 @@ func newStepper(t *testing.T) *stepper {
 	s.step(NewKeeper{keeper.Hello{Instance: "k1", BootID: "b"}, keeper.Snapshot{Instance: "k1"}})
 	s.step(StoreConnection{Connected: true})
 	s.step(LeasesAdopted{[]keeper.Lease{{ID: stepLease, TTL: 5}}})
-	alive := store.Encode(api.Alive{Instance: "k1", BootID: "b", Host: hostName("h", 1)})
+	alive := store.Encode(api.Alive{Instance: "k1", BootID: "b", Host: hostName("h", 1), Hostname: "h"})
 	s.step(KeysReset{s.rev, []store.Entry{
 		{Key: s.c.o.Keys.Alive("m1"), Value: alive, ModRev: 50, Lease: stepLease},
 		{Key: s.c.o.Keys.Info("m1"), Value: store.Encode(api.MachineInfo{}), ModRev: 51},

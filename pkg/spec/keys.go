@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
@@ -119,13 +118,10 @@ var environment = value{
 // withoutPrefix takes off what ini says of the key, since the place says it already, and adds what most
 // people who forget a quote have run into.
 func withoutPrefix(err error) error {
-	if err == nil {
-		return nil
+	if of := new(ini.EnvironmentError); errors.As(err, &of) {
+		err = of.Err
 	}
-	if inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "environment: ") {
-		err = inner
-	}
-	if strings.Contains(err.Error(), "No closing quotation") {
+	if errors.Is(err, ini.ErrNoClosingQuotation) {
 		err = fmt.Errorf("%w (white space and then ; or # begins a comment, within quotes too)", err)
 	}
 	return err
