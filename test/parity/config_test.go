@@ -74,8 +74,8 @@ func TestBothSidesReadTheSame(t *testing.T) {
 			refused++
 		}
 	}
-	for _, d := range spec.Differences {
-		if d.Area == spec.AreaConfiguration && !shown[d.ID] {
+	for _, d := range Differences {
+		if d.Area == AreaConfiguration && !shown[d.ID] {
 			t.Errorf("no case shows the difference %s", d.ID)
 		}
 		delete(shown, d.ID)
