@@ -10,7 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// runs takes in what the keeper says. A run is never replaced by one of an earlier token, which an answer
+// runsChanged takes in what the keeper says. A run is never replaced by one of an earlier token, which an answer
 // that was under way may bring.
 func (c *Core) runsChanged(s keeper.Snapshot) {
 	if s.Instance != c.hello.Instance {
@@ -18,7 +18,7 @@ func (c *Core) runsChanged(s keeper.Snapshot) {
 	}
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		p := c.proc(r.ID)
+		p := c.changing(r.ID)
 		if p.run != nil && p.run.Token > r.Token {
 			continue
 		}
@@ -26,12 +26,11 @@ func (c *Core) runsChanged(s keeper.Snapshot) {
 		if p.memory.Doubt != nil && p.memory.Doubt.Token <= r.Token {
 			p.memory.Doubt = nil
 		}
-		c.dirty[r.ID] = true
 	}
 	for _, ref := range s.Forgot {
 		if p := c.procs[ref.ID]; p != nil && p.run != nil && p.run.Token == ref.Token {
 			p.run = nil
-			c.dirty[p.id] = true
+			c.look(p.id)
 		}
 	}
 }
@@ -59,7 +58,7 @@ func (s *step) newKeeper(ev NewKeeper) {
 		p.memory = plan.Memory{Released: p.memory.Released, LogsGone: p.memory.LogsGone}
 	}
 	s.runsChanged(ev.Snapshot)
-	s.allDirty()
+	s.lookAtAll()
 }
 
 // callAnswered takes in what the keeper said. Only what it says surely did not happen
@@ -69,8 +68,8 @@ func (s *step) callAnswered(ev Called) {
 		return
 	}
 	a := ev.Effect.Action
-	p := s.proc(a.Process)
-	s.dirty[p.id], p.stopping = true, false
+	p := s.changing(a.Process)
+	p.stopping = false
 	if ev.Err == nil {
 		p.keeper.succeed()
 		s.called(p, a)

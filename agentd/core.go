@@ -68,11 +68,11 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 	s := &step{Core: c, now: now, wall: wall}
 	s.take(e)
 	for _, id := range s.wake.due(now) {
-		s.dirty[id] = true
+		s.look(id)
 	}
 	if now >= s.tick {
 		s.tick = now.Add(slowTick)
-		s.allDirty()
+		s.lookAtAll()
 	}
 	if s.ready && s.epoch > 0 && s.behind == nil {
 		s.claim()

@@ -6,9 +6,23 @@ import (
 	"github.com/distsuper/distsuper/agentd/plan"
 )
 
-func (c *Core) allDirty() {
+// changing returns what is known of a process, for somebody who changes it: the process is looked at in this Step.
+func (c *Core) changing(id string) *proc {
+	c.look(id)
+	p := c.procs[id]
+	if p == nil {
+		p = newProc(id)
+		c.procs[id] = p
+	}
+	return p
+}
+
+// look has a process looked at in this Step.
+func (c *Core) look(id string) { c.dirty[id] = true }
+
+func (c *Core) lookAtAll() {
 	for id := range c.procs {
-		c.dirty[id] = true
+		c.look(id)
 	}
 }
 
@@ -22,7 +36,7 @@ func (s *step) planDirty() {
 			return
 		}
 		for _, id := range held {
-			s.dirty[id] = true
+			s.look(id)
 		}
 	}
 }

@@ -14,7 +14,7 @@ func TestManyProcessesAreCountedNowAndThenAndAtTheEndOnceMore(t *testing.T) {
 	c := NewCore(CoreOptions{Machine: "m1", Keys: store.NewKeys("")})
 	add := func(n int) {
 		for i := range n {
-			p := c.proc(fmt.Sprint("p", len(c.procs), "-", i))
+			p := c.changing(fmt.Sprint("p", len(c.procs), "-", i))
 			p.run = &keeper.Run{ID: p.id}
 		}
 	}

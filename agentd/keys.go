@@ -20,7 +20,7 @@ func (s *step) reset(ev KeysReset) {
 	if s.behind != nil {
 		s.behind = nil
 		s.do(HaltRenewals{false})
-		s.allDirty()
+		s.lookAtAll()
 	}
 	s.ready = true
 	s.changed(s.mirror.reset(ev.Rev, ev.Entries))
@@ -45,19 +45,9 @@ func (c *Core) changed(keys []string) {
 		}
 		switch n.Kind {
 		case store.KindPlacement, store.KindTouch, store.KindStatus:
-			c.refresh(c.proc(n.ID), n.Kind, key)
-			c.dirty[n.ID] = true
+			c.refresh(c.changing(n.ID), n.Kind, key)
 		}
 	}
-}
-
-func (c *Core) proc(id string) *proc {
-	p := c.procs[id]
-	if p == nil {
-		p = newProc(id)
-		c.procs[id] = p
-	}
-	return p
 }
 
 func (c *Core) refresh(p *proc, kind store.Kind, key string) {

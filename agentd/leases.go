@@ -162,7 +162,7 @@ func (s *step) granted(ev Granted) {
 	}
 	s.leases.hold(ev.Lease.ID, ev.Effect.TTL)
 	for id := range g.waiting {
-		s.dirty[id] = true
+		s.look(id)
 	}
 	delete(s.leases.grants, ev.Effect.TTL)
 }
@@ -181,7 +181,7 @@ func (c *Core) loseLease(id int64) {
 			p.lease = 0
 		}
 		if p.lease == 0 || p.touch != nil && p.touch.Lease == id {
-			c.dirty[pid] = true
+			c.look(pid)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (c *Core) leasesChanged(changes []lease.Change) {
 		for id, p := range c.procs {
 			if p.memory.Late == change.Lease.ID {
 				p.memory.Late = 0
-				c.dirty[id] = true
+				c.look(id)
 			}
 		}
 	}

@@ -66,7 +66,7 @@ func (s *step) claim() {
 	left := s.own.leaving && !claimed
 	if claimed != s.own.claimed || left != s.own.left {
 		s.own.claimed, s.own.left = claimed, left
-		s.allDirty()
+		s.lookAtAll()
 	}
 	switch {
 	case left:
@@ -179,7 +179,7 @@ func (s *step) namesake(a api.Alive, lease int64) {
 	}
 }
 
-// remaining sets how long a namesake is waited for: until its lease must have run out, even if
+// leaseAnswered sets how long a namesake is waited for: until its lease must have run out, even if
 // etcd elected a leader meanwhile and every lease started anew.
 func (s *step) leaseAnswered(ev LeaseAnswered) {
 	ttl := ev.TTL
@@ -197,7 +197,7 @@ func (s *step) leaseAnswered(ev LeaseAnswered) {
 func (c *Core) leave() {
 	if !c.own.leaving {
 		c.own.leaving = true
-		c.allDirty()
+		c.lookAtAll()
 	}
 }
 

@@ -36,8 +36,8 @@ func (s *step) written(ev Written) {
 		s.loseLease(ev.Effect.Lease)
 	}
 	for _, id := range ev.Effect.Processes {
-		p := s.proc(id)
-		s.dirty[id], p.putting = true, false
+		p := s.changing(id)
+		p.putting = false
 		if ev.Err == nil && ev.Result.Succeeded {
 			p.store.succeed()
 			continue
