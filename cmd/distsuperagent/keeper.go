@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,11 +16,14 @@ import (
 	"github.com/distsuper/distsuper/pkg/version"
 )
 
+// niceFlag tells the keeper the nice value with which its processes run: the agent's before it asked to be preferred.
+const niceFlag = "nice"
+
 // guardianCommand is the hidden command by which this binary guards a keeper.
 const guardianCommand = "guardian"
 
 func newKeeper() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:    "keeper",
 		Short:  "be the parent of this machine's processes; the agent starts it",
 		Hidden: true,
@@ -38,6 +42,13 @@ func newKeeper() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			nice, err := cmd.Flags().GetInt(niceFlag)
+			if err != nil {
+				return err
+			}
+			if err := daemon.SetNice(nice); err != nil {
+				return err
+			}
 			code := keeperd.Main(keeperd.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
 				GuardianCommand: []string{guardianCommand}})
 			if code != 0 {
@@ -46,6 +57,8 @@ func newKeeper() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().Int(niceFlag, 0, "the nice value of the processes")
+	return cmd
 }
 
 // keeperTimeout is how long a new keeper may take: it first ends what an earlier one left.
@@ -65,7 +78,7 @@ func (s *server) revive(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
 	defer cancel()
 	dir := s.Config.Agent.StateDir
-	args := []string{"keeper", "--state-dir=" + dir, "--log-level=" + s.Config.Agent.Log.Level}
+	args := []string{"keeper", "--" + niceFlag + "=" + strconv.Itoa(s.Nice), "--state-dir=" + dir, "--log-level=" + s.Config.Agent.Log.Level}
 	if s.Config.File != "" {
 		args = append(args, "--config="+s.Config.File)
 	}

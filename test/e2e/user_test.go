@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -140,12 +141,13 @@ func TestTheUsersSequenceWorksAsWritten(t *testing.T) {
 	}
 }
 
-// Property: what processes create does not depend on the umask of the shell from which the agent was started.
-func TestProcessesDoNotInheritTheUmaskOfAShell(t *testing.T) {
+// Property: what processes create does not depend on the umask of the shell from which the agent was started, and they are not
+// preferred by the kernel as their agent is.
+func TestProcessesInheritNeitherTheUmaskOfAShellNorThePriorityOfTheAgent(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.types(0, "distsuperctl init config .")
-	if err := os.WriteFile(filepath.Join(d.Dir, "distsuper.ini"), []byte("[program:umask]\ncommand = umask\nshell = true\nstartsecs = 0\nautostart = false\nautorestart = false\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(d.Dir, "distsuper.ini"), []byte("[program:umask]\ncommand = umask; nice\nshell = true\nstartsecs = 0\nautostart = false\nautorestart = false\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	d.types(0, "distsuperd start")
@@ -158,8 +160,15 @@ func TestProcessesDoNotInheritTheUmaskOfAShell(t *testing.T) {
 	}
 	d.types(0, "distsuperctl load")
 	d.types(0, "distsuperctl start umask")
-	if got := strings.TrimSpace(d.types(0, "distsuperctl tail umask")); got != "0022" {
-		t.Errorf("a process has the umask %s", got)
+	if got := strings.TrimSpace(d.types(0, "distsuperctl tail umask")); got != "0022\n0" {
+		t.Errorf("umask and nice value of a process are %s", got)
+	}
+	if os.Geteuid() == 0 {
+		for _, pid := range d.PIDs("distsuperagent run") {
+			if n, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid); 20-n != -10 || err != nil {
+				t.Errorf("the agent's nice value is %d (%v)", 20-n, err)
+			}
+		}
 	}
 	d.types(0, "distsuperagent stop --all")
 	d.types(0, "distsuperd stop --all")

@@ -26,6 +26,8 @@ type Process struct {
 	Notify *daemon.Notifier
 	// Reread reads the settings again and puts them into effect, as HUP does. Check says whether they could be.
 	Reread, Check func() error
+	// Nice is the nice value that it was started with; it may be preferred now.
+	Nice int
 	// End ends the daemon as a signal would: ErrStop, ErrOther, ErrAgain or another cause of its own.
 	End func(cause error)
 
@@ -92,7 +94,11 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 		return err
 	}
 	warn(log, cfg)
-	p := &Process{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, daemon: d, file: file}
+	nice, err := daemon.Prefer()
+	if err != nil { // a plain user's daemon takes its turn with everybody else's
+		log.Debug("the kernel does not prefer this daemon", zap.Error(err))
+	}
+	p := &Process{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file}
 	s := serve(p)
 	p.Check = func() error { _, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name}); return err }
 	var rereading sync.Mutex // a signal and a request may come together
