@@ -1,7 +1,7 @@
 // Package agentd is the agent: it makes the processes of its machine match what stands under the machine's
 // prefix in etcd, and says there what became of them.
 //
-// Core decides (core.go and the files beside it), by package plan for each process; Agent
+// The loop decides (loop.go and the files beside it), by package plan for each process; Agent
 // is the shell around it that watches, calls, waits and writes. Package lease keeps the machine's leases
 // alive on goroutines of its own; the keeper runs the processes and outlives the agent. When etcd is
 // silent nothing is decided here: processes go on, and the keeper's clock ends those that must end.
@@ -53,9 +53,9 @@ type Options struct {
 // Agent is one machine's agent.
 type Agent struct {
 	o      Options
-	core   *Core
+	loop   *loop
 	holder *lease.Holder
-	events chan Event
+	events chan event
 	fail   chan error
 	left   chan struct{} // closed when everything is released
 	work   sync.WaitGroup
@@ -117,10 +117,9 @@ func New(o Options) (*Agent, error) {
 		}
 		o.Host = host
 	}
-	a := &Agent{o: o, events: make(chan Event), fail: make(chan error, 1), left: make(chan struct{}),
+	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
-	a.core = NewCore(CoreOptions{Machine: o.Machine, Host: o.Host, PID: o.PID, Mode: o.Mode, TouchTimeout: o.TouchTimeout,
-		Keys: o.Keys, Info: o.Info, Log: o.Log})
+	a.loop = newLoop(o)
 	a.holder = lease.New(lease.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("lease"), Mode: o.Mode})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
@@ -133,12 +132,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.work.Wait()
 	defer cancel()
-	first, err := a.connectKeeper(ctx)
+	first, err := a.meet(ctx)
 	if err != nil {
 		return err
 	}
 	// The first act on the network: renew what an earlier agent held.
-	a.holder.Adopt(first.Snapshot.Leases)
+	a.holder.Adopt(first.snapshot.Leases)
 	a.work.Go(func() { _ = a.holder.Run(ctx) })
 	select {
 	case <-a.holder.Settled():
@@ -146,7 +145,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	a.step(ctx, first)
-	a.step(ctx, LeasesAdopted{a.holder.Held()})
+	a.step(ctx, heldEvent{a.holder.Held()})
 	a.work.Go(func() { a.watchKeeper(ctx, first) })
 	a.work.Go(func() { a.follow(ctx) })
 	return a.run(ctx)
@@ -157,14 +156,14 @@ func (a *Agent) run(ctx context.Context) error {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	for {
-		timer.Reset(min(a.core.Next(), a.o.Clock.Now().Add(a.beatEvery())))
+		timer.Reset(min(a.loop.Next(), a.o.Clock.Now().Add(a.beatEvery())))
 		select {
 		case ev := <-a.events:
 			a.step(ctx, ev)
 		case <-a.holder.C():
-			a.step(ctx, LeasesChanged{a.holder.Take()})
+			a.step(ctx, leaseEvent{a.holder.Take()})
 		case <-timer.C():
-			a.step(ctx, Tick{})
+			a.step(ctx, tickEvent{})
 		case err := <-a.fail:
 			return err
 		case <-ctx.Done():
@@ -180,22 +179,21 @@ func (a *Agent) beatEvery() time.Duration {
 	return beatEvery
 }
 
-// step takes one event to the core and begins what it wants done.
-func (a *Agent) step(ctx context.Context, ev Event) {
-	now := a.o.Clock.Now()
-	effects := a.core.Step(now, a.o.Clock.Wall(), ev)
+// step takes one event through the loop and begins what it wants done.
+func (a *Agent) step(ctx context.Context, ev event) {
+	effects := a.loop.Step(a.o.Clock.Now(), ev)
 	a.holder.Beat()
 	for _, e := range effects {
 		a.do(ctx, e)
 	}
-	h := a.core.health(now)
+	h := a.loop.health()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.health = h
 }
 
 // post hands an event to the main loop; it is lost when ctx ends.
-func (a *Agent) post(ctx context.Context, ev Event) {
+func (a *Agent) post(ctx context.Context, ev event) {
 	select {
 	case a.events <- ev:
 	case <-ctx.Done():
@@ -206,7 +204,7 @@ func (a *Agent) post(ctx context.Context, ev Event) {
 // at once, and returns when all is released or ctx ends. Run must be running; nothing starts here
 // again in its life.
 func (a *Agent) Drain(ctx context.Context) error {
-	a.post(ctx, Leave{})
+	a.post(ctx, leaveEvent{})
 	select {
 	case <-a.left:
 		return nil
@@ -217,7 +215,7 @@ func (a *Agent) Drain(ctx context.Context) error {
 
 // SetInfo changes what machines/<m>/info is to say. Run must be running.
 func (a *Agent) SetInfo(ctx context.Context, info api.MachineInfo) {
-	a.post(ctx, InfoChanged{info})
+	a.post(ctx, infoEvent{info})
 }
 
 // Health tells how the agent is.

@@ -11,38 +11,38 @@ import (
 )
 
 func TestManyProcessesAreCountedNowAndThenAndAtTheEndOnceMore(t *testing.T) {
-	c := NewCore(CoreOptions{Machine: "m1", Keys: store.NewKeys("")})
+	l := newLoop(Options{Machine: "m1", Keys: store.NewKeys(""), Clock: clock.Go{}})
 	add := func(n int) {
 		for i := range n {
-			p := c.changing(fmt.Sprint("p", len(c.procs), "-", i))
+			p := l.proc(fmt.Sprint("p", len(l.procs), "-", i))
 			p.run = &keeper.Run{ID: p.id}
 		}
 	}
-	now := clock.Instant(1)
+	l.now = 1
 	add(10)
-	if got := c.health(now).Runs; got != 10 {
+	if got := l.health().Runs; got != 10 {
 		t.Errorf("few are counted at once: %d, want 10", got)
 	}
 	add(countFreely)
-	if got := c.health(now).Runs; got != 10 || c.counted.recount() != clock.Instant(1).Add(countPause) {
-		t.Errorf("many are counted again too soon: %d; the next time is %d", got, c.counted.recount())
+	if got := l.health().Runs; got != 10 || l.counted.recount() != clock.Instant(1).Add(countPause) {
+		t.Errorf("many are counted again too soon: %d; the next time is %d", got, l.counted.recount())
 	}
-	if c.Next() > c.counted.recount() {
+	if l.Next() > l.counted.recount() {
 		t.Error("nobody wakes to count them")
 	}
-	now = now.Add(countPause)
-	if got := c.health(now).Runs; got != 10+countFreely || c.counted.recount() != clock.Never {
-		t.Errorf("after the pause: %d, and then at %d", got, c.counted.recount())
+	l.now = l.now.Add(countPause)
+	if got := l.health().Runs; got != 10+countFreely || l.counted.recount() != clock.Never {
+		t.Errorf("after the pause: %d, and then at %d", got, l.counted.recount())
 	}
 }
 
 func TestAnAgentThatDrainsWithoutEtcdSaysWhatItWaitsForAndHowToEndIt(t *testing.T) {
-	c := NewCore(CoreOptions{Machine: "m1", Keys: store.NewKeys("")})
-	if got := c.problem(); !strings.Contains(got, "processes go on") {
+	l := newLoop(Options{Machine: "m1", Keys: store.NewKeys(""), Clock: clock.Go{}})
+	if got := l.problem(); !strings.Contains(got, "processes go on") {
 		t.Errorf("without etcd it says %q", got)
 	}
-	c.own.leaving = true
-	if got := c.problem(); strings.Contains(got, "processes go on") || !strings.Contains(got, "distsuperagent stop") {
+	l.own.leaving = true
+	if got := l.problem(); strings.Contains(got, "processes go on") || !strings.Contains(got, "distsuperagent stop") {
 		t.Errorf("draining without etcd it says %q", got)
 	}
 }

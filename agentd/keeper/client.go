@@ -10,8 +10,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
+
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // CallTimeout bounds every call but Changes and Log, whatever the caller's context allows. The keeper answers
@@ -128,11 +129,13 @@ func (c *Client) Shutdown(ctx context.Context) error {
 	return c.quick(ctx, "shutdown", nothing{}, nil)
 }
 
-// Log implements Keeper. The stream ends with ctx or Close; a stream that breaks ends in an error, not in io.EOF.
-func (c *Client) Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error) {
+// Log implements Keeper. The stream ends with ctx or Close.
+func (c *Client) Log(ctx context.Context, id, channel string, r logstream.Range) (*logstream.Stream, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(CallTimeout, cancel) // for the beginning only
-	q := url.Values{"id": {id}, "channel": {channel}, "n": {strconv.FormatInt(n, 10)}, "follow": {strconv.FormatBool(follow)}}
+	q := r.Query(lastBytes)
+	q.Set("id", id)
+	q.Set("channel", channel)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://keeper/v1/log?"+q.Encode(), nil)
 	if err != nil {
 		cancel()
@@ -151,15 +154,18 @@ func (c *Client) Log(ctx context.Context, id, channel string, n int64, follow bo
 		defer cancel()
 		return nil, failure(answer)
 	}
-	return &logStream{ReadCloser: answer.Body, cancel: cancel}, nil
+	stream := logstream.Open(answer)
+	stream.ReadCloser = &cancelling{stream.ReadCloser, cancel}
+	return stream, nil
 }
 
-type logStream struct {
+// cancelling ends its request with its reading.
+type cancelling struct {
 	io.ReadCloser
 	cancel context.CancelFunc
 }
 
-func (s *logStream) Close() error {
+func (s *cancelling) Close() error {
 	s.cancel()
 	return s.ReadCloser.Close()
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // serve runs a server of k and returns a client of it.
@@ -90,7 +91,7 @@ func TestEveryCallCrossesTheSocket(t *testing.T) {
 	if got := f.Removed(); !reflect.DeepEqual(got, []string{"g:n", "gone:1"}) {
 		t.Fatalf("removed %q", got)
 	}
-	r, err := c.Log(ctx, "g:n", "stdout", 5, false)
+	r, err := c.Log(ctx, "g:n", "stdout", logstream.Range{Last: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,7 @@ func TestEveryCallCrossesTheSocket(t *testing.T) {
 	if err := c.ClearLogs(ctx, "g:n"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err = c.Log(ctx, "g:n", "stdout", -1, false); err != nil {
+	if r, err = c.Log(ctx, "g:n", "stdout", logstream.Range{Last: -1}); err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
@@ -128,7 +129,7 @@ func TestErrorsKeepTheirIdentityOverTheSocket(t *testing.T) {
 		if !errors.Is(err, want) || !strings.Contains(err.Error(), "start g:n") {
 			t.Errorf("%v arrives as %v", want, err)
 		}
-		if _, err := c.Log(t.Context(), "g:n", "stdout", 1, false); !errors.Is(err, want) {
+		if _, err := c.Log(t.Context(), "g:n", "stdout", logstream.Range{Last: 1}); !errors.Is(err, want) {
 			t.Errorf("%v of a log arrives as %v", want, err)
 		}
 	}
@@ -191,7 +192,7 @@ func TestAFollowedLogStreamsAndEndsAtClose(t *testing.T) {
 	f := fake(t)
 	c, _ := serve(t, f)
 	f.SetLog("g:n", "stdout", "hello")
-	r, err := c.Log(t.Context(), "g:n", "stdout", -1, true)
+	r, err := c.Log(t.Context(), "g:n", "stdout", logstream.Range{Last: -1, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,8 +212,8 @@ func TestAFollowedLogStreamsAndEndsAtClose(t *testing.T) {
 // breaking is a keeper whose log stream fails in the middle.
 type breaking struct{ keeper.Keeper }
 
-func (breaking) Log(context.Context, string, string, int64, bool) (io.ReadCloser, error) {
-	return io.NopCloser(io.MultiReader(strings.NewReader("some"), failing{})), nil
+func (breaking) Log(context.Context, string, string, logstream.Range) (*logstream.Stream, error) {
+	return &logstream.Stream{ReadCloser: io.NopCloser(io.MultiReader(strings.NewReader("some"), failing{}))}, nil
 }
 
 type failing struct{}
@@ -221,7 +222,7 @@ func (failing) Read([]byte) (int, error) { return 0, errors.New("this reader is 
 
 func TestALogThatBreaksDoesNotLookComplete(t *testing.T) {
 	c, _ := serve(t, breaking{})
-	r, err := c.Log(t.Context(), "g:n", "stdout", -1, true)
+	r, err := c.Log(t.Context(), "g:n", "stdout", logstream.Range{Last: -1, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func TestServerEndsWithLongPollsAndFollowersOpen(t *testing.T) {
 		_, err := c.Changes(t.Context(), s.Seq)
 		polled <- err
 	}()
-	r, err := c.Log(t.Context(), "g:n", "stdout", -1, true)
+	r, err := c.Log(t.Context(), "g:n", "stdout", logstream.Range{Last: -1, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,15 +3,15 @@ package keeper
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // maxBody bounds a request: one process's whole spec, or a piece of stdin.
@@ -126,18 +126,17 @@ func reply(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body) // the caller has gone
 }
 
-// sendLog answers GET /v1/log?id=&channel=&n=&follow=.
+// sendLog answers GET /v1/log?id=&channel= with a logstream.Range.
 func (s *Server) sendLog(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	n, err := strconv.ParseInt(q.Get("n"), 10, 64)
+	part, err := logstream.ParseQuery(q, lastBytes)
 	if err != nil {
-		reply(w, http.StatusBadRequest, errorBody{Error: "log: n is not a number: " + q.Get("n")})
+		reply(w, http.StatusBadRequest, errorBody{Error: "log: " + err.Error()})
 		return
 	}
-	follow := q.Get("follow") == "true"
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	stream, err := s.keeper.Log(ctx, q.Get("id"), q.Get("channel"), n, follow)
+	stream, err := s.keeper.Log(ctx, q.Get("id"), q.Get("channel"), part)
 	if err != nil {
 		status, body := encodeError(err)
 		reply(w, status, body)
@@ -146,36 +145,6 @@ func (s *Server) sendLog(w http.ResponseWriter, r *http.Request) {
 	defer stream.Close()
 	stop := context.AfterFunc(ctx, func() { stream.Close() }) // a Read that waits returns
 	defer stop()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.WriteHeader(http.StatusOK)
-	if err := copyFlushing(w, stream); err != nil {
-		// The status is sent: only a broken connection tells the reader that this is not the end.
-		panic(http.ErrAbortHandler)
-	}
-}
-
-// copyFlushing sends each piece as it comes. An error is one of the source: a reader that has left is none.
-func copyFlushing(w http.ResponseWriter, from io.Reader) error {
-	control := http.NewResponseController(w)
-	if err := control.Flush(); err != nil {
-		return nil
-	}
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			if _, err := w.Write(buf[:n]); err != nil {
-				return nil
-			}
-			if err := control.Flush(); err != nil {
-				return nil
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	stream.SetHeader(w.Header())
+	logstream.Send(w, stream)
 }

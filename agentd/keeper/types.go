@@ -12,10 +12,10 @@ package keeper
 import (
 	"context"
 	"errors"
-	"io"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // Errors on which the agent branches; they keep their identity over the socket.
@@ -148,9 +148,8 @@ type Keeper interface {
 	Forget(ctx context.Context, ref Ref, remove bool) error
 	Signal(ctx context.Context, ref Ref, signal string) error
 	Stdin(ctx context.Context, ref Ref, data []byte) error
-	// Log opens a channel's log ("stdout" or "stderr"): the last n bytes (n < 0 the whole), and with follow what
-	// comes. It works for a process whose run is over while the file is there.
-	Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error)
+	// Log opens a part of a channel's log ("stdout" or "stderr"). It works for a process whose run is over while the file is there.
+	Log(ctx context.Context, id, channel string, r logstream.Range) (*logstream.Stream, error)
 	// ClearLogs empties the logs of a process, running or not: each file is removed and made anew, those that rotation
 	// has made stay. What is printed after it returned is kept. A process whose output goes nowhere, or to a stream
 	// such as /dev/stdout, has nothing to clear, which is no error. ErrNotFound: the keeper has neither a run nor a log of it.

@@ -47,6 +47,9 @@ type idBody struct {
 	ID string `json:"id"`
 }
 
+// lastBytes is the parameter for logstream.Range.Last.
+const lastBytes = "n"
+
 type nothing struct{}
 
 // codes give errors their identity over the socket, with an HTTP status for whoever looks with curl.

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -19,7 +20,7 @@ type Keeper interface {
 	Changes(ctx context.Context, since uint64) (keeper.Snapshot, error)
 	Signal(ctx context.Context, ref keeper.Ref, signal string) error
 	Stdin(ctx context.Context, ref keeper.Ref, data []byte) error
-	Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error)
+	Log(ctx context.Context, id, channel string, r logstream.Range) (*logstream.Stream, error)
 	ClearLogs(ctx context.Context, id string) error
 }
 
@@ -93,7 +94,7 @@ func (h *handler) getRuns(w http.ResponseWriter, r *http.Request) {
 func (h *handler) getLog(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	id, channel := q.Get("process"), q.Get("channel")
-	n, follow, err := rpc.LogRange(r)
+	part, err := rpc.LogRange(r)
 	switch {
 	case id == "":
 		err = missing("process")
@@ -104,13 +105,14 @@ func (h *handler) getLog(w http.ResponseWriter, r *http.Request) {
 		rpc.WriteError(w, err)
 		return
 	}
-	log, err := h.keeper.Log(r.Context(), id, channel, n, follow)
+	log, err := h.keeper.Log(r.Context(), id, channel, part)
 	if err != nil {
 		rpc.WriteError(w, translate(fmt.Sprintf("%s of %s", channel, id), err))
 		return
 	}
 	defer log.Close()
-	rpc.Stream(w, log)
+	log.SetHeader(w.Header())
+	logstream.Send(w, log)
 }
 
 func (h *handler) postSignal(w http.ResponseWriter, r *http.Request) {

@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
@@ -48,10 +49,19 @@ func serve(t *testing.T) *fixture {
 	if err := k.Start(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	l, err := Listen("127.0.0.1:0", true)
+	f, _ := serveKeeper(t, k)
+	f.keeper = k
+	return f
+}
+
+// serveKeeper serves any keeper.
+func serveKeeper(t *testing.T, k Keeper) (*fixture, *cutting) {
+	t.Helper()
+	listener, err := Listen("127.0.0.1:0", true)
 	if err != nil {
 		t.Fatal(err)
 	}
+	l := &cutting{Listener: listener}
 	agent, caller := identity(t, "machine m1"), identity(t, "controller d1")
 	let := func(_ context.Context, cert *x509.Certificate) error {
 		if !cert.Equal(caller.Cert.Leaf) {
@@ -65,7 +75,7 @@ func serve(t *testing.T) *fixture {
 	go func() {
 		ended <- rpc.Serve(ctx, tls.NewListener(l, mtls.ServerConfig(agent.Cert, let)), Handler(Options{Keeper: k, Health: health, Log: zaptest.NewLogger(t)}), zaptest.NewLogger(t))
 	}()
-	f := &fixture{keeper: k, client: rpc.NewClient(l.Addr().String(), mtls.ClientConfig(caller.Cert, agent.Fingerprint))}
+	f := &fixture{client: rpc.NewClient(l.Addr().String(), mtls.ClientConfig(caller.Cert, agent.Fingerprint))}
 	t.Cleanup(func() {
 		f.client.Close()
 		cancel()
@@ -73,7 +83,7 @@ func serve(t *testing.T) *fixture {
 			t.Errorf("Serve ended with %v", err)
 		}
 	})
-	return f
+	return f, l
 }
 
 func TestAgentTellsItsHealthAndProcessesButNoEnvironment(t *testing.T) {
@@ -162,7 +172,7 @@ func TestLogIsSentWholeAndFollowedUntilTheReaderLeaves(t *testing.T) {
 	f := serve(t)
 	text := strings.Repeat("a line of the log\n", 20000)
 	f.keeper.SetLog("web", "stdout", text)
-	log, err := f.client.Log(t.Context(), "web", "stdout", -1, false)
+	log, err := f.client.Log(t.Context(), "web", "stdout", logstream.Range{Last: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +181,7 @@ func TestLogIsSentWholeAndFollowedUntilTheReaderLeaves(t *testing.T) {
 	if err != nil || string(got) != text {
 		t.Errorf("%d bytes of %d arrived, %v", len(got), len(text), err)
 	}
-	log, err = f.client.Log(t.Context(), "web", "stdout", -1, true)
+	log, err = f.client.Log(t.Context(), "web", "stdout", logstream.Range{Last: -1, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +189,7 @@ func TestLogIsSentWholeAndFollowedUntilTheReaderLeaves(t *testing.T) {
 		t.Errorf("followed: %v", err)
 	}
 	log.Close() // the cleanup's Serve would wait for the handler
-	if _, err := f.client.Log(t.Context(), "web", "stdlog", 1, false); !errors.Is(err, rpc.ErrBadRequest) {
+	if _, err := f.client.Log(t.Context(), "web", "stdlog", logstream.Range{Last: 1}); !errors.Is(err, rpc.ErrBadRequest) {
 		t.Errorf("another channel gives %v, want ErrBadRequest", err)
 	}
 }
@@ -190,7 +200,7 @@ func TestClearEmptiesTheLogsOfAProcess(t *testing.T) {
 	if err := f.client.Clear(t.Context(), "web"); err != nil {
 		t.Fatal(err)
 	}
-	log, err := f.client.Log(t.Context(), "web", "stdout", -1, false)
+	log, err := f.client.Log(t.Context(), "web", "stdout", logstream.Range{Last: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (c *ctl) snapshotInTime(cmd *cobra.Command) (*client.Snapshot, error) {
 		if err := c.settings(cmd); err != nil {
 			return nil, err
 		}
-		sc, err := c.choose().storeConfig()
+		sc, err := c.storeConfig()
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -81,7 +82,7 @@ func (f *foreground) run(ctx context.Context) error {
 	var others sync.WaitGroup
 	// The logs are open before a line is taken: what answers it is shown.
 	for _, channel := range []string{"stdout", "stderr"} {
-		log, err := f.c.openLog(ctx, f.machine, f.process, channel, fgBytes, true)
+		log, err := f.c.openLog(ctx, f.machine, f.process, channel, logstream.Range{Last: fgBytes, Follow: true})
 		if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
 			continue // it goes nowhere
 		}

@@ -40,7 +40,7 @@ func runDaemonPid(ctx context.Context, c *ctl, o daemonOptions) error {
 	defer p.Close()
 	d, err := p.Daemon(ctx)
 	if err != nil {
-		return c.deployment.unanswered(p, err)
+		return c.silent(p, err)
 	}
 	if c.json {
 		return printJSON(c.out, daemonRowOf(p.Controller, d))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
@@ -105,7 +106,7 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 		c.warnf("==> Press Ctrl-C to exit <==")
 		err = c.followLog(ctx, o, p.Name, channel, at)
 	} else {
-		err = c.copyLog(ctx, at.machine, p.Name, channel, o.bytes, false)
+		_, err = c.copyLog(ctx, at.machine, p.Name, channel, logstream.Range{Last: o.bytes})
 	}
 	if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
 		return c.noLog(name, errors.New("there is no such log on "+at.machine))
@@ -147,51 +148,81 @@ func olderPlaces(older []client.OldStatus, channel string) string {
 }
 
 // followLog copies the log from where the process is, and goes on elsewhere when it moves, until it is
-// interrupted.
+// interrupted. A connection that breaks is made anew and goes on where it was.
 func (c *ctl) followLog(ctx context.Context, o tailOptions, name, channel string, at place) error {
 	moved, ended := make(chan place, 1), make(chan error, 1)
 	watching, stop := context.WithCancel(ctx)
 	go func() { ended <- c.watchPlace(watching, o.machine, name, channel, at, moved) }()
 	defer func() { <-ended }()
 	defer stop()
-	bytes, told := o.bytes, ""
+	end := logstream.Range{Last: o.bytes, Follow: true}
+	next, opened, warned := end, false, ""
 	for ctx.Err() == nil {
-		to, err := c.followOnce(ctx, at, name, channel, bytes, moved)
+		to, read, err := c.followOnce(ctx, at, name, channel, next, moved)
+		opened = opened || read.opened
 		switch {
 		case to != nil:
 			c.warnf("%s is on %s now", name, to.machine)
-			at, bytes, told = *to, o.bytes, ""
+			at, next, warned = *to, end, ""
 			continue
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, rpc.ErrNotFound) && bytes == o.bytes && told == "":
+		case errors.Is(err, rpc.ErrNotFound) && !opened && warned == "":
 			return err
-		case err != nil && err.Error() != told:
-			told = err.Error()
+		case err != nil && err.Error() != warned:
+			warned = err.Error()
 			c.warnf("%v; trying again", err)
 		case err == nil:
-			told = ""
+			warned = ""
 		}
-		bytes = 0 // what came meanwhile cannot be told from what was shown
+		next = read.rest(next)
+		if read.opened && next.From == nil {
+			c.warnf("==> output may be missing here: the agent of %s is of an earlier version and cannot say <==", at.machine)
+		}
 		pause(ctx, 500*time.Millisecond)
 	}
 	return nil
 }
 
 // followOnce copies until the log ends, or the process is somewhere else, which it returns.
-func (c *ctl) followOnce(ctx context.Context, at place, name, channel string, bytes int64, moved <-chan place) (*place, error) {
+func (c *ctl) followOnce(ctx context.Context, at place, name, channel string, part logstream.Range, moved <-chan place) (*place, copied, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	var read copied
 	done := make(chan error, 1)
-	go func() { done <- c.copyLog(ctx, at.machine, name, channel, bytes, true) }()
+	go func() {
+		var err error
+		read, err = c.copyLog(ctx, at.machine, name, channel, part)
+		done <- err
+	}()
 	select {
 	case to := <-moved:
 		cancel()
 		<-done
-		return &to, nil
+		return &to, read, nil
 	case err := <-done:
-		return nil, err
+		return nil, read, err
 	}
+}
+
+// copied is what was copied of a log.
+type copied struct {
+	opened bool
+	start  logstream.Start
+	bytes  int64
+}
+
+// rest is the part that goes on after what was copied of another. An agent of an earlier version knows no positions; what
+// came meanwhile cannot be told from what was shown then, and is left out.
+func (r copied) rest(part logstream.Range) logstream.Range {
+	switch {
+	case !r.opened:
+		return part
+	case r.start.File == "":
+		return logstream.Range{Last: 0, Follow: true}
+	}
+	next := r.start.Forward(r.bytes)
+	return logstream.Range{From: &next, Follow: true}
 }
 
 // watchPlace tells when a process is on another machine, or writes another file. With a machine given nothing
@@ -232,24 +263,30 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// copyLog copies a log to stdout.
-func (c *ctl) copyLog(ctx context.Context, machine, name, channel string, bytes int64, follow bool) error {
-	r, err := c.openLog(ctx, machine, name, channel, bytes, follow)
+// copyLog copies a part of a log to stdout, and says on stderr what is missing before it.
+func (c *ctl) copyLog(ctx context.Context, machine, name, channel string, part logstream.Range) (copied, error) {
+	stream, err := c.openLog(ctx, machine, name, channel, part)
 	if err != nil {
-		return err
+		return copied{}, err
 	}
-	defer r.Close()
-	_, err = io.Copy(c.out, r)
+	defer stream.Close()
+	switch gap := stream.Gap; {
+	case gap == logstream.UnknownGap:
+		c.warnf("==> output is missing here: the log does not go on from what was shown <==")
+	case gap > 0:
+		c.warnf("==> %d bytes of output are missing here: they were removed before they could be shown <==", gap)
+	}
+	n, err := io.Copy(c.out, stream)
 	if ctx.Err() != nil {
-		return nil
+		err = nil
 	}
-	return err
+	return copied{opened: true, start: stream.Start, bytes: n}, err
 }
 
 // openLog asks the agent, and when it cannot be reached every controller in turn.
-func (c *ctl) openLog(ctx context.Context, machine, name, channel string, bytes int64, follow bool) (log io.ReadCloser, err error) {
+func (c *ctl) openLog(ctx context.Context, machine, name, channel string, part logstream.Range) (log *logstream.Stream, err error) {
 	err = c.atMachine(ctx, machine, "the log of "+name+" cannot be read", func(agent *rpc.Client) (err error) {
-		log, err = agent.Log(ctx, name, channel, bytes, follow)
+		log, err = agent.Log(ctx, name, channel, part)
 		return err
 	})
 	return log, err

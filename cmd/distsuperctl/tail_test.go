@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
@@ -32,6 +32,31 @@ type logs struct {
 	wake  chan struct{}     // closed when text grows
 	calls []string          // who asked
 	did   []string          // what was posted
+	old   bool              // it knows no positions
+	gone  int64             // bytes at the beginning that it has no more
+	down  bool
+	cut   chan struct{} // closed when it goes down
+}
+
+// setDown makes the agent break off what it answers and take nothing more, or answer again.
+func (l *logs) setDown(down bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down = down; down {
+		close(l.cut)
+		l.cut = make(chan struct{})
+	}
+}
+
+// begin says where an answer begins.
+func (l *logs) begin(part logstream.Range, size int64) logstream.Start {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if part.From == nil || l.old {
+		return logstream.Start{Position: logstream.Position{File: "log", Offset: max(size-part.Last, 0)}}
+	}
+	at := *part.From
+	return logstream.Start{Position: at.Forward(max(l.gone-at.Offset, 0)), Gap: max(l.gone-at.Offset, 0)}
 }
 
 func (l *logs) set(process, channel, text string) {
@@ -42,11 +67,10 @@ func (l *logs) set(process, channel, text string) {
 	l.wake = make(chan struct{})
 }
 
-func (l *logs) get(name string) (string, bool, chan struct{}) {
+func (l *logs) get(name string) (string, chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	text, ok := l.text[name]
-	return text, ok, l.wake
+	return l.text[name], l.wake
 }
 
 // post notes what is to be done; what is typed comes back as what the process prints, as cat does.
@@ -87,15 +111,27 @@ func (l *logs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := q.Get("process") + " " + q.Get("channel")
 	l.mu.Lock()
 	l.calls = append(l.calls, rpc.Caller(r))
+	down, cut := l.down, l.cut
+	text, ok := l.text[name]
+	wake := l.wake
 	l.mu.Unlock()
-	text, ok, wake := l.get(name)
+	if down {
+		panic(http.ErrAbortHandler)
+	}
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = io.WriteString(w, `{"code":"not-found","error":"no log file"}`)
 		return
 	}
-	n, _ := strconv.Atoi(q.Get("bytes"))
-	from := max(len(text)-n, 0)
+	part, err := logstream.ParseQuery(q, "bytes")
+	if err != nil {
+		panic(err)
+	}
+	start := l.begin(part, int64(len(text)))
+	if !l.old {
+		start.SetHeader(w.Header())
+	}
+	from := int(start.Offset)
 	for {
 		_, _ = io.WriteString(w, text[from:])
 		w.(http.Flusher).Flush()
@@ -105,10 +141,12 @@ func (l *logs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		select {
 		case <-wake:
+		case <-cut:
+			panic(http.ErrAbortHandler)
 		case <-r.Context().Done():
 			return
 		}
-		text, _, wake = l.get(name)
+		text, wake = l.get(name)
 	}
 }
 
@@ -127,7 +165,7 @@ func newTailWorld(t *testing.T, machines ...string) *tailWorld {
 		t.Fatal(err)
 	}
 	for _, m := range machines {
-		l := &logs{text: map[string]string{}, wake: make(chan struct{})}
+		l := &logs{text: map[string]string{}, wake: make(chan struct{}), cut: make(chan struct{})}
 		addr, id := w.serve(m, l)
 		w.agents[m] = l
 		w.put(w.keys.Info(m), api.MachineInfo{Name: m, API: addr, Fingerprint: id.Fingerprint})
@@ -237,24 +275,99 @@ func (w *tailWorld) passesOn(machine string) api.MachineInfo {
 	return reach
 }
 
+// follow runs tail -f web, until stop, and returns what waits for a text on its stdout.
+func (w *tailWorld) follow(args ...string) (s *session, saw func(text string), stop func()) {
+	s = w.session()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan int, 1)
+	go func() { ended <- execute(ctx, s.ctl, append([]string{"tail", "-f", "web"}, args...)) }()
+	saw = func(text string) {
+		w.t.Helper()
+		for end := time.Now().Add(20 * time.Second); !strings.Contains(s.stdout.String(), text); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				w.t.Fatalf("%q did not come; it said %q and %q", text, s.stdout, s.stderr)
+			}
+		}
+	}
+	return s, saw, func() {
+		w.t.Helper()
+		cancel()
+		if code := <-ended; code != exitOK {
+			w.t.Errorf("exit %d: %s", code, s.stderr)
+		}
+	}
+}
+
+func TestFollowedTailGoesOnWhereItWas(t *testing.T) {
+	w := newTailWorld(t, "m1")
+	w.load(program("web", nil))
+	w.runs("web", "m1", 5)
+	agent := w.agents["m1"]
+	agent.set("web", "stdout", "one\n")
+	s, saw, stop := w.follow()
+	saw("one\n")
+	for _, text := range []string{"two\n", "three\n"} {
+		agent.setDown(true)
+		agent.set("web", "stdout", text)
+		agent.setDown(false)
+		saw(text)
+	}
+	agent.setDown(true)
+	agent.set("web", "stdout", "lost\nfour\n")
+	agent.mu.Lock()
+	agent.gone = int64(len("one\ntwo\nthree\nlost\n"))
+	agent.mu.Unlock()
+	agent.setDown(false)
+	saw("four\n")
+	stop()
+	if got := s.stdout.String(); got != "one\ntwo\nthree\nfour\n" {
+		t.Errorf("it shows %q", got)
+	}
+	if got := s.stderr.String(); !strings.Contains(got, "5 bytes of output are missing here") {
+		t.Errorf("of what is gone it says %q", got)
+	}
+}
+
+func TestFollowedTailOfAnOlderAgentGoesOnAtTheEnd(t *testing.T) {
+	w := newTailWorld(t, "m1")
+	w.load(program("web", nil))
+	w.runs("web", "m1", 5)
+	agent := w.agents["m1"]
+	agent.old = true
+	agent.set("web", "stdout", "one\n")
+	s, saw, stop := w.follow()
+	saw("one\n")
+	agent.setDown(true)
+	asked := func() int {
+		agent.mu.Lock()
+		defer agent.mu.Unlock()
+		return len(agent.calls)
+	}
+	before := asked()
+	agent.setDown(false)
+	for end := time.Now().Add(20 * time.Second); asked() == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not ask again: %q", s.stderr)
+		}
+	}
+	agent.set("web", "stdout", "two\n")
+	saw("two\n")
+	stop()
+	if got := s.stdout.String(); got != "one\ntwo\n" {
+		t.Errorf("it shows %q", got)
+	}
+	if got := s.stderr.String(); !strings.Contains(got, "output may be missing here: the agent of m1 is of an earlier version") {
+		t.Errorf("it does not say that output may be missing: %q", got)
+	}
+}
+
 func TestFollowedTailGoesWhereTheProcessGoes(t *testing.T) {
 	w := newTailWorld(t, "m1", "m2")
 	w.load(program("web", nil))
 	w.runs("web", "m1", 5)
 	w.agents["m1"].set("web", "stdout", "one\n")
 	w.agents["m2"].set("web", "stdout", "two\n")
-	s := w.session()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
-	go func() { ended <- execute(ctx, s.ctl, []string{"tail", "-f", "web"}) }()
-	saw := func(text string) {
-		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !strings.Contains(s.stdout.String(), text); time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("%q did not come; it said %q and %q", text, s.stdout, s.stderr)
-			}
-		}
-	}
+	_, saw, stop := w.follow()
 	saw("one\n")
 	w.agents["m1"].set("web", "stdout", "more\n")
 	saw("more\n")
@@ -262,8 +375,5 @@ func TestFollowedTailGoesWhereTheProcessGoes(t *testing.T) {
 	saw("two\n")
 	w.agents["m2"].set("web", "stdout", "three\n")
 	saw("three\n")
-	cancel()
-	if code := <-ended; code != exitOK {
-		t.Errorf("exit %d: %s", code, s.stderr)
-	}
+	stop()
 }

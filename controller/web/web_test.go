@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
@@ -140,7 +141,7 @@ func TestCallerReachesAnAgentThroughTheController(t *testing.T) {
 
 func TestFollowedLogPassesThroughAsItComes(t *testing.T) {
 	f := newFleet(t)
-	log, err := f.client(t, f.caller).Through("m1").Log(t.Context(), "web", "stdout", 1, true)
+	log, err := f.client(t, f.caller).Through("m1").Log(t.Context(), "web", "stdout", logstream.Range{Last: 1, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}

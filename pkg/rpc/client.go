@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
 )
 
@@ -81,23 +82,21 @@ func (c *Client) Stdin(ctx context.Context, process string, token int64, data []
 	return c.post(ctx, PathStdin, of(process, token), data)
 }
 
-// Log reads a process's log: its last n bytes (all for n < 0), and with follow what comes, until ctx
-// ends or the reader is closed.
-func (c *Client) Log(ctx context.Context, process, channel string, n int64, follow bool) (io.ReadCloser, error) {
-	return c.log(ctx, PathLog, url.Values{"process": {process}, "channel": {channel}}, n, follow)
+// Log reads a part of a process's log, until ctx ends or the stream is closed.
+func (c *Client) Log(ctx context.Context, process, channel string, r logstream.Range) (*logstream.Stream, error) {
+	q := r.Query(lastBytes)
+	q.Set("process", process)
+	q.Set("channel", channel)
+	return c.log(ctx, PathLog, q)
 }
 
-// log reads what is told byte by byte.
-func (c *Client) log(ctx context.Context, path string, q url.Values, n int64, follow bool) (io.ReadCloser, error) {
-	q.Set("bytes", strconv.FormatInt(n, 10))
-	if follow {
-		q.Set("follow", "true")
-	}
+// log reads what is sent byte by byte.
+func (c *Client) log(ctx context.Context, path string, q url.Values) (*logstream.Stream, error) {
 	answer, err := c.do(ctx, http.MethodGet, path, q, nil)
 	if err != nil {
 		return nil, err
 	}
-	return answer.Body, nil
+	return logstream.Open(answer), nil
 }
 
 // Clear empties the logs of a process.
@@ -184,17 +183,11 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, mtls.ErrWrongPin):
 		return fmt.Errorf("%w: another daemon answers there, or it was set up anew and has not published itself yet", err)
-	case isAlert(err):
+	case strings.Contains(err.Error(), "remote error: tls: "):
 		// A refused certificate comes back as an alert without words; its log has them.
 		return fmt.Errorf("it refuses our certificate (%w): its log says why; are the clocks of both hosts right, and is this the same cluster?", err)
 	}
 	return err
-}
-
-// isAlert reports whether the other side ended the handshake by an alert, which package tls tells apart by Op alone.
-func isAlert(err error) bool {
-	op := new(net.OpError)
-	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // Agents calls the agents of machines as one daemon.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // Paths at which a daemon tells of itself and obeys: an agent, distsuperd solo, and a controller for requests that
@@ -46,7 +46,11 @@ func (c *Client) Daemon(ctx context.Context) (Daemon, error) {
 // DaemonLog reads the daemon's own log: its last n bytes (all for n < 0), and with follow what comes, until ctx
 // ends or the reader is closed. ErrNoLog says that it has none that can be read.
 func (c *Client) DaemonLog(ctx context.Context, n int64, follow bool) (io.ReadCloser, error) {
-	return c.log(ctx, PathDaemonLog, url.Values{}, n, follow)
+	stream, err := c.log(ctx, PathDaemonLog, logstream.Range{Last: n, Follow: follow}.Query(lastBytes))
+	if err != nil {
+		return nil, err
+	}
+	return stream, nil
 }
 
 // DaemonPrograms reads the daemon's configuration file anew, as the daemon would read it. A file that it would refuse is an
@@ -108,18 +112,18 @@ func (s DaemonServer) Mount(mux *http.ServeMux) {
 }
 
 func (s DaemonServer) getLog(w http.ResponseWriter, r *http.Request) {
-	n, follow, err := LogRange(r)
+	part, err := LogRange(r)
 	if err != nil {
 		WriteError(w, err)
 		return
 	}
-	log, err := s.Log(r.Context(), n, follow)
+	log, err := s.Log(r.Context(), part.Last, part.Follow)
 	if err != nil {
 		WriteError(w, err)
 		return
 	}
 	defer log.Close()
-	Stream(w, log)
+	logstream.Send(w, log)
 }
 
 func (s DaemonServer) getPrograms(w http.ResponseWriter, _ *http.Request) {

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
 )
 
@@ -199,7 +200,7 @@ func TestFollowedLogArrivesPieceByPieceAndEndsWithItsReader(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	log, err := c.client(c.mint()).Log(t.Context(), "web", "stdout", 100, true)
+	log, err := c.client(c.mint()).Log(t.Context(), "web", "stdout", logstream.Range{Last: 100, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ const (
 	PathHealth    = "/v1/health"    // GET: Health
 	PathProcesses = "/v1/processes" // GET: []Process
 	PathRuns      = "/v1/runs"      // GET process, token: Runs
-	PathLog       = "/v1/log"       // GET process, channel, bytes, follow: the log's bytes
+	PathLog       = "/v1/log"       // GET process, channel, and a logstream.Range with bytes for its Last: the log's bytes
 	PathSignal    = "/v1/signal"    // POST process, token, signal
 	PathStdin     = "/v1/stdin"     // POST process, token; the body is what to write
 	PathClear     = "/v1/clear"     // POST process: empties its logs

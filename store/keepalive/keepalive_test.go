@@ -1,4 +1,4 @@
-package keepalive_test
+package keepalive
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/keepalive"
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
@@ -37,7 +36,7 @@ func inSession(t *testing.T, ttl int64, endpoints int, test func(t *testing.T, s
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			keepalive.Keep(ctx, s.kv, clock.Go{}, s.lease.ID, renewal.Options{TTL: ttl, Deadline: deadline.Of(sent, ttl), Term: s.lease.Term, EndAtDeadline: true})
+			Keep(ctx, s.kv, clock.Go{}, s.lease.ID, renewal.Options{TTL: ttl, Deadline: deadline.Of(sent, ttl), Term: s.lease.Term, EndAtDeadline: true})
 			s.ended <- clock.Go{}.Now()
 		}()
 		test(t, s)

@@ -17,6 +17,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/trust"
@@ -79,7 +80,7 @@ func TestCtlStartsStopsAndReadsLogsOverThePrivateSockets(t *testing.T) {
 	r := ours(t).start(t, header+"[program:a]\ncommand=sh -c 'echo hello; exec sleep 1000'\nmachines=elsewhere\n"+
 		"touch_timeout=2\non_partition=stop\n")
 	c := r.open()
-	r.awaitState(c, "a", api.Running)
+	p := r.awaitState(c, "a", api.Running)
 	if _, err := c.Stop(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -87,9 +88,9 @@ func TestCtlStartsStopsAndReadsLogsOverThePrivateSockets(t *testing.T) {
 	if _, err := c.Start(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	p := r.awaitState(c, "a", api.Running)
+	p = r.awaitState(c, "a", api.Running)
 	agent := r.agent(c, p.Owner.Machine)
-	log, err := agent.Log(t.Context(), "a", "stdout", 100, false)
+	log, err := agent.Log(t.Context(), "a", "stdout", logstream.Range{Last: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/test/reaper"
 )
 
@@ -126,7 +127,7 @@ func (s *started) wait(id string, want func(keeper.Run) bool) (run keeper.Run) {
 
 func (s *started) log(id, channel string, n int64) string {
 	s.t.Helper()
-	r, err := s.Log(context.Background(), id, channel, n, false)
+	r, err := s.Log(context.Background(), id, channel, logstream.Range{Last: n})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -154,7 +155,6 @@ func must(t *testing.T, err error) {
 func done(r keeper.Run) bool { return r.Done }
 
 func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
-	t.Parallel()
 	s := start(t, t.TempDir())
 	hello := s.up()
 	if hello.Instance == "" || hello.PID != s.cmd.Process.Pid || hello.Version != "test" {
@@ -176,7 +176,7 @@ func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
 		t.Fatalf("the end of stderr is %q", text)
 	}
 	for _, c := range []struct{ id, channel string }{{"nobody", "stdout"}, {"p", "stdin"}} {
-		if _, err := s.Log(ctx, c.id, c.channel, 1, false); err == nil || (c.id == "nobody") != errors.Is(err, keeper.ErrNotFound) {
+		if _, err := s.Log(ctx, c.id, c.channel, logstream.Range{Last: 1}); err == nil || (c.id == "nobody") != errors.Is(err, keeper.ErrNotFound) {
 			t.Errorf("log %s of %s: %v", c.channel, c.id, err)
 		}
 	}
@@ -188,13 +188,12 @@ func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
 		t.Fatal("the log is gone with the run")
 	}
 	must(t, s.RemoveLogs(ctx, "p"))
-	if _, err := s.Log(ctx, "p", "stdout", 3, false); !errors.Is(err, keeper.ErrNotFound) {
+	if _, err := s.Log(ctx, "p", "stdout", logstream.Range{Last: 3}); !errors.Is(err, keeper.ErrNotFound) {
 		t.Fatalf("log after its removal: %v", err)
 	}
 }
 
 func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
-	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -231,7 +230,6 @@ func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
 }
 
 func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
-	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -259,7 +257,6 @@ func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
 }
 
 func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
-	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	path := filepath.Join(s.dir, "old.log")
@@ -275,13 +272,12 @@ func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
 }
 
 func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
-	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
 	must(t, s.Start(ctx, shell("p", `while read line; do echo "got $line"; done`)))
 	s.wait("p", func(r keeper.Run) bool { return r.PID > 0 })
-	r, err := s.Log(ctx, "p", "stdout", 0, true)
+	r, err := s.Log(ctx, "p", "stdout", logstream.Range{Follow: true})
 	must(t, err)
 	defer r.Close()
 	late := time.AfterFunc(patience, func() { r.Close() })
@@ -299,7 +295,6 @@ func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
 }
 
 func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir)
 	hello := first.up()
@@ -319,7 +314,6 @@ func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
 }
 
 func TestShutdownStopsEverythingAndTheNextKeeperKnowsItsPredecessor(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, dir)
 	hello := s.up()
@@ -358,7 +352,6 @@ func TestShutdownStopsEverythingAndTheNextKeeperKnowsItsPredecessor(t *testing.T
 }
 
 func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
-	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -402,7 +395,6 @@ func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
 }
 
 func TestProcessesDoNotInheritTheWayToEtcd(t *testing.T) {
-	t.Parallel()
 	got := environ([]string{"PATH=/bin", "DISTSUPER_ETCD_PASSWORD=secret", "DISTSUPER_CONFIG=/etc/distsuper.ini", "DISTSUPER_ETCD_ENDPOINTS=a"})
 	if want := []string{"PATH=/bin", "DISTSUPER_CONFIG=/etc/distsuper.ini"}; !reflect.DeepEqual(got, want) {
 		t.Fatalf("they inherit %q", got)

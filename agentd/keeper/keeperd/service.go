@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // service is the whole keeper.Keeper: the engine, and what the log collector answers.
@@ -22,11 +22,11 @@ type service struct {
 var _ keeper.Keeper = service{}
 
 // Log opens a channel's log; that of a process nobody knows, and output that is thrown away, is ErrNotFound.
-func (s service) Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error) {
+func (s service) Log(ctx context.Context, id, channel string, r logstream.Range) (*logstream.Stream, error) {
 	if channel != "stdout" && channel != "stderr" {
 		return nil, fmt.Errorf("log of %s: there is no channel %q, only stdout and stderr", id, channel)
 	}
-	stream, err := s.logs.Tail(ctx, id, channel, n, follow)
+	stream, err := s.logs.Tail(ctx, id, channel, r)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", keeper.ErrNotFound, err)
 	}

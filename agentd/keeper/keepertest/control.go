@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // Exit ends the living copy of a process with an exit status, as if by itself.
@@ -209,9 +210,22 @@ type fakeLog struct {
 	follow bool
 }
 
-func newFakeLog(ctx context.Context, text string, follow bool) io.ReadCloser {
+func newFakeLog(ctx context.Context, text string, r logstream.Range) *logstream.Stream {
+	size := int64(len(text))
+	at := max(size-r.Last, 0)
+	switch {
+	case r.From != nil:
+		at = min(max(r.From.Offset, 0), size)
+	case r.Last < 0:
+		at = 0
+	}
+	text = text[at:]
+	if r.Length > 0 {
+		text = text[:min(r.Length, int64(len(text)))]
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	return &fakeLog{Reader: strings.NewReader(text), ctx: ctx, cancel: cancel, follow: follow}
+	l := &fakeLog{Reader: strings.NewReader(text), ctx: ctx, cancel: cancel, follow: r.Follow && r.Length == 0}
+	return &logstream.Stream{ReadCloser: l, Start: logstream.Start{Position: logstream.Position{File: "fake", Offset: at}, Size: size}}
 }
 
 func (l *fakeLog) Read(p []byte) (int, error) {

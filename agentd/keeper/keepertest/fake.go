@@ -9,7 +9,6 @@ package keepertest
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // ErrDown is what calls answer while no keeper is there: after Crash, until Restart.
@@ -381,8 +381,8 @@ func (f *Fake) toAlive(ctx context.Context, call string, ref keeper.Ref, do func
 	return named(strings.ToLower(call), ref.ID, err)
 }
 
-// Log implements keeper.Keeper with what SetLog and Stdin left. Following ends with ctx or Close.
-func (f *Fake) Log(ctx context.Context, id, channel string, n int64, follow bool) (io.ReadCloser, error) {
+// Log implements keeper.Keeper with what SetLog and Stdin left, which is all in one file. Following ends with ctx or Close.
+func (f *Fake) Log(ctx context.Context, id, channel string, r logstream.Range) (*logstream.Stream, error) {
 	if err := f.enter(ctx, "Log", id); err != nil {
 		return nil, err
 	}
@@ -391,8 +391,5 @@ func (f *Fake) Log(ctx context.Context, id, channel string, n int64, follow bool
 	if !ok {
 		return nil, fmt.Errorf("log %s of %s: %w", channel, id, keeper.ErrNotFound)
 	}
-	if n >= 0 && n < int64(len(text)) {
-		text = text[int64(len(text))-n:]
-	}
-	return newFakeLog(ctx, text, follow), nil
+	return newFakeLog(ctx, text, r), nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 func web() api.Process {
@@ -235,7 +236,7 @@ func TestWitnessSeesTwoCopies(t *testing.T) {
 func TestFakeFollowedLogEndsAtClose(t *testing.T) {
 	inBubble(t, func(t *testing.T, f *Fake) {
 		f.SetLog("web", "stdout", "hello\nworld\n")
-		l, err := f.Log(t.Context(), "web", "stdout", 6, true)
+		l, err := f.Log(t.Context(), "web", "stdout", logstream.Range{Last: 6, Follow: true})
 		must(t, err)
 		got := make(chan string, 1)
 		go func() {

@@ -67,6 +67,9 @@ func (c *Collector) Remove(ctx context.Context, process string) error {
 			if t := c.targets[path]; t != nil {
 				t.discard()
 			}
+			if c.targets[path] == nil {
+				delete(c.chains, path)
+			}
 			errs = append(errs, removeFiles(path))
 			c.mu.Lock()
 			delete(c.paths, channelKey{process, channel})

@@ -69,7 +69,7 @@ func (c *Collector) clear(path string) error {
 	}
 	t := c.targets[path]
 	if t == nil {
-		t = &target{c: c, path: path, fd: -1}
+		t = &target{c: c, path: path, chain: c.chain(path), fd: -1}
 	}
 	for _, p := range slices.Clone(t.pipes) { // a pipe leaves at its end
 		c.drain(p)

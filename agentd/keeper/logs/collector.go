@@ -92,6 +92,7 @@ type Collector struct {
 	// channels are the same pipes: of a channel more than one only while copies that ended have left some open.
 	channels map[channelKey][]*pipe
 	targets  map[string]*target
+	chains   map[string]*chain
 	stuck    map[*target]struct{} // those that wait to be written again
 	holding  map[*pipe]struct{}   // those with an unfinished line
 }
@@ -126,7 +127,7 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 	c := &Collector{auto: o.Auto, log: log, copy: o.Copy, syslog: NewSyslog(o.Syslog, o.SyslogTag, log),
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
-		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{},
+		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{}, chains: map[string]*chain{},
 		stuck: map[*target]struct{}{}, holding: map[*pipe]struct{}{}}
 	go c.run()
 	return c, nil

@@ -11,24 +11,29 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // maxBehind is how many rotations a follower may lag before it is told that it lost output.
 const maxBehind = 64
 
-// Log opens a file: its last n bytes (n < 0: all of it), taken from older files, too, where rotation has just left
-// too few; and with follow, what comes. A follower reads the files themselves, each kept open for it at
-// rotation, so a slow one holds up nobody and misses nothing; one that is more than 64 rotations behind
-// gets an error. Following ends at Close or with ctx, also for a file that is not there yet.
+// Log opens a part of a file; what Range.Last or a position asks for of older files is taken from those that rotation
+// has made. A follower reads the files themselves, each kept open for it at
+// rotation, so a slow one holds up nobody and misses nothing. One that is more than 64 rotations behind, or reads a file that
+// somebody cuts short before it was read, gets an error: what it missed is the Gap when it goes on from its position. Following ends
+// at Close or with ctx, also for a file that is not there yet.
 // Without follow a missing file is fs.ErrNotExist, unless a living process is about to write it.
-func (c *Collector) Log(ctx context.Context, path string, n int64, follow bool) (io.ReadCloser, error) {
+func (c *Collector) Log(ctx context.Context, path string, r logstream.Range) (*logstream.Stream, error) {
 	path = cleanPath(path)
-	f := &follower{c: c, follow: follow, wake: make(chan struct{}, 1), closed: make(chan struct{})}
-	err := c.do(ctx, func() error {
+	f := &follower{c: c, follow: r.Follow, wake: make(chan struct{}, 1), closed: make(chan struct{})}
+	var start logstream.Start
+	err := c.do(ctx, func() (err error) {
 		if ctx.Err() != nil {
 			return ctx.Err() // nobody is left to close it
 		}
-		return c.follow(f, path, n)
+		start, err = c.follow(f, path, r)
+		return err
 	})
 	if err != nil {
 		f.Close()
@@ -37,12 +42,21 @@ func (c *Collector) Log(ctx context.Context, path string, n int64, follow bool) 
 	f.mu.Lock()
 	f.stop = context.AfterFunc(ctx, func() { f.Close() })
 	f.mu.Unlock()
-	return f, nil
+	if r.Length > 0 {
+		return &logstream.Stream{ReadCloser: limited{io.LimitReader(f, r.Length), f}, Start: start}, nil
+	}
+	return &logstream.Stream{ReadCloser: f, Start: start}, nil
+}
+
+// limited ends before its Closer does.
+type limited struct {
+	io.Reader
+	io.Closer
 }
 
 // Tail is Log for a channel of a process, in the file that it was last attached to or else its AUTO log. Output
 // that is thrown away and a process that nobody knows are fs.ErrNotExist.
-func (c *Collector) Tail(ctx context.Context, process, channel string, n int64, follow bool) (io.ReadCloser, error) {
+func (c *Collector) Tail(ctx context.Context, process, channel string, r logstream.Range) (*logstream.Stream, error) {
 	path, known := c.Path(process, channel)
 	if !known {
 		path = c.auto.Path(process, channel)
@@ -53,11 +67,11 @@ func (c *Collector) Tail(ctx context.Context, process, channel string, n int64, 
 	if path == "" {
 		return nil, fmt.Errorf("%s of %s: no log file: %w", channel, process, fs.ErrNotExist)
 	}
-	r, err := c.Log(ctx, path, n, follow)
+	stream, err := c.Log(ctx, path, r)
 	if known && errors.Is(err, fs.ErrNotExist) { // it has not printed anything yet
-		return io.NopCloser(eof{}), nil
+		return &logstream.Stream{ReadCloser: io.NopCloser(eof{})}, nil
 	}
-	return r, err
+	return stream, err
 }
 
 type eof struct{}
@@ -65,23 +79,30 @@ type eof struct{}
 func (eof) Read([]byte) (int, error) { return 0, io.EOF }
 
 // follow runs on the log thread, between two writes, so nothing rotates meanwhile.
-func (c *Collector) follow(f *follower, path string, n int64) error {
+func (c *Collector) follow(f *follower, path string, r logstream.Range) (logstream.Start, error) {
 	t, known := c.targets[path]
 	file, err := openPart(t, path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && (known || f.follow):
-	case err != nil:
-		return err
-	default:
-		if err := f.begin(file, path, n); err != nil {
-			return err
+	if err != nil && !(errors.Is(err, fs.ErrNotExist) && (known || f.follow)) {
+		return logstream.Start{}, err
+	}
+	if t == nil {
+		t = &target{c: c, path: path, chain: c.chain(path), fd: -1} // registered when it is followed
+	}
+	t.chain.expect()
+	if file != nil {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(file.Fd()), &st); err != nil {
+			file.Close()
+			return logstream.Start{}, err
 		}
+		t.see(int(file.Fd()), &st, t.fd < 0)
 	}
-	if f.follow {
-		f.target = c.target(path)
-		f.target.followers = append(f.target.followers, f)
+	start, err := f.begin(t.chain, path, file, r)
+	if err == nil && f.follow {
+		c.targets[path], f.target = t, t
+		t.followers = append(t.followers, f)
 	}
-	return nil
+	return start, err
 }
 
 // openPart opens the current file for reading, the very one that is written where there is one.
@@ -123,28 +144,35 @@ type follower struct {
 	ended  bool
 }
 
-// part is one file; off belongs to the reader, end < 0 is the file's end.
+// part is one file. off belongs to the reader. What follows it is guarded by the follower's lock.
 type part struct {
 	file *os.File
 	off  int64
-	end  int64
+	end  int64 // below 0 is the file's end
+	cut  bool  // it was cut short when it had end bytes
 }
 
-// begin finds where the last n bytes start, over older files where needed.
-func (f *follower) begin(file *os.File, path string, n int64) error {
-	st, err := file.Stat()
-	if err != nil {
-		file.Close()
-		return err
+// begin finds where a range starts. It takes the file over, which is nil when there is none.
+func (f *follower) begin(ch *chain, path string, file *os.File, r logstream.Range) (logstream.Start, error) {
+	at, known := ch.end()-r.Last, true
+	switch {
+	case r.From != nil:
+		if at, known = ch.find(path, *r.From); !known {
+			at = ch.present().start
+		}
+	case r.Last < 0:
+		at = ch.present().start
 	}
-	now := &part{file: file, end: -1}
-	if !f.follow {
-		now.end = st.Size()
+	parts, first := ch.partsFrom(path, file, at, r.From != nil && r.From.File != "")
+	start := logstream.Start{Position: ch.position(first), Size: ch.present().size}
+	if r.From != nil {
+		start.Gap = first - at
 	}
-	parts := []*part{now}
-	if n >= 0 {
-		now.off = max(0, st.Size()-n)
-		parts = append(olderParts(path, n-st.Size()), now)
+	if !known {
+		start.Gap = logstream.UnknownGap
+	}
+	if !f.follow && len(parts) > 0 {
+		parts[len(parts)-1].end = start.Size
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,28 +180,10 @@ func (f *follower) begin(file *os.File, path string, n int64) error {
 		for _, p := range parts {
 			p.file.Close()
 		}
-		return ErrClosed
+		return start, ErrClosed
 	}
 	f.parts = parts
-	return nil
-}
-
-// olderParts are the last n bytes of the files that rotation has made, as far as they go.
-func olderParts(path string, n int64) (parts []*part) {
-	for i := 1; n > 0; i++ {
-		old, err := openPart(nil, backup(path, i))
-		if err != nil {
-			return parts
-		}
-		st, err := old.Stat()
-		if err != nil {
-			old.Close()
-			return parts
-		}
-		parts = append([]*part{{file: old, off: max(0, st.Size()-n), end: -1}}, parts...)
-		n -= st.Size()
-	}
-	return parts
+	return start, nil
 }
 
 // next is called by the log thread when it has opened another file, before it writes to it.
@@ -198,10 +208,28 @@ func (f *follower) next(fd int) {
 			return
 		}
 	}
-	p := &part{file: file, end: -1}
-	if err == nil {
-		p.off = st.Size()
+	f.addLocked(&part{file: file, end: -1})
+}
+
+// cut is called by the log thread when it finds the file cut short from size to left bytes, before it writes to it.
+func (f *follower) cut(fd int, size, left int64) {
+	file, err := dup(fd, "")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.behind = true
+		return
 	}
+	if f.ended || len(f.parts) == 0 {
+		file.Close()
+		return
+	}
+	last := f.parts[len(f.parts)-1]
+	last.end, last.cut = size, true
+	f.addLocked(&part{file: file, off: left, end: -1})
+}
+
+func (f *follower) addLocked(p *part) {
 	f.parts = append(f.parts, p)
 	if len(f.parts) > maxBehind {
 		f.parts[1].file.Close() // [0] is in the reader's hands
@@ -224,12 +252,16 @@ func (f *follower) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		p, last, err := f.current()
+		p, now, last, err := f.current()
 		if err != nil {
 			return 0, err
 		}
 		if p != nil {
-			n, err := p.read(b)
+			n, err := p.read(b, now)
+			if n > 0 && f.cutSince(p, now) {
+				p.off -= int64(n) // it may be of what came afterwards
+				continue
+			}
 			if n > 0 || err != nil {
 				if errors.Is(err, os.ErrClosed) {
 					err = io.EOF
@@ -244,9 +276,6 @@ func (f *follower) Read(b []byte) (int, error) {
 		if !f.follow {
 			return 0, io.EOF
 		}
-		if p != nil && p.truncated() {
-			continue
-		}
 		select {
 		case <-f.wake:
 		case <-f.closed:
@@ -255,19 +284,26 @@ func (f *follower) Read(b []byte) (int, error) {
 	}
 }
 
-// current is looked up before the read: if there was a later file by then, all of this one is written.
-func (f *follower) current() (p *part, last bool, err error) {
+// current is looked up before the read: if there was a later file by then, all of this one is written. now is how p is at the moment.
+func (f *follower) current() (p *part, now part, last bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.ended:
-		return nil, false, io.EOF
+		return nil, now, false, io.EOF
 	case f.behind:
-		return nil, false, fmt.Errorf("this reader is too slow: the log was rotated %d times meanwhile and output is skipped; read the files or follow anew", maxBehind)
+		return nil, now, false, fmt.Errorf("this reader is too slow: the log was rotated %d times meanwhile and output is skipped; read the files or follow anew", maxBehind)
 	case len(f.parts) == 0:
-		return nil, true, nil
+		return nil, now, true, nil
 	}
-	return f.parts[0], len(f.parts) == 1, nil
+	return f.parts[0], *f.parts[0], len(f.parts) == 1, nil
+}
+
+// cutSince reports whether a part has been cut short since it was looked up.
+func (f *follower) cutSince(p *part, then part) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return p.cut && !then.cut
 }
 
 func (f *follower) drop(p *part) {
@@ -279,10 +315,13 @@ func (f *follower) drop(p *part) {
 	}
 }
 
-// read returns 0, nil at the end of the part.
-func (p *part) read(b []byte) (int, error) {
-	if p.end >= 0 {
-		b = b[:min(int64(len(b)), max(0, p.end-p.off))]
+// read returns 0, nil at the end of the part, as it is now.
+func (p *part) read(b []byte, now part) (int, error) {
+	if now.cut && p.off < now.end {
+		return 0, fmt.Errorf("the log was cut short, and %d bytes of it that were not read yet are gone; follow anew", now.end-p.off)
+	}
+	if now.end >= 0 {
+		b = b[:min(int64(len(b)), max(0, now.end-p.off))]
 		if len(b) == 0 {
 			return 0, nil
 		}
@@ -293,16 +332,6 @@ func (p *part) read(b []byte) (int, error) {
 		err = nil
 	}
 	return n, err
-}
-
-// truncated reports whether somebody emptied the file in place, and then begins at its start.
-func (p *part) truncated() bool {
-	st, err := p.file.Stat()
-	if err != nil || st.Size() >= p.off {
-		return false
-	}
-	p.off = 0
-	return true
 }
 
 // Close ends the reader; a Read that waits returns. It may be called more than once.

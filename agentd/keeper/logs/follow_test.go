@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 func openLog(t *testing.T, c *Collector, path string, n int64, follow bool) io.ReadCloser {
 	t.Helper()
-	r, err := c.Log(context.Background(), path, n, follow)
+	r, err := c.Log(context.Background(), path, logstream.Range{Last: n, Follow: follow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,13 +64,13 @@ func TestLogGivesTheLastBytesOverARotation(t *testing.T) {
 func TestLogOfAProcessThatHasPrintedNothingIsEmpty(t *testing.T) {
 	c, dir := newCollector(t)
 	attach(t, c, Sink{Process: "quiet", Path: filepath.Join(dir, "out.log")})
-	r, err := c.Tail(context.Background(), "quiet", "stdout", 100, false)
+	r, err := c.Tail(context.Background(), "quiet", "stdout", logstream.Range{Last: 100})
 	if err != nil || len(readAll(t, r)) != 0 {
 		t.Fatal(err)
 	}
 	attach(t, c, Sink{Process: "nowhere"})
 	for _, process := range []string{"nobody", "nowhere"} {
-		if _, err := c.Tail(context.Background(), process, "stdout", 100, false); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := c.Tail(context.Background(), process, "stdout", logstream.Range{Last: 100}); !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("log of %s: %v", process, err)
 		}
 	}
@@ -79,7 +81,7 @@ func TestTailFindsTheAutoLogOfAnEarlierKeeper(t *testing.T) {
 	if err := os.WriteFile(Auto{Dir: c.auto.Dir}.Path("old", "stderr"), []byte("oops\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := c.Tail(context.Background(), "old", "stderr", 3, false)
+	r, err := c.Tail(context.Background(), "old", "stderr", logstream.Range{Last: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +170,7 @@ func TestFollowingEndsAtCloseAndWithItsContext(t *testing.T) {
 	c, dir := newCollector(t)
 	path := filepath.Join(dir, "out.log")
 	ctx, cancel := context.WithCancel(context.Background())
-	byContext, err := c.Log(ctx, path, 0, true)
+	byContext, err := c.Log(ctx, path, logstream.Range{Last: 0, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ const (
 type target struct {
 	c         *Collector
 	path      string
+	chain     *chain
 	max       int64
 	backups   int
 	pipes     []*pipe
@@ -49,7 +50,7 @@ type target struct {
 func (c *Collector) target(path string) *target {
 	t := c.targets[path]
 	if t == nil {
-		t = &target{c: c, path: path, fd: -1}
+		t = &target{c: c, path: path, chain: c.chain(path), fd: -1}
 		c.targets[path] = t
 	}
 	return t
@@ -234,6 +235,7 @@ func (t *target) append(data []byte) (rest []byte, err error) {
 		written, err := t.writeAll(data[:n])
 		if written > 0 {
 			t.midLine = data[written-1] != '\n'
+			t.wrote(written)
 		}
 		data = data[written:]
 		if err != nil {
@@ -272,6 +274,7 @@ func (t *target) ready() (size int64, err error) {
 			return 0, err
 		}
 		if st.Nlink > 0 || !t.regular {
+			t.see(t.fd, &st, false)
 			return st.Size, nil
 		}
 		t.close()
@@ -286,11 +289,30 @@ func (t *target) ready() (size int64, err error) {
 	t.rotates = t.regular && !IsStream(t.path)
 	t.midLine = t.regular && st.Size > 0 && !endsLine(t.fd, st.Size)
 	if t.regular {
+		t.see(t.fd, &st, true)
 		for _, f := range t.followers {
 			f.next(t.fd)
 		}
 	}
 	return st.Size, nil
+}
+
+// see notes which file is the present one and how long it is, and tells the followers of one that was cut short.
+func (t *target) see(fd int, st *unix.Stat_t, opened bool) {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || !t.chain.see(fd, st, opened) {
+		return
+	}
+	size := t.chain.files[len(t.chain.files)-2].size
+	for _, f := range t.followers {
+		f.cut(fd, size, st.Size)
+	}
+}
+
+// wrote counts what was appended.
+func (t *target) wrote(n int) {
+	if t.regular {
+		t.chain.present().size += int64(n)
+	}
 }
 
 // open never blocks: a fifo without a reader takes what fits, a terminal that is stopped says EAGAIN.

@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/test/gate"
+
+	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
 // mountSmall mounts a file system of so many kilobytes.
@@ -365,7 +367,7 @@ func TestIdleCollectorSleeps(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	if _, err := c.Log(ctx, filepath.Join(dir, "nothing.log"), -1, false); err == nil {
+	if _, err := c.Log(ctx, filepath.Join(dir, "nothing.log"), logstream.Range{Last: -1}); err == nil {
 		t.Fatal("a log that is nowhere was opened")
 	}
 }

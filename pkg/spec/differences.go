@@ -1,4 +1,4 @@
-package parity
+package spec
 
 // A Difference is a place where distsuper knowingly does something else than supervisor.
 type Difference struct {

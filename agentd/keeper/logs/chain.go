@@ -1,0 +1,188 @@
+package logs
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/logstream"
+)
+
+// A chain is the files that were a log's present one after the other, in one count of bytes: each begins where the one
+// before it has ended. It belongs to the log thread and outlives its target, so that positions stay what they are.
+//
+// The count begins with the first file that this collector has seen, so what an earlier keeper rotated is below 0. What
+// others see of it is a logstream.Position, in which any file of the chain may be the reference: one who comes back after the keeper was
+// started anew still finds its place as long as that file is there.
+type chain struct {
+	files []chainFile // the last is the present one; never empty once a file was seen
+	made  int         // names that were made up
+}
+
+// maxChain is how many files a chain remembers.
+const maxChain = 256
+
+type chainFile struct {
+	name     string // for others; unique in the chain
+	file     string // its fileName, which name is unless that was there before
+	dev, ino uint64 // 0 of a file that was expected and not seen
+	start    int64
+	size     int64 // as far as it is known
+	// kept is how many bytes were left of it when it was cut short. They have their places in the entry before, too.
+	kept int64
+}
+
+func (f *chainFile) is(st *unix.Stat_t) bool { return f.dev == uint64(st.Dev) && f.ino == st.Ino }
+
+func (c *chain) present() *chainFile { return &c.files[len(c.files)-1] }
+func (c *chain) end() int64          { return c.present().start + c.present().size }
+
+// chain returns that of a path, made when it is not there.
+func (c *Collector) chain(path string) *chain {
+	ch := c.chains[path]
+	if ch == nil {
+		ch = &chain{}
+		c.chains[path] = ch
+	}
+	return ch
+}
+
+// see takes in that this is the present file now, and how long it is; opened says that it was opened since the last call.
+// cut: it is the one before, and somebody has cut it short in place.
+func (c *chain) see(fd int, st *unix.Stat_t, opened bool) (cut bool) {
+	same := len(c.files) > 0 && c.present().is(st)
+	if same && opened { // or its number is another file's by now
+		same = fileName(fd, st) == c.present().file
+	}
+	switch {
+	case same && st.Size >= c.present().size:
+	case same:
+		cut = true
+		c.begin(fd, st, c.end()-st.Size)
+		c.present().kept = st.Size
+	case len(c.files) > 0:
+		c.begin(fd, st, c.end())
+	default:
+		c.begin(fd, st, 0)
+	}
+	c.present().size = st.Size
+	return cut
+}
+
+func (c *chain) begin(fd int, st *unix.Stat_t, start int64) {
+	f := chainFile{file: fileName(fd, st), dev: uint64(st.Dev), ino: st.Ino, start: start}
+	f.name = f.file
+	if slices.ContainsFunc(c.files, func(old chainFile) bool { return old.name == f.name }) {
+		f.name = c.makeName(f.name) // it was cut short, or is back
+	}
+	c.add(f)
+}
+
+// expect begins a chain whose first file is not there yet.
+func (c *chain) expect() {
+	if len(c.files) == 0 {
+		c.add(chainFile{name: c.makeName("expected-" + strconv.FormatInt(int64(os.Getpid()), 36))})
+	}
+}
+
+func (c *chain) add(f chainFile) {
+	c.files = append(c.files, f)
+	if len(c.files) > maxChain {
+		c.files = slices.Delete(c.files, 0, 1)
+	}
+}
+
+// makeName makes a name up where a file's own does not do. It is known to this collector only.
+func (c *chain) makeName(of string) string {
+	c.made++
+	return fmt.Sprintf("%s.%d", of, c.made)
+}
+
+// fileName is the identity of a file. A number of an inode is soon another file's, which is why the time of its making belongs to
+// it; where the file system does not tell that, the name holds for this process only.
+func fileName(fd int, st *unix.Stat_t) string {
+	var more unix.Statx_t
+	if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &more) == nil && more.Mask&unix.STATX_BTIME != 0 {
+		return fmt.Sprintf("%x-%x-%x%08x", st.Dev, st.Ino, more.Btime.Sec, more.Btime.Nsec)
+	}
+	return fmt.Sprintf("%x-%x-%d", st.Dev, st.Ino, os.Getpid())
+}
+
+// position is a place as others see it.
+func (c *chain) position(at int64) logstream.Position {
+	return logstream.Position{File: c.present().name, Offset: at - c.present().start}
+}
+
+// find is the place of a position; known is false when nobody can tell any more.
+func (c *chain) find(path string, p logstream.Position) (at int64, known bool) {
+	if p.File == "" {
+		return min(c.present().start+max(p.Offset, 0), c.end()), true
+	}
+	for _, f := range c.files {
+		if f.name == p.File {
+			at = f.start + p.Offset
+			return at, at <= c.end()
+		}
+	}
+	// It is of an earlier collector; its file may be one of those that rotation has made.
+	start := c.present().start
+	for i := 1; ; i++ {
+		file, st, err := c.older(path, i)
+		if err != nil {
+			return 0, false
+		}
+		start -= st.Size
+		name := fileName(int(file.Fd()), st)
+		file.Close()
+		if name == p.File {
+			at = start + p.Offset
+			return at, at <= c.end()
+		}
+	}
+}
+
+// older opens the i-th file that rotation has made, if it is the one that was there i files before the present one.
+func (c *chain) older(path string, i int) (*os.File, *unix.Stat_t, error) {
+	file, err := openPart(nil, backup(path, i))
+	if err != nil {
+		return nil, nil, err
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(int(file.Fd()), &st)
+	if k := len(c.files) - 1 - i; err == nil && k >= 0 && !c.files[k].is(&st) {
+		err = fmt.Errorf("%s is not the file before: %w", backup(path, i), os.ErrNotExist)
+	}
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return file, &st, nil
+}
+
+// partsFrom opens what there is from a place on, as far back as it goes without a hole; first is where that begins. exact: nothing
+// is wanted whose place was counted twice. It takes the present file over, nil while there is none.
+func (c *chain) partsFrom(path string, present *os.File, at int64, exact bool) (parts []*part, first int64) {
+	if present == nil {
+		return nil, c.end()
+	}
+	start, size := c.present().start, int64(-1)
+	for i := 0; ; i++ {
+		low := start
+		if k := len(c.files) - 1 - i; exact && k >= 0 {
+			low += c.files[k].kept
+		}
+		first = max(low, at)
+		parts = slices.Insert(parts, 0, &part{file: present, off: first - start, end: size})
+		if at >= start || low > start {
+			return parts, first
+		}
+		older, st, err := c.older(path, i+1)
+		if err != nil {
+			return parts, first
+		}
+		present, start, size = older, start-st.Size, st.Size
+	}
+}
