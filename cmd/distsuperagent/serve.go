@@ -285,5 +285,5 @@ func (s *server) parting(ctx context.Context) []string {
 	if err != nil {
 		return []string{fmt.Sprintf("the keeper does not say what becomes of the processes: %v", err)}
 	}
-	return fate(snapshot)
+	return shutdownSummary(snapshot)
 }

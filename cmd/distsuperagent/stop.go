@@ -72,7 +72,7 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) error {
 	if err != nil {
 		return fmt.Errorf("ask the keeper what becomes of the processes: %w", err)
 	}
-	for _, line := range fate(snapshot) {
+	for _, line := range shutdownSummary(snapshot) {
 		fmt.Fprintln(cmd.OutOrStdout(), line)
 	}
 	return nil

@@ -25,8 +25,8 @@ type ctl struct {
 	// in is where lines are typed, and while a command runs what of it is the command's.
 	in       io.Reader
 	out, err io.Writer
-	// said is out while a command runs; nil before and after.
-	said *told
+	// recorder is out while a command runs; nil before and after.
+	recorder *outputRecorder
 	// terminal is true when somebody can be asked; colour when states are coloured.
 	terminal, colour bool
 	json             bool
@@ -36,7 +36,7 @@ type ctl struct {
 	interrupts <-chan os.Signal
 	// shell is the one that was asked for; nil runs one command.
 	shell  *shell
-	former formerFlags
+	legacy legacyFlags
 
 	cfg *config.Config
 	// partly is why cfg lacks what its file includes; nil when it is whole.
@@ -103,7 +103,7 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 		return usage(err)
 	}
 	c.cfg, c.keys = cfg, store.NewKeys(cfg.Etcd.Prefix)
-	if err := c.former.heed(c); err != nil {
+	if err := c.legacy.apply(c); err != nil {
 		c.cfg = nil
 		return err
 	}
@@ -236,8 +236,8 @@ func (c *ctl) confirm(yes bool, question string) error {
 // words is where supervisorctl's own words go: to stdout, as there, and beside JSON to stderr.
 func (c *ctl) words() io.Writer {
 	switch {
-	case c.json && c.said != nil:
-		return io.MultiWriter(c.err, &c.said.words)
+	case c.json && c.recorder != nil:
+		return io.MultiWriter(c.err, &c.recorder.words)
 	case c.json:
 		return c.err
 	}

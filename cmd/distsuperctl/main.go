@@ -68,8 +68,8 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 		stop()
 		typed.settle()
 	}()
-	said, unlisten := c.listen()
-	defer unlisten()
+	recorder, stopRecording := c.recordOutput()
+	defer stopRecording()
 	root := newRoot(c)
 	c.json = c.json || slices.Contains(args, "--json") // a flag that is wrong hides those behind it
 	root.SetArgs(tailNumber(asOneLine(root, args)))
@@ -80,7 +80,7 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.New("interrupted; what was asked for goes on")
 	}
-	return c.tell(said.conclude(err, c.json))
+	return c.tell(recorder.conclude(err, c.json))
 }
 
 // tell says what went wrong, and returns the exit code for it.
@@ -104,7 +104,7 @@ func newRoot(c *ctl) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if c.shell == nil {
-				if err := c.former.heedFirst(c, cmd); err != nil {
+				if err := c.legacy.applyFirst(c, cmd); err != nil {
 					return err
 				}
 				c.shell = newShell(c, cmd.Flags())
@@ -118,8 +118,8 @@ func newRoot(c *ctl) *cobra.Command {
 		return usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	config.AddFlags(root.PersistentFlags(), config.Ctl)
-	c.former = formerFlags{}
-	c.former.AddFlags(root.PersistentFlags())
+	c.legacy = legacyFlags{}
+	c.legacy.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "print one JSON document with stable field names, even for errors; help and logs stay as they are")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),

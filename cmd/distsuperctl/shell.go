@@ -42,7 +42,7 @@ var errInterrupted = errors.New("interrupted")
 func newShell(c *ctl, flags *pflag.FlagSet) *shell {
 	s := &shell{c: c, json: c.json, prompted: c.interactive, prompt: "distsuper> "}
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed && f.Name != "json" && f.Name != "interactive" && !isFormer(f.Name) {
+		if f.Changed && f.Name != "json" && f.Name != "interactive" && !isLegacy(f.Name) {
 			s.flags = append(s.flags, "--"+f.Name+"="+f.Value.String())
 		}
 	})

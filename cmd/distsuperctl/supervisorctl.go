@@ -13,26 +13,26 @@ import (
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
-// formerFlags are supervisorctl's that mean nothing here, or something else: they are taken as far as they do what who wrote them
-// wanted.
-type formerFlags struct{ server, username, password string }
+// legacyFlags are flags of supervisorctl that mean nothing here, or something else. They are accepted as far as their effect is what
+// the person who wrote them wanted.
+type legacyFlags struct{ server, username, password string }
 
 // AddFlags adds the flags of supervisorctl that distsuperctl has not, hidden.
-func (o *formerFlags) AddFlags(flags *pflag.FlagSet) {
+func (o *legacyFlags) AddFlags(flags *pflag.FlagSet) {
 	flags.StringVarP(&o.server, "serverurl", "s", "", "supervisorctl's server, which the configuration must name")
 	flags.StringVarP(&o.username, "username", "u", "", "supervisorctl's user, who is not needed")
 	flags.StringVarP(&o.password, "password", "p", "", "supervisorctl's password, which is not needed")
 	flags.VarP(otherName{flags, "history-file"}, "history_file", "r", "supervisorctl's spelling of --history-file")
 	flags.Var(otherName{flags, config.ConfigFlag}, "configuration", "supervisorctl's spelling of --config")
-	for _, name := range formerNames {
+	for _, name := range legacyNames {
 		_ = flags.MarkHidden(name) // they are there
 	}
 }
 
-var formerNames = []string{"serverurl", "username", "password", "history_file", "configuration"}
+var legacyNames = []string{"serverurl", "username", "password", "history_file", "configuration"}
 
-// isFormer reports whether a flag was heeded when the shell began: what is typed there is not about it.
-func isFormer(name string) bool { return slices.Contains(formerNames, name) }
+// isLegacy reports whether a flag was applied when the shell began: what is typed there is not about it.
+func isLegacy(name string) bool { return slices.Contains(legacyNames, name) }
 
 // otherName is a flag that stands for another one.
 type otherName struct {
@@ -44,9 +44,9 @@ func (o otherName) String() string         { return "" }
 func (o otherName) Type() string           { return "string" }
 func (o otherName) Set(value string) error { return o.flags.Set(o.name, value) }
 
-// heedFirst heeds them before a shell begins.
-func (o *formerFlags) heedFirst(c *ctl, cmd *cobra.Command) error {
-	if *o == (formerFlags{}) {
+// applyFirst applies them before a shell begins.
+func (o *legacyFlags) applyFirst(c *ctl, cmd *cobra.Command) error {
+	if *o == (legacyFlags{}) {
 		return nil
 	}
 	err := c.settings(cmd)
@@ -54,8 +54,8 @@ func (o *formerFlags) heedFirst(c *ctl, cmd *cobra.Command) error {
 	return err
 }
 
-// heed sees to it that no command goes to another daemon than the one that -s names, and says what is not needed.
-func (o *formerFlags) heed(c *ctl) error {
+// apply sees to it that no command goes to another daemon than the one that -s names, and says what is not needed.
+func (o *legacyFlags) apply(c *ctl) error {
 	if o.username != "" || o.password != "" {
 		c.warnf("warning: -u and -p are not used: the daemon's socket is open to its own user and to root, without a password")
 		o.username, o.password = "", ""

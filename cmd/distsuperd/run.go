@@ -33,7 +33,7 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 		s.Log.Info("ended; its etcd, if it has one, goes on")
 		return nil
 	}
-	said, err := settleEtcd(hurry, s.Config, false)
+	said, err := stopEtcdIfUnused(hurry, s.Config, false)
 	if said != "" {
 		s.Log.Info("ended", zap.String("etcd", said))
 	} else {

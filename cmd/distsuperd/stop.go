@@ -33,9 +33,9 @@ would expire, and their processes would stop. --all stops it in any case.`,
 			if _, err := self.Stop(cmd, cfg, unix.SIGTERM, timeout); err != nil {
 				return err
 			}
-			said, err := settleEtcd(cmd.Context(), cfg, all)
+			said, err := stopEtcdIfUnused(cmd.Context(), cfg, all)
 			if had && said == "" && err == nil {
-				_, said = fate(false, nil, nil) // distsuperd did it
+				_, said = mayStopEtcd(false, nil, nil) // distsuperd did it
 			}
 			if said != "" {
 				fmt.Fprintln(cmd.OutOrStdout(), said)

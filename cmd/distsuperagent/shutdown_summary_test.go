@@ -20,18 +20,18 @@ func TestStopSaysWhatBecomesOfTheProcesses(t *testing.T) {
 			{ID: "once", OnPartition: api.PartitionStop, Leases: []int64{3}, Done: true},
 		},
 	}
-	lines := fate(s)
+	lines := shutdownSummary(s)
 	if len(lines) != 2 || !strings.HasPrefix(lines[0], "api, web: ") || !strings.Contains(lines[0], "at most 30 s") || !strings.HasPrefix(lines[1], "cron: running on") {
 		t.Errorf("it says %q", lines)
 	}
-	if lines := fate(keeper.Snapshot{}); len(lines) != 0 {
+	if lines := shutdownSummary(keeper.Snapshot{}); len(lines) != 0 {
 		t.Errorf("of no process it says %q", lines)
 	}
 	var many keeper.Snapshot
 	for i := range 300 {
 		many.Runs = append(many.Runs, keeper.Run{ID: fmt.Sprintf("w%03d", i), OnPartition: api.PartitionKeep})
 	}
-	if lines := fate(many); len(lines) != 1 || !strings.Contains(lines[0], "w009 and 290 more") {
+	if lines := shutdownSummary(many); len(lines) != 1 || !strings.Contains(lines[0], "w009 and 290 more") {
 		t.Errorf("of 300 it says %q", lines)
 	}
 }

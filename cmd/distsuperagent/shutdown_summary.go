@@ -9,8 +9,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// fate says what becomes of the processes of a keeper whose agent has ended, a line a kind.
-func fate(s keeper.Snapshot) []string {
+// shutdownSummary says what becomes of the processes of a keeper whose agent has ended, a line a kind.
+func shutdownSummary(s keeper.Snapshot) []string {
 	var kept, fenced []string
 	most := int64(0)
 	ttl := map[int64]int64{}

@@ -13,9 +13,9 @@ import (
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
-// settleEtcd stops distsuperd's own etcd after distsuperd, or leaves it, and returns what to say of it; "" when
+// stopEtcdIfUnused stops distsuperd's own etcd after distsuperd, or leaves it, and returns what to say of it; "" when
 // there is none. It asks the etcd itself which machines need it; one that does not answer is left alone.
-func settleEtcd(ctx context.Context, cfg *config.Config, all bool) (string, error) {
+func stopEtcdIfUnused(ctx context.Context, cfg *config.Config, all bool) (string, error) {
 	dir := cfg.Controller.StateDir
 	if !cfg.UsesEmbedded() || !embedded.Running(dir) {
 		return "", nil
@@ -23,9 +23,9 @@ func settleEtcd(ctx context.Context, cfg *config.Config, all bool) (string, erro
 	var live []string
 	var unknown error
 	if !all {
-		live, unknown = askEtcd(ctx, cfg)
+		live, unknown = machinesNeedingEtcd(ctx, cfg)
 	}
-	stop, said := fate(all, live, unknown)
+	stop, said := mayStopEtcd(all, live, unknown)
 	if !stop {
 		return said, nil
 	}
@@ -35,8 +35,8 @@ func settleEtcd(ctx context.Context, cfg *config.Config, all bool) (string, erro
 	return said, nil
 }
 
-// fate decides whether the etcd stops, and says so.
-func fate(all bool, live []string, unknown error) (stop bool, said string) {
+// mayStopEtcd decides whether the etcd stops, and returns what to say of it.
+func mayStopEtcd(all bool, live []string, unknown error) (stop bool, said string) {
 	switch {
 	case all:
 		return true, "its etcd stopped, too"
@@ -48,8 +48,8 @@ func fate(all bool, live []string, unknown error) (stop bool, said string) {
 	return true, "its etcd stopped, too: no machine is live"
 }
 
-// askEtcd asks the embedded etcd which machines need it.
-func askEtcd(ctx context.Context, cfg *config.Config) ([]string, error) {
+// machinesNeedingEtcd asks the embedded etcd which machines are live or hold processes.
+func machinesNeedingEtcd(ctx context.Context, cfg *config.Config) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	endpoint, err := embedded.Endpoint(cfg.Controller.StateDir)
