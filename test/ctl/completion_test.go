@@ -38,6 +38,7 @@ func completion(t *testing.T, shell string) string {
 }
 
 func TestBashCompletesNames(t *testing.T) {
+	t.Parallel()
 	env := inPath(t)
 	script := completion(t, "bash")
 	for _, c := range []struct{ name, before string }{{"alone", ""}, {"with bash-completion", bashCompletion}} {
@@ -86,6 +87,7 @@ func TestBashCompletesNames(t *testing.T) {
 }
 
 func TestBashAtATerminalCompletesWhatIsTyped(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command("bash", "--norc", "--noprofile", "-i")
 	cmd.Env = append(inPath(t), "PS1=$ ")
 	p := atTerminal(t, cmd)
@@ -102,6 +104,7 @@ func TestBashAtATerminalCompletesWhatIsTyped(t *testing.T) {
 }
 
 func TestFishCompletesNames(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("fish"); err != nil {
 		gate.Cannot(t, "fish is not installed: %v", err)
 	}
@@ -126,6 +129,7 @@ func TestFishCompletesNames(t *testing.T) {
 }
 
 func TestZshAtATerminalCompletesWhatIsTyped(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("zsh"); err != nil {
 		gate.Cannot(t, "zsh is not installed: %v", err)
 	}

@@ -4,6 +4,7 @@ package ctl
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,11 @@ var bin string
 func TestMain(m *testing.M) { os.Exit(reaper.Run(func() int { return run(m) })) }
 
 func run(m *testing.M) int {
+	// Daemons mostly wait, for whole seconds: more of them than cores may run at once.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err) // it is a flag of package testing
+	}
 	if bin = os.Getenv("DISTSUPER_TEST_BIN"); bin != "" {
 		return m.Run()
 	}
@@ -59,6 +65,7 @@ type soloDaemon struct {
 	t    *testing.T
 	file string
 	cmd  *exec.Cmd
+	env  []string // of distsuperctl, besides
 }
 
 const soloPrograms = `
@@ -132,7 +139,7 @@ func (d *soloDaemon) ctl(args ...string) *exec.Cmd {
 	dir := filepath.Dir(d.file)
 	cmd := exec.Command(filepath.Join(bin, "distsuperctl"), args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=1", "XDG_STATE_HOME="+dir)
+	cmd.Env = append(append(os.Environ(), d.env...), "TERM=xterm", "NO_COLOR=1", "XDG_STATE_HOME="+dir)
 	return cmd
 }
 

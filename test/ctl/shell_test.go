@@ -16,6 +16,7 @@ const (
 )
 
 func TestShellAtATerminal(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	p := atTerminal(t, d.ctl())
 	p.sees("chatty                           RUNNING")
@@ -93,6 +94,7 @@ func TestShellAtATerminal(t *testing.T) {
 }
 
 func TestShellFindsTheDaemonAgain(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	p := atTerminal(t, d.ctl())
 	p.sees("test> ")
@@ -111,6 +113,7 @@ func TestShellFindsTheDaemonAgain(t *testing.T) {
 }
 
 func TestShellThatIsToldToEndLeavesTheTerminalAsItWas(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	for _, c := range []struct{ doing, typed, shown string }{
 		{"asking for a line", "sta", "sta"}, {"running a command", "tail -f chatty\r", "line "},
@@ -129,6 +132,7 @@ func TestShellThatIsToldToEndLeavesTheTerminalAsItWas(t *testing.T) {
 }
 
 func TestCtrlCEndsOneCommandLineWithItsReason(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	p := atTerminal(t, d.ctl("tail", "-f", "chatty"))
 	p.sees("line ")
@@ -146,6 +150,7 @@ func TestCtrlCEndsOneCommandLineWithItsReason(t *testing.T) {
 }
 
 func TestShellWorksAtATerminalThatCannotEdit(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	cmd := d.ctl()
 	cmd.Env = append(cmd.Env, "TERM=dumb")

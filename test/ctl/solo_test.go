@@ -26,6 +26,7 @@ func (d *soloDaemon) append(text string) {
 }
 
 func TestSoloInTheSameFolderIsFoundAndObeys(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	d.wants(exitOK, "echo                             RUNNING   pid P, uptime U\n", "status", "echo")
 	d.wants(exitDead, "idle:idle_0                      STOPPED   Not started\nidle:idle_1                      STOPPED   Not started\n", "status", "idle:*")
@@ -33,7 +34,7 @@ func TestSoloInTheSameFolderIsFoundAndObeys(t *testing.T) {
 	d.wants(exitOK, "idle:idle_0: started\n", "start", "idle:*")
 	d.wants(exitOK, "idle:idle_0: stopped\nidle:idle_1: stopped\n", "stop", "idle:*")
 	d.wants(exitOK, "No config updates to processes\n", "reread")
-	t.Setenv("ONLY_OURS", "5")
+	d.env = []string{"ONLY_OURS=5"}
 	d.append("[program:new]\ncommand = /bin/sleep 1000\nautostart = false\npriority = %(ENV_ONLY_OURS)s\n")
 	d.wants(exitGeneric, "*", "reread") // it is the daemon's environment that counts
 	d.append("[program:new]\npriority = 5\n")
@@ -56,6 +57,7 @@ func TestSoloInTheSameFolderIsFoundAndObeys(t *testing.T) {
 }
 
 func TestWithoutTheSoloOfAFileCommandsSaySo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d := &soloDaemon{t: t, file: filepath.Join(dir, "supervisord.conf")}
 	if err := os.WriteFile(d.file, []byte("[supervisord]\n"), 0o600); err != nil {
@@ -74,6 +76,7 @@ func TestWithoutTheSoloOfAFileCommandsSaySo(t *testing.T) {
 }
 
 func TestSoloObeysWhileAnIncludedFileIsBroken(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	d.append("[include]\nfiles = more.conf\n")
 	if err := os.WriteFile(filepath.Join(filepath.Dir(d.file), "more.conf"), []byte("no section\n"), 0o600); err != nil {
@@ -103,6 +106,7 @@ func (d *soloDaemon) waitsForSlow() *terminal {
 }
 
 func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	waiting := d.waitsForSlow()
 	_ = d.cmd.Process.Kill()
@@ -114,6 +118,7 @@ func TestWhoWaitsForASoloThatEndsIsToldSo(t *testing.T) {
 }
 
 func TestFlagsOfSupervisorctlDoWhatTheyDidOrSayWhatToWrite(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	d.append("[unix_http_server]\nfile = %(here)s/s.sock\n[inet_http_server]\nport = *:19001\n")
 	echo := "echo                             RUNNING   pid P, uptime U\n"
@@ -148,6 +153,7 @@ func TestFlagsOfSupervisorctlDoWhatTheyDidOrSayWhatToWrite(t *testing.T) {
 }
 
 func TestTheFirstTryOfASoloTellsWhoWaitsForAStart(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	d.append("[program:hopeless]\ncommand = /bin/false\nautostart = false\nstartretries = 100000\n")
 	d.wants(exitOK, "hopeless: added process group\n", "update")
@@ -175,6 +181,7 @@ func exitOf(err error) int {
 
 // "tail -f x | head -1" ends with head, even if x says nothing more.
 func TestWhatFollowsEndsWithWhoReadsIt(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	for _, args := range [][]string{{"status", "-w"}, {"maintail", "-f"}, {"history", "-f"}} {
 		from, to, err := os.Pipe()
@@ -203,6 +210,7 @@ func TestWhatFollowsEndsWithWhoReadsIt(t *testing.T) {
 }
 
 func TestASoloThatIsFrozenIsNotTakenForAnEtcd(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	if err := d.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -219,6 +227,7 @@ func TestASoloThatIsFrozenIsNotTakenForAnEtcd(t *testing.T) {
 }
 
 func TestWhoWaitsForASoloThatBeginsAnewIsToldSoon(t *testing.T) {
+	t.Parallel()
 	d := startSolo(t)
 	waiting := d.waitsForSlow()
 	begin := time.Now()
