@@ -134,9 +134,9 @@ func (c *Core) ops(a *plan.Action) []store.Op {
 	return ops
 }
 
-// history is the entry that an action leaves, none for one without a reason.
+// history is the entry that an action leaves, none for a quiet one.
 func (c *Core) history(wall time.Time, a *plan.Action) []api.HistoryEntry {
-	if a.Why == "" {
+	if a.Quiet {
 		return nil
 	}
 	e := api.HistoryEntry{At: wall, Process: a.Process, Machine: a.From, What: what(a), Why: a.Why, By: "leader " + c.id}

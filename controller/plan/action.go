@@ -36,8 +36,9 @@ type Precondition struct {
 type Action struct {
 	Kind    Kind
 	Process string
-	// Why says what made it necessary, for people.
-	Why string
+	// Why says what made it necessary, for people. Quiet: history does not tell of it, since nothing happened.
+	Why   string
+	Quiet bool
 	// Later: it only tells something that may be over in a moment; it can wait.
 	Later bool
 	// From is the machine that it is taken from, "" for none.

@@ -319,7 +319,7 @@ func (d *decider) note(p *Process, by obstacle, rejected map[string]string, reas
 		o.Reason, o.Restarts, o.Moves = by.text, p.Intent.Value.Restarts, p.Intent.Value.Moves
 	}
 	o.At = d.in.Wall
-	dec := act(&Action{Kind: Note, Why: by.text, Later: true, OwnerRev: p.ownerRev(), Owner: &o})
+	dec := act(&Action{Kind: Note, Why: by.text, Quiet: free, Later: true, OwnerRev: p.ownerRev(), Owner: &o})
 	dec.Reason = reason
 	return dec
 }

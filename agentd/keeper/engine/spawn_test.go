@@ -125,24 +125,25 @@ func TestAMachineThatCannotRunAProgramRefusesWithSupervisorsText(t *testing.T) {
 		name   string
 		change func(*api.Process)
 		reason string
+		fault  api.Fault
 		exit   int
 	}{
-		{"no-file", func(p *api.Process) { p.Command = "/no/such/file" }, "can't find command '/no/such/file'", -2},
-		{"not-in-path", func(p *api.Process) { p.Command = "no-such-command a b" }, "can't find command 'no-such-command'", -2},
+		{"no-file", func(p *api.Process) { p.Command = "/no/such/file" }, "can't find command '/no/such/file'", api.FaultNoFile, -2},
+		{"not-in-path", func(p *api.Process) { p.Command = "no-such-command a b" }, "can't find command 'no-such-command'", api.FaultNoFile, -2},
 		{"own-path", func(p *api.Process) {
 			p.Command = "sleep 1"
 			p.Environment = map[string]string{"PATH": dir}
-		}, "can't find command 'sleep'", -2},
-		{"not-executable", func(p *api.Process) { p.Command = plain }, "command at '" + plain + "' is not executable", -2},
-		{"directory", func(p *api.Process) { p.Command = dir }, "command at '" + dir + "' is a directory", -2},
-		{"empty", func(p *api.Process) { p.Command = "" }, supervisor.CommandEmpty, -2},
-		{"bad-quotes", func(p *api.Process) { p.Command = `sh "` }, "can't parse command 'sh \"': ", -2},
-		{"no-directory", func(p *api.Process) { p.Directory = "/no/such" }, "couldn't chdir to /no/such: ENOENT", 127},
-		{"directory-is-a-file", func(p *api.Process) { p.Directory = plain }, "couldn't chdir to " + plain + ": ENOTDIR", 127},
-		{"garbage", func(p *api.Process) { p.Command = garbage }, "couldn't exec " + garbage + ": ENOEXEC", 127},
-		{"no-user", func(p *api.Process) { p.User = "no-such-user" }, "can't find user 'no-such-user' on this machine", -2},
-		{"no-log-directory", func(p *api.Process) { p.Stdout.File = "/no/such/log" }, "stdout_logfile: the directory of '/no/such/log' does not exist on this machine", -2},
-		{"no-variable", func(p *api.Process) { p.Command = "echo %(ENV_NO_SUCH)s" }, "command: 'echo %(ENV_NO_SUCH)s' uses %(ENV_NO_SUCH)s, which is not set on this machine", -2},
+		}, "can't find command 'sleep'", api.FaultNoFile, -2},
+		{"not-executable", func(p *api.Process) { p.Command = plain }, "command at '" + plain + "' is not executable", api.FaultNotExecutable, -2},
+		{"directory", func(p *api.Process) { p.Command = dir }, "command at '" + dir + "' is a directory", api.FaultNotExecutable, -2},
+		{"empty", func(p *api.Process) { p.Command = "" }, supervisor.CommandEmpty, api.FaultSpawn, -2},
+		{"bad-quotes", func(p *api.Process) { p.Command = `sh "` }, "can't parse command 'sh \"': ", api.FaultSpawn, -2},
+		{"no-directory", func(p *api.Process) { p.Directory = "/no/such" }, "couldn't chdir to /no/such: ENOENT", api.FaultSpawn, 127},
+		{"directory-is-a-file", func(p *api.Process) { p.Directory = plain }, "couldn't chdir to " + plain + ": ENOTDIR", api.FaultSpawn, 127},
+		{"garbage", func(p *api.Process) { p.Command = garbage }, "couldn't exec " + garbage + ": ENOEXEC", api.FaultSpawn, 127},
+		{"no-user", func(p *api.Process) { p.User = "no-such-user" }, "can't find user 'no-such-user' on this machine", api.FaultSpawn, -2},
+		{"no-log-directory", func(p *api.Process) { p.Stdout.File = "/no/such/log" }, "stdout_logfile: the directory of '/no/such/log' does not exist on this machine", api.FaultSpawn, -2},
+		{"no-variable", func(p *api.Process) { p.Command = "echo %(ENV_NO_SUCH)s" }, "command: 'echo %(ENV_NO_SUCH)s' uses %(ENV_NO_SUCH)s, which is not set on this machine", api.FaultSpawn, -2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := program(c.name, "")
@@ -152,6 +153,9 @@ func TestAMachineThatCannotRunAProgramRefusesWithSupervisorsText(t *testing.T) {
 			r := k.awaitDone(c.name)
 			if r.State != api.Fatal || r.Cause != keeper.CauseRefused || r.Starts != 0 || !strings.HasPrefix(r.Reason, c.reason) {
 				t.Errorf("%v %q starts=%d %q, want %q", r.State, r.Cause, r.Starts, r.Reason, c.reason)
+			}
+			if r.Fault != c.fault {
+				t.Errorf("the fault is %q, want %q", r.Fault, c.fault)
 			}
 			if (c.exit == 127) != (r.Exit != nil && *r.Exit == 127) {
 				t.Errorf("exit %v, want %d", r.Exit, c.exit)
@@ -182,8 +186,8 @@ func TestACommandThatVanishesBetweenTwoCopiesIsTriedAgain(t *testing.T) {
 	os.Rename(command, command+".away")
 	unix.Kill(r.PID, unix.SIGKILL)
 	r = k.awaitState("x", api.Backoff)
-	if want := "can't find command '" + command + "'"; r.Reason != want {
-		t.Errorf("reason %q, want %q", r.Reason, want)
+	if want := "can't find command '" + command + "'"; r.Reason != want || r.Fault != api.FaultNoFile {
+		t.Errorf("reason %q, fault %q; want %q", r.Reason, r.Fault, want)
 	}
 	os.Rename(command+".away", command)
 	k.await("x", "running again", func(r keeper.Run) bool { return r.State == api.Running && r.Starts == 2 })
