@@ -1,7 +1,7 @@
 // Package agentd is the agent: it makes the processes of its machine match what stands under the machine's
 // prefix in etcd, and says there what became of them.
 //
-// The loop decides (loop.go and the files beside it), by package plan for each process; Agent
+// Core decides (core.go and the files beside it), by package plan for each process; Agent
 // is the shell around it that watches, calls, waits and writes. Package lease keeps the machine's leases
 // alive on goroutines of its own; the keeper runs the processes and outlives the agent. When etcd is
 // silent nothing is decided here: processes go on, and the keeper's clock ends those that must end.
@@ -53,9 +53,9 @@ type Options struct {
 // Agent is one machine's agent.
 type Agent struct {
 	o      Options
-	loop   *loop
+	core   *Core
 	holder *lease.Holder
-	events chan event
+	events chan Event
 	fail   chan error
 	left   chan struct{} // closed when everything is released
 	work   sync.WaitGroup
@@ -117,9 +117,10 @@ func New(o Options) (*Agent, error) {
 		}
 		o.Host = host
 	}
-	a := &Agent{o: o, events: make(chan event), fail: make(chan error, 1), left: make(chan struct{}),
+	a := &Agent{o: o, events: make(chan Event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
-	a.loop = newLoop(o)
+	a.core = NewCore(CoreOptions{Machine: o.Machine, Host: o.Host, PID: o.PID, Mode: o.Mode, TouchTimeout: o.TouchTimeout,
+		Keys: o.Keys, Info: o.Info, Log: o.Log})
 	a.holder = lease.New(lease.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("lease"), Mode: o.Mode})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
@@ -132,12 +133,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.work.Wait()
 	defer cancel()
-	first, err := a.meet(ctx)
+	first, err := a.connectKeeper(ctx)
 	if err != nil {
 		return err
 	}
 	// The first act on the network: renew what an earlier agent held.
-	a.holder.Adopt(first.snapshot.Leases)
+	a.holder.Adopt(first.Snapshot.Leases)
 	a.work.Go(func() { _ = a.holder.Run(ctx) })
 	select {
 	case <-a.holder.Settled():
@@ -145,7 +146,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		return ctx.Err()
 	}
 	a.step(ctx, first)
-	a.step(ctx, heldEvent{a.holder.Held()})
+	a.step(ctx, LeasesAdopted{a.holder.Held()})
 	a.work.Go(func() { a.watchKeeper(ctx, first) })
 	a.work.Go(func() { a.follow(ctx) })
 	return a.run(ctx)
@@ -156,14 +157,14 @@ func (a *Agent) run(ctx context.Context) error {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	for {
-		timer.Reset(min(a.loop.Next(), a.o.Clock.Now().Add(a.beatEvery())))
+		timer.Reset(min(a.core.Next(), a.o.Clock.Now().Add(a.beatEvery())))
 		select {
 		case ev := <-a.events:
 			a.step(ctx, ev)
 		case <-a.holder.C():
-			a.step(ctx, leaseEvent{a.holder.Take()})
+			a.step(ctx, LeasesChanged{a.holder.Take()})
 		case <-timer.C():
-			a.step(ctx, tickEvent{})
+			a.step(ctx, Tick{})
 		case err := <-a.fail:
 			return err
 		case <-ctx.Done():
@@ -179,21 +180,22 @@ func (a *Agent) beatEvery() time.Duration {
 	return beatEvery
 }
 
-// step takes one event through the loop and begins what it wants done.
-func (a *Agent) step(ctx context.Context, ev event) {
-	effects := a.loop.Step(a.o.Clock.Now(), ev)
+// step takes one event to the core and begins what it wants done.
+func (a *Agent) step(ctx context.Context, ev Event) {
+	now := a.o.Clock.Now()
+	effects := a.core.Step(now, a.o.Clock.Wall(), ev)
 	a.holder.Beat()
 	for _, e := range effects {
 		a.do(ctx, e)
 	}
-	h := a.loop.health()
+	h := a.core.health(now)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.health = h
 }
 
 // post hands an event to the main loop; it is lost when ctx ends.
-func (a *Agent) post(ctx context.Context, ev event) {
+func (a *Agent) post(ctx context.Context, ev Event) {
 	select {
 	case a.events <- ev:
 	case <-ctx.Done():
@@ -204,7 +206,7 @@ func (a *Agent) post(ctx context.Context, ev event) {
 // at once, and returns when all is released or ctx ends. Run must be running; nothing starts here
 // again in its life.
 func (a *Agent) Drain(ctx context.Context) error {
-	a.post(ctx, leaveEvent{})
+	a.post(ctx, Leave{})
 	select {
 	case <-a.left:
 		return nil
@@ -215,7 +217,7 @@ func (a *Agent) Drain(ctx context.Context) error {
 
 // SetInfo changes what machines/<m>/info is to say. Run must be running.
 func (a *Agent) SetInfo(ctx context.Context, info api.MachineInfo) {
-	a.post(ctx, infoEvent{info})
+	a.post(ctx, InfoChanged{info})
 }
 
 // Health tells how the agent is.

@@ -10,15 +10,15 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// runs takes in what the keeper says. A run is never replaced by one of an earlier token, which an answer
+// runsChanged takes in what the keeper says. A run is never replaced by one of an earlier token, which an answer
 // that was under way may bring.
-func (l *loop) runs(s keeper.Snapshot) {
-	if s.Instance != l.hello.Instance {
+func (c *Core) runsChanged(s keeper.Snapshot) {
+	if s.Instance != c.hello.Instance {
 		return
 	}
 	for i := range s.Runs {
 		r := &s.Runs[i]
-		p := l.proc(r.ID)
+		p := c.changing(r.ID)
 		if p.run != nil && p.run.Token > r.Token {
 			continue
 		}
@@ -26,70 +26,69 @@ func (l *loop) runs(s keeper.Snapshot) {
 		if p.memory.Doubt != nil && p.memory.Doubt.Token <= r.Token {
 			p.memory.Doubt = nil
 		}
-		l.dirty[r.ID] = true
 	}
 	for _, ref := range s.Forgot {
-		if p := l.procs[ref.ID]; p != nil && p.run != nil && p.run.Token == ref.Token {
+		if p := c.procs[ref.ID]; p != nil && p.run != nil && p.run.Token == ref.Token {
 			p.run = nil
-			l.dirty[p.id] = true
+			c.look(p.id)
 		}
 	}
 }
 
 // newKeeper begins anew with a keeper. Of what an earlier one ran nothing is alive, and the leases that it
 // held are let go: what still stands on them, and is not released, expires.
-func (l *loop) newKeeper(ev keeperEvent) {
-	l.epoch++
-	l.silent = nil
-	l.hello = ev.hello
-	l.predecessors = map[string]bool{}
-	for _, i := range ev.hello.Predecessors {
-		l.predecessors[i] = true
+func (s *step) newKeeper(ev NewKeeper) {
+	s.epoch++
+	s.silent = nil
+	s.hello = ev.Hello
+	s.predecessors = map[string]bool{}
+	for _, i := range ev.Hello.Predecessors {
+		s.predecessors[i] = true
 	}
-	if l.epoch > 1 {
-		l.log.Warn("the keeper is another one: what the last one ran is released",
-			zap.String("instance", ev.hello.Instance), zap.Strings("predecessors", ev.hello.Predecessors))
-		for _, id := range l.leases.ids() {
-			l.do(dropEffect{id})
+	if s.epoch > 1 {
+		s.o.Log.Warn("the keeper is another one: what the last one ran is released",
+			zap.String("instance", ev.Hello.Instance), zap.Strings("predecessors", ev.Hello.Predecessors))
+		for _, id := range s.leases.ids() {
+			s.do(DropLease{id})
 		}
-		l.leases = newLeases()
+		s.leases = newLeases()
 	}
-	for _, p := range l.procs {
+	for _, p := range s.procs {
 		p.run, p.lease, p.keeper, p.stopping = nil, 0, slot{}, false
 		p.memory = plan.Memory{Released: p.memory.Released, LogsGone: p.memory.LogsGone}
 	}
-	l.runs(ev.snapshot)
-	l.allDirty()
+	s.runsChanged(ev.Snapshot)
+	s.lookAtAll()
 }
 
 // callAnswered takes in what the keeper said. Only what it says surely did not happen
 // takes a start out of doubt.
-func (l *loop) callAnswered(ev callEvent) {
-	if ev.effect.epoch != l.epoch {
+func (s *step) callAnswered(ev Called) {
+	if ev.Effect.Epoch != s.epoch {
 		return
 	}
-	a := ev.effect.action
-	p := l.proc(a.Process)
-	l.dirty[p.id], p.stopping = true, false
-	if ev.err == nil {
+	a := ev.Effect.Action
+	p := s.changing(a.Process)
+	p.stopping = false
+	if ev.Err == nil {
 		p.keeper.succeed()
-		l.called(p, a)
+		s.called(p, a)
 		return
 	}
-	again := p.keeper.fail(l.now)
+	again := p.keeper.fail(s.now)
 	switch {
-	case a.Kind == plan.Start && errors.Is(ev.err, keeper.ErrDeadline) && len(a.Request.Leases) > 0:
+	case a.Kind == plan.Start && errors.Is(ev.Err, keeper.ErrDeadline) && len(a.Request.Leases) > 0:
 		p.memory.Doubt = nil
 		p.memory.Late = a.Request.Leases[0]
-		p.keeper.retry = l.now
+		p.keeper.retry = s.now
 		return
-	case a.Kind == plan.Start && definite(ev.err):
+	case a.Kind == plan.Start && definite(ev.Err):
 		p.memory.Doubt = nil
 	case a.Kind != plan.Start && p.run != nil && p.run.Token == a.Token &&
-		(errors.Is(ev.err, keeper.ErrNotFound) || errors.Is(ev.err, keeper.ErrToken)):
+		(errors.Is(ev.Err, keeper.ErrNotFound) || errors.Is(ev.Err, keeper.ErrToken)):
 		p.run = nil
 	}
-	l.wake.add(again, p.id)
+	s.wake.add(again, p.id)
 }
 
 // definite: the keeper took the start in and refused it.
@@ -103,7 +102,7 @@ func definite(err error) bool {
 }
 
 // called: the keeper has taken the action in. What it does to the run is known at once.
-func (l *loop) called(p *proc, a plan.Action) {
+func (c *Core) called(p *proc, a plan.Action) {
 	same := p.run != nil && p.run.Token == a.Token
 	q := a.Request
 	switch a.Kind {

@@ -26,11 +26,11 @@ type Health struct {
 
 const notClaimed = "the machine's name is not claimed yet"
 
-func (l *loop) health() Health {
-	h := Health{Machine: l.machine, Instance: l.hello.Instance, Connected: l.connected, Claimed: l.own.claimed,
-		Draining: l.own.leaving, Drained: l.own.told, Leases: len(l.leases.held)}
-	l.count()
-	h.Runs, h.Problem = l.counted.runs, l.problem()
+func (c *Core) health(now clock.Instant) Health {
+	h := Health{Machine: c.o.Machine, Instance: c.hello.Instance, Connected: c.connected, Claimed: c.own.claimed,
+		Draining: c.own.leaving, Drained: c.own.reported, Leases: len(c.leases.held)}
+	c.count(now)
+	h.Runs, h.Problem = c.counted.runs, c.problem()
 	return h
 }
 
@@ -49,21 +49,21 @@ type counted struct {
 	stale  bool // something may have changed since
 }
 
-func (l *loop) count() {
-	if len(l.procs) >= countFreely && l.counted.at != 0 && l.now.Sub(l.counted.at) < countPause {
-		l.counted.stale = true
+func (c *Core) count(now clock.Instant) {
+	if len(c.procs) >= countFreely && c.counted.at != 0 && now.Sub(c.counted.at) < countPause {
+		c.counted.stale = true
 		return
 	}
-	l.counted = counted{at: l.now}
-	for _, p := range l.procs {
+	c.counted = counted{at: now}
+	for _, p := range c.procs {
 		if p.run != nil {
-			l.counted.runs++
+			c.counted.runs++
 		}
 		for key := range p.broken {
-			l.counted.broken = append(l.counted.broken, key)
+			c.counted.broken = append(c.counted.broken, key)
 		}
 	}
-	slices.Sort(l.counted.broken)
+	slices.Sort(c.counted.broken)
 }
 
 // recount is when the processes are to be counted again.
@@ -74,25 +74,25 @@ func (c counted) recount() clock.Instant {
 	return c.at.Add(countPause)
 }
 
-func (l *loop) problem() string {
+func (c *Core) problem() string {
 	switch {
-	case l.behind != nil:
-		return fmt.Sprintf("etcd is behind what was seen before, so nothing is started or renewed: %v", l.behind)
-	case l.silent != nil:
-		return fmt.Sprintf("the keeper does not answer: %v", l.silent)
-	case !l.connected && l.own.leaving:
+	case c.behind != nil:
+		return fmt.Sprintf("etcd is behind what was seen before, so nothing is started or renewed: %v", c.behind)
+	case c.silent != nil:
+		return fmt.Sprintf("the keeper does not answer: %v", c.silent)
+	case !c.connected && c.own.leaving:
 		return "etcd does not answer, and what is stopped is released in etcd: waiting for it; another TERM (distsuperagent stop) ends " +
 			"the agent at once, and the leases then end by themselves"
-	case !l.connected:
+	case !c.connected:
 		return "etcd does not answer: processes go on, and each ends at the deadline of its lease unless its on_partition is keep"
-	case l.refused != nil:
-		return fmt.Sprintf("etcd refuses to be written: %v", l.refused)
-	case l.own.namesake != "":
+	case c.refused != nil:
+		return fmt.Sprintf("etcd refuses to be written: %v", c.refused)
+	case c.own.namesake != "":
 		return "waiting until the lease of an earlier agent of this host under the same machine name has run out"
-	case !l.own.claimed && !l.own.leaving:
+	case !c.own.claimed && !c.own.leaving:
 		return notClaimed
 	}
-	if broken := l.counted.broken; len(broken) > 0 {
+	if broken := c.counted.broken; len(broken) > 0 {
 		return "keys that cannot be read: " + strings.Join(broken, ", ")
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
@@ -93,94 +94,110 @@ func (s *leases) room(timeout int64) int64 {
 
 // assign sees to it that p.lease is a held lease of the process's touch_timeout, if there is one with room:
 // the one where its touch stands, or the one that it has, or another.
-func (l *loop) assign(p *proc) {
-	if p.placement == nil || p.placement.Instance != l.hello.Instance {
-		l.leases.assign(p, 0)
+func (c *Core) assign(p *proc) {
+	if p.placement == nil || p.placement.Instance != c.hello.Instance {
+		c.leases.assign(p, 0)
 		return
 	}
 	timeout := int64(p.placement.Process.TouchTimeout)
-	fits := func(id int64) bool { h := l.leases.held[id]; return h != nil && h.timeout == timeout }
+	fits := func(id int64) bool { h := c.leases.held[id]; return h != nil && h.timeout == timeout }
 	switch {
 	case p.touch != nil && fits(p.touch.Lease):
-		l.leases.assign(p, p.touch.Lease)
+		c.leases.assign(p, p.touch.Lease)
 	case fits(p.lease):
 	default:
-		l.leases.assign(p, l.leases.room(timeout))
+		c.leases.assign(p, c.leases.room(timeout))
 	}
 }
 
 // want asks for a lease of this touch_timeout, once for all who wait for it.
-func (l *loop) want(p *proc, timeout int64) {
-	g := l.askLease(timeout)
+func (s *step) want(p *proc, timeout int64) {
+	g := s.askLease(timeout)
 	if p != nil {
 		g.waiting[p.id] = true
 	}
 }
 
-func (l *loop) askLease(timeout int64) *grant {
-	g := l.leases.grants[timeout]
+func (s *step) askLease(timeout int64) *grant {
+	g := s.leases.grants[timeout]
 	if g == nil {
 		g = &grant{waiting: map[string]bool{}}
-		l.leases.grants[timeout] = g
+		s.leases.grants[timeout] = g
 	}
-	ok, until := g.slot.free(l.now)
+	ok, until := g.slot.free(s.now)
 	if !ok {
 		if until != clock.Never {
-			l.wake.add(until, "")
+			s.wake.add(until, "")
 		}
 		return g
 	}
 	g.slot.busy = true
-	l.do(grantEffect{timeout, l.epoch})
+	s.do(GrantLease{timeout, s.epoch})
 	return g
 }
 
 // granted takes a new lease in. One for a keeper that has ended is let go.
-func (l *loop) granted(ev grantEvent) {
-	if ev.effect.epoch != l.epoch {
-		if ev.err == nil {
-			l.do(dropEffect{ev.lease.ID})
+func (s *step) granted(ev Granted) {
+	if ev.Effect.Epoch != s.epoch {
+		if ev.Err == nil {
+			s.do(DropLease{ev.Lease.ID})
 		}
 		return
 	}
-	g := l.leases.grants[ev.effect.ttl]
-	if ev.err != nil {
+	g := s.leases.grants[ev.Effect.TTL]
+	if ev.Err != nil {
 		if g.slot.fails == 0 {
-			l.log.Warn("a lease cannot be had", zap.Int64("touch_timeout", ev.effect.ttl), zap.Error(ev.err))
+			s.o.Log.Warn("a lease cannot be had", zap.Int64("touch_timeout", ev.Effect.TTL), zap.Error(ev.Err))
 		}
-		again := g.slot.fail(l.now)
-		l.wake.add(again, "")
+		again := g.slot.fail(s.now)
+		s.wake.add(again, "")
 		for id := range g.waiting {
-			l.wake.add(again, id)
+			s.wake.add(again, id)
 		}
 		return
 	}
-	if ev.lease.TTL != ev.effect.ttl {
-		l.log.Warn("etcd granted a longer lease than touch_timeout asks for: its election timeout sets the least",
-			zap.Int64("touch_timeout", ev.effect.ttl), zap.Int64("granted", ev.lease.TTL))
+	if ev.Lease.TTL != ev.Effect.TTL {
+		s.o.Log.Warn("etcd granted a longer lease than touch_timeout asks for: its election timeout sets the least",
+			zap.Int64("touch_timeout", ev.Effect.TTL), zap.Int64("granted", ev.Lease.TTL))
 	}
-	l.leases.hold(ev.lease.ID, ev.effect.ttl)
+	s.leases.hold(ev.Lease.ID, ev.Effect.TTL)
 	for id := range g.waiting {
-		l.dirty[id] = true
+		s.look(id)
 	}
-	delete(l.leases.grants, ev.effect.ttl)
+	delete(s.leases.grants, ev.Effect.TTL)
 }
 
 // loseLease: etcd says that the lease is gone. Every process on it is looked at: its touch is put on
 // another, if the placement still stands.
-func (l *loop) loseLease(id int64) {
-	if l.leases.held[id] == nil {
+func (c *Core) loseLease(id int64) {
+	if c.leases.held[id] == nil {
 		return
 	}
-	l.log.Warn("a lease was lost: its touches are put on a new one where the placement still stands",
+	c.o.Log.Warn("a lease was lost: its touches are put on a new one where the placement still stands",
 		zap.Int64("lease", id))
-	delete(l.leases.held, id)
-	for pid, p := range l.procs {
+	delete(c.leases.held, id)
+	for pid, p := range c.procs {
 		if p.lease == id {
 			p.lease = 0
 		}
 		if p.lease == 0 || p.touch != nil && p.touch.Lease == id {
-			l.dirty[pid] = true
+			c.look(pid)
+		}
+	}
+}
+
+// leasesChanged takes in renewals that the keeper knows, and leases that etcd says are gone.
+func (c *Core) leasesChanged(changes []lease.Change) {
+	for _, change := range changes {
+		if change.Kind == lease.Lost {
+			c.loseLease(change.Lease.ID)
+			continue
+		}
+		for id, p := range c.procs {
+			if p.memory.Late == change.Lease.ID {
+				p.memory.Late = 0
+				c.look(id)
+			}
 		}
 	}
 }

@@ -64,21 +64,21 @@ func TestPrioritiesOrderStartsAndStops(t *testing.T) {
 // A group of the same priority is none of another's: only within a group do processes' own priorities order them.
 func TestGroupsOfOnePriorityDoNotHoldUpOneAnother(t *testing.T) {
 	s := newStepper(t)
-	put := func(name, group string, priority int) txnEffect {
+	put := func(name, group string, priority int) Write {
 		p := process(name)
 		p.Group, p.GroupPriority, p.Priority = group, 999, priority
-		s.put(s.l.keys.Placement("m1", p.ID()), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: p}, 0).want("put touch")
-		return s.effects[0].(txnEffect)
+		s.put(s.c.o.Keys.Placement("m1", p.ID()), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: p}, 0).want("put touch")
+		return s.effects[0].(Write)
 	}
 	first, other, later := put("first", "a", 1), put("other", "b", 2), put("later", "a", 3)
-	done := func(e txnEffect) *stepper {
+	done := func(e Write) *stepper {
 		s.rev++
-		return s.step(txnEvent{e, store.TxnResult{Succeeded: true, Rev: s.rev}, nil})
+		return s.step(Written{e, store.TxnResult{Succeeded: true, Rev: s.rev}, nil})
 	}
 	done(later).want("") // of the same group, and first is on its way
 	done(other).want("start")
 	done(first).want("start")
-	s.step(callEvent{s.call(), nil}).want("start")
+	s.step(Called{s.call(), nil}).want("start")
 }
 
 // A status that is written after a start is no start.
@@ -87,15 +87,15 @@ func TestAProcessWhoseStatusIsWrittenHoldsUpNobody(t *testing.T) {
 	first, second := process("first"), process("second")
 	first.Priority, second.Priority = 1, 2
 	place := func(p api.Process) {
-		s.put(s.l.keys.Placement("m1", p.ID()), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: p}, 0).want("put touch")
+		s.put(s.c.o.Keys.Placement("m1", p.ID()), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: p}, 0).want("put touch")
 		s.rev++
-		s.step(txnEvent{s.effects[0].(txnEffect), store.TxnResult{Succeeded: true, Rev: s.rev}, nil})
+		s.step(Written{s.effects[0].(Write), store.TxnResult{Succeeded: true, Rev: s.rev}, nil})
 	}
 	place(first)
-	s.want("start").step(callEvent{s.call(), nil})
-	run := func(seq uint64) event {
+	s.want("start").step(Called{s.call(), nil})
+	run := func(seq uint64) Event {
 		r := keeper.Run{ID: "first", Token: 7, Seq: seq, Process: first, Leases: []int64{stepLease}, OnPartition: api.PartitionStop, Observed: api.Observed{State: api.Running, PID: 5}}
-		return runsEvent{keeper.Snapshot{Instance: "k1", Seq: seq, Runs: []keeper.Run{r}}}
+		return RunsChanged{keeper.Snapshot{Instance: "k1", Seq: seq, Runs: []keeper.Run{r}}}
 	}
 	s.step(run(2)).want("report")
 	s.step(run(3)).want("") // the report is under way

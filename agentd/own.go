@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -27,13 +26,13 @@ var ErrName = errors.New("the machine name is taken")
 
 // own is what the agent does about the machine's own keys.
 type own struct {
-	info    api.MachineInfo
-	encoded []byte // info; nil when it has changed
-	slot    slot   // one transaction at a time
-	claimed bool   // alive carries our instance
-	leaving bool
-	left    bool // leaving, and alive does not carry our instance
-	told    bool // leftEffect was given
+	info     api.MachineInfo
+	encoded  []byte // info; nil when it has changed
+	slot     slot   // one transaction at a time
+	claimed  bool   // alive carries our instance
+	leaving  bool
+	left     bool // leaving, and alive does not carry our instance
+	reported bool // Left was given
 
 	// alive is what stood at the machine's alive key when its last change was aliveRev, 0 for absent.
 	alive    api.Alive
@@ -59,46 +58,46 @@ func (o *own) read(e store.Entry, log *zap.Logger) api.Alive {
 }
 
 // claim brings alive and info to where they should be.
-func (l *loop) claim() {
-	key := l.keys.Alive(l.machine)
-	entry, found := l.mirror.get(key)
-	alive := l.own.read(entry, l.log)
-	claimed := found && alive.Instance == l.hello.Instance
-	left := l.own.leaving && !claimed
-	if claimed != l.own.claimed || left != l.own.left {
-		l.own.claimed, l.own.left = claimed, left
-		l.allDirty()
+func (s *step) claim() {
+	key := s.o.Keys.Alive(s.o.Machine)
+	entry, found := s.mirror.get(key)
+	alive := s.own.read(entry, s.o.Log)
+	claimed := found && alive.Instance == s.hello.Instance
+	left := s.own.leaving && !claimed
+	if claimed != s.own.claimed || left != s.own.left {
+		s.own.claimed, s.own.left = claimed, left
+		s.lookAtAll()
 	}
 	switch {
 	case left:
 		return
-	case l.own.leaving:
-		l.ownTxn(txnEffect{what: whatLeave, reason: "the machine is leaving",
-			txn: l.guarded(key, entry.ModRev, store.Delete(key))})
+	case s.own.leaving:
+		s.writeOwn(Write{What: whatLeave, Reason: "the machine is leaving",
+			Txn: s.guarded(key, entry.ModRev, store.Delete(key))})
 		return
-	case found && !claimed && alive.Instance != "" && !l.predecessors[alive.Instance]:
-		l.namesake(alive, int64(entry.Lease))
+	case found && !claimed && alive.Instance != "" && !s.predecessors[alive.Instance]:
+		s.namesake(alive, int64(entry.Lease))
 		return
 	}
-	l.own.namesake, l.own.until = "", 0
-	lease := l.leases.shortest()
+	s.own.namesake, s.own.until = "", 0
+	lease := s.leases.shortest()
 	if lease == 0 {
-		l.askLease(l.ttl)
+		s.askLease(s.o.TouchTimeout)
 		return
 	}
-	if want := l.alive(alive, claimed); !claimed || int64(entry.Lease) != lease || !sameAlive(want, alive) {
-		l.ownTxn(txnEffect{what: whatAlive, lease: lease, reason: "alive is not as it should be",
-			txn: l.guarded(key, entry.ModRev, store.PutOn(key, store.Encode(want), store.LeaseID(lease)))})
+	if want := s.alive(alive, claimed); !claimed || int64(entry.Lease) != lease || !sameAlive(want, alive) {
+		s.writeOwn(Write{What: whatAlive, Lease: lease, Reason: "alive is not as it should be",
+			Txn: s.guarded(key, entry.ModRev, store.PutOn(key, store.Encode(want), store.LeaseID(lease)))})
 		return
 	}
-	l.putInfo()
+	s.putInfo()
 }
 
 // alive is what the key should say. It is since when this instance has been there.
-func (l *loop) alive(now api.Alive, claimed bool) api.Alive {
-	a := api.Alive{Instance: l.hello.Instance, BootID: l.hello.BootID, Host: hostName(l.host, l.pid), Since: now.Since}
+func (s *step) alive(now api.Alive, claimed bool) api.Alive {
+	a := api.Alive{Instance: s.hello.Instance, BootID: s.hello.BootID, Host: hostName(s.o.Host, s.o.PID), Hostname: s.o.Host, Since: now.Since}
 	if !claimed {
-		a.Since = l.wall().UTC().Truncate(time.Second)
+		a.Since = s.wall.UTC().Truncate(time.Second)
 	}
 	return a
 }
@@ -108,113 +107,112 @@ func sameAlive(a, b api.Alive) bool { return bytes.Equal(store.Encode(a), store.
 // hostName names an agent to whoever meets it as a namesake.
 func hostName(host string, pid int) string { return fmt.Sprintf("%s (agent's pid %d)", host, pid) }
 
-func (l *loop) putInfo() {
-	if l.own.encoded == nil {
-		info := l.own.info
-		info.TakesAll = l.mode == mode.Alone
-		l.own.encoded = store.Encode(info)
+func (s *step) putInfo() {
+	if s.own.encoded == nil {
+		info := s.own.info
+		info.TakesAll = s.o.Mode == mode.Alone
+		s.own.encoded = store.Encode(info)
 	}
-	key, value := l.keys.Info(l.machine), l.own.encoded
-	if entry, found := l.mirror.get(key); !found || !bytes.Equal(entry.Value, value) {
-		l.ownTxn(txnEffect{what: whatInfo, reason: "info differs", txn: l.guarded(key, entry.ModRev, store.Put(key, value))})
+	key, value := s.o.Keys.Info(s.o.Machine), s.own.encoded
+	if entry, found := s.mirror.get(key); !found || !bytes.Equal(entry.Value, value) {
+		s.writeOwn(Write{What: whatInfo, Reason: "info differs", Txn: s.guarded(key, entry.ModRev, store.Put(key, value))})
 	}
 }
 
 // guarded does op if the key is as it was seen, and reads it again if not.
-func (l *loop) guarded(key string, rev int64, op store.Op) store.Txn {
+func (c *Core) guarded(key string, rev int64, op store.Op) store.Txn {
 	return store.Txn{If: []store.Cmp{store.Unchanged(key, rev)}, Then: []store.Op{op}, Else: []store.Op{store.Get(key)}}
 }
 
-func (l *loop) ownTxn(e txnEffect) {
-	ok, until := l.own.slot.free(l.now)
+func (s *step) writeOwn(e Write) {
+	ok, until := s.own.slot.free(s.now)
 	if !ok {
-		l.wake.add(until, "")
+		s.wake.add(until, "")
 		return
 	}
-	l.own.slot.busy = true
-	l.do(e)
+	s.own.slot.busy = true
+	s.do(e)
 }
 
-func (l *loop) ownAnswered(ev txnEvent) {
-	if errors.Is(ev.err, store.ErrLeaseNotFound) && ev.effect.lease != 0 {
-		l.do(dropEffect{ev.effect.lease})
-		l.loseLease(ev.effect.lease)
+func (s *step) ownWritten(ev Written) {
+	if errors.Is(ev.Err, store.ErrLeaseNotFound) && ev.Effect.Lease != 0 {
+		s.do(DropLease{ev.Effect.Lease})
+		s.loseLease(ev.Effect.Lease)
 	}
-	if ev.err != nil || !ev.result.Succeeded {
-		first := l.own.slot.fails == 0
-		l.wake.add(l.own.slot.fail(l.now), "")
-		if ev.err != nil && first {
-			l.log.Warn("cannot "+ev.effect.what, zap.Error(ev.err))
+	if ev.Err != nil || !ev.Result.Succeeded {
+		first := s.own.slot.fails == 0
+		s.wake.add(s.own.slot.fail(s.now), "")
+		if ev.Err != nil && first {
+			s.o.Log.Warn("cannot "+ev.Effect.What, zap.Error(ev.Err))
 		}
 	} else {
-		l.own.slot.succeed()
-		l.log.Debug("did "+ev.effect.what, zap.String("reason", ev.effect.reason))
+		s.own.slot.succeed()
+		s.o.Log.Debug("did "+ev.Effect.What, zap.String("reason", ev.Effect.Reason))
 	}
-	if ev.err == nil {
-		l.changed(l.mirror.answer(ev.effect.txn, ev.result))
+	if ev.Err == nil {
+		s.changed(s.mirror.answer(ev.Effect.Txn, ev.Result))
 	}
 }
 
 // namesake decides about another instance under our name. One of another host is live: we refuse. One
-// of this host may be an agent that crashed and whose state was wiped: its lease is waited out.
-func (l *loop) namesake(a api.Alive, lease int64) {
-	same := a.BootID == l.hello.BootID || strings.HasPrefix(a.Host, l.host+" (")
-	if !same {
-		l.do(failEffect{fmt.Errorf("%w: %q is held by the agent on host %s: give this machine another name, or stop that agent",
-			ErrName, l.machine, a.Host)})
+// of this host, or of nobody knows which, may be an agent that crashed and whose state was wiped: its lease is waited out.
+func (s *step) namesake(a api.Alive, lease int64) {
+	if a.BootID != s.hello.BootID && a.Hostname != "" && a.Hostname != s.o.Host {
+		s.do(Fail{fmt.Errorf("%w: %q is held by the agent on host %s: give this machine another name, or stop that agent",
+			ErrName, s.o.Machine, a.Host)})
 		return
 	}
-	if l.own.namesake != a.Instance {
-		l.own.namesake, l.own.asked, l.own.until = a.Instance, false, 0
-		l.log.Warn("the machine name is held by an earlier agent of this host, whose state is not here: waiting until its lease has run out",
-			zap.String("machine", l.machine), zap.String("holder", a.Host))
+	if s.own.namesake != a.Instance {
+		s.own.namesake, s.own.asked, s.own.until = a.Instance, false, 0
+		s.o.Log.Warn("the machine name is held by an earlier agent of this host, whose state is not here: waiting until its lease has run out",
+			zap.String("machine", s.o.Machine), zap.String("holder", a.Host))
 	}
 	switch {
-	case l.own.until == 0 && !l.own.asked && l.now >= l.own.slot.retry:
-		l.own.asked = true
-		l.do(askEffect{lease})
-	case l.own.until != 0 && l.now >= l.own.until:
-		l.do(failEffect{fmt.Errorf("%w: %q is held by another agent on this host, %s, which keeps renewing its lease: "+
-			"stop that agent, or give one of the two another name", ErrName, l.machine, a.Host)})
-	case l.own.until != 0:
-		l.wake.add(l.own.until, "")
+	case s.own.until == 0 && !s.own.asked && s.now >= s.own.slot.retry:
+		s.own.asked = true
+		s.do(AskLease{lease})
+	case s.own.until != 0 && s.now >= s.own.until:
+		s.do(Fail{fmt.Errorf("%w: %q is held by another agent on this host, %s, which keeps renewing its lease: "+
+			"stop that agent, or give one of the two another name", ErrName, s.o.Machine, a.Host)})
+	case s.own.until != 0:
+		s.wake.add(s.own.until, "")
 	}
 }
 
-// remaining sets how long a namesake is waited for: until its lease must have run out, even if
+// leaseAnswered sets how long a namesake is waited for: until its lease must have run out, even if
 // etcd elected a leader meanwhile and every lease started anew.
-func (l *loop) remaining(ev remainingEvent) {
-	ttl := ev.ttl
-	if ev.err != nil && !errors.Is(ev.err, store.ErrLeaseNotFound) {
-		l.own.asked = false
-		l.own.slot.retry = l.now.Add(retryMost)
-		l.wake.add(l.own.slot.retry, "")
+func (s *step) leaseAnswered(ev LeaseAnswered) {
+	ttl := ev.TTL
+	if ev.Err != nil && !errors.Is(ev.Err, store.ErrLeaseNotFound) {
+		s.own.asked = false
+		s.own.slot.retry = s.now.Add(retryMost)
+		s.wake.add(s.own.slot.retry, "")
 		return
 	}
-	l.own.until = l.now.Add(time.Duration(2*ttl+10) * time.Second)
-	l.wake.add(l.own.until, "")
+	s.own.until = s.now.Add(time.Duration(2*ttl+10) * time.Second)
+	s.wake.add(s.own.until, "")
 }
 
 // leave begins to leave: alive goes first, so that the leader places nothing here any more.
-func (l *loop) leave() {
-	if !l.own.leaving {
-		l.own.leaving = true
-		l.allDirty()
+func (c *Core) leave() {
+	if !c.own.leaving {
+		c.own.leaving = true
+		c.lookAtAll()
 	}
 }
 
 // checkLeft says once that everything of ours is released.
-func (l *loop) checkLeft() {
-	if !l.own.left || l.own.told || l.own.slot.busy || l.batch {
+func (s *step) checkLeft() {
+	if !s.own.left || s.own.reported || s.own.slot.busy || s.batch {
 		return
 	}
-	m := l.view()
-	for _, p := range l.procs {
+	m := s.view()
+	for _, p := range s.procs {
 		held := p.touch != nil && (p.touch.Instance == m.Instance || m.Predecessors[p.touch.Instance])
 		if p.run != nil || held || p.store.busy || p.memory.Doubt != nil || len(plan.Decide(m, p.view())) > 0 {
 			return
 		}
 	}
-	l.own.told = true
-	l.do(leftEffect{})
+	s.own.reported = true
+	s.do(Left{})
 }

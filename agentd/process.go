@@ -18,7 +18,7 @@ const (
 	reportEvery = time.Second
 )
 
-// proc is all that the loop knows of one process.
+// proc is all that is known of one process.
 type proc struct {
 	id        string
 	placement *plan.Placement

@@ -13,51 +13,51 @@ const (
 )
 
 // enqueue lets the status of a process be written with the next batch.
-func (l *loop) enqueue(p *proc) {
+func (c *Core) enqueue(p *proc) {
 	if !p.queued {
 		p.queued = true
-		l.queue = append(l.queue, p.id)
+		c.queue = append(c.queue, p.id)
 	}
 }
 
 // flush writes the statuses of the processes that wait, as they are now, in one transaction. One batch is
 // under way at a time; what changes meanwhile waits for the next, and only the last value is written.
-func (l *loop) flush() {
-	if l.batch || len(l.queue) == 0 {
+func (s *step) flush() {
+	if s.batch || len(s.queue) == 0 {
 		return
 	}
-	e := txnEffect{what: plan.Report.String(), reason: "states changed"}
-	size, n, m := 0, 0, l.view()
-	for ; n < len(l.queue) && len(e.procs) < batchMost && size < batchBytes; n++ {
-		p := l.procs[l.queue[n]]
+	e := Write{What: plan.Report.String(), Reason: "states changed"}
+	size, n, m := 0, 0, s.view()
+	for ; n < len(s.queue) && len(e.Processes) < batchMost && size < batchBytes; n++ {
+		p := s.procs[s.queue[n]]
 		if p == nil {
 			continue
 		}
 		p.queued = false
-		a, ok := l.report(m, p)
+		a, ok := s.report(m, p)
 		if !ok {
 			continue
 		}
 		p.store.busy = true
 		p.bucket.spend()
-		e.procs = append(e.procs, p.id)
-		e.events = append(e.events, a.History...)
-		e.txn.If = append(e.txn.If, a.Txn.If...)
-		e.txn.Then = append(e.txn.Then, a.Txn.Then...)
-		e.txn.Else = append(e.txn.Else, a.Txn.Else...)
+		e.Processes = append(e.Processes, p.id)
+		e.History = append(e.History, a.History...)
+		e.Txn.If = append(e.Txn.If, a.Txn.If...)
+		e.Txn.Then = append(e.Txn.Then, a.Txn.Then...)
+		e.Txn.Else = append(e.Txn.Else, a.Txn.Else...)
 		for _, op := range a.Txn.Then {
 			size += len(op.Value)
 		}
 	}
-	l.queue = slices.Clone(l.queue[n:])
-	if len(e.procs) > 0 {
-		l.batch = true
-		l.do(e)
+	s.queue = slices.Clone(s.queue[n:])
+	if len(e.Processes) > 0 {
+		s.batch = true
+		s.do(e)
 	}
 }
 
 // report is the status to be written of a process, if there is one and it may be written now.
-func (l *loop) report(m plan.Machine, p *proc) (plan.Action, bool) {
+func (s *step) report(m plan.Machine, p *proc) (plan.Action, bool) {
 	if p.store.busy || len(p.broken) > 0 {
 		return plan.Action{}, false // the answer makes it be looked at again
 	}
@@ -65,12 +65,12 @@ func (l *loop) report(m plan.Machine, p *proc) (plan.Action, bool) {
 		if a.Kind != plan.Report {
 			continue
 		}
-		ok, until := p.store.free(l.now)
+		ok, until := p.store.free(s.now)
 		if ok {
-			ok, until = p.bucket.ready(l.now)
+			ok, until = p.bucket.ready(s.now)
 		}
 		if !ok {
-			l.wake.add(until, p.id)
+			s.wake.add(until, p.id)
 		}
 		return a, ok
 	}

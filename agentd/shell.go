@@ -13,45 +13,45 @@ import (
 )
 
 // do begins an effect. What takes time is done on a goroutine, whose answer is an event.
-func (a *Agent) do(ctx context.Context, e effect) {
+func (a *Agent) do(ctx context.Context, e Effect) {
 	switch e := e.(type) {
-	case txnEffect:
+	case Write:
 		a.work.Go(func() { a.transact(ctx, e) })
-	case callEffect:
+	case Call:
 		a.work.Go(func() { a.call(ctx, e) })
-	case grantEffect:
+	case GrantLease:
 		a.work.Go(func() { a.grant(ctx, e) })
-	case askEffect:
+	case AskLease:
 		a.work.Go(func() {
-			ttl, err := a.o.KV.TimeToLive(ctx, store.LeaseID(e.lease))
-			a.post(ctx, remainingEvent{ttl, err})
+			ttl, err := a.o.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
+			a.post(ctx, LeaseAnswered{ttl, err})
 		})
-	case dropEffect:
-		a.holder.Drop(e.lease)
-	case haltEffect:
-		a.holder.Halt(e.halt)
-	case leftEffect:
+	case DropLease:
+		a.holder.Drop(e.Lease)
+	case HaltRenewals:
+		a.holder.Halt(e.Halt)
+	case Left:
 		a.o.Log.Info("everything is stopped and released", zap.String("machine", a.o.Machine))
 		close(a.left)
-	case failEffect:
+	case Fail:
 		select {
-		case a.fail <- e.err:
+		case a.fail <- e.Err:
 		default:
 		}
 	}
 }
 
 // transact does a transaction, with what history says of it.
-func (a *Agent) transact(ctx context.Context, e txnEffect) {
+func (a *Agent) transact(ctx context.Context, e Write) {
 	a.stores <- struct{}{}
 	defer func() { <-a.stores }()
 	ctx2, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
 	t := a.withHistory(ctx2, e)
 	res, err := a.o.KV.Txn(ctx2, t)
-	if errors.Is(err, store.ErrLeaseNotFound) && len(t.Then) > len(e.txn.Then) {
+	if errors.Is(err, store.ErrLeaseNotFound) && len(t.Then) > len(e.Txn.Then) {
 		// It did not happen. Whose lease is gone, history's or ours, is seen without history.
-		res, err = a.o.KV.Txn(ctx2, e.txn)
+		res, err = a.o.KV.Txn(ctx2, e.Txn)
 		if err == nil && a.o.HistoryLost != nil {
 			a.o.HistoryLost()
 		}
@@ -59,50 +59,50 @@ func (a *Agent) transact(ctx context.Context, e txnEffect) {
 	if err == nil {
 		a.holder.Observe(res.Term)
 	}
-	a.tell(e, res.Succeeded, err)
-	a.post(ctx, txnEvent{e, res, err})
+	a.logWrite(e, res.Succeeded, err)
+	a.post(ctx, Written{e, res, err})
 }
 
 // withHistory adds the events. A history that cannot be written holds up nothing.
-func (a *Agent) withHistory(ctx context.Context, e txnEffect) store.Txn {
-	t := e.txn
+func (a *Agent) withHistory(ctx context.Context, e Write) store.Txn {
+	t := e.Txn
 	if a.o.History == nil {
 		return t
 	}
 	t.Then = slices.Clone(t.Then)
-	for _, ev := range e.events {
+	for _, ev := range e.History {
 		ev.At, ev.Machine, ev.By = a.o.Clock.Wall().UTC(), a.o.Machine, "agent "+a.o.Machine
 		op, err := a.o.History(ctx, ev)
 		if err != nil {
 			a.o.Log.Debug("history is not written", zap.String("process", ev.Process), zap.Error(err))
-			return e.txn
+			return e.Txn
 		}
 		t.Then = append(t.Then, op)
 	}
 	return t
 }
 
-// tell logs what a transaction for a process came to.
-func (a *Agent) tell(e txnEffect, succeeded bool, err error) {
-	if len(e.procs) == 0 {
+// logWrite logs what a transaction for a process came to.
+func (a *Agent) logWrite(e Write, succeeded bool, err error) {
+	if len(e.Processes) == 0 {
 		return
 	}
 	log := a.o.Log.Info
-	if err != nil || !succeeded || e.what == plan.Report.String() {
+	if err != nil || !succeeded || e.What == plan.Report.String() {
 		log = a.o.Log.Debug
 	}
-	log("wrote to etcd: "+e.what, zap.Strings("process", e.procs), zap.Int64("token", e.token),
-		zap.String("reason", e.reason), zap.Bool("succeeded", succeeded), zap.Error(err))
+	log("wrote to etcd: "+e.What, zap.Strings("process", e.Processes), zap.Int64("token", e.Token),
+		zap.String("reason", e.Reason), zap.Bool("succeeded", succeeded), zap.Error(err))
 }
 
 // call calls the keeper. A call that was begun is not broken off when the agent ends: its
 // answer would be unknown.
-func (a *Agent) call(ctx context.Context, e callEffect) {
+func (a *Agent) call(ctx context.Context, e Call) {
 	a.calls <- struct{}{}
 	defer func() { <-a.calls }()
 	ctx2, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
-	err := a.callKeeper(ctx2, e.action)
+	err := a.callKeeper(ctx2, e.Action)
 	log := a.o.Log.Info
 	switch {
 	case err != nil:
@@ -110,12 +110,12 @@ func (a *Agent) call(ctx context.Context, e callEffect) {
 		if errors.Is(err, keeper.ErrDeadline) || errors.Is(err, keeper.ErrNotFound) {
 			log = a.o.Log.Debug
 		}
-	case e.action.Kind == plan.Forget || e.action.Kind == plan.Update:
+	case e.Action.Kind == plan.Forget || e.Action.Kind == plan.Update:
 		log = a.o.Log.Debug
 	}
-	log("called the keeper: "+e.action.Kind.String(), zap.String("process", e.action.Process),
-		zap.Int64("token", e.action.Token), zap.String("reason", e.action.Reason), zap.Error(err))
-	a.post(ctx, callEvent{e, err})
+	log("called the keeper: "+e.Action.Kind.String(), zap.String("process", e.Action.Process),
+		zap.Int64("token", e.Action.Token), zap.String("reason", e.Action.Reason), zap.Error(err))
+	a.post(ctx, Called{e, err})
 }
 
 func (a *Agent) callKeeper(ctx context.Context, c plan.Action) error {
@@ -137,9 +137,9 @@ func (a *Agent) callKeeper(ctx context.Context, c plan.Action) error {
 	return errors.New("no call of the keeper: " + c.Kind.String())
 }
 
-func (a *Agent) grant(ctx context.Context, e grantEffect) {
+func (a *Agent) grant(ctx context.Context, e GrantLease) {
 	ctx2, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	l, err := a.holder.Grant(ctx2, e.ttl)
-	a.post(ctx, grantEvent{e, l, err})
+	l, err := a.holder.Grant(ctx2, e.TTL)
+	a.post(ctx, Granted{e, l, err})
 }

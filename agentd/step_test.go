@@ -17,47 +17,47 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// stepper drives a loop by hand: what the test does not answer stays unanswered.
+// stepper drives a Core by hand: what the test does not answer stays unanswered.
 type stepper struct {
 	t       *testing.T
-	l       *loop
+	c       *Core
 	now     clock.Instant
 	rev     int64
-	effects []effect // of the last step
+	effects []Effect // of the last step
 }
 
 const stepLease = 10
 
 // newStepper is a machine m1 with a claimed name, one lease, and keeper instance "k1".
 func newStepper(t *testing.T) *stepper {
-	s := &stepper{t: t, now: 1, rev: 100, l: newLoop(Options{Machine: "m1", Host: "h", PID: 1, TouchTimeout: 5,
-		Keys: store.NewKeys(store.DefaultPrefix), Clock: clock.NewVirtual(1, time.Unix(0, 0)), Log: zap.NewNop()})}
-	s.step(keeperEvent{keeper.Hello{Instance: "k1", BootID: "b"}, keeper.Snapshot{Instance: "k1"}})
-	s.step(connEvent{connected: true})
-	s.step(heldEvent{[]keeper.Lease{{ID: stepLease, TTL: 5}}})
-	alive := store.Encode(api.Alive{Instance: "k1", BootID: "b", Host: hostName("h", 1)})
-	s.step(resetEvent{s.rev, []store.Entry{
-		{Key: s.l.keys.Alive("m1"), Value: alive, ModRev: 50, Lease: stepLease},
-		{Key: s.l.keys.Info("m1"), Value: store.Encode(api.MachineInfo{}), ModRev: 51},
+	s := &stepper{t: t, now: 1, rev: 100, c: NewCore(CoreOptions{Machine: "m1", Host: "h", PID: 1, TouchTimeout: 5,
+		Keys: store.NewKeys(store.DefaultPrefix), Log: zap.NewNop()})}
+	s.step(NewKeeper{keeper.Hello{Instance: "k1", BootID: "b"}, keeper.Snapshot{Instance: "k1"}})
+	s.step(StoreConnection{Connected: true})
+	s.step(LeasesAdopted{[]keeper.Lease{{ID: stepLease, TTL: 5}}})
+	alive := store.Encode(api.Alive{Instance: "k1", BootID: "b", Host: hostName("h", 1), Hostname: "h"})
+	s.step(KeysReset{s.rev, []store.Entry{
+		{Key: s.c.o.Keys.Alive("m1"), Value: alive, ModRev: 50, Lease: stepLease},
+		{Key: s.c.o.Keys.Info("m1"), Value: store.Encode(api.MachineInfo{}), ModRev: 51},
 	}})
 	return s
 }
 
-func (s *stepper) step(ev event) *stepper {
+func (s *stepper) step(ev Event) *stepper {
 	s.now = s.now.Add(2 * time.Second) // beyond every pause
-	s.effects = s.l.Step(s.now, ev)
+	s.effects = s.c.Step(s.now, time.Unix(0, 0), ev)
 	return s
 }
 
 // put and del are what the watch tells.
 func (s *stepper) put(key string, value any, lease store.LeaseID) *stepper {
 	s.rev++
-	return s.step(applyEvent{s.rev, []store.Event{{Entry: store.Entry{Key: key, Value: store.Encode(value), ModRev: s.rev, Lease: lease}}}})
+	return s.step(KeysChanged{s.rev, []store.Event{{Entry: store.Entry{Key: key, Value: store.Encode(value), ModRev: s.rev, Lease: lease}}}})
 }
 
 func (s *stepper) del(key string) *stepper {
 	s.rev++
-	return s.step(applyEvent{s.rev, []store.Event{{Kind: store.EventDelete, Entry: store.Entry{Key: key, ModRev: s.rev}}}})
+	return s.step(KeysChanged{s.rev, []store.Event{{Kind: store.EventDelete, Entry: store.Entry{Key: key, ModRev: s.rev}}}})
 }
 
 func (s *stepper) want(want string) *stepper {
@@ -65,46 +65,46 @@ func (s *stepper) want(want string) *stepper {
 	var got []string
 	for _, e := range s.effects {
 		switch e := e.(type) {
-		case txnEffect:
-			got = append(got, e.what)
-		case callEffect:
-			got = append(got, e.action.Kind.String())
+		case Write:
+			got = append(got, e.What)
+		case Call:
+			got = append(got, e.Action.Kind.String())
 		default:
 			got = append(got, strings.TrimPrefix(fmt.Sprintf("%T", e), "agentd."))
 		}
 	}
 	if strings.Join(got, ", ") != want {
-		s.t.Fatalf("the loop wants %q, not %q", got, want)
+		s.t.Fatalf("the core wants %q, not %q", got, want)
 	}
 	return s
 }
 
 // call is the one keeper call of the last step.
-func (s *stepper) call() callEffect {
+func (s *stepper) call() Call {
 	s.t.Helper()
 	for _, e := range s.effects {
-		if c, ok := e.(callEffect); ok {
+		if c, ok := e.(Call); ok {
 			return c
 		}
 	}
 	s.t.Fatal("no call of the keeper")
-	return callEffect{}
+	return Call{}
 }
 
 func (s *stepper) placeAndTouch() *stepper {
-	s.put(s.l.keys.Touch("m1", "web"), api.Touch{Token: 7, Instance: "k1"}, stepLease)
-	s.put(s.l.keys.Status("m1", "web"), api.Status{Token: 7, Instance: "k1", Observed: api.Observed{State: api.Starting}, OnPartition: api.PartitionStop, Lease: stepLease}, 0)
-	s.l.procs["web"].store = slot{} // the release of the orphan that it was so far
-	s.l.procs["web"].memory.Released = 0
-	return s.put(s.l.keys.Placement("m1", "web"), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: process("web")}, 0)
+	s.put(s.c.o.Keys.Touch("m1", "web"), api.Touch{Token: 7, Instance: "k1"}, stepLease)
+	s.put(s.c.o.Keys.Status("m1", "web"), api.Status{Token: 7, Instance: "k1", Observed: api.Observed{State: api.Starting}, OnPartition: api.PartitionStop, Lease: stepLease}, 0)
+	s.c.procs["web"].store = slot{} // the release of the orphan that it was so far
+	s.c.procs["web"].memory.Released = 0
+	return s.put(s.c.o.Keys.Placement("m1", "web"), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: process("web")}, 0)
 }
 
 func TestStartInDoubtIsSettledBeforeAnythingIsReleased(t *testing.T) {
 	s := newStepper(t).placeAndTouch().want("start")
 	start := s.call()
-	s.step(callEvent{start, context.DeadlineExceeded}).want("")
-	s.del(s.l.keys.Placement("m1", "web")).want("start")
-	s.step(callEvent{s.call(), nil}).want("stop")
+	s.step(Called{start, context.DeadlineExceeded}).want("")
+	s.del(s.c.o.Keys.Placement("m1", "web")).want("start")
+	s.step(Called{s.call(), nil}).want("stop")
 }
 
 type answer struct{ error }
@@ -113,54 +113,54 @@ func (answer) Answered() bool { return true }
 
 func TestStartThatTheKeeperRefusedInWordsIsNoDoubt(t *testing.T) {
 	s := newStepper(t).placeAndTouch().want("start")
-	s.step(callEvent{s.call(), fmt.Errorf("start web: %w", answer{errors.New("no cgroup can be made")})}).want("")
-	s.step(tickEvent{}).want("start")
-	s.step(callEvent{s.call(), answer{errors.New("no cgroup can be made")}})
-	s.del(s.l.keys.Placement("m1", "web")).want("release")
+	s.step(Called{s.call(), fmt.Errorf("start web: %w", answer{errors.New("no cgroup can be made")})}).want("")
+	s.step(Tick{}).want("start")
+	s.step(Called{s.call(), answer{errors.New("no cgroup can be made")}})
+	s.del(s.c.o.Keys.Placement("m1", "web")).want("release")
 }
 
 func TestStopOfARunThatTheKeeperDoesNotHaveLeadsToItsRelease(t *testing.T) {
 	for _, err := range []error{keeper.ErrNotFound, keeper.ErrToken} {
 		s := newStepper(t).placeAndTouch().want("start")
-		s.step(callEvent{s.call(), nil})
-		s.del(s.l.keys.Placement("m1", "web")).want("stop")
-		s.step(callEvent{s.call(), err}).want("release")
+		s.step(Called{s.call(), nil})
+		s.del(s.c.o.Keys.Placement("m1", "web")).want("stop")
+		s.step(Called{s.call(), err}).want("release")
 	}
 }
 
 func TestRunThatTheKeeperHasTakenInIsKnownBeforeItTellsOfIt(t *testing.T) {
 	s := newStepper(t).placeAndTouch().want("start")
-	s.step(callEvent{s.call(), nil}).want("")
-	s.del(s.l.keys.Placement("m1", "web")).want("stop")
+	s.step(Called{s.call(), nil}).want("")
+	s.del(s.c.o.Keys.Placement("m1", "web")).want("stop")
 }
 
 func TestTokenWhoseReleaseWasSentIsNotStartedAgain(t *testing.T) {
 	s := newStepper(t).placeAndTouch().want("start")
-	s.step(callEvent{s.call(), nil})
-	s.step(runsEvent{keeper.Snapshot{Instance: "k1", Seq: 2, Runs: []keeper.Run{{ID: "web", Token: 7, Seq: 2, Done: true, Cause: keeper.CauseFinished}}}})
+	s.step(Called{s.call(), nil})
+	s.step(RunsChanged{keeper.Snapshot{Instance: "k1", Seq: 2, Runs: []keeper.Run{{ID: "web", Token: 7, Seq: 2, Done: true, Cause: keeper.CauseFinished}}}})
 	s.want("release")
-	release := s.effects[0].(txnEffect)
-	s.step(runsEvent{keeper.Snapshot{Instance: "k1", Seq: 3, Forgot: []keeper.Ref{{ID: "web", Token: 7}}}}).want("")
-	s.step(txnEvent{release, store.TxnResult{}, store.ErrUnavailable})
-	s.step(tickEvent{}).want("release")
+	release := s.effects[0].(Write)
+	s.step(RunsChanged{keeper.Snapshot{Instance: "k1", Seq: 3, Forgot: []keeper.Ref{{ID: "web", Token: 7}}}}).want("")
+	s.step(Written{release, store.TxnResult{}, store.ErrUnavailable})
+	s.step(Tick{}).want("release")
 }
 
 func TestAnswerOfAKeeperThatEndedSaysNothing(t *testing.T) {
 	s := newStepper(t).placeAndTouch().want("start")
 	start := s.call()
-	s.step(keeperEvent{keeper.Hello{Instance: "k2", BootID: "b", Predecessors: []string{"k1"}}, keeper.Snapshot{Instance: "k2"}})
-	s.want("dropEffect, grantEffect, release")
-	s.step(callEvent{start, nil}).want("")
-	if h := s.l.health(); h.Runs != 0 {
+	s.step(NewKeeper{keeper.Hello{Instance: "k2", BootID: "b", Predecessors: []string{"k1"}}, keeper.Snapshot{Instance: "k2"}})
+	s.want("DropLease, GrantLease, release")
+	s.step(Called{start, nil}).want("")
+	if h := s.c.health(s.now); h.Runs != 0 {
 		t.Fatalf("health %+v", h)
 	}
 }
 
 func TestLateListOfRunsBringsNoEarlierTokenBack(t *testing.T) {
 	s := newStepper(t).placeAndTouch().want("start")
-	s.step(callEvent{s.call(), nil})
-	s.step(runsEvent{keeper.Snapshot{Instance: "k1", Seq: 2, Runs: []keeper.Run{{ID: "web", Token: 5, Done: true, Cause: keeper.CauseStopped}}}}).want("")
-	if r := s.l.procs["web"].run; r.Token != 7 {
+	s.step(Called{s.call(), nil})
+	s.step(RunsChanged{keeper.Snapshot{Instance: "k1", Seq: 2, Runs: []keeper.Run{{ID: "web", Token: 5, Done: true, Cause: keeper.CauseStopped}}}}).want("")
+	if r := s.c.procs["web"].run; r.Token != 7 {
 		t.Fatalf("run %+v", r)
 	}
 }
@@ -168,12 +168,12 @@ func TestLateListOfRunsBringsNoEarlierTokenBack(t *testing.T) {
 func TestKeyThatCannotBeReadStopsDecisionsAboutItsProcess(t *testing.T) {
 	s := newStepper(t)
 	s.rev++
-	s.step(applyEvent{s.rev, []store.Event{{Entry: store.Entry{Key: s.l.keys.Placement("m1", "web"), Value: []byte("{"), ModRev: s.rev}}}})
+	s.step(KeysChanged{s.rev, []store.Event{{Entry: store.Entry{Key: s.c.o.Keys.Placement("m1", "web"), Value: []byte("{"), ModRev: s.rev}}}})
 	s.want("")
-	if h := s.l.health(); !strings.Contains(h.Problem, "placements/web") {
+	if h := s.c.health(s.now); !strings.Contains(h.Problem, "placements/web") {
 		t.Fatalf("health %+v", h)
 	}
-	s.put(s.l.keys.Placement("m1", "web"), api.Placement{Token: 7, Instance: "k1", Process: process("web")}, 0).want(plan.PutTouch.String())
+	s.put(s.c.o.Keys.Placement("m1", "web"), api.Placement{Token: 7, Instance: "k1", Process: process("web")}, 0).want(plan.PutTouch.String())
 }
 
 func TestMirrorKeepsAnswersAheadOfTheWatch(t *testing.T) {

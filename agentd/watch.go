@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	meetAgain   = 200 * time.Millisecond
-	followAgain = 5 * time.Second
+	connectPause = 200 * time.Millisecond
+	followPause  = 5 * time.Second
 	// helloTime bounds one question to the keeper who it is.
 	helloTime = 3 * time.Second
 )
@@ -23,12 +23,12 @@ const (
 // ErrOwner is why an agent ends when the keeper runs the processes of a machine of another name.
 var ErrOwner = errors.New("the keeper belongs to another machine name")
 
-// meet asks the keeper who it is and what it runs, until it answers.
-func (a *Agent) meet(ctx context.Context) (keeperEvent, error) {
+// connectKeeper asks the keeper who it is and what it runs, until it answers.
+func (a *Agent) connectKeeper(ctx context.Context) (NewKeeper, error) {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	for tries := 0; ; tries++ {
-		ev, err := a.greet(ctx)
+		ev, err := a.hello(ctx)
 		if err == nil || errors.Is(err, ErrOwner) {
 			return ev, err
 		}
@@ -44,7 +44,7 @@ func (a *Agent) meet(ctx context.Context) (keeperEvent, error) {
 				a.o.Log.Warn("a keeper cannot be started", zap.Error(err))
 			}
 		}
-		timer.Reset(a.o.Clock.Now().Add(meetAgain))
+		timer.Reset(a.o.Clock.Now().Add(connectPause))
 		select {
 		case <-timer.C():
 		case <-ctx.Done():
@@ -53,20 +53,20 @@ func (a *Agent) meet(ctx context.Context) (keeperEvent, error) {
 	}
 }
 
-// greet is one attempt to meet the keeper.
-func (a *Agent) greet(ctx context.Context) (keeperEvent, error) {
+// hello is one attempt of connectKeeper.
+func (a *Agent) hello(ctx context.Context) (NewKeeper, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	hello, err := a.o.Keeper.Hello(ctx)
 	if err != nil {
-		return keeperEvent{}, err
+		return NewKeeper{}, err
 	}
 	snapshot, err := a.o.Keeper.Changes(ctx, 0)
 	if err != nil {
-		return keeperEvent{}, err
+		return NewKeeper{}, err
 	}
 	if snapshot.Instance != hello.Instance {
-		return keeperEvent{}, fmt.Errorf("the keeper was replaced by %s meanwhile", snapshot.Instance)
+		return NewKeeper{}, fmt.Errorf("the keeper was replaced by %s meanwhile", snapshot.Instance)
 	}
 	switch hello.Owner {
 	case a.o.Machine:
@@ -74,12 +74,12 @@ func (a *Agent) greet(ctx context.Context) (keeperEvent, error) {
 		err = a.o.Keeper.SetOwner(ctx, a.o.Machine)
 	default:
 		if len(snapshot.Runs) > 0 {
-			return keeperEvent{}, fmt.Errorf("%w: it runs %d processes of %q, and this agent is %q: set the name back, "+
+			return NewKeeper{}, fmt.Errorf("%w: it runs %d processes of %q, and this agent is %q: set the name back, "+
 				"or end them first (distsuperagent stop --all)", ErrOwner, len(snapshot.Runs), hello.Owner, a.o.Machine)
 		}
 		err = a.o.Keeper.SetOwner(ctx, a.o.Machine)
 	}
-	return keeperEvent{hello, snapshot}, err
+	return NewKeeper{hello, snapshot}, err
 }
 
 // silent tells the main loop that the keeper does not answer. Before the main loop
@@ -89,21 +89,21 @@ func (a *Agent) silent(ctx context.Context, err error) {
 	a.health.Problem = fmt.Sprintf("the keeper does not answer: %v", err)
 	a.mu.Unlock()
 	select {
-	case a.events <- silentEvent{err}:
+	case a.events <- KeeperConnection{err}:
 	case <-ctx.Done():
 	default:
 	}
 }
 
 // watchKeeper hears of every change of a run, and of a keeper that took the place of another.
-func (a *Agent) watchKeeper(ctx context.Context, met keeperEvent) {
+func (a *Agent) watchKeeper(ctx context.Context, met NewKeeper) {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
-	instance, seq := met.hello.Instance, met.snapshot.Seq
+	instance, seq := met.Hello.Instance, met.Snapshot.Seq
 	for ctx.Err() == nil {
 		s, err := a.o.Keeper.Changes(ctx, seq)
 		if err == nil && s.Instance == instance {
-			a.post(ctx, runsEvent{s})
+			a.post(ctx, RunsChanged{s})
 			seq = s.Seq
 			if a.o.Mode == mode.Alone {
 				a.gather(ctx, timer)
@@ -113,20 +113,20 @@ func (a *Agent) watchKeeper(ctx context.Context, met keeperEvent) {
 		if ctx.Err() != nil {
 			return
 		}
-		ev, err := a.meet(ctx)
+		ev, err := a.connectKeeper(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
-				a.do(ctx, failEffect{err})
+				a.do(ctx, Fail{err})
 			}
 			return
 		}
-		if ev.hello.Instance != instance {
-			instance, seq = ev.hello.Instance, ev.snapshot.Seq
+		if ev.Hello.Instance != instance {
+			instance, seq = ev.Hello.Instance, ev.Snapshot.Seq
 			a.post(ctx, ev)
 			continue
 		}
-		a.post(ctx, silentEvent{}) // the same one: it goes on from seq
-		timer.Reset(a.o.Clock.Now().Add(meetAgain))
+		a.post(ctx, KeeperConnection{}) // the same one: it goes on from seq
+		timer.Reset(a.o.Clock.Now().Add(connectPause))
 		select {
 		case <-timer.C():
 		case <-ctx.Done():
@@ -152,18 +152,18 @@ func (a *Agent) follow(ctx context.Context) {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	o := store.FollowOptions{Clock: a.o.Clock, Log: a.o.Log.Named("follow"),
-		State: func(connected bool, _ clock.Instant, why error) { a.post(ctx, connEvent{connected, why}) }}
+		State: func(connected bool, _ clock.Instant, why error) { a.post(ctx, StoreConnection{connected, why}) }}
 	for ctx.Err() == nil {
 		err := store.Follow(ctx, a.o.KV, store.Below(a.o.Keys.Machine(a.o.Machine)), o, follower{ctx, a})
 		if ctx.Err() != nil {
 			return
 		}
 		a.o.Log.Error("the machine's keys cannot be followed", zap.Error(err))
-		a.post(ctx, connEvent{false, err})
+		a.post(ctx, StoreConnection{false, err})
 		if errors.Is(err, store.ErrBehind) {
-			a.post(ctx, behindEvent{err})
+			a.post(ctx, StoreBehind{err})
 		}
-		timer.Reset(a.o.Clock.Now().Add(followAgain))
+		timer.Reset(a.o.Clock.Now().Add(followPause))
 		select {
 		case <-timer.C():
 		case <-ctx.Done():
@@ -178,9 +178,9 @@ type follower struct {
 }
 
 func (f follower) Reset(rev int64, entries []store.Entry) {
-	f.a.post(f.ctx, resetEvent{rev, entries})
+	f.a.post(f.ctx, KeysReset{rev, entries})
 }
 
 func (f follower) Apply(rev int64, events []store.Event) {
-	f.a.post(f.ctx, applyEvent{rev, events})
+	f.a.post(f.ctx, KeysChanged{rev, events})
 }

@@ -231,7 +231,7 @@ func (w *world) forgotten(b *box, name string) {
 // events lists what history says of a process.
 func (w *world) events(name string) []string {
 	var all []api.HistoryEntry
-	for _, e := range w.s.Entries(w.keys.History(name)) {
+	for _, e := range w.s.Entries(w.keys.History(store.ProcessSubject(name))) {
 		ev, err := store.Decode[api.HistoryEntry](e)
 		if err != nil {
 			w.t.Fatal(err)

@@ -8,5 +8,5 @@
 // around it, which does the I/O.
 //
 // Every replica keeps its view warm, leader or not, so that a new leader acts at once. Every
-// write carries the leadership as a condition: a former leader's write fails, and it steps down.
+// write but the trimming of histories carries the leadership as a condition: a former leader's write fails, and it steps down.
 package controller

@@ -20,13 +20,23 @@ const (
 	historyLong   = 125              // from how many on it does: a little more, so that not every entry costs a second write
 )
 
-// MachineSubject is the history subject of a machine. A process's is its name, which has no "@" in front.
-func MachineSubject(machine string) string { return "@" + machine }
+// Subject is what a history is of. Its spelling is that of its key, and known here only: a process is its name, a machine
+// has "@" in front, and the loads of a source "load " (no name has a blank). "" is everything.
+type Subject string
 
-// Subject is where an entry is told: its process, or else its machine.
-func Subject(e api.HistoryEntry) string {
+// ProcessSubject is the history of a process.
+func ProcessSubject(id string) Subject { return Subject(id) }
+
+// MachineSubject is the history of a machine.
+func MachineSubject(machine string) Subject { return Subject("@" + machine) }
+
+// LoadSubject is the history of the loads of a source. Its entries have it in the place of a process.
+func LoadSubject(source string) Subject { return Subject("load " + source) }
+
+// SubjectOf is the history to which an entry belongs: its process's, or else its machine's.
+func SubjectOf(e api.HistoryEntry) Subject {
 	if e.Process != "" {
-		return e.Process
+		return Subject(e.Process)
 	}
 	return MachineSubject(e.Machine)
 }
@@ -68,9 +78,9 @@ func (h *History) Op(ctx context.Context, e api.HistoryEntry) (Op, error) {
 	}
 	lease, count, err := h.next(ctx)
 	if err != nil {
-		return Op{}, fmt.Errorf("history of %s: %w", Subject(e), err)
+		return Op{}, fmt.Errorf("history of %s: %w", SubjectOf(e), err)
 	}
-	key := h.keys.HistoryEntry(Subject(e), entryID(e.At, h.writer, count))
+	key := h.keys.HistoryEntry(SubjectOf(e), entryID(e.At, h.writer, count))
 	return PutOn(key, Encode(e), lease), nil
 }
 
@@ -150,7 +160,7 @@ func folder(key string) string { return key[:strings.LastIndexByte(key, '/')] }
 
 // List returns the newest entries of a subject, at most limit (0 is all), the oldest first. Subject "" is
 // every subject. An entry that cannot be read (a newer version's) is left out.
-func (h *History) List(ctx context.Context, subject string, limit int) ([]api.HistoryEntry, error) {
+func (h *History) List(ctx context.Context, subject Subject, limit int) ([]api.HistoryEntry, error) {
 	prefix := h.keys.Histories()
 	if subject != "" {
 		prefix = h.keys.History(subject)

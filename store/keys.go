@@ -98,9 +98,9 @@ func (k Keys) Placement(m, p string) string { return k.Placements(m) + escape(p)
 func (k Keys) Touch(m, p string) string     { return k.Touches(m) + escape(p) }
 func (k Keys) Status(m, p string) string    { return k.Statuses(m) + escape(p) }
 
-func (k Keys) Histories() string                      { return k.prefix + "history/" }
-func (k Keys) History(subject string) string          { return k.Histories() + escape(subject) + "/" }
-func (k Keys) HistoryEntry(subject, id string) string { return k.History(subject) + escape(id) }
+func (k Keys) Histories() string                              { return k.prefix + "history/" }
+func (k Keys) History(subject Subject) string                 { return k.Histories() + escape(string(subject)) + "/" }
+func (k Keys) HistoryEntry(subject Subject, id string) string { return k.History(subject) + escape(id) }
 
 var simple = map[string]Kind{
 	"programs": KindProgram, "intents": KindIntent, "owners": KindOwner,
@@ -134,7 +134,7 @@ func (k Keys) Of(n Name) string {
 	case KindLeader:
 		return k.Leader()
 	case KindHistory:
-		return k.HistoryEntry(n.ID, n.Sub)
+		return k.HistoryEntry(Subject(n.ID), n.Sub)
 	}
 	return k.ofMachine(n)
 }

@@ -19,23 +19,23 @@ var oddNames = []string{
 // built has every builder that takes names, with what Parse has to give back.
 func built(k store.Keys, a, b string) map[string]store.Name {
 	return map[string]store.Name{
-		k.Load(a):            {Kind: store.KindLoad, ID: a},
-		k.Program(a):         {Kind: store.KindProgram, ID: a},
-		k.Intent(a):          {Kind: store.KindIntent, ID: a},
-		k.Owner(a):           {Kind: store.KindOwner, ID: a},
-		k.Controller(a):      {Kind: store.KindController, ID: a},
-		k.Info(a):            {Kind: store.KindInfo, Machine: a},
-		k.Alive(a):           {Kind: store.KindAlive, Machine: a},
-		k.Cordon(a):          {Kind: store.KindCordon, Machine: a},
-		k.Dead(a):            {Kind: store.KindDead, Machine: a},
-		k.Placement(a, b):    {Kind: store.KindPlacement, Machine: a, ID: b},
-		k.Touch(a, b):        {Kind: store.KindTouch, Machine: a, ID: b},
-		k.Status(a, b):       {Kind: store.KindStatus, Machine: a, ID: b},
-		k.HistoryEntry(a, b): {Kind: store.KindHistory, ID: a, Sub: b},
-		k.Schema():           {Kind: store.KindSchema},
-		k.PublicKey():        {Kind: store.KindPublicKey},
-		k.SigningKey():       {Kind: store.KindSigningKey},
-		k.Leader():           {Kind: store.KindLeader},
+		k.Load(a):                           {Kind: store.KindLoad, ID: a},
+		k.Program(a):                        {Kind: store.KindProgram, ID: a},
+		k.Intent(a):                         {Kind: store.KindIntent, ID: a},
+		k.Owner(a):                          {Kind: store.KindOwner, ID: a},
+		k.Controller(a):                     {Kind: store.KindController, ID: a},
+		k.Info(a):                           {Kind: store.KindInfo, Machine: a},
+		k.Alive(a):                          {Kind: store.KindAlive, Machine: a},
+		k.Cordon(a):                         {Kind: store.KindCordon, Machine: a},
+		k.Dead(a):                           {Kind: store.KindDead, Machine: a},
+		k.Placement(a, b):                   {Kind: store.KindPlacement, Machine: a, ID: b},
+		k.Touch(a, b):                       {Kind: store.KindTouch, Machine: a, ID: b},
+		k.Status(a, b):                      {Kind: store.KindStatus, Machine: a, ID: b},
+		k.HistoryEntry(store.Subject(a), b): {Kind: store.KindHistory, ID: a, Sub: b},
+		k.Schema():                          {Kind: store.KindSchema},
+		k.PublicKey():                       {Kind: store.KindPublicKey},
+		k.SigningKey():                      {Kind: store.KindSigningKey},
+		k.Leader():                          {Kind: store.KindLeader},
 	}
 }
 
@@ -66,11 +66,11 @@ func checkKeys(t interface{ Fatalf(string, ...any) }, prefix, a, b string) {
 		}
 	}
 	if !strings.HasPrefix(k.Touch(a, b), k.Touches(a)) || !strings.HasPrefix(k.Touches(a), k.Machine(a)) ||
-		!strings.HasPrefix(k.HistoryEntry(a, b), k.History(a)) {
+		!strings.HasPrefix(k.HistoryEntry(store.Subject(a), b), k.History(store.Subject(a))) {
 		t.Fatalf("%q and %q: a key is not below its prefix", a, b)
 	}
 	// Different names, different keys, and none below another one's prefix.
-	if a != b && (k.Owner(a) == k.Owner(b) || strings.HasPrefix(k.Machine(a), k.Machine(b)) || strings.HasPrefix(k.History(a), k.History(b))) {
+	if a != b && (k.Owner(a) == k.Owner(b) || strings.HasPrefix(k.Machine(a), k.Machine(b)) || strings.HasPrefix(k.History(store.Subject(a)), k.History(store.Subject(b)))) {
 		t.Fatalf("%q and %q meet", a, b)
 	}
 }

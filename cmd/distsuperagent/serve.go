@@ -222,7 +222,8 @@ func (s *server) serveHTTPS(ctx context.Context) error {
 	conf := mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil))
 	handler := web.Handler(web.Options{Keeper: s.keeper, Health: s.health, Daemon: s.Daemon(s.Config.Agent.Machine, s.Reread, s.stopAll),
 		Log: s.Log.Named("https")})
-	return rpc.Serve(ctx, tls.NewListener(s.https, conf), handler, s.Log.Named("https"))
+	log := s.Log.Named("https")
+	return rpc.Serve(ctx, tls.NewListener(daemoncmd.Limited(s.https, log), conf), handler, log)
 }
 
 func (s *server) health(ctx context.Context) rpc.Health {

@@ -41,7 +41,7 @@ func (c *ctl) snapshotInTime(cmd *cobra.Command) (*client.Snapshot, error) {
 		if err := c.settings(cmd); err != nil {
 			return nil, err
 		}
-		sc, err := c.storeConfig()
+		sc, err := c.choose().storeConfig()
 		if err != nil {
 			return nil, err
 		}

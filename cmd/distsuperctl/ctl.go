@@ -16,7 +16,6 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
@@ -48,8 +47,8 @@ type ctl struct {
 	// opened is where kv is open; nil before, and in a test that brought its own.
 	opened *target
 	who    string
-	// solo is true when the store is that of a distsuperd solo: one machine, which need not be named.
-	solo bool
+	// deployment is what the store belongs to: the fleet unless the settings lead to a distsuperd solo.
+	deployment deployment
 }
 
 // target is a store and what of it is ours.
@@ -59,22 +58,16 @@ type target struct {
 }
 
 func newCtl(in io.Reader, out, err io.Writer) *ctl {
-	return &ctl{in: in, out: out, err: err, who: client.Who(),
+	c := &ctl{in: in, out: out, err: err, who: client.Who(),
 		terminal: isTerminal(in) && isTerminal(err),
 		colour:   isTerminal(out) && os.Getenv("NO_COLOR") == ""}
+	c.deployment = &fleetDeployment{c}
+	return c
 }
 
 func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
-}
-
-// storeName is what the store is for people.
-func (c *ctl) storeName() string {
-	if c.solo {
-		return "distsuperd solo"
-	}
-	return "etcd"
 }
 
 // errSchema says that the key space is not one that this binary can use.
@@ -110,29 +103,6 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 	return nil
 }
 
-// storeConfig says how the store is reached: as configured, else at the distsuperd solo that runs the file, else at
-// distsuperd's own etcd on this host.
-func (c *ctl) storeConfig() (etcd.Config, error) {
-	e := c.cfg.Etcd
-	sc := etcd.Config{Endpoints: e.Endpoints, Username: e.Username, Password: e.Password, CA: e.CA, Cert: e.Cert, Key: e.Key}
-	c.solo = len(sc.Endpoints) == 1 && isSoloEndpoint(sc.Endpoints[0])
-	if !c.cfg.UsesEmbedded() {
-		return sc, nil
-	}
-	endpoint, solo := config.SoloEndpoint(c.cfg.File)
-	if !solo {
-		if _, ours := c.cfg.Ini.Section("supervisord"); ours && !hasEtcd(c.cfg) {
-			return sc, nobodyRuns(c.cfg.File)
-		}
-		var err error
-		if endpoint, err = embedded.Endpoint(c.cfg.Controller.StateDir); err != nil {
-			return sc, usage(err)
-		}
-	}
-	c.solo, sc.Endpoints = solo, []string{endpoint}
-	return sc, nil
-}
-
 // connect opens the store, whatever is in it. What is open stays so, and finds its way back by itself, unless the
 // settings lead to another one now: a shell's can.
 func (c *ctl) connect(cmd *cobra.Command) error {
@@ -142,7 +112,8 @@ func (c *ctl) connect(cmd *cobra.Command) error {
 	if err := c.settings(cmd); err != nil {
 		return err
 	}
-	sc, err := c.storeConfig()
+	c.deployment = c.choose()
+	sc, err := c.deployment.storeConfig()
 	if err != nil {
 		return err
 	}
@@ -178,21 +149,6 @@ func (c *ctl) checkSchema(ctx context.Context) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errSchema, err)
-}
-
-// explainSilence says of an etcd that stopped answering in the middle which endpoints were tried and what to check.
-func (c *ctl) explainSilence(ctx context.Context, err error) error {
-	if why := c.soloSays(err); why != nil && ctx.Err() == nil {
-		return why
-	}
-	if !errors.Is(err, store.ErrUnavailable) || c.kv == nil || c.cfg == nil || ctx.Err() != nil {
-		return err
-	}
-	sc, cerr := c.storeConfig()
-	if cerr != nil {
-		return err
-	}
-	return etcd.Unreachable(ctx, sc, err)
 }
 
 func (c *ctl) close() error {

@@ -68,15 +68,6 @@ func (c *ctl) peer(ctx context.Context, d api.Controller) (*peer, error) {
 	return &peer{rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint)), d}, nil
 }
 
-// silent says of a controller that gives no answer what to do about it. What it answered is left as it is.
-func (c *ctl) silent(p *peer, err error) error {
-	if err == nil || c.solo || answered(err) || errors.Is(err, rpc.ErrUnavailable) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	return fmt.Errorf("controller %s does not answer (%w); if it has died, another one leads in some seconds: see distsuperctl controllers, or ask "+
-		"another with --controller", p.ID, err)
-}
-
 // atMachine does something with the agent of a machine, directly or, where it cannot be reached from here, through
 // the first controller that reaches it. What do asks may be asked twice when an answer gets lost, unless it does by askOnce.
 func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {

@@ -20,7 +20,7 @@ any group is a group of its own name. Its processes start if autostart says so.`
 			if len(args) == 0 {
 				return c.noGroup(cmd)
 			}
-			want, err := c.wanted(cmd, false)
+			want, err := c.readWanted(cmd)
 			if err != nil {
 				return c.cantReread(err)
 			}

@@ -71,8 +71,8 @@ func runHistory(ctx context.Context, c *ctl, o historyOptions, name string) erro
 
 // about is which events are meant.
 type about struct {
-	subject string // where they are kept; "" is everywhere
-	machine string // only those of this machine
+	subject store.Subject // where they are kept; "" is everywhere
+	machine string        // only those of this machine
 	known   bool
 }
 
@@ -89,9 +89,9 @@ func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
 		return about{machine: name, known: true}, nil
 	}
 	if p, err := control.One(snap, name); err == nil {
-		return about{subject: p.Name, known: true}, nil
+		return about{subject: store.ProcessSubject(p.Name), known: true}, nil
 	}
-	return about{subject: name}, nil // one that was removed has a history still
+	return about{subject: store.Subject(name)}, nil // a process that was removed has a history still, and "load SOURCE"
 }
 
 func (a about) has(e api.HistoryEntry) bool { return a.machine == "" || e.Machine == a.machine }

@@ -265,7 +265,7 @@ func (c *ctl) ensureEtcd(cmd *cobra.Command) error {
 	if err := c.settings(cmd); err != nil {
 		return err
 	}
-	if !c.cfg.UsesEmbedded() || c.runsSolo() || embedded.Running(c.cfg.Controller.StateDir) {
+	if !c.choose().usesOwnEtcd() || embedded.Running(c.cfg.Controller.StateDir) {
 		return nil
 	}
 	c.warnf("no etcd endpoint is configured and distsuperd's own etcd does not run: starting it")

@@ -43,7 +43,7 @@ read the file, as update does.`,
 			if err := c.settings(cmd); err != nil {
 				return err
 			}
-			programs, err := c.toLoad(cmd, o.strict)
+			programs, err := c.choose().toLoad(cmd, o.strict)
 			if err != nil {
 				return err
 			}
@@ -52,21 +52,6 @@ read the file, as update does.`,
 	}
 	o.AddFlags(cmd)
 	return cmd
-}
-
-// toLoad reads what is to be loaded, and opens the store. A file that is refused starts no etcd.
-func (c *ctl) toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
-	if c.runsSolo() {
-		return c.wanted(cmd, strict)
-	}
-	programs, err := readPrograms(c, strict)
-	if err == nil {
-		err = c.ensureEtcd(cmd)
-	}
-	if err == nil {
-		err = c.open(cmd)
-	}
-	return programs, err
 }
 
 // readPrograms reads the programs of the configuration, and tells what is remarkable about them.

@@ -76,7 +76,10 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
-	err := c.explainSilence(ctx, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if ctx.Err() == nil {
+		err = c.deployment.explain(ctx, err)
+	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.New("interrupted; what was asked for goes on")
 	}

@@ -61,5 +61,5 @@ func runMaintail(ctx context.Context, c *ctl, o daemonOptions, tail tailOptions)
 	case errors.Is(err, rpc.ErrNoLog):
 		fmt.Fprintln(c.words(), "supervisord: ERROR (no log file)")
 	}
-	return &exitError{code: exitGeneric, err: fmt.Errorf("the daemon's log: %w", c.silent(p, err))}
+	return &exitError{code: exitGeneric, err: fmt.Errorf("the daemon's log: %w", c.deployment.unanswered(p, err))}
 }

@@ -40,7 +40,7 @@ func runDaemonPid(ctx context.Context, c *ctl, o daemonOptions) error {
 	defer p.Close()
 	d, err := p.Daemon(ctx)
 	if err != nil {
-		return c.silent(p, err)
+		return c.deployment.unanswered(p, err)
 	}
 	if c.json {
 		return printJSON(c.out, daemonRowOf(p.Controller, d))

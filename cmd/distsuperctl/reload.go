@@ -68,11 +68,7 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 	if c.json {
 		return printJSON(c.out, map[string]any{"id": p.ID, "program": d.Program, "result": "restarted"})
 	}
-	if d.Solo {
-		c.printf("Restarted supervisord\n")
-	} else {
-		c.printf("Restarted %s %s\n", d.Program, p.ID)
-	}
+	c.printf("Restarted %s\n", c.deployment.restarted(d, p.ID))
 	return nil
 }
 
@@ -106,8 +102,7 @@ func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
 // goneLimit is how long a daemon that restarts may be away altogether. A test has less time.
 var goneLimit = 30 * time.Second
 
-// awaitNew waits until the controller of an id stands anew and answers. A solo may take long to stop its processes, for which
-// it serves its store, and stands no more.
+// awaitNew waits until the controller of an id stands anew and answers.
 func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before standing) error {
 	away := time.Time{}
 	for {
@@ -116,16 +111,19 @@ func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before stan
 			if err = c.answers(ctx, was.ID); err == nil {
 				return nil
 			}
-		} else if err == nil && now.since == 0 && !d.Solo {
-			err = errors.New("it does not stand for election any more; its log says why")
+		} else if err == nil && now.since == 0 {
+			err = c.deployment.notStanding()
+		}
+		if err != nil && ctx.Err() == nil {
+			if gone := c.deployment.gone(d); gone != nil {
+				return gone
+			}
 		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
 			away = time.Time{}
-		case d.Solo && ended(d.PID):
-			return fmt.Errorf("it has ended; its log says why (%s)", d.Log)
 		case away.IsZero():
 			away = time.Now()
 		case time.Since(away) > goneLimit:

@@ -29,7 +29,7 @@ func (c *ctl) onWanted(do func(context.Context, *ctl, []api.Program) error) func
 		if len(args) > 0 {
 			return c.takesNothing(cmd)
 		}
-		want, err := c.wanted(cmd, false)
+		want, err := c.readWanted(cmd)
 		if err != nil {
 			return c.cantReread(err)
 		}

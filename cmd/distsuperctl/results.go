@@ -64,13 +64,10 @@ func (r *results) add(o control.Outcome) {
 		r.c.warnBad(o.Bad)
 	case o.Asked || o.Fault == supervisor.Success:
 		r.c.printf("%s: %s\n", o.Name, res.Result)
-	case o.Text != "" && !r.c.solo:
-		r.c.printf("%s: ERROR (%s): %s\n", o.Name, res.Result, o.Text)
+	case o.Text != "":
+		r.c.deployment.printFault(o.Name, res.Result, o.Text)
 	default:
 		r.c.printf("%s: ERROR (%s)\n", o.Name, res.Result)
-		if o.Text != "" { // the lines of a solo are supervisorctl's to the letter
-			r.c.warnf("distsuperctl: %s: %s", o.Name, o.Text)
-		}
 	}
 }
 

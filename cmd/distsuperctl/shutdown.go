@@ -42,49 +42,12 @@ in etcd: when the daemons are started again, everything runs as before.`,
 			if err := c.open(cmd); err != nil {
 				return err
 			}
-			if c.solo && o.fleet {
-				return usage(errors.New("distsuperd solo runs this file, and is no fleet; shutdown without --fleet stops it"))
-			}
-			if c.solo {
-				return runShutdownSolo(cmd.Context(), c, o)
-			}
-			if !o.fleet {
-				return usage(errors.New("this would stop every process of the fleet; shutdown --fleet does it " +
-					"(distsuperd stop and distsuperagent stop end single daemons, drain empties one machine)"))
-			}
-			return runShutdownFleet(cmd.Context(), c, o)
+			return c.deployment.shutdown(cmd.Context(), o)
 		},
 	}
 	o.AddFlags(cmd)
 	cmd.Flags().BoolVar(&o.fleet, "fleet", false, "stop all controllers, agents and processes of the fleet")
 	return cmd
-}
-
-func runShutdownSolo(ctx context.Context, c *ctl, o shutdownOptions) error {
-	p, err := c.daemon(ctx, daemonOptions{})
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	d, err := p.Daemon(ctx)
-	if err == nil {
-		err = p.DaemonStop(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	if !o.noWait {
-		ctx, cancel := o.bounded(ctx)
-		defer cancel()
-		if err := awaitEnd(ctx, p.HTTP, d.PID); err != nil {
-			return fmt.Errorf("it was asked to stop, and still runs (pid %d): %w", d.PID, err)
-		}
-	}
-	if c.json {
-		return printJSON(c.out, map[string]any{"result": "shut down"})
-	}
-	c.printf("Shut down\n")
-	return nil
 }
 
 // closingTime is what a daemon whose socket is closed may take to end; in another pid namespace its pid is somebody else's.

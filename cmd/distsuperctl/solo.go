@@ -1,79 +1,139 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
+	"time"
 
-	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/control"
+	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
-// errNobody says that no daemon runs a file which is supervisord's or solo's.
-var errNobody = errors.New("distsuperd solo does not run")
-
-// nobodyRuns is the error of a file that nobody runs; its exit code is that of supervisorctl without the daemon's socket.
-func nobodyRuns(file string) error {
-	err := fmt.Errorf("%w with %s: start it with \"distsuperd solo -c %s\", or, if another user started it, be that user", errNobody, file, file)
-	if _, serr := os.Stat(config.SoloSocket(config.SoloRuntime(file, 0))); errors.Is(serr, os.ErrPermission) {
-		err = fmt.Errorf("%w for us with %s: if it runs, only root and its own user may speak to it (sudo distsuperctl ...)", errNobody, file)
-	}
-	return &exitError{code: exitNotRunning, err: err}
+// soloDeployment is the deployment of one distsuperd solo, which has the store that answers at endpoint.
+type soloDeployment struct {
+	*ctl
+	endpoint string
 }
 
-// besideSolo is the configuration without what its file includes, which is all that it takes to speak to the distsuperd solo that
-// runs it: a slip in an included file must not keep anybody from what runs. It is nil where no solo does.
-func besideSolo(o config.Options) *config.Config {
-	o.Alone = true
-	cfg, err := config.Load(o)
-	if err != nil || !cfg.UsesEmbedded() {
-		return nil
-	}
-	if _, runs := config.SoloEndpoint(cfg.File); !runs {
-		return nil
-	}
-	return cfg
+func (s *soloDeployment) storeConfig() (etcd.Config, error) {
+	sc := s.configuredStore()
+	sc.Endpoints = []string{s.endpoint}
+	return sc, nil
 }
 
-// isHere reports whether a file is in the current directory or below.
-func isHere(file string) bool {
-	cwd, err := os.Getwd()
-	return err == nil && file != "" && strings.HasPrefix(file, strings.TrimSuffix(cwd, "/")+"/")
-}
+func (s *soloDeployment) storeName() string { return "distsuperd solo" }
+func (s *soloDeployment) usesOwnEtcd() bool { return false }
 
-// isSoloEndpoint knows the socket of a solo by its name.
-func isSoloEndpoint(endpoint string) bool {
-	path, ok := strings.CutPrefix(endpoint, "unix://")
-	return ok && filepath.Base(path) == config.SoloSocket("")
-}
-
-// hasEtcd reports whether there is an etcd of distsuperd's own beside a configuration, running or not.
-func hasEtcd(cfg *config.Config) bool {
-	d, err := embedded.DirOf(cfg.Controller.StateDir)
-	if err != nil {
-		return false
+// explain says what the store's errors mean where nobody knows of an etcd.
+func (s *soloDeployment) explain(_ context.Context, err error) error {
+	if s.cfg == nil {
+		return err
 	}
-	_, err = os.Stat(string(d))
-	return err == nil
-}
-
-// soloSays tells of a store that is a distsuperd solo's what its errors mean there: nobody knows of an etcd. It is nil for what says
-// enough itself.
-func (c *ctl) soloSays(err error) error {
-	if !c.solo || c.cfg == nil {
-		return nil
-	}
-	endpoint, runs := config.SoloEndpoint(c.cfg.File)
+	endpoint, runs := soloEndpoint(s.cfg)
 	switch {
 	case errors.Is(err, store.ErrBehind):
 		return &exitError{code: exitGeneric, err: errors.New("distsuperd solo began anew meanwhile, with the wishes of its file, and what was asked of it before " +
 			"is forgotten: ask again")}
 	case errors.Is(err, store.ErrUnavailable) && runs:
 		return &exitError{code: exitUnreachable, err: fmt.Errorf("distsuperd solo runs %s and does not answer at %s: is it stopped (kill -CONT), or busy? "+
-			"its log and \"ps\" tell more", c.cfg.File, endpoint)}
+			"its log and \"ps\" tell more", s.cfg.File, endpoint)}
+	}
+	return err
+}
+
+// soloSlow is how long a process of a solo may be in one state: there nothing but the process can be slow.
+const soloSlow = 5 * time.Second
+
+// control does everything as supervisorctl does.
+func (s *soloDeployment) control() control.Options {
+	return control.Options{FirstTryTells: true, InOrder: true, SlowAfter: soloSlow,
+		Listens: func(ctx context.Context) bool { return listens(ctx, s.endpoint) }}
+}
+
+func (s *soloDeployment) oneMachine() bool { return true }
+
+// printFault prints supervisorctl's line to the letter; what else there is to say goes to stderr.
+func (s *soloDeployment) printFault(name, fault, text string) {
+	s.printf("%s: ERROR (%s)\n", name, fault)
+	s.warnf("distsuperctl: %s: %s", name, text)
+}
+
+func (s *soloDeployment) toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
+	if err := s.open(cmd); err != nil {
+		return nil, err
+	}
+	return s.deployment.wanted(cmd.Context(), strict)
+}
+
+// wanted lets the daemon read its own file, since %(ENV_x)s is its environment.
+func (s *soloDeployment) wanted(ctx context.Context, strict bool) ([]api.Program, error) {
+	p, err := s.daemon(ctx, daemonOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	read, err := p.DaemonPrograms(ctx)
+	if said := new(rpc.Error); errors.As(err, &said) && said.Unwrap() == nil {
+		return nil, refused(said) // its own word about the file
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range read.Warnings {
+		s.warnf("warning: %s", w)
+	}
+	if strict && len(read.Warnings) > 0 {
+		return nil, errStrict
+	}
+	return read.Programs, nil
+}
+
+func (s *soloDeployment) shutdown(ctx context.Context, o shutdownOptions) error {
+	if o.fleet {
+		return usage(errors.New("distsuperd solo runs this file, and is no fleet; shutdown without --fleet stops it"))
+	}
+	p, err := s.daemon(ctx, daemonOptions{})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	d, err := p.Daemon(ctx)
+	if err == nil {
+		err = p.DaemonStop(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	if !o.noWait {
+		ctx, cancel := o.bounded(ctx)
+		defer cancel()
+		if err := awaitEnd(ctx, p.HTTP, d.PID); err != nil {
+			return fmt.Errorf("it was asked to stop, and still runs (pid %d): %w", d.PID, err)
+		}
+	}
+	if s.json {
+		return printJSON(s.out, map[string]any{"result": "shut down"})
+	}
+	s.printf("Shut down\n")
+	return nil
+}
+
+func (s *soloDeployment) unanswered(_ *peer, err error) error { return err }
+
+func (s *soloDeployment) restarted(rpc.Daemon, string) string { return "supervisord" }
+
+// notStanding: it serves its store while it stops its processes, which may take long, and stands for no election.
+func (s *soloDeployment) notStanding() error { return nil }
+
+func (s *soloDeployment) gone(d rpc.Daemon) error {
+	if ended(d.PID) {
+		return fmt.Errorf("it has ended; its log says why (%s)", d.Log)
 	}
 	return nil
 }

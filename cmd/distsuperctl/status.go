@@ -140,15 +140,15 @@ func (c *ctl) printRows(rows []row) {
 }
 
 func (c *ctl) line(r row, width, machine int) string {
-	if c.solo && !c.colour {
+	if c.deployment.oneMachine() && !c.colour {
 		return supervisor.StatusLine(width, r.Name, r.State, r.Description)
 	}
-	state := padTo(r.State.String(), 10)
 	where := padTo(orDash(r.Machine), machine+2)
-	if c.solo {
+	if c.deployment.oneMachine() {
 		where = ""
 	}
-	return strings.TrimRight(padTo(r.Name, width+3)+c.paint(r.State, state)+where+r.Description, " ")
+	state := c.paint(r.State, padTo(r.State.String(), 10))
+	return strings.TrimRight(padTo(r.Name, width+3)+state+where+r.Description, " ")
 }
 
 // addSilence says of processes that wait for a silent machine since when it is silent, as the lease of their

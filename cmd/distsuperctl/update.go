@@ -21,7 +21,7 @@ asked. It waits until what it stops is down, but not for what it starts.`,
 		Example:           "  distsuperctl update\n  distsuperctl update web mailer",
 		ValidArgsFunction: c.completeGroups,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			want, err := c.wanted(cmd, false)
+			want, err := c.readWanted(cmd)
 			if err != nil {
 				return c.cantReread(err)
 			}

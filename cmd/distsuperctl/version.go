@@ -91,5 +91,5 @@ func askDaemon(cmd *cobra.Command, c *ctl, o daemonOptions) (daemonRow, error) {
 	}
 	defer p.Close()
 	d, err := p.Daemon(ctx)
-	return daemonRowOf(p.Controller, d), c.silent(p, err)
+	return daemonRowOf(p.Controller, d), c.deployment.unanswered(p, err)
 }

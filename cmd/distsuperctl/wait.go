@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -33,16 +32,10 @@ func (o *waitOptions) bounded(ctx context.Context) (context.Context, context.Can
 	return context.WithCancel(ctx)
 }
 
-// soloSlow is how long a process of a solo may be in one state: there nothing but the process can be slow.
-const soloSlow = 5 * time.Second
-
 // control carries out commands at the store that is open.
 func (c *ctl) control() *control.Control {
-	o := control.Options{Progress: c.tellProgress}
-	if c.solo { // as with supervisorctl
-		o.FirstTryTells, o.InOrder, o.SlowAfter = true, true, soloSlow
-		o.Listens = func(ctx context.Context) bool { return listens(ctx, c.opened.store.Endpoints[0]) }
-	}
+	o := c.deployment.control()
+	o.Progress = c.tellProgress
 	return control.New(c.client, o)
 }
 
@@ -59,16 +52,8 @@ func (c *ctl) tellProgress(p control.Progress) {
 		c.warnf("waiting for %s: %s", plural(len(p.Processes), "process"), some(p.Processes))
 	case control.Silent:
 		why, _, _ := strings.Cut(fmt.Sprint(p.Why), "\n") // each part of the store has one
-		c.warnf("%s does not answer; waiting for it, and what is shown may be old (%s)", c.storeName(), why)
+		c.warnf("%s does not answer; waiting for it, and what is shown may be old (%s)", c.deployment.storeName(), why)
 	case control.Answering:
-		c.warnf("%s answers again", c.storeName())
+		c.warnf("%s answers again", c.deployment.storeName())
 	}
-}
-
-// waitFailed gives the end of waiting for a solo that has ended its exit code.
-func waitFailed(err error) error {
-	if errors.Is(err, control.ErrEnded) {
-		return &exitError{code: exitNotRunning, err: fmt.Errorf("%w any more: it has ended, and what was asked of it with it", errNobody)}
-	}
-	return err
 }

@@ -7,42 +7,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/config"
-	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
-// wanted opens the store and reads which programs the configuration asks for now. A distsuperd solo reads its own file, since
-// %(ENV_x)s is its environment; elsewhere the file is the one that distsuperctl was given. A file that is refused is a
-// *refusedError.
-func (c *ctl) wanted(cmd *cobra.Command, strict bool) ([]api.Program, error) {
+// readWanted opens the store and reads which programs the configuration asks for now. A file that is refused is a *refusedError.
+func (c *ctl) readWanted(cmd *cobra.Command) ([]api.Program, error) {
 	if err := c.settings(cmd); err != nil {
 		return nil, err
 	}
 	if err := c.open(cmd); err != nil {
 		return nil, err
 	}
-	if !c.solo {
-		return readPrograms(c, strict)
-	}
-	p, err := c.daemon(cmd.Context(), daemonOptions{})
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	read, err := p.DaemonPrograms(cmd.Context())
-	if said := new(rpc.Error); errors.As(err, &said) && said.Unwrap() == nil {
-		return nil, refused(said) // its own word about the file
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, w := range read.Warnings {
-		c.warnf("warning: %s", w)
-	}
-	if strict && len(read.Warnings) > 0 {
-		return nil, errStrict
-	}
-	return read.Programs, nil
+	return c.deployment.wanted(cmd.Context(), false)
 }
 
 // errStrict says that there were warnings.
@@ -67,12 +42,3 @@ func (c *ctl) cantReread(err error) error {
 
 // source is whose programs reread, update and load are about.
 func (c *ctl) source() string { return c.cfg.Ctl.Source }
-
-// runsSolo reports whether the configuration leads to a distsuperd solo.
-func (c *ctl) runsSolo() bool {
-	if !c.cfg.UsesEmbedded() {
-		return len(c.cfg.Etcd.Endpoints) == 1 && isSoloEndpoint(c.cfg.Etcd.Endpoints[0])
-	}
-	_, runs := config.SoloEndpoint(c.cfg.File)
-	return runs
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/control"
+	"github.com/distsuper/distsuper/store"
 )
 
 // whyRow is the JSON of why.
@@ -73,7 +74,7 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 			w.TouchLeft = &left
 		}
 	}
-	if w.Events, err = c.events(ctx, about{subject: p.Name}, 10); err != nil {
+	if w.Events, err = c.events(ctx, about{subject: store.ProcessSubject(p.Name)}, 10); err != nil {
 		return err
 	}
 	if c.json {

@@ -167,7 +167,7 @@ func (s *server) serveHTTP(ctx context.Context) error {
 		Daemon: s.Daemon(s.Config.Controller.ID, s.reload, s.stop),
 		Cert:   s.id.Cert, Log: s.Log.Named("http"),
 	})
-	return web.Serve(ctx, s.http, mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil)), handler, s.Log.Named("http"))
+	return web.Serve(ctx, daemoncmd.Limited(s.http, s.Log.Named("http")), mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil)), handler, s.Log.Named("http"))
 }
 
 // reload has it begin anew in its place. Settings that it would refuse must not end it.

@@ -22,9 +22,11 @@ type MachineInfo struct {
 
 // Alive is the value of machines/<m>/alive, on the machine's lease with the shortest touch_timeout.
 type Alive struct {
-	Instance string    `json:"instance"` // made by the keeper at its start
-	BootID   string    `json:"boot_id"`
-	Host     string    `json:"host"` // host name and agent's pid, to name a namesake
+	Instance string `json:"instance"` // made by the keeper at its start
+	BootID   string `json:"boot_id"`
+	Host     string `json:"host"` // host name and agent's pid, to name a namesake to people
+	// Hostname is the host's name alone. An earlier version does not write it.
+	Hostname string    `json:"hostname,omitempty"`
 	Since    time.Time `json:"since"`
 }
 

@@ -83,11 +83,8 @@ func (c *Client) beginLoad(ctx context.Context, p *LoadPlan) (int64, error) {
 	return did.rev, nil
 }
 
-// LoadSubject is where the history of a source's loads is told.
-func LoadSubject(source string) string { return "load " + source }
-
 func loadEvent(source, what, why string) api.HistoryEntry {
-	return api.HistoryEntry{Process: LoadSubject(source), What: what, Why: why}
+	return api.HistoryEntry{Process: string(store.LoadSubject(source)), What: what, Why: why}
 }
 
 // step is what must not be torn apart.

@@ -1,8 +1,11 @@
-// Package clock is the only source of time in distsuper.
+// Package clock tells the time to everything that decides by it, and wakes it.
 //
 // Loops that decide take an Instant: nanoseconds on the boot-time clock, which goes on
-// during suspend and never goes back. Wall time is for people only. Real runs on
-// CLOCK_BOOTTIME; Go runs on package time, for tests inside a synctest bubble; Virtual moves
+// during suspend and never goes back. Wall time is for people only. Controller, agent and store
+// ask nothing else for the time (test/arch sees to it); how long a command or a call waits is package time's.
+//
+// Real runs on CLOCK_BOOTTIME. Go runs on package time: it is the default of what needs no more, and
+// what moves within a synctest bubble. Virtual moves
 // only when told; Skewed gives each node of a simulation a clock of its own.
 package clock
 

@@ -10,7 +10,7 @@ import (
 
 // Policy is what the user wrote about starting and stopping.
 type Policy struct {
-	StartSecs     time.Duration
+	StartTime     time.Duration
 	StartRetries  int
 	Autorestart   api.Autorestart
 	ExitCodes     []int
@@ -22,7 +22,7 @@ type Policy struct {
 // PolicyOf takes the policy out of a process's settings.
 func PolicyOf(s api.Settings) Policy {
 	return Policy{
-		StartSecs:     time.Duration(s.StartSecs) * time.Second,
+		StartTime:     time.Duration(s.StartSecs) * time.Second,
 		StartRetries:  s.StartRetries,
 		Autorestart:   s.Autorestart,
 		ExitCodes:     s.ExitCodes,

@@ -162,11 +162,11 @@ func (s *step) rearm() {
 	if s.Copy != Alive {
 		return
 	}
-	if s.policy.StartSecs <= 0 {
+	if s.policy.StartTime <= 0 {
 		s.run()
 		return
 	}
-	s.Due = s.Started.Add(s.policy.StartSecs + 1)
+	s.Due = s.Started.Add(s.policy.StartTime + 1)
 }
 
 func (s *step) run() {
@@ -176,7 +176,7 @@ func (s *step) run() {
 
 // promote: STARTING -> RUNNING.
 func (s *step) promote() {
-	if s.Copy == Alive && s.now.Sub(s.Started) > s.policy.StartSecs {
+	if s.Copy == Alive && s.now.Sub(s.Started) > s.policy.StartTime {
 		s.run()
 	}
 }
@@ -213,7 +213,7 @@ func (s *step) diedStarting() {
 	if s.Copy != Alive {
 		return
 	}
-	if s.now.Sub(s.Started) >= s.policy.StartSecs {
+	if s.now.Sub(s.Started) >= s.policy.StartTime {
 		s.run()
 		s.exited()
 		return

@@ -17,7 +17,7 @@ const t0 = clock.Instant(1000 * time.Second)
 func sec(s float64) clock.Instant { return t0.Add(time.Duration(s * float64(time.Second))) }
 
 var usual = Policy{
-	StartSecs: time.Second, StartRetries: 3, Autorestart: api.RestartUnexpected,
+	StartTime: time.Second, StartRetries: 3, Autorestart: api.RestartUnexpected,
 	ExitCodes: []int{0}, StopWait: 10 * time.Second,
 }
 
@@ -30,7 +30,7 @@ func with(change func(*Policy)) Policy {
 var (
 	always  = with(func(p *Policy) { p.Autorestart = api.RestartAlways })
 	never   = with(func(p *Policy) { p.Autorestart = api.RestartNever })
-	atOnce  = with(func(p *Policy) { p.StartSecs = 0 })
+	atOnce  = with(func(p *Policy) { p.StartTime = 0 })
 	oneTry  = with(func(p *Policy) { p.StartRetries = 0 })
 	leaving = with(func(p *Policy) { p.LeaveChildren = true })
 	asGroup = with(func(p *Policy) { p.StopAsGroup = true })
@@ -121,7 +121,7 @@ var cases = []struct {
 	{"more than startsecs is RUNNING", starting, sec(1) + 1, Event{Kind: Tick}, usual,
 		want{api.Running, Alive, NotOver, nope, "", nil}},
 	{"a changed startsecs counts at once", starting, sec(0.5), Event{Kind: Changed},
-		with(func(p *Policy) { p.StartSecs = 3 * time.Second }),
+		with(func(p *Policy) { p.StartTime = 3 * time.Second }),
 		want{api.Starting, Alive, NotOver, sec(3) + 1, "", nil}},
 	{"startsecs changed to 0 is RUNNING at once", starting, sec(0.5), Event{Kind: Changed}, atOnce,
 		want{api.Running, Alive, NotOver, nope, "", nil}},
@@ -397,7 +397,7 @@ func TestAFenceCountsNeitherForRetriesNorAsFailure(t *testing.T) {
 }
 
 func TestAProgramThatOnlyExitsIsSlowedDownButNeverStopped(t *testing.T) {
-	l := &life{policy: with(func(p *Policy) { p.StartSecs, p.Autorestart = 0, api.RestartAlways }), now: t0}
+	l := &life{policy: with(func(p *Policy) { p.StartTime, p.Autorestart = 0, api.RestartAlways }), now: t0}
 	l.feed(Start, 0)
 	for range 100 {
 		l.feed(Spawned, 0)

@@ -74,8 +74,8 @@ func (w *world) check(t *rapid.T, e Event, before Lifecycle) {
 		t.Fatalf("done while something lives: %+v after %v", m, e)
 	case m.Gone() && (w.main || w.rest):
 		t.Fatalf("gone while something lives: %+v after %v", m, e)
-	case m.State == api.Running && before.State != api.Running && w.now.Sub(m.Started) <= w.policy.StartSecs && w.policy.StartSecs > 0:
-		t.Fatalf("RUNNING after %v, startsecs is %v", w.now.Sub(m.Started), w.policy.StartSecs)
+	case m.State == api.Running && before.State != api.Running && w.now.Sub(m.Started) <= w.policy.StartTime && w.policy.StartTime > 0:
+		t.Fatalf("RUNNING after %v, startsecs is %v", w.now.Sub(m.Started), w.policy.StartTime)
 	case m.Copy == AwaitingGroup && (m.Wake() == clock.Never || m.Wake().Sub(w.now) > w.policy.StopWait):
 		t.Fatalf("what is left of a group has more than stopwaitsecs: %+v after %v", m, e)
 	case m.Copy == AwaitingGroup && (e.Kind == Kill || e.Kind == Deadline):
@@ -151,7 +151,7 @@ func (w *world) act(t *rapid.T) {
 func TestNoHistoryBreaksTheLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{now: t0, policy: Policy{
-			StartSecs:     time.Duration(rapid.IntRange(0, 3).Draw(t, "startsecs")) * time.Second,
+			StartTime:     time.Duration(rapid.IntRange(0, 3).Draw(t, "startsecs")) * time.Second,
 			StartRetries:  rapid.IntRange(0, 3).Draw(t, "startretries"),
 			Autorestart:   rapid.SampledFrom([]api.Autorestart{api.RestartAlways, api.RestartNever, api.RestartUnexpected}).Draw(t, "autorestart"),
 			ExitCodes:     []int{0},

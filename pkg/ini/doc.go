@@ -7,11 +7,11 @@
 //
 // The layers, each usable without the others:
 //
-//	Load, Parse               text to sections, keys and values, with their places
-//	Expand, ExpandKnown       %(name)s in a value
-//	ParseBool, ParseBytes...  one value to one Go type
-//	ParseEnvironment, Split   the two values with a syntax of their own
-//	Builder, Format...        back to text
+//	Load, Parse                 text to sections, keys and values, with their places
+//	Expand, ExpandKnown         %(name)s in a value
+//	ParseBool, ParseBytes...    one value to one Go type
+//	ParseEnvironment..., Split  the two values with a syntax of their own
+//	Builder, Format...          back to text
 //
 // The package knows no program and no option: which sections and keys exist,
 // which names may be expanded where, and what is done with a value belong to its

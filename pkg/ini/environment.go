@@ -53,6 +53,14 @@ func ParseEnvironmentTemplate(template string) (Environment, error) {
 	return parseEnvironment(atoms)
 }
 
+// EnvironmentError is what is wrong with the text of an environment.
+type EnvironmentError struct{ Err error }
+
+func (e *EnvironmentError) Error() string { return "environment: " + e.Err.Error() }
+
+// Unwrap returns the problem without saying what it is a problem of.
+func (e *EnvironmentError) Unwrap() error { return e.Err }
+
 // parseEnvironment reads what has been taken apart into atoms; a text without references is atomsOf(text).
 func parseEnvironment(atoms []atom) (Environment, error) {
 	p := environmentParser{lexer: lexer{atoms: atoms, bare: isBareInEnvironment}}
@@ -60,7 +68,7 @@ func parseEnvironment(atoms []atom) (Environment, error) {
 	for {
 		v, ok, err := p.variable()
 		if err != nil {
-			return nil, fmt.Errorf("environment: %w", err)
+			return nil, &EnvironmentError{err}
 		}
 		if !ok {
 			return e, nil

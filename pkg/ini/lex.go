@@ -6,9 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// The errors of Python's shlex, in its words.
+// The errors of Python's shlex, in its words. ErrNoClosingQuotation is for those who know why that happens so often.
 var (
-	errNoClosingQuotation = errors.New("No closing quotation") //lint:ignore ST1005 shlex says it so
+	ErrNoClosingQuotation = errors.New("No closing quotation") //lint:ignore ST1005 shlex says it so
 	errNoEscapedCharacter = errors.New("No escaped character") //lint:ignore ST1005 shlex says it so
 )
 
@@ -119,7 +119,7 @@ func (l *lexer) quoted(b *strings.Builder, quote string) error {
 		}
 		b.WriteString(l.atoms[l.at].text)
 	}
-	return errNoClosingQuotation
+	return ErrNoClosingQuotation
 }
 
 func join(atoms []atom) string {

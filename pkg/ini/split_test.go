@@ -159,7 +159,7 @@ func FuzzSplit(f *testing.F) {
 		f.Add(c.command)
 	}
 	f.Fuzz(func(t *testing.T, command string) {
-		if _, err := Split(command); err != nil && err != errNoClosingQuotation && err != errNoEscapedCharacter {
+		if _, err := Split(command); err != nil && err != ErrNoClosingQuotation && err != errNoEscapedCharacter {
 			t.Fatalf("%q: %v", command, err)
 		}
 		ShellMetacharacters(command)

@@ -7,7 +7,8 @@
 //	controller              is the only candidate: it renews its lease rarely, and waits for no machine at its start
 //	agentd                  takes every program, whatever machines it names; renews rarely, and calls its keeper without bounds
 //	agentd/lease            nobody has to show life for leases to be renewed
-//	agentd/keeper/engine    counts no deadline, leaves children of expected exits running, and leaves TERM and INT to the program
+//	agentd/keeper/core      counts no deadline, and leaves children of expected exits running
+//	agentd/keeper/engine    leaves TERM and INT to the program
 package mode
 
 import "time"

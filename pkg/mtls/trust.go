@@ -26,7 +26,7 @@ type Pins interface {
 // Verify decides about a caller's certificate; nil lets it in.
 type Verify func(ctx context.Context, cert *x509.Certificate) error
 
-// Trust is the only Verify outside tests: pinned daemons, and certificates minted with the cluster's
+// Trust is the Verify of every daemon: pinned daemons, and certificates minted with the cluster's
 // signing key. now is time.Now when nil.
 func Trust(pins Pins, now func() time.Time) Verify {
 	if now == nil {

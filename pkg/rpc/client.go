@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
@@ -183,11 +183,17 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, mtls.ErrWrongPin):
 		return fmt.Errorf("%w: another daemon answers there, or it was set up anew and has not published itself yet", err)
-	case strings.Contains(err.Error(), "remote error: tls: "):
+	case isAlert(err):
 		// A refused certificate comes back as an alert without words; its log has them.
 		return fmt.Errorf("it refuses our certificate (%w): its log says why; are the clocks of both hosts right, and is this the same cluster?", err)
 	}
 	return err
+}
+
+// isAlert reports whether the other side ended the handshake by an alert, which package tls tells apart by Op alone.
+func isAlert(err error) bool {
+	op := new(net.OpError)
+	return errors.As(err, &op) && op.Op == "remote error"
 }
 
 // Agents calls the agents of machines as one daemon.

@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
 // A Key describes one key of a [program:x] section: how it is read, written, compared and
-// documented. The table of them (table.go) is the only place that knows a key.
+// documented. All of that stands in the table of them (table.go), for every key.
 type Key struct {
 	Name     string
 	Aliases  []string // other spellings that are read, and never written
@@ -119,13 +118,10 @@ var environment = value{
 // withoutPrefix takes off what ini says of the key, since the place says it already, and adds what most
 // people who forget a quote have run into.
 func withoutPrefix(err error) error {
-	if err == nil {
-		return nil
+	if of := new(ini.EnvironmentError); errors.As(err, &of) {
+		err = of.Err
 	}
-	if inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "environment: ") {
-		err = inner
-	}
-	if strings.Contains(err.Error(), "No closing quotation") {
+	if errors.Is(err, ini.ErrNoClosingQuotation) {
 		err = fmt.Errorf("%w (white space and then ; or # begins a comment, within quotes too)", err)
 	}
 	return err

@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/keepalive"
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
@@ -36,7 +37,7 @@ func inSession(t *testing.T, ttl int64, endpoints int, test func(t *testing.T, s
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			Keep(ctx, s.kv, clock.Go{}, s.lease.ID, renewal.Options{TTL: ttl, Deadline: deadline.Of(sent, ttl), Term: s.lease.Term, EndAtDeadline: true})
+			keepalive.Keep(ctx, s.kv, clock.Go{}, s.lease.ID, renewal.Options{TTL: ttl, Deadline: deadline.Of(sent, ttl), Term: s.lease.Term, EndAtDeadline: true})
 			s.ended <- clock.Go{}.Now()
 		}()
 		test(t, s)

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/keepalive"
 )
 
 // retryEvery is the pause after a failed step of a campaign.
@@ -45,11 +48,12 @@ func (c *Client) pause(ctx context.Context, d time.Duration) {
 
 // campaignOnce is a campaign with one session.
 func (c *Client) campaignOnce(ctx context.Context, name, id string, ttl int64) (store.Leadership, error) {
+	sent := deadline.Now(c.s.clock)
 	l, err := c.Grant(ctx, ttl)
 	if err != nil {
 		return store.Leadership{}, err
 	}
-	ses := c.newSession(l)
+	ses := c.newSession(l, sent)
 	key := fmt.Sprintf("%s/%x", name, int64(l.ID))
 	rev, err := c.win(ctx, ses, name+"/", key, id, l.ID)
 	if err != nil {
@@ -154,61 +158,36 @@ func (c *Client) verify(ctx context.Context, key string, rev int64) error {
 // session keeps one lease alive until it is ended or lost.
 type session struct {
 	lost chan struct{}
-	stop chan struct{}
-	once sync.Once
+	end  context.CancelFunc
 }
 
-// newSession renews every third of the TTL. It says lost when the server does, and when there was no answer for a TTL.
-func (c *Client) newSession(l store.Lease) *session {
-	ses := &session{lost: make(chan struct{}), stop: make(chan struct{})}
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	if c.s.closed {
-		close(ses.lost)
-		return ses
-	}
-	c.s.wg.Go(func() {
-		defer close(ses.lost)
-		c.keep(l, ses.stop)
-	})
-	return ses
-}
-
-func (c *Client) keep(l store.Lease, stop <-chan struct{}) {
-	s := c.s
-	timer := s.clock.NewTimer()
-	defer timer.Stop()
-	answered := s.clock.Now()
-	for {
-		timer.Reset(s.clock.Now().Add(seconds(l.TTL) / 3))
-		select {
-		case <-timer.C():
-		case <-stop:
-			return
-		case <-s.done:
-			return
-		}
-		ttl, ok := c.renewOnce(l.ID)
-		now := s.clock.Now()
-		if ok && ttl > 0 {
-			answered = now
-		}
-		if ok && ttl <= 0 || now.Sub(answered) >= seconds(l.TTL) {
-			return
-		}
-	}
-}
-
-// renewOnce renews without a stream; not ok is no answer.
-func (c *Client) renewOnce(id store.LeaseID) (ttl int64, ok bool) {
+// newSession renews a lease that was asked for at a moment.
+func (c *Client) newSession(l store.Lease, sent deadline.Moment) *session {
+	ctx, end := context.WithCancel(context.Background())
+	ses := &session{lost: make(chan struct{}), end: end}
 	s := c.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !c.reachesLocked() || s.pendingLocked(id) {
-		return 0, false
+	if s.closed {
+		end()
+		close(ses.lost)
+		return ses
 	}
-	return s.renewLocked(id).TTL, c.hearsLocked()
+	o := renewal.Options{TTL: l.TTL, Deadline: deadline.Of(sent, l.TTL), Term: l.Term, EndAtDeadline: true}
+	if s.mode == mode.Alone {
+		o.Interval, o.EndAtDeadline = mode.RestInterval, false
+	}
+	s.wg.Go(func() {
+		defer close(ses.lost)
+		defer end()
+		keepalive.Keep(ctx, c, s.clock, l.ID, o)
+	})
+	s.wg.Go(func() {
+		select {
+		case <-s.done:
+			end()
+		case <-ctx.Done():
+		}
+	})
+	return ses
 }
-
-// end stops renewing.
-func (ses *session) end() { ses.once.Do(func() { close(ses.stop) }) }

@@ -17,7 +17,7 @@ func (p *Pins) Keep(ctx context.Context, log *zap.Logger) {
 		log.Warn("the cluster's public key is read later", zap.Error(err))
 	}
 	err := store.Follow(ctx, p.kv, store.Below(p.keys.Controllers()), store.FollowOptions{Clock: p.clock, Log: log}, keeping{p})
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() == nil {
 		p.mu.Lock()
 		p.kept = false
 		p.mu.Unlock()

@@ -3,7 +3,7 @@ package parity
 import "strings"
 
 // A valueCase reads values of one key of [program:a]: those of one row differ in nothing else. differs names
-// the row of spec.Differences by which the two sides differ, and then they have to.
+// the row of Differences by which the two sides differ, and then they have to.
 type valueCase struct {
 	key     string
 	values  []string

@@ -27,7 +27,7 @@ type line struct {
 	kind    string
 	text    string // its words
 	stdin   string
-	differs string            // the entry of differences by which the two sides differ, and then they have to
+	differs string            // the entry of answerDifferences by which the two sides differ, and then they have to
 	before  func(r *ran)      // what is done on each side before
 	after   func(r *ran)      // and after
 	sort    bool              // the order of processes means nothing
@@ -203,7 +203,7 @@ func TestCommandsAnswerAsSupervisorctlDoes(t *testing.T) {
 		}
 	})
 	if !t.Failed() {
-		for _, d := range differences {
+		for _, d := range answerDifferences {
 			if !met.has(d.id) {
 				t.Errorf("no line meets the difference %s", d.id)
 			}

@@ -105,7 +105,7 @@ func sequences(times int) []sequence {
 }
 
 // metronome wakes supervisord's loop. Without it a death is noticed up to a second late, is taken for one after
-// startsecs, and the retries begin anew: the difference "instant-death" of pkg/spec.
+// startsecs, and the retries begin anew: the difference "instant-death".
 const metronome = "[program:metronome]\ncommand=sh -c 'while :; do echo; sleep 0.1; done'\nstartsecs=0\nstdout_logfile=NONE\nstderr_logfile=NONE\npriority=1\n"
 
 // TestStateSequencesAreTheSame runs a program of every combination of startsecs, startretries, its end and

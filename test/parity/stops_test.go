@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/distsuper/distsuper/pkg/spec"
 )
 
 // stubborn does not end by TERM.
@@ -182,7 +180,7 @@ func TestStartsAndShutdownFollowThePriorities(t *testing.T) {
 // TestAStopInBackoffGivesAllTriesBack shows the difference "backoff-counter".
 func TestAStopInBackoffGivesAllTriesBack(t *testing.T) {
 	t.Parallel()
-	if !slices.ContainsFunc(spec.Differences, func(d spec.Difference) bool { return d.ID == "backoff-counter" }) {
+	if !slices.ContainsFunc(Differences, func(d Difference) bool { return d.ID == "backoff-counter" }) {
 		t.Error("the difference is not in the table")
 	}
 	const retries = 3

@@ -80,7 +80,7 @@ func TestCtlStartsStopsAndReadsLogsOverThePrivateSockets(t *testing.T) {
 	r := ours(t).start(t, header+"[program:a]\ncommand=sh -c 'echo hello; exec sleep 1000'\nmachines=elsewhere\n"+
 		"touch_timeout=2\non_partition=stop\n")
 	c := r.open()
-	p := r.awaitState(c, "a", api.Running)
+	r.awaitState(c, "a", api.Running)
 	if _, err := c.Stop(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestCtlStartsStopsAndReadsLogsOverThePrivateSockets(t *testing.T) {
 	if _, err := c.Start(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	p = r.awaitState(c, "a", api.Running)
+	p := r.awaitState(c, "a", api.Running)
 	agent := r.agent(c, p.Owner.Machine)
 	log, err := agent.Log(t.Context(), "a", "stdout", logstream.Range{Last: 100})
 	if err != nil {

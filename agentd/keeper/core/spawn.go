@@ -82,7 +82,7 @@ func (c *Core) tellEnd(now deadline.Moment, r *run, status int) {
 	case api.Stopping, api.Unknown:
 		i.Kind = CopyStopped
 	case api.Starting:
-		if i.Quick = now.Boot.Sub(r.life.Started) < r.policy.StartSecs; !i.Quick { // nobody looked since
+		if i.Quick = now.Boot.Sub(r.life.Started) < r.policy.StartTime; !i.Quick { // nobody looked since
 			c.emit(Incident{Kind: EnteredRunning, Ref: r.ref(), PID: r.seen.PID})
 		}
 	}

@@ -82,7 +82,7 @@ func (l *loop) tellEnd(r *run, pid int, status unix.WaitStatus) {
 	case api.Stopping, api.Unknown:
 		c.Kind = Stopped
 	case api.Starting:
-		if c.Quick = l.now.Boot.Sub(m.Started) < r.policy.StartSecs; !c.Quick {
+		if c.Quick = l.now.Boot.Sub(m.Started) < r.policy.StartTime; !c.Quick {
 			l.tellChange(r, Change{Kind: Started, PID: pid}) // nobody looked since
 		}
 	}

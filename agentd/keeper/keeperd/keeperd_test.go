@@ -155,6 +155,7 @@ func must(t *testing.T, err error) {
 func done(r keeper.Run) bool { return r.Done }
 
 func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	hello := s.up()
 	if hello.Instance == "" || hello.PID != s.cmd.Process.Pid || hello.Version != "test" {
@@ -194,6 +195,7 @@ func TestKeeperRunsAProcessAndHasItsLastByte(t *testing.T) {
 }
 
 func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -230,6 +232,7 @@ func TestClearEmptiesTheLogsOfARunningAndOfAFinishedProcess(t *testing.T) {
 }
 
 func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -257,6 +260,7 @@ func TestStripANSIReachesALogAndChangesForALivingProcess(t *testing.T) {
 }
 
 func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	path := filepath.Join(s.dir, "old.log")
@@ -272,6 +276,7 @@ func TestClearReachesTheLogOfAProcessThatWasRefused(t *testing.T) {
 }
 
 func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -295,6 +300,7 @@ func TestFollowerSeesWhatIsPrintedNow(t *testing.T) {
 }
 
 func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := start(t, dir)
 	hello := first.up()
@@ -314,6 +320,7 @@ func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
 }
 
 func TestShutdownStopsEverythingAndTheNextKeeperKnowsItsPredecessor(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, dir)
 	hello := s.up()
@@ -352,6 +359,7 @@ func TestShutdownStopsEverythingAndTheNextKeeperKnowsItsPredecessor(t *testing.T
 }
 
 func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, t.TempDir())
 	s.up()
 	ctx, ref := t.Context(), keeper.Ref{ID: "p", Token: 7}
@@ -395,6 +403,7 @@ func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
 }
 
 func TestProcessesDoNotInheritTheWayToEtcd(t *testing.T) {
+	t.Parallel()
 	got := environ([]string{"PATH=/bin", "DISTSUPER_ETCD_PASSWORD=secret", "DISTSUPER_CONFIG=/etc/distsuper.ini", "DISTSUPER_ETCD_ENDPOINTS=a"})
 	if want := []string{"PATH=/bin", "DISTSUPER_CONFIG=/etc/distsuper.ini"}; !reflect.DeepEqual(got, want) {
 		t.Fatalf("they inherit %q", got)

@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/test/parity"
 )
 
 // A printer prints the parts.
@@ -30,7 +31,7 @@ func (p *printer) parts() map[string]func() (string, error) {
 		"environment variables": environment,
 		"keys in etcd":          etcdKeys,
 	}
-	for _, area := range []string{spec.AreaConfiguration, spec.AreaProcesses, spec.AreaCommands} {
+	for _, area := range []string{parity.AreaConfiguration, parity.AreaProcesses, parity.AreaCommands} {
 		all["differences in "+area] = differences(area)
 	}
 	for _, program := range programs {
@@ -168,7 +169,7 @@ func etcdKeys() (string, error) {
 func differences(area string) func() (string, error) {
 	return func() (string, error) {
 		var rows [][]string
-		for _, d := range spec.Differences {
+		for _, d := range parity.Differences {
 			if d.Area == area {
 				rows = append(rows, []string{d.What, d.Supervisor, d.Distsuper, d.Why})
 			}

@@ -2,7 +2,6 @@ package guardian
 
 import (
 	"fmt"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -12,11 +11,11 @@ import (
 )
 
 // How far behind the earliest deadline that the loop has not enforced the guardian kills everything, and the
-// kernel the keeper. A lease outlives its deadline by at least 200 ms. The guardian comes first: what is below a
+// kernel the keeper. A lease outlives its deadline by at least deadline.ActTime. The guardian comes first: what is below a
 // keeper that still stands is known by its parents, and what a dead one left only by its marks.
 const (
-	guardianSlack = 100 * time.Millisecond
-	backstopSlack = 150 * time.Millisecond
+	guardianSlack = deadline.ActTime / 2
+	backstopSlack = deadline.ActTime * 3 / 4
 )
 
 // A Backstop is a POSIX timer on CLOCK_BOOTTIME whose signal is SIGKILL to this process. It works

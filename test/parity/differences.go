@@ -1,4 +1,4 @@
-package spec
+package parity
 
 // A Difference is a place where distsuper knowingly does something else than supervisor.
 type Difference struct {

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// A difference is a place where distsuperctl knowingly answers otherwise than supervisorctl. want makes of their
+// An answerDifference is a place where distsuperctl knowingly answers otherwise than supervisorctl. want makes of their
 // answer what ours has to be; it sees ours where anything of a kind will do.
-type difference struct {
+type answerDifference struct {
 	id, why string
 	want    func(theirs, ours answer) answer
 }
@@ -16,7 +16,7 @@ type difference struct {
 // notRunning is what distsuperctl says when nobody is there.
 const notRunning = `distsuperctl: distsuperd solo does not run with HERE/s.conf: start it with "distsuperd solo -c HERE/s.conf", or, if another user started it, be that user`
 
-var differences = []difference{
+var answerDifferences = []answerDifference{
 	{"usage", "the usage of ours goes to standard error, as errors do, and its words are its own", func(theirs, ours answer) answer {
 		theirs.Out, _, _ = strings.Cut(theirs.Out, "\n")
 		theirs.Out += "\n"
@@ -113,7 +113,7 @@ func (m *metDifferences) judge(differs string, ours, theirs answer) string {
 	if differs == "" {
 		return ours.unlike(theirs)
 	}
-	for _, d := range differences {
+	for _, d := range answerDifferences {
 		if d.id != differs {
 			continue
 		}

@@ -1,0 +1,136 @@
+package agentd
+
+import (
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/lease"
+	"github.com/distsuper/distsuper/agentd/plan"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Event is what happens to a Core.
+type Event interface{ event() }
+
+type (
+	// KeysReset: entries are all there is below the machine's prefix at Rev.
+	KeysReset struct {
+		Rev     int64
+		Entries []store.Entry
+	}
+	// KeysChanged: what changed there up to Rev.
+	KeysChanged struct {
+		Rev    int64
+		Events []store.Event
+	}
+	// StoreConnection: the store answers, or does not, which Why explains.
+	StoreConnection struct {
+		Connected bool
+		Why       error
+	}
+	// StoreBehind: the store is behind what was seen before.
+	StoreBehind struct{ Err error }
+	// NewKeeper: a keeper, at the start or in place of one that ended, with all its runs.
+	NewKeeper struct {
+		Hello    keeper.Hello
+		Snapshot keeper.Snapshot
+	}
+	// RunsChanged: runs that changed. All of them are asked for only of a keeper that is new to us: a list
+	// that was under way while a run started would lack it.
+	RunsChanged struct{ Snapshot keeper.Snapshot }
+	// KeeperConnection: the keeper does not answer (an error), or does again (nil).
+	KeeperConnection struct{ Err error }
+	// LeasesAdopted: leases that an earlier agent held, and this one at its start.
+	LeasesAdopted struct{ Leases []keeper.Lease }
+	// LeasesChanged: what became of leases.
+	LeasesChanged struct{ Changes []lease.Change }
+	// Written answers a Write.
+	Written struct {
+		Effect Write
+		Result store.TxnResult
+		Err    error
+	}
+	// Called answers a Call.
+	Called struct {
+		Effect Call
+		Err    error
+	}
+	// Granted answers a GrantLease.
+	Granted struct {
+		Effect GrantLease
+		Lease  keeper.Lease
+		Err    error
+	}
+	// LeaseAnswered answers an AskLease.
+	LeaseAnswered struct {
+		TTL int64
+		Err error
+	}
+	// Tick: the instant that Next named has come.
+	Tick struct{}
+	// Leave: the machine is to be left.
+	Leave struct{}
+	// InfoChanged: the machine's info is this now.
+	InfoChanged struct{ Info api.MachineInfo }
+)
+
+func (KeysReset) event()        {}
+func (KeysChanged) event()      {}
+func (StoreConnection) event()  {}
+func (StoreBehind) event()      {}
+func (NewKeeper) event()        {}
+func (RunsChanged) event()      {}
+func (KeeperConnection) event() {}
+func (LeasesAdopted) event()    {}
+func (LeasesChanged) event()    {}
+func (Written) event()          {}
+func (Called) event()           {}
+func (Granted) event()          {}
+func (LeaseAnswered) event()    {}
+func (Tick) event()             {}
+func (Leave) event()            {}
+func (InfoChanged) event()      {}
+
+// Effect is what a Core wants done.
+type Effect interface{ effect() }
+
+type (
+	// Write is a transaction for processes, or for the machine itself when there are none.
+	Write struct {
+		What      string
+		Processes []string
+		Txn       store.Txn
+		History   []api.HistoryEntry
+		Reason    string
+		Token     int64
+		Lease     int64 // on which it puts something; 0 none
+	}
+	// Call is a call of the keeper that was there at the epoch.
+	Call struct {
+		Epoch  int
+		Action plan.Action
+	}
+	// GrantLease asks for a lease.
+	GrantLease struct {
+		TTL   int64
+		Epoch int
+	}
+	// DropLease lets a lease go.
+	DropLease struct{ Lease int64 }
+	// HaltRenewals stops renewals, or lets them go on.
+	HaltRenewals struct{ Halt bool }
+	// AskLease asks for the remaining seconds of somebody's lease.
+	AskLease struct{ Lease int64 }
+	// Left: everything is released.
+	Left struct{}
+	// Fail ends the agent.
+	Fail struct{ Err error }
+)
+
+func (Write) effect()        {}
+func (Call) effect()         {}
+func (GrantLease) effect()   {}
+func (DropLease) effect()    {}
+func (HaltRenewals) effect() {}
+func (AskLease) effect()     {}
+func (Left) effect()         {}
+func (Fail) effect()         {}

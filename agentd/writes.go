@@ -1,0 +1,68 @@
+package agentd
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/agentd/plan"
+	"github.com/distsuper/distsuper/store"
+)
+
+func (s *step) transact(p *proc, a plan.Action) {
+	if !s.begin(p, &p.store) {
+		return
+	}
+	if a.Kind == plan.Release {
+		p.memory.Released = a.Token
+	}
+	p.putting = a.Kind == plan.PutTouch
+	s.do(Write{What: a.Kind.String(), Processes: []string{p.id}, Txn: a.Txn, History: a.History, Reason: a.Reason,
+		Token: a.Token, Lease: a.Lease})
+}
+
+// written: what the transaction did or read is known at once, without waiting for the watch.
+func (s *step) written(ev Written) {
+	s.noteRefusal(ev.Err)
+	if len(ev.Effect.Processes) == 0 {
+		s.ownWritten(ev)
+		return
+	}
+	if ev.Effect.What == plan.Report.String() {
+		s.batch = false
+	}
+	if errors.Is(ev.Err, store.ErrLeaseNotFound) && ev.Effect.Lease != 0 {
+		s.do(DropLease{ev.Effect.Lease})
+		s.loseLease(ev.Effect.Lease)
+	}
+	for _, id := range ev.Effect.Processes {
+		p := s.changing(id)
+		p.putting = false
+		if ev.Err == nil && ev.Result.Succeeded {
+			p.store.succeed()
+			continue
+		}
+		first := p.store.fails == 0
+		again := p.store.fail(s.now)
+		if first && ev.Err == nil {
+			p.store.retry = s.now // the facts that it read again are fresh: decide at once
+			continue
+		}
+		s.wake.add(again, id)
+	}
+	if ev.Err == nil {
+		s.changed(s.mirror.answer(ev.Effect.Txn, ev.Result))
+	}
+}
+
+// noteRefusal keeps in mind what waiting does not heal.
+func (c *Core) noteRefusal(err error) {
+	lasting := errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrPermission)
+	switch {
+	case err == nil:
+		c.refused = nil
+	case lasting && c.refused == nil:
+		c.o.Log.Error("etcd refuses to be written: nothing new is started, and what ends is not told", zap.Error(err))
+		c.refused = err
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/control"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/etcd"
+)
+
+// fleetDeployment is the deployment of controllers, agents and an etcd.
+type fleetDeployment struct{ *ctl }
+
+// storeConfig is the etcd as configured, else distsuperd's own on this host.
+func (f *fleetDeployment) storeConfig() (etcd.Config, error) {
+	sc := f.configuredStore()
+	if !f.cfg.UsesEmbedded() {
+		return sc, nil
+	}
+	if _, supervisors := f.cfg.Ini.Section("supervisord"); supervisors && !hasEtcd(f.cfg) {
+		return sc, nobodyRuns(f.cfg.File)
+	}
+	endpoint, err := embedded.Endpoint(f.cfg.Controller.StateDir)
+	if err != nil {
+		return sc, usage(err)
+	}
+	sc.Endpoints = []string{endpoint}
+	return sc, nil
+}
+
+func (f *fleetDeployment) storeName() string { return "etcd" }
+func (f *fleetDeployment) usesOwnEtcd() bool { return f.cfg.UsesEmbedded() }
+
+// explain says of an etcd that stopped answering in the middle which endpoints were tried.
+func (f *fleetDeployment) explain(ctx context.Context, err error) error {
+	if !errors.Is(err, store.ErrUnavailable) || f.kv == nil || f.cfg == nil {
+		return err
+	}
+	sc, cerr := f.storeConfig()
+	if cerr != nil {
+		return err
+	}
+	return etcd.Unreachable(ctx, sc, err)
+}
+
+func (f *fleetDeployment) control() control.Options { return control.Options{} }
+func (f *fleetDeployment) oneMachine() bool         { return false }
+
+func (f *fleetDeployment) printFault(name, fault, text string) {
+	f.printf("%s: ERROR (%s): %s\n", name, fault, text)
+}
+
+// toLoad starts distsuperd's own etcd where there is to be one, but not for a file that is refused.
+func (f *fleetDeployment) toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
+	programs, err := readPrograms(f.ctl, strict)
+	if err == nil {
+		err = f.ensureEtcd(cmd)
+	}
+	if err == nil {
+		err = f.open(cmd)
+	}
+	return programs, err
+}
+
+// wanted reads the file that distsuperctl was given.
+func (f *fleetDeployment) wanted(_ context.Context, strict bool) ([]api.Program, error) {
+	return readPrograms(f.ctl, strict)
+}
+
+func (f *fleetDeployment) shutdown(ctx context.Context, o shutdownOptions) error {
+	if !o.fleet {
+		return usage(errors.New("this would stop every process of the fleet; shutdown --fleet does it " +
+			"(distsuperd stop and distsuperagent stop end single daemons, drain empties one machine)"))
+	}
+	return runShutdownFleet(ctx, f.ctl, o)
+}
+
+func (f *fleetDeployment) unanswered(p *peer, err error) error {
+	if err == nil || answered(err) || errors.Is(err, rpc.ErrUnavailable) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("controller %s does not answer (%w); if it has died, another one leads in some seconds: see distsuperctl controllers, or ask "+
+		"another with --controller", p.ID, err)
+}
+
+func (f *fleetDeployment) restarted(d rpc.Daemon, id string) string { return d.Program + " " + id }
+
+func (f *fleetDeployment) notStanding() error {
+	return errors.New("it does not stand for election any more; its log says why")
+}
+
+func (f *fleetDeployment) gone(rpc.Daemon) error { return nil }
