@@ -183,6 +183,9 @@ func (s *step) take(e Event) {
 		if l := s.find(e.Lease); l != nil {
 			s.renew(l, e.Event)
 		}
+		if a, answered := e.Event.(renewal.Answered); answered {
+			s.seeTerm(a.Term) // also of an answer that came too late to count
+		}
 	}
 }
 
@@ -249,25 +252,20 @@ func (s *step) renewDue() {
 
 // renew takes an event to the renewal of a lease.
 func (s *step) renew(l *held, e renewal.Event) {
-	counted := false
 	for _, effect := range l.renewal.Step(s.now, e) {
 		switch effect := effect.(type) {
 		case renewal.Missed:
 			s.o.Log.Debug("a renewal failed", zap.String("lease", name(l.ID)), zap.String("endpoint", s.o.Endpoints[effect.Endpoint]), zap.Error(effect.Err))
 			s.members.look = true
 		case renewal.Extended:
-			l.TTL, l.Deadline, counted = effect.TTL, effect.Deadline, true
+			l.TTL, l.Deadline = effect.TTL, effect.Deadline
 			s.acks.version++
 		case renewal.Lost:
-			counted = true
 			s.remove(l)
 			s.change(Change{Lost, l.Lease})
 		default:
 			s.do(Renew{l.ID, effect})
 		}
-	}
-	if a, answered := e.(renewal.Answered); answered && counted {
-		s.seeTerm(a.Term)
 	}
 }
 

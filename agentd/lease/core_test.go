@@ -71,136 +71,139 @@ type line struct {
 	want  string
 }
 
+// walks are what a test of Step goes through, each from a new one on.
+var walks = []struct {
+	name      string
+	endpoints int
+	mode      mode.Mode
+	lines     []line
+	changes   string // what the main loop hears at the end
+}{
+	{"the first act is to renew what was adopted", 1, mode.Fleet, []line{
+		{0, Adopted{[]keeper.Lease{leaseOf(2), leaseOf(1), leaseOf(2), {ID: 3}}}, ""},
+		{0, Started{}, "1 open, 2 open, tell[1 2]"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, opened(1, 1), "1 send"},
+		{3 * ms, answered(1, 1, 2*ms, 1, 6), "tell[1 2]"},
+		{4 * ms, failed(2, 1), "2 close, 2 open"},
+		{5 * ms, failed(2, 2), "2 close, settled"},
+	}, ""},
+	{"with nothing adopted it is settled at once", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+	}, ""},
+	{"the main loop hears of a renewal when the keeper knows it", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, Granted{leaseOf(1), 1}, "1 open"},
+		{2 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
+		{3 * ms, opened(1, 1), "1 send"},
+		{4 * ms, answered(1, 1, 3*ms, 1, 6), ""},
+		{5 * ms, KeeperAnswered{}, "acknowledged, tell[1]"}, // it was told before the renewal
+		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
+	}, "renewed 1"},
+	{"a lost lease is told at once, and to the keeper", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
+		{3 * ms, KeeperAnswered{}, "acknowledged"},
+		{4 * ms, opened(1, 1), "1 send"},
+		{5 * ms, answered(1, 1, 4*ms, 1, 0), "1 close, changed, tell[]"},
+		{6 * ms, answered(1, 1, 4*ms, 1, 6), ""},
+	}, "lost 1"},
+	{"a keeper that fails is called again after a pause, with what is held then", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{errSilent}, ""},
+		{2 * ms, Granted{leaseOf(1), 1}, "1 open"},
+		{3 * ms, Dropped{1}, "1 close"},
+		{4 * ms, Granted{leaseOf(2), 1}, "2 open"},
+		{201 * ms, Tick{}, "tell[2]"},
+		{202 * ms, KeeperAnswered{}, "acknowledged"},
+	}, ""},
+	{"a keeper that was told everything is called for a sign of life", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2000 * ms, Tick{}, ""},
+		{2001 * ms, Tick{}, "tell[]"},
+	}, ""},
+	{"without life of the main loop nothing is renewed, until it shows some", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{9000 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
+		{9001 * ms, KeeperAnswered{}, "acknowledged"},
+		{9002 * ms, opened(1, 1), "1 send"},
+		{10001 * ms, answered(1, 1, 9002*ms, 1, 6), "1 close"}, // it came too late
+		{20000 * ms, Tick{}, "tell[1]"},
+		{20001 * ms, KeeperAnswered{}, "acknowledged"},
+		{20002 * ms, LoopAlive{}, "1 open"},
+	}, ""},
+	{"nor without life of the keeper", 1, mode.Fleet, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{9000 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
+		{9001 * ms, LoopAlive{}, ""},
+		{10002 * ms, KeeperAnswered{errSilent}, "1 close"},
+		{10202 * ms, Tick{}, "tell[1]"},
+		{10203 * ms, KeeperAnswered{}, "acknowledged, 1 open"},
+	}, ""},
+	{"nor while it is halted, though nobody has to show life", 1, mode.Alone, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, Halted{true}, ""},
+		{3 * ms, Granted{leaseOf(1), 1}, "tell[1]"},
+		{4 * ms, KeeperAnswered{}, "acknowledged"},
+		{100000 * ms, Halted{false}, "1 open, tell[1]"},
+	}, ""},
+	{"a halted one is settled without a try", 1, mode.Fleet, []line{
+		{0, Adopted{[]keeper.Lease{leaseOf(1)}}, ""},
+		{0, Halted{true}, ""},
+		{0, Started{}, "tell[1], settled"},
+	}, ""},
+	{"the answer of one lease makes an earlier leader's answer of another count for nothing", 2, mode.Fleet, []line{
+		{0, Adopted{[]keeper.Lease{leaseOf(1), leaseOf(2)}}, ""},
+		{0, Started{}, "1 open, 2 open, tell[1 2], findleader"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, opened(1, 1), "1 send"},
+		{2 * ms, opened(2, 1), "2 send"},
+		{3 * ms, answered(1, 1, 2*ms, 8, 6), "tell[1 2]"},
+		{4 * ms, answered(2, 1, 2*ms, 7, 6), "2 close, 2 open"},
+	}, ""},
+	{"the leader is looked for at the start, and after a failure, but not too often", 2, mode.Fleet, []line{
+		{0, Adopted{[]keeper.Lease{leaseOf(1)}}, ""},
+		{0, Started{}, "1 open, tell[1], findleader"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, failed(1, 1), "1 close, 1 open"},
+		{3 * ms, LeaderFound{-1, 0}, ""},
+		{4 * ms, opened(1, 2), "1 send"},
+		{5 * ms, answered(1, 2, 4*ms, 3, 6), "tell[1], settled"},
+		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
+		{5003 * ms, LoopAlive{}, "1 send, tell[1], findleader"},
+		{5004 * ms, LeaderFound{0, 3}, ""},
+		{5005 * ms, answered(1, 3, 5003*ms, 3, 6), "1 close"},
+	}, "renewed 1"},
+	{"a leader of an earlier term is not believed", 2, mode.Fleet, []line{
+		{0, Started{}, "tell[], findleader, settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, TermSeen{9}, ""},
+		{3 * ms, LeaderFound{1, 8}, ""},
+		{4 * ms, Granted{leaseOf(1), 9}, "1 open, tell[1]"},
+		{5 * ms, opened(1, 1), "1 send"},
+		{6 * ms, answered(1, 1, 5*ms, 9, 6), ""},
+		{7 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
+	}, ""},
+	{"leases that do not end by themselves are renewed once a minute", 1, mode.Alone, []line{
+		{0, Started{}, "tell[], settled"},
+		{1 * ms, KeeperAnswered{}, "acknowledged"},
+		{2 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
+		{3 * ms, opened(1, 1), "1 send"},
+		{4 * ms, answered(1, 1, 3*ms, 1, 6), ""},
+		{5 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
+		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
+		{59000 * ms, Tick{}, ""},
+		{60002 * ms, Tick{}, "1 send"},
+	}, "renewed 1"},
+}
+
 func TestSteps(t *testing.T) {
-	for _, c := range []struct {
-		name      string
-		endpoints int
-		mode      mode.Mode
-		lines     []line
-		changes   string // what the main loop hears at the end
-	}{
-		{"the first act is to renew what was adopted", 1, mode.Fleet, []line{
-			{0, Adopted{[]keeper.Lease{leaseOf(2), leaseOf(1), leaseOf(2), {ID: 3}}}, ""},
-			{0, Started{}, "1 open, 2 open, tell[1 2]"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, opened(1, 1), "1 send"},
-			{3 * ms, answered(1, 1, 2*ms, 1, 6), "tell[1 2]"},
-			{4 * ms, failed(2, 1), "2 close, 2 open"},
-			{5 * ms, failed(2, 2), "2 close, settled"},
-		}, ""},
-		{"with nothing adopted it is settled at once", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-		}, ""},
-		{"the main loop hears of a renewal when the keeper knows it", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, Granted{leaseOf(1), 1}, "1 open"},
-			{2 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
-			{3 * ms, opened(1, 1), "1 send"},
-			{4 * ms, answered(1, 1, 3*ms, 1, 6), ""},
-			{5 * ms, KeeperAnswered{}, "acknowledged, tell[1]"}, // it was told before the renewal
-			{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
-		}, "renewed 1"},
-		{"a lost lease is told at once, and to the keeper", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
-			{3 * ms, KeeperAnswered{}, "acknowledged"},
-			{4 * ms, opened(1, 1), "1 send"},
-			{5 * ms, answered(1, 1, 4*ms, 1, 0), "1 close, changed, tell[]"},
-			{6 * ms, answered(1, 1, 4*ms, 1, 6), ""},
-		}, "lost 1"},
-		{"a keeper that fails is called again after a pause, with what is held then", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{errSilent}, ""},
-			{2 * ms, Granted{leaseOf(1), 1}, "1 open"},
-			{3 * ms, Dropped{1}, "1 close"},
-			{4 * ms, Granted{leaseOf(2), 1}, "2 open"},
-			{201 * ms, Tick{}, "tell[2]"},
-			{202 * ms, KeeperAnswered{}, "acknowledged"},
-		}, ""},
-		{"a keeper that was told everything is called for a sign of life", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2000 * ms, Tick{}, ""},
-			{2001 * ms, Tick{}, "tell[]"},
-		}, ""},
-		{"without life of the main loop nothing is renewed, until it shows some", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{9000 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
-			{9001 * ms, KeeperAnswered{}, "acknowledged"},
-			{9002 * ms, opened(1, 1), "1 send"},
-			{10001 * ms, answered(1, 1, 9002*ms, 1, 6), "1 close"}, // it came too late
-			{20000 * ms, Tick{}, "tell[1]"},
-			{20001 * ms, KeeperAnswered{}, "acknowledged"},
-			{20002 * ms, LoopAlive{}, "1 open"},
-		}, ""},
-		{"nor without life of the keeper", 1, mode.Fleet, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{9000 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
-			{9001 * ms, LoopAlive{}, ""},
-			{10002 * ms, KeeperAnswered{errSilent}, "1 close"},
-			{10202 * ms, Tick{}, "tell[1]"},
-			{10203 * ms, KeeperAnswered{}, "acknowledged, 1 open"},
-		}, ""},
-		{"nor while it is halted, though nobody has to show life", 1, mode.Alone, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, Halted{true}, ""},
-			{3 * ms, Granted{leaseOf(1), 1}, "tell[1]"},
-			{4 * ms, KeeperAnswered{}, "acknowledged"},
-			{100000 * ms, Halted{false}, "1 open, tell[1]"},
-		}, ""},
-		{"a halted one is settled without a try", 1, mode.Fleet, []line{
-			{0, Adopted{[]keeper.Lease{leaseOf(1)}}, ""},
-			{0, Halted{true}, ""},
-			{0, Started{}, "tell[1], settled"},
-		}, ""},
-		{"the answer of one lease makes an earlier leader's answer of another count for nothing", 2, mode.Fleet, []line{
-			{0, Adopted{[]keeper.Lease{leaseOf(1), leaseOf(2)}}, ""},
-			{0, Started{}, "1 open, 2 open, tell[1 2], findleader"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, opened(1, 1), "1 send"},
-			{2 * ms, opened(2, 1), "2 send"},
-			{3 * ms, answered(1, 1, 2*ms, 8, 6), "tell[1 2]"},
-			{4 * ms, answered(2, 1, 2*ms, 7, 6), "2 close, 2 open"},
-		}, ""},
-		{"the leader is looked for at the start, and after a failure, but not too often", 2, mode.Fleet, []line{
-			{0, Adopted{[]keeper.Lease{leaseOf(1)}}, ""},
-			{0, Started{}, "1 open, tell[1], findleader"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, failed(1, 1), "1 close, 1 open"},
-			{3 * ms, LeaderFound{-1, 0}, ""},
-			{4 * ms, opened(1, 2), "1 send"},
-			{5 * ms, answered(1, 2, 4*ms, 3, 6), "tell[1], settled"},
-			{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
-			{5003 * ms, LoopAlive{}, "1 send, tell[1], findleader"},
-			{5004 * ms, LeaderFound{0, 3}, ""},
-			{5005 * ms, answered(1, 3, 5003*ms, 3, 6), "1 close"},
-		}, "renewed 1"},
-		{"a leader of an earlier term is not believed", 2, mode.Fleet, []line{
-			{0, Started{}, "tell[], findleader, settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, TermSeen{9}, ""},
-			{3 * ms, LeaderFound{1, 8}, ""},
-			{4 * ms, Granted{leaseOf(1), 9}, "1 open, tell[1]"},
-			{5 * ms, opened(1, 1), "1 send"},
-			{6 * ms, answered(1, 1, 5*ms, 9, 6), ""},
-			{7 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
-		}, ""},
-		{"leases that do not end by themselves are renewed once a minute", 1, mode.Alone, []line{
-			{0, Started{}, "tell[], settled"},
-			{1 * ms, KeeperAnswered{}, "acknowledged"},
-			{2 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
-			{3 * ms, opened(1, 1), "1 send"},
-			{4 * ms, answered(1, 1, 3*ms, 1, 6), ""},
-			{5 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
-			{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
-			{59000 * ms, Tick{}, ""},
-			{60002 * ms, Tick{}, "1 send"},
-		}, "renewed 1"},
-	} {
+	for _, c := range walks {
 		t.Run(c.name, func(t *testing.T) {
 			core := newCore(c.endpoints, c.mode)
 			for i, l := range c.lines {

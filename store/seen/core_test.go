@@ -40,59 +40,63 @@ type line struct {
 	trusted bool
 }
 
+var failed = errors.New("disk full")
+
+// walks are what a test of Step goes through, each from a new one on.
+var walks = []struct {
+	name  string
+	saved store.Mark
+	lines []line
+}{
+	{"answers raise the mark and are believed", at(0, 0), []line{
+		{1 * s, Answered{at(0, 0), at(5, 3)}, "save 5/3", at(5, 3), true},
+		{1 * s, Answered{at(5, 3), at(5, 0)}, "", at(5, 3), true},
+		{1 * s, Answered{at(5, 3), at(0, 3)}, "", at(5, 3), true},
+		{1 * s, Answered{at(5, 3), at(9, 4)}, "", at(9, 4), true},
+	}},
+	{"a lower revision is condemned, for good", at(9, 4), []line{
+		{1 * s, Answered{at(9, 4), at(8, 4)}, "condemn", at(9, 4), false},
+		{1 * s, Answered{at(9, 4), at(12, 5)}, "", at(9, 4), false},
+		{1 * s, Watched{13}, "", at(9, 4), false},
+	}},
+	{"a lower term alone is condemned", at(9, 4), []line{
+		{1 * s, Answered{at(9, 4), at(10, 3)}, "condemn", at(9, 4), false},
+	}},
+	{"an answer that others overtook is as good as they are", at(9, 4), []line{
+		{1 * s, Answered{at(9, 4), at(20, 4)}, "save 20/4", at(20, 4), true},
+		{1 * s, Answered{at(9, 4), at(12, 4)}, "", at(20, 4), true},
+	}},
+	{"what a watch, a renewal or a member says only raises", at(9, 4), []line{
+		{1 * s, Watched{5}, "", at(9, 4), false},
+		{1 * s, Watched{10}, "save 10/4", at(10, 4), false},
+		{1 * s, Renewed{5}, "", at(10, 5), false},
+		{1 * s, MemberSaid{true, at(3, 2)}, "", at(10, 5), false},
+		{1 * s, MemberSaid{true, at(11, 6)}, "", at(11, 6), false},
+	}},
+	{"the term of a member that does not lead counts for nothing", at(9, 4), []line{
+		{1 * s, MemberSaid{false, at(10, 1000)}, "save 10/4", at(10, 4), false},
+	}},
+	{"without an answer the store is not trusted until there is one", at(9, 4), []line{
+		{1 * s, Answered{at(9, 4), at(9, 4)}, "", at(9, 4), true},
+		{1 * s, Unanswered{}, "", at(9, 4), false},
+		{1 * s, Renewed{4}, "", at(9, 4), false},
+		{1 * s, Answered{at(9, 4), at(9, 4)}, "", at(9, 4), true},
+	}},
+	{"the mark is saved once a second, and again after an error", at(0, 0), []line{
+		{1 * s, Watched{1}, "save 1/0", at(1, 0), false},
+		{1 * s, Watched{2}, "", at(2, 0), false},
+		{1 * s, Saved{at(1, 0), nil}, "", at(2, 0), false},
+		{2*s - 1, Watched{3}, "", at(3, 0), false},
+		{2 * s, Tick{}, "save 3/0", at(3, 0), false},
+		{2 * s, Saved{at(3, 0), failed}, "", at(3, 0), false},
+		{3 * s, Tick{}, "save 3/0", at(3, 0), false},
+		{3 * s, Saved{at(3, 0), nil}, "", at(3, 0), false},
+		{4 * s, Tick{}, "", at(3, 0), false},
+	}},
+}
+
 func TestSteps(t *testing.T) {
-	failed := errors.New("disk full")
-	for _, c := range []struct {
-		name  string
-		saved store.Mark
-		lines []line
-	}{
-		{"answers raise the mark and are believed", at(0, 0), []line{
-			{1 * s, Answered{at(0, 0), at(5, 3)}, "save 5/3", at(5, 3), true},
-			{1 * s, Answered{at(5, 3), at(5, 0)}, "", at(5, 3), true},
-			{1 * s, Answered{at(5, 3), at(0, 3)}, "", at(5, 3), true},
-			{1 * s, Answered{at(5, 3), at(9, 4)}, "", at(9, 4), true},
-		}},
-		{"a lower revision is condemned, for good", at(9, 4), []line{
-			{1 * s, Answered{at(9, 4), at(8, 4)}, "condemn", at(9, 4), false},
-			{1 * s, Answered{at(9, 4), at(12, 5)}, "", at(9, 4), false},
-			{1 * s, Watched{13}, "", at(9, 4), false},
-		}},
-		{"a lower term alone is condemned", at(9, 4), []line{
-			{1 * s, Answered{at(9, 4), at(10, 3)}, "condemn", at(9, 4), false},
-		}},
-		{"an answer that others overtook is as good as they are", at(9, 4), []line{
-			{1 * s, Answered{at(9, 4), at(20, 4)}, "save 20/4", at(20, 4), true},
-			{1 * s, Answered{at(9, 4), at(12, 4)}, "", at(20, 4), true},
-		}},
-		{"what a watch, a renewal or a member says only raises", at(9, 4), []line{
-			{1 * s, Watched{5}, "", at(9, 4), false},
-			{1 * s, Watched{10}, "save 10/4", at(10, 4), false},
-			{1 * s, Renewed{5}, "", at(10, 5), false},
-			{1 * s, MemberSaid{true, at(3, 2)}, "", at(10, 5), false},
-			{1 * s, MemberSaid{true, at(11, 6)}, "", at(11, 6), false},
-		}},
-		{"the term of a member that does not lead counts for nothing", at(9, 4), []line{
-			{1 * s, MemberSaid{false, at(10, 1000)}, "save 10/4", at(10, 4), false},
-		}},
-		{"without an answer the store is not trusted until there is one", at(9, 4), []line{
-			{1 * s, Answered{at(9, 4), at(9, 4)}, "", at(9, 4), true},
-			{1 * s, Unanswered{}, "", at(9, 4), false},
-			{1 * s, Renewed{4}, "", at(9, 4), false},
-			{1 * s, Answered{at(9, 4), at(9, 4)}, "", at(9, 4), true},
-		}},
-		{"the mark is saved once a second, and again after an error", at(0, 0), []line{
-			{1 * s, Watched{1}, "save 1/0", at(1, 0), false},
-			{1 * s, Watched{2}, "", at(2, 0), false},
-			{1 * s, Saved{at(1, 0), nil}, "", at(2, 0), false},
-			{2*s - 1, Watched{3}, "", at(3, 0), false},
-			{2 * s, Tick{}, "save 3/0", at(3, 0), false},
-			{2 * s, Saved{at(3, 0), failed}, "", at(3, 0), false},
-			{3 * s, Tick{}, "save 3/0", at(3, 0), false},
-			{3 * s, Saved{at(3, 0), nil}, "", at(3, 0), false},
-			{4 * s, Tick{}, "", at(3, 0), false},
-		}},
-	} {
+	for _, c := range walks {
 		t.Run(c.name, func(t *testing.T) {
 			core := NewCore(c.saved)
 			for i, l := range c.lines {
