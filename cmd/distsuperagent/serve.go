@@ -218,7 +218,7 @@ func (s *server) serveHTTPS(ctx context.Context) error {
 	defer keeping.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	keeping.Go(func() { pins.Keep(ctx, s.Log.Named("https")) })
+	keeping.Go(func() { pins.Follow(ctx, s.Log.Named("https")) })
 	conf := mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil))
 	handler := web.Handler(web.Options{Keeper: s.keeper, Health: s.health, Daemon: s.Daemon(s.Config.Agent.Machine, s.Reread, s.stopAll),
 		Log: s.Log.Named("https")})

@@ -25,7 +25,7 @@ const fresh = 1e9
 const patience = 300 * time.Millisecond
 
 // Pins knows the controllers and the cluster's public key. It reads etcd when somebody calls whom it does not
-// know; while etcd is silent it goes by what it learned last, so that an agent answers then, too. Keep
+// know; while etcd is silent it goes by what it learned last, so that an agent answers then, too. Follow
 // learns in advance. Agents' fingerprints are not among those it knows: no agent calls another or a
 // controller.
 type Pins struct {
@@ -37,10 +37,10 @@ type Pins struct {
 	reading sync.Mutex // one read at a time; guards read
 	read    clock.Instant
 
-	mu     sync.Mutex        // guards what follows
-	known  map[string]string // fingerprints by key; nil before the first read
-	public []byte
-	kept   bool // Keep holds known up to date
+	mu       sync.Mutex        // guards what follows
+	known    map[string]string // fingerprints by key; nil before the first read
+	public   []byte
+	followed bool // Follow holds known up to date
 }
 
 var _ mtls.Pins = (*Pins)(nil)
@@ -59,13 +59,13 @@ func (p *Pins) Known(ctx context.Context, fingerprint string) (bool, error) {
 	if fingerprint == "" {
 		return false, nil
 	}
-	if known, _, kept := p.learned(); kept && contains(known, fingerprint) {
+	if known, _, followed := p.current(); followed && contains(known, fingerprint) {
 		return true, nil
 	}
 	if err := p.refresh(ctx); err != nil {
 		return false, err
 	}
-	known, _, _ := p.learned()
+	known, _, _ := p.current()
 	return contains(known, fingerprint), nil
 }
 
@@ -74,7 +74,7 @@ func (p *Pins) PublicKey(ctx context.Context) ([]byte, error) {
 	if err := p.refresh(ctx); err != nil {
 		return nil, err
 	}
-	_, public, _ := p.learned()
+	_, public, _ := p.current()
 	if len(public) == 0 {
 		return nil, fmt.Errorf("%s is empty; run distsuperctl init db", p.keys.PublicKey())
 	}
@@ -90,18 +90,18 @@ func contains(known map[string]string, fingerprint string) bool {
 	return false
 }
 
-// learned is what is known now. The map is never changed, only replaced.
-func (p *Pins) learned() (known map[string]string, public []byte, kept bool) {
+// current is what is known now. The map is never changed, only replaced.
+func (p *Pins) current() (known map[string]string, public []byte, followed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.known, p.public, p.kept
+	return p.known, p.public, p.followed
 }
 
 // refresh reads anew what is old. It fails only when nothing was ever read.
 func (p *Pins) refresh(ctx context.Context) error {
 	p.reading.Lock()
 	defer p.reading.Unlock()
-	old, _, _ := p.learned()
+	old, _, _ := p.current()
 	now := p.clock.Now()
 	if old != nil && p.read != 0 && now.Sub(p.read) < fresh {
 		return nil
@@ -111,7 +111,7 @@ func (p *Pins) refresh(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
-	known, public, err := p.look(ctx)
+	known, public, err := p.readAll(ctx)
 	switch {
 	case err == nil:
 		p.mu.Lock()
@@ -128,12 +128,12 @@ func (p *Pins) refresh(ctx context.Context) error {
 	return nil
 }
 
-func (p *Pins) look(ctx context.Context) (map[string]string, []byte, error) {
+func (p *Pins) readAll(ctx context.Context) (map[string]string, []byte, error) {
 	controllers, err := p.kv.Range(ctx, store.Range{Key: p.keys.Controllers(), Prefix: true})
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the controllers' fingerprints: %w", err)
 	}
-	public, err := one(ctx, p.kv, p.keys.PublicKey())
+	public, err := readKey(ctx, p.kv, p.keys.PublicKey())
 	return fingerprints(controllers.Entries), public, err
 }
 
@@ -148,8 +148,8 @@ func fingerprints(entries []store.Entry) map[string]string {
 	return known
 }
 
-// one reads a key's value; an absent one is nil.
-func one(ctx context.Context, kv store.KV, key string) ([]byte, error) {
+// readKey reads a key's value; an absent one is nil.
+func readKey(ctx context.Context, kv store.KV, key string) ([]byte, error) {
 	r, err := kv.Range(ctx, store.Range{Key: key})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
@@ -162,7 +162,7 @@ func one(ctx context.Context, kv store.KV, key string) ([]byte, error) {
 
 // Mint makes the client certificate of an administrator, who may read the signing key. who is user@host.
 func Mint(ctx context.Context, kv store.KV, keys store.Keys, who string) (tls.Certificate, error) {
-	key, err := one(ctx, kv, keys.SigningKey())
+	key, err := readKey(ctx, kv, keys.SigningKey())
 	if errors.Is(err, store.ErrPermission) {
 		return tls.Certificate{}, fmt.Errorf("%w: only administrators may call agents directly", err)
 	}
@@ -177,7 +177,7 @@ func Mint(ctx context.Context, kv store.KV, keys store.Keys, who string) (tls.Ce
 
 // Machine reads where a machine's agent is and which certificate it shows.
 func Machine(ctx context.Context, kv store.KV, keys store.Keys, name string) (api.MachineInfo, error) {
-	value, err := one(ctx, kv, keys.Info(name))
+	value, err := readKey(ctx, kv, keys.Info(name))
 	if err != nil {
 		return api.MachineInfo{}, err
 	}

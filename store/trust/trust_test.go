@@ -97,14 +97,14 @@ func TestWhileEtcdIsSilentWhatWasReadLastCounts(t *testing.T) {
 	})
 }
 
-func TestWhoIsKeptIsKnownWithoutAskingEtcd(t *testing.T) {
+func TestWhoIsFollowedIsKnownWithoutAskingEtcd(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *memstore.Server, kv *memstore.Client) {
 		put(t, kv, controller("d1", "f1"))
 		p := NewPins(kv, keys, "own", clock.Go{})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
-			p.Keep(ctx, zap.NewNop())
+			p.Follow(ctx, zap.NewNop())
 			close(ended)
 		}()
 		synctest.Wait()
