@@ -52,7 +52,7 @@ func newKeeper() *cobra.Command {
 			code := keeperd.Main(keeperd.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
 				GuardianCommand: []string{guardianCommand}})
 			if code != 0 {
-				return &daemon.ExitError{Code: code} // it has said why
+				return &daemon.ExitError{Code: code} // it has printed why
 			}
 			return nil
 		},
@@ -64,14 +64,14 @@ func newKeeper() *cobra.Command {
 // keeperTimeout is how long a new keeper may take: it first ends what an earlier one left.
 const keeperTimeout = 30 * time.Second
 
-// revive starts a keeper where none answers, in a session of its own.
-func (s *server) revive(ctx context.Context) error {
+// ensureKeeper starts a keeper where none answers, in a session of its own.
+func (s *server) ensureKeeper(ctx context.Context) error {
 	_, err := s.keeper.Hello(ctx)
 	if !errors.Is(err, keeper.ErrNoKeeper) {
 		return err
 	}
-	s.reviving.Lock()
-	defer s.reviving.Unlock()
+	s.starting.Lock()
+	defer s.starting.Unlock()
 	if _, err := s.keeper.Hello(ctx); !errors.Is(err, keeper.ErrNoKeeper) {
 		return err // another caller has started it meanwhile
 	}
@@ -93,11 +93,11 @@ func (s *server) revive(ctx context.Context) error {
 	return nil
 }
 
-// abandon ends a keeper that this agent started for nothing: it could not take its place in the fleet, and no
+// stopUnusedKeeper ends a keeper that this agent started for nothing: the agent could not join the fleet, and no
 // process runs there.
-func (s *server) abandon(ctx context.Context) {
-	s.reviving.Lock()
-	defer s.reviving.Unlock()
+func (s *server) stopUnusedKeeper(ctx context.Context) {
+	s.starting.Lock()
+	defer s.starting.Unlock()
 	if !s.started {
 		return
 	}

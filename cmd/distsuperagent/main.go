@@ -54,7 +54,7 @@ says why it has not. The agent takes over the processes that the keeper of this 
 			Short: "stop the agent and start it again; processes do not notice",
 			Long:  "restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes do not notice.",
 		}, unix.SIGTERM, 30*time.Second),
-		self.NewStatus(&cobra.Command{Short: "show whether the agent and its keeper run, and how they are"}, "https", look),
+		self.NewStatus(&cobra.Command{Short: "show whether the agent and its keeper run, and how they are"}, "https", report),
 		self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer),
 		newKeeper())
 	return root

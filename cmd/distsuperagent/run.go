@@ -11,17 +11,17 @@ import (
 )
 
 // Serve implements daemoncmd.Server.
-func (s *server) Serve(ctx, hurry context.Context) error {
-	err := s.serve(ctx, hurry)
+func (s *server) Serve(ctx, grace context.Context) error {
+	err := s.serve(ctx, grace)
 	if ctx.Err() == nil {
-		s.abandon(hurry)
+		s.stopUnusedKeeper(grace)
 		return err
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the agent did not end well: %w", err)
 	}
-	if !errors.Is(context.Cause(ctx), daemoncmd.ErrAll) { // which leaves none
-		for _, line := range s.parting(hurry) {
+	if !errors.Is(context.Cause(ctx), daemoncmd.ErrStopAll) { // which leaves none
+		for _, line := range s.summary(grace) {
 			s.Log.Info(line)
 		}
 	}
@@ -53,6 +53,6 @@ func (s *server) Reopen(ctx context.Context) error {
 
 // stopAll ends the agent after all processes and the keeper.
 func (s *server) stopAll() error {
-	s.End(daemoncmd.ErrAll)
+	s.End(daemoncmd.ErrStopAll)
 	return nil
 }

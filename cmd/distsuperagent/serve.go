@@ -41,7 +41,7 @@ type server struct {
 	id        mtls.Identity
 	https     net.Listener
 
-	reviving sync.Mutex // one keeper at a time; guards started
+	starting sync.Mutex // one keeper at a time; guards started
 	started  bool       // the keeper is one that this agent started
 
 	mu      sync.Mutex // guards what follows, and Config
@@ -59,16 +59,16 @@ func identityFile(cfg *config.Config) string {
 	return filepath.Join(cfg.Agent.StateDir, "distsuperagent.pem")
 }
 
-// serve works until ctx ends. When that asks for it, all processes are stopped and released then, until hurry ends.
-func (s *server) serve(ctx, hurry context.Context) error {
+// serve works until ctx ends. When that asks for it, all processes are stopped and released then, until grace ends.
+func (s *server) serve(ctx, grace context.Context) error {
 	defer s.keeper.Close()
 	if err := refuseBesideSolo(s.Config.File); err != nil {
 		return err
 	}
-	if err := s.begin(ctx); err != nil {
-		return errors.Join(err, s.end())
+	if err := s.open(ctx); err != nil {
+		return errors.Join(err, s.close())
 	}
-	// The agent goes on while it drains, so its life is not ctx's.
+	// The agent works on while it drains, so it does not end with ctx.
 	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	group, life := errgroup.WithContext(life)
@@ -88,7 +88,7 @@ func (s *server) serve(ctx, hurry context.Context) error {
 		select {
 		case <-ctx.Done():
 			defer cancel(context.Cause(ctx))
-			return s.leave(context.Cause(ctx), hurry)
+			return s.drainIfAsked(context.Cause(ctx), grace)
 		case <-life.Done():
 			return nil
 		}
@@ -97,10 +97,10 @@ func (s *server) serve(ctx, hurry context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	if err == nil && errors.Is(context.Cause(ctx), daemoncmd.ErrAll) {
-		err = s.endKeeper(hurry)
+	if err == nil && errors.Is(context.Cause(ctx), daemoncmd.ErrStopAll) {
+		err = s.endKeeper(grace)
 	}
-	return errors.Join(err, s.end())
+	return errors.Join(err, s.close())
 }
 
 // refuseBesideSolo keeps a file's programs from running twice: by the distsuperd solo that runs it, and for a fleet.
@@ -112,31 +112,31 @@ func refuseBesideSolo(file string) error {
 }
 
 // endKeeper ends the keeper, which has nothing to run any more.
-func (s *server) endKeeper(hurry context.Context) error {
-	ended, err := endKeeper(hurry, s.keeper)
+func (s *server) endKeeper(grace context.Context) error {
+	ended, err := endKeeper(grace, s.keeper)
 	if ended != 0 {
 		s.Log.Info("keeper stopped", zap.Int("pid", ended))
 	}
 	return err
 }
 
-// leave does what is to be done before the agent ends.
-func (s *server) leave(why error, hurry context.Context) error {
-	if !errors.Is(why, daemoncmd.ErrOther) && !errors.Is(why, daemoncmd.ErrAll) {
+// drainIfAsked stops and releases all processes before the agent ends, if that is why it ends.
+func (s *server) drainIfAsked(why error, grace context.Context) error {
+	if !errors.Is(why, daemoncmd.ErrUSR1) && !errors.Is(why, daemoncmd.ErrStopAll) {
 		s.Notify.Stopping("stopping; processes stay with the keeper")
 		return nil
 	}
 	s.Notify.Stopping("stopping and releasing all processes")
 	s.Log.Info("draining: stopping and releasing all processes")
-	if err := s.agent.Drain(hurry); err != nil {
+	if err := s.agent.Drain(grace); err != nil {
 		return err
 	}
 	s.Log.Info("drained: every process is released")
 	return nil
 }
 
-// end lets go of what begin took.
-func (s *server) end() error {
+// close closes what open opened.
+func (s *server) close() error {
 	if s.https != nil {
 		s.https.Close()
 	}
@@ -146,12 +146,12 @@ func (s *server) end() error {
 	return nil
 }
 
-// begin gets what the agent stands on: etcd's address, a keeper, the key space, an identity, a port.
-func (s *server) begin(ctx context.Context) error {
+// open gets what the agent needs: etcd's address, a keeper, the key space, an identity, a port.
+func (s *server) open(ctx context.Context) error {
 	if err := s.findEtcd(ctx); err != nil {
 		return err
 	}
-	if err := s.revive(ctx); err != nil {
+	if err := s.ensureKeeper(ctx); err != nil {
 		return err
 	}
 	dir := s.Config.Agent.StateDir
@@ -174,7 +174,7 @@ func (s *server) begin(ctx context.Context) error {
 	}
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
-		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.revive,
+		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.ensureKeeper,
 		Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.Log.Named("agent"),
 	})
 	s.mu.Lock()
@@ -214,11 +214,11 @@ func (s *server) info() api.MachineInfo {
 
 func (s *server) serveHTTPS(ctx context.Context) error {
 	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
-	var keeping sync.WaitGroup
-	defer keeping.Wait()
+	var background sync.WaitGroup
+	defer background.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	keeping.Go(func() { pins.Follow(ctx, s.Log.Named("https")) })
+	background.Go(func() { pins.Follow(ctx, s.Log.Named("https")) })
 	conf := mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil))
 	handler := web.Handler(web.Options{Keeper: s.keeper, Health: s.health, Daemon: s.Daemon(s.Config.Agent.Machine, s.Reread, s.stopAll),
 		Log: s.Log.Named("https")})
@@ -245,10 +245,10 @@ func (s *server) health(ctx context.Context) rpc.Health {
 	return h
 }
 
-// worthTelling is how long a start may hang on something before it says on what.
-const worthTelling = time.Second
+// progressAfter is how long a start may wait for something before it says for what.
+const progressAfter = time.Second
 
-// announce tells everybody who waits that the agent works, and until then what it waits for.
+// announce tells whoever waits that the agent works, and until then what it waits for.
 func (s *server) announce(ctx context.Context) error {
 	addr := rpc.Reach(s.https, nil)
 	err := s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: s.since, HTTP: addr,
@@ -262,7 +262,7 @@ func (s *server) announce(ctx context.Context) error {
 		switch {
 		case h.Problem != last:
 			last, since = h.Problem, time.Now()
-		case last != "" && time.Since(since) > worthTelling:
+		case last != "" && time.Since(since) > progressAfter:
 			s.Notify.Progress(last)
 			since = since.Add(time.Hour) // once
 		}
@@ -278,8 +278,8 @@ func (s *server) announce(ctx context.Context) error {
 	return nil
 }
 
-// parting says what becomes of the processes, for the log.
-func (s *server) parting(ctx context.Context) []string {
+// summary says what becomes of the processes, for the log.
+func (s *server) summary(ctx context.Context) []string {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	snapshot, err := s.keeper.Changes(ctx, 0)

@@ -9,10 +9,10 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// shutdownSummary says what becomes of the processes of a keeper whose agent has ended, a line a kind.
+// shutdownSummary says what becomes of the processes of a keeper whose agent has ended, one line for each kind.
 func shutdownSummary(s keeper.Snapshot) []string {
 	var kept, fenced []string
-	most := int64(0)
+	longest := int64(0)
 	ttl := map[int64]int64{}
 	for _, l := range s.Leases {
 		ttl[l.ID] = l.TTL
@@ -25,13 +25,13 @@ func shutdownSummary(s keeper.Snapshot) []string {
 		default:
 			fenced = append(fenced, r.ID)
 			for _, l := range r.Leases {
-				most = max(most, ttl[l])
+				longest = max(longest, ttl[l])
 			}
 		}
 	}
 	var lines []string
 	if len(fenced) > 0 {
-		lines = append(lines, fmt.Sprintf("%s: running under the keeper until their leases run out, at most %d s from now; then stopped here, and free to start elsewhere. `distsuperagent start` before that keeps them", names(fenced), most))
+		lines = append(lines, fmt.Sprintf("%s: running under the keeper until their leases run out, at most %d s from now; then stopped here, and free to start elsewhere. `distsuperagent start` before that keeps them", names(fenced), longest))
 	}
 	if len(kept) > 0 {
 		lines = append(lines, fmt.Sprintf("%s: running on under the keeper (on_partition = keep)", names(kept)))

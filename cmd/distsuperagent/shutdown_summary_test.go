@@ -47,7 +47,7 @@ func TestStopSaysWhatTheAgentStillWaitsFor(t *testing.T) {
 		{rpc.Health{Draining: true, Processes: 3}, "3 processes are not released yet"},
 		{rpc.Health{Draining: true, Processes: 3, Problem: "etcd does not answer"}, "etcd does not answer"},
 	} {
-		if got := waitsFor(c.health); got != c.want {
+		if got := waitingFor(c.health); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.health, got, c.want)
 		}
 	}

@@ -32,14 +32,14 @@ type keeperStatus struct {
 	Down int `json:"down,omitempty"`
 }
 
-func look(ctx context.Context, cfg *config.Config) (daemoncmd.Shown, error) {
+func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
 	var s status
 	common, asks, err := self.Find(cfg)
 	if err != nil {
 		return nil, err
 	}
 	s.Status = common
-	if s.Keeper, err = lookKeeper(ctx, cfg); err != nil {
+	if s.Keeper, err = reportKeeper(ctx, cfg); err != nil {
 		s.Problem = err.Error()
 	}
 	if !asks {
@@ -65,7 +65,7 @@ func health(ctx context.Context, cfg *config.Config, addr string) (rpc.Health, e
 	return c.Health(ctx)
 }
 
-func lookKeeper(ctx context.Context, cfg *config.Config) (*keeperStatus, error) {
+func reportKeeper(ctx context.Context, cfg *config.Config) (*keeperStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	k := keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))
@@ -106,8 +106,8 @@ func (s *keeperStatus) String() string {
 	return fmt.Sprintf("pid %d, %d processes%s, held by %s, version %s", s.PID, s.Processes, down, s.Containment, s.Version)
 }
 
-// Show implements daemoncmd.Shown.
-func (s status) Show(out io.Writer) {
+// Print implements daemoncmd.Report.
+func (s status) Print(out io.Writer) {
 	if h := s.Health; h != nil {
 		draining := ""
 		if h.Draining {

@@ -101,7 +101,7 @@ func endKeeper(ctx context.Context, k *keeper.Client) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("stop the keeper: %w", err)
 	}
-	process, err := daemon.Watch(hello.PID)
+	process, err := daemon.OpenProcess(hello.PID)
 	if err != nil {
 		return 0, fmt.Errorf("stop the keeper: %w", err)
 	}
@@ -122,11 +122,11 @@ func busy(ctx context.Context, cfg *config.Config, addr string) string {
 	if err != nil {
 		return ""
 	}
-	return waitsFor(h)
+	return waitingFor(h)
 }
 
-// waitsFor says what a draining agent waits for.
-func waitsFor(h rpc.Health) string {
+// waitingFor says what a draining agent waits for.
+func waitingFor(h rpc.Health) string {
 	switch {
 	case h.Problem != "":
 		return h.Problem

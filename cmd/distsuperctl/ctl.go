@@ -82,7 +82,7 @@ func (c *ctl) settings(cmd *cobra.Command) error {
 	cfg, err := config.Load(o)
 	c.partly = nil
 	if err != nil {
-		if alone := besideSolo(o); alone != nil {
+		if alone := withoutIncludes(o); alone != nil {
 			c.warnf("warning: %v", err)
 			cfg, c.partly, err = alone, err, nil
 		}

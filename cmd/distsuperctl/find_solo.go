@@ -24,10 +24,10 @@ func nobodyRuns(file string) error {
 	return &exitError{code: exitNotRunning, err: err}
 }
 
-// besideSolo is the configuration without what its file includes, which is all that it takes to speak to the distsuperd solo that
+// withoutIncludes is the configuration without what its file includes, which is all that it takes to speak to the distsuperd solo that
 // runs it: a slip in an included file must not keep anybody from what runs. It is nil where no solo does.
-func besideSolo(o config.Options) *config.Config {
-	o.Alone = true
+func withoutIncludes(o config.Options) *config.Config {
+	o.WithoutIncludes = true
 	cfg, err := config.Load(o)
 	if err != nil || !cfg.UsesEmbedded() {
 		return nil

@@ -120,7 +120,7 @@ func TestControllerBeginsAnewInItsPlaceAndEndsWhenAsked(t *testing.T) {
 			}
 		}
 	}
-	await("it does not begin anew", func() bool { return strings.Count(log(), "INFO ready") == 2 })
+	await("it does not restart", func() bool { return strings.Count(log(), "INFO ready") == 2 })
 	if status := h.distsuperd("status"); !strings.Contains(status, fmt.Sprintf("is running (pid %d)", before.PID)) {
 		t.Errorf("its pid was %d; %s", before.PID, status)
 	}

@@ -47,7 +47,7 @@ func newRoot() *cobra.Command {
 			Short: "stop distsuperd and start it again; its etcd and all processes keep running",
 			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep running.",
 		}, unix.SIGUSR1, time.Minute),
-		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and how it is"}, "http", look),
+		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and how it is"}, "http", report),
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Process) daemoncmd.Server {
 			return &server{Process: p}
 		}),

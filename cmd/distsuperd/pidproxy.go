@@ -39,8 +39,8 @@ ended, because distsuper kills what a program leaves behind. Otherwise it ends a
 	}
 }
 
-// proxy runs a command until it has ended, or the process has that a signal to end was handed to. The code is to be
-// exited with.
+// proxy runs a command until it has ended, or until the process has ended to which a stop signal was passed on. It returns the
+// exit code.
 func proxy(pidfile string, command []string) (code int, err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGHUP, unix.SIGINT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGQUIT)
@@ -51,32 +51,32 @@ func proxy(pidfile string, command []string) (code int, err error) {
 	}
 	ended, gone := make(chan int, 1), make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // its state has all
+		_ = cmd.Wait() // its ProcessState has everything
 		ended <- exitCode(cmd.ProcessState)
 	}()
-	ending := false
+	stopping := false
 	for {
 		select {
 		case code := <-ended:
-			if !ending {
+			if !stopping {
 				return code, nil
 			}
 		case <-gone:
 			return 0, nil
 		case s := <-signals:
 			sig := s.(unix.Signal)
-			fd, err := pidfdIn(pidfile)
+			fd, err := openPidfile(pidfile)
 			if err != nil {
 				fmt.Fprintf(os.Stderr, "pidproxy: %v; the command itself gets %s\n", err, unix.SignalName(sig))
 				_ = cmd.Process.Signal(sig) // it may have ended
 				continue
 			}
 			_ = unix.PidfdSendSignal(fd, sig, nil, 0) // likewise
-			if ending || !slices.Contains([]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT}, sig) {
+			if stopping || !slices.Contains([]unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT}, sig) {
 				unix.Close(fd)
 				continue
 			}
-			ending = true
+			stopping = true
 			go func() {
 				await(fd)
 				close(gone)
@@ -85,8 +85,8 @@ func proxy(pidfile string, command []string) (code int, err error) {
 	}
 }
 
-// pidfdIn opens the process whose pid is in a file.
-func pidfdIn(pidfile string) (fd int, err error) {
+// openPidfile opens the process whose pid is in a file.
+func openPidfile(pidfile string) (fd int, err error) {
 	text, err := os.ReadFile(pidfile)
 	if err != nil {
 		return -1, fmt.Errorf("read the pid file: %w", err)

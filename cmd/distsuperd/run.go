@@ -11,14 +11,14 @@ import (
 )
 
 // Serve implements daemoncmd.Server.
-func (s *server) Serve(ctx, hurry context.Context) error {
+func (s *server) Serve(ctx, grace context.Context) error {
 	err := s.serve(ctx)
 	if ctx.Err() == nil {
 		return err
 	}
-	again := errors.Is(context.Cause(ctx), daemoncmd.ErrAgain)
-	if again {
-		s.Notify.Progress("beginning anew")
+	restart := errors.Is(context.Cause(ctx), daemoncmd.ErrRestart)
+	if restart {
+		s.Notify.Progress("restarting")
 	} else {
 		s.Notify.Stopping("stopping")
 	}
@@ -26,16 +26,16 @@ func (s *server) Serve(ctx, hurry context.Context) error {
 		s.Log.Warn("not everything ended well", zap.Error(err))
 	}
 	switch cause := context.Cause(ctx); {
-	case again:
-		s.Log.Info("beginning anew")
+	case restart:
+		s.Log.Info("restarting")
 		return cause
 	case !errors.Is(cause, daemoncmd.ErrStop):
 		s.Log.Info("ended; its etcd, if it has one, goes on")
 		return nil
 	}
-	said, err := stopEtcdIfUnused(hurry, s.Config, false)
-	if said != "" {
-		s.Log.Info("ended", zap.String("etcd", said))
+	summary, err := stopEtcdIfUnused(grace, s.Config, false)
+	if summary != "" {
+		s.Log.Info("ended", zap.String("etcd", summary))
 	} else {
 		s.Log.Info("ended")
 	}

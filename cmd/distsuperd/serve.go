@@ -46,9 +46,9 @@ func (s *server) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	if err := s.begin(ctx, group); err != nil {
-		cancel() // what begin started, such as the loop that keeps etcd alive, would not end otherwise
-		if endErr := s.end(group); !errors.Is(endErr, context.Canceled) {
+	if err := s.open(ctx, group); err != nil {
+		cancel() // what open started, such as the loop that keeps etcd alive, would not end otherwise
+		if endErr := s.close(group); !errors.Is(endErr, context.Canceled) {
 			err = errors.Join(err, endErr)
 		}
 		return err
@@ -65,11 +65,11 @@ func (s *server) serve(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error { return s.announce(ctx) })
-	return s.end(group)
+	return s.close(group)
 }
 
-// end waits for everything and lets go of the store.
-func (s *server) end(group *errgroup.Group) error {
+// close waits for everything and closes the store.
+func (s *server) close(group *errgroup.Group) error {
 	err := group.Wait()
 	if s.http != nil {
 		s.http.Close()
@@ -82,8 +82,8 @@ func (s *server) end(group *errgroup.Group) error {
 	return err
 }
 
-// begin gets what everything else stands on: etcd, the key space, an identity, a port.
-func (s *server) begin(ctx context.Context, group *errgroup.Group) (err error) {
+// open gets what everything else needs: etcd, the key space, an identity, a port.
+func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 	if err := s.findEtcd(ctx, group); err != nil {
 		return err
 	}
@@ -170,18 +170,18 @@ func (s *server) serveHTTP(ctx context.Context) error {
 	return web.Serve(ctx, daemoncmd.Limited(s.http, s.Log.Named("http")), mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil)), handler, s.Log.Named("http"))
 }
 
-// reload has it begin anew in its place. Settings that it would refuse must not end it.
+// reload restarts it in its place. Settings that it would refuse must not end it.
 func (s *server) reload() error {
 	err := s.Check()
 	if err == nil {
-		s.End(daemoncmd.ErrAgain)
+		s.End(daemoncmd.ErrRestart)
 	}
 	return err
 }
 
 // stop ends it, and leaves its etcd to whoever asked: that one has agents to stop that need it.
 func (s *server) stop() error {
-	s.End(daemoncmd.ErrOther)
+	s.End(daemoncmd.ErrUSR1)
 	return nil
 }
 
@@ -198,7 +198,7 @@ func (s *server) health() web.Health {
 	return h
 }
 
-// announce tells everybody who waits that distsuperd works.
+// announce tells whoever waits that distsuperd works.
 func (s *server) announce(ctx context.Context) error {
 	addr := rpc.Reach(s.http, nil)
 	err := s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: time.Now(), HTTP: addr,

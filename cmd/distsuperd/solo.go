@@ -88,7 +88,7 @@ func runSolo(args []string) error {
 	if err == nil {
 		err = serveSolo(solo.Options{Settings: settings, Background: background, GuardianCommand: []string{guardianCommand}, Notify: notify,
 			Restart: func(env ...string) error {
-				return daemon.Again(append([]string{os.Args[0], "solo"}, line.again(settings.File)...), append(env, notify.Environ()...)...)
+				return daemon.Reexec(append([]string{os.Args[0], "solo"}, line.again(settings.File)...), append(env, notify.Environ()...)...)
 			}})
 	}
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
-// status is what `status --json` prints. Its field names are for ever.
+// status is what `status --json` prints. Its field names do not change.
 type status struct {
 	daemoncmd.Status
 	Health   *web.Health `json:"health,omitempty"`
@@ -26,7 +26,7 @@ type etcdStatus struct {
 	Endpoint string `json:"endpoint"`
 }
 
-func look(ctx context.Context, cfg *config.Config) (daemoncmd.Shown, error) {
+func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
 	var s status
 	if cfg.UsesEmbedded() {
 		endpoint, err := embedded.Endpoint(cfg.Controller.StateDir)
@@ -68,8 +68,8 @@ func health(ctx context.Context, addr string) (web.Health, error) {
 	return h, nil
 }
 
-// Show implements daemoncmd.Shown.
-func (s status) Show(out io.Writer) {
+// Print implements daemoncmd.Report.
+func (s status) Print(out io.Writer) {
 	if h := s.Health; h != nil {
 		role := "standby" // as distsuperctl controllers calls it
 		if h.Leader {

@@ -33,12 +33,12 @@ would expire, and their processes would stop. --all stops it in any case.`,
 			if _, err := self.Stop(cmd, cfg, unix.SIGTERM, timeout); err != nil {
 				return err
 			}
-			said, err := stopEtcdIfUnused(cmd.Context(), cfg, all)
-			if had && said == "" && err == nil {
-				_, said = mayStopEtcd(false, nil, nil) // distsuperd did it
+			summary, err := stopEtcdIfUnused(cmd.Context(), cfg, all)
+			if had && summary == "" && err == nil {
+				_, summary = mayStopEtcd(false, nil, nil) // distsuperd has done it
 			}
-			if said != "" {
-				fmt.Fprintln(cmd.OutOrStdout(), said)
+			if summary != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), summary)
 			}
 			return err
 		},

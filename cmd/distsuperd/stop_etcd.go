@@ -13,8 +13,8 @@ import (
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
-// stopEtcdIfUnused stops distsuperd's own etcd after distsuperd, or leaves it, and returns what to say of it; "" when
-// there is none. It asks the etcd itself which machines need it; one that does not answer is left alone.
+// stopEtcdIfUnused stops distsuperd's own etcd after distsuperd, unless it is needed, and returns a summary; "" when
+// there is none. It asks the etcd itself which machines need it; one that does not answer keeps running.
 func stopEtcdIfUnused(ctx context.Context, cfg *config.Config, all bool) (string, error) {
 	dir := cfg.Controller.StateDir
 	if !cfg.UsesEmbedded() || !embedded.Running(dir) {
@@ -25,18 +25,18 @@ func stopEtcdIfUnused(ctx context.Context, cfg *config.Config, all bool) (string
 	if !all {
 		live, unknown = machinesNeedingEtcd(ctx, cfg)
 	}
-	stop, said := mayStopEtcd(all, live, unknown)
+	stop, summary := mayStopEtcd(all, live, unknown)
 	if !stop {
-		return said, nil
+		return summary, nil
 	}
 	if err := embedded.Stop(ctx, dir); err != nil {
 		return "", fmt.Errorf("%w; its log is in %s/etcd", err, dir)
 	}
-	return said, nil
+	return summary, nil
 }
 
-// mayStopEtcd decides whether the etcd stops, and returns what to say of it.
-func mayStopEtcd(all bool, live []string, unknown error) (stop bool, said string) {
+// mayStopEtcd decides whether the etcd is stopped, and summarizes why.
+func mayStopEtcd(all bool, live []string, unknown error) (stop bool, summary string) {
 	switch {
 	case all:
 		return true, "its etcd stopped, too"
@@ -48,7 +48,7 @@ func mayStopEtcd(all bool, live []string, unknown error) (stop bool, said string
 	return true, "its etcd stopped, too: no machine is live"
 }
 
-// machinesNeedingEtcd asks the embedded etcd which machines are live or hold processes.
+// machinesNeedingEtcd asks the embedded etcd which machines need it.
 func machinesNeedingEtcd(ctx context.Context, cfg *config.Config) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

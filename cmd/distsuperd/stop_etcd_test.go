@@ -23,9 +23,9 @@ func TestEtcdStaysWhileAMachineIsLiveOrMayBe(t *testing.T) {
 		{"it does not answer", false, nil, errors.New("etcd unavailable"), false, "etcd unavailable"},
 		{"all was asked for", true, []string{"m1"}, nil, true, "stopped"},
 	} {
-		stop, said := mayStopEtcd(c.all, c.live, c.unknown)
-		if stop != c.stop || !strings.Contains(said, c.say) {
-			t.Errorf("%s: stop %v, %q", c.name, stop, said)
+		stop, summary := mayStopEtcd(c.all, c.live, c.unknown)
+		if stop != c.stop || !strings.Contains(summary, c.say) {
+			t.Errorf("%s: stop %v, %q", c.name, stop, summary)
 		}
 	}
 }

@@ -52,13 +52,13 @@ type Options struct {
 	Program Program
 	// File is the file to read, whatever flags and environment say; "" is found as they say.
 	File string
-	// Alone reads the file without what it includes.
-	Alone bool
+	// WithoutIncludes reads the file without what it includes.
+	WithoutIncludes bool
 	// Cwd is where ./distsuper.ini is looked for, Host the host name, EtcFile the file of the system.
 	Cwd, Host, EtcFile string
 }
 
-func (o Options) real() (Options, error) {
+func (o Options) withDefaults() (Options, error) {
 	var err error
 	if o.EtcFile == "" {
 		o.EtcFile = EtcFile
@@ -98,7 +98,7 @@ func (o Options) named() string {
 // Load finds and reads the file and puts flags and environment above it. Every error of it is the
 // user's to mend (exit code 2) and says where and how; ErrNoFile is one of them.
 func Load(o Options) (*Config, error) {
-	o, err := o.real()
+	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func readIni(name string, o Options) (*ini.File, error) {
 	if name == "" {
 		return ini.Parse("", "")
 	}
-	file, err := ini.Load(name, ini.Options{ReadFile: ReadFile, HostNode: o.Host, Environ: environ(), Alone: o.Alone})
+	file, err := ini.Load(name, ini.Options{ReadFile: ReadFile, HostNode: o.Host, Environ: environ(), WithoutIncludes: o.WithoutIncludes})
 	if placed := new(ini.Error); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &placed) {
 		return nil, fmt.Errorf("%s does not exist; write one with `distsuperctl init config`, or name another with -c FILE", name)
 	}
@@ -291,22 +291,22 @@ func (c *Config) place(s Setting, o Options) (place, dir string) {
 
 // defaults fills what depends on the host and on where the file is.
 func (c *Config) defaults(o Options) {
-	orElse := func(field *string, value string) {
+	setDefault := func(field *string, value string) {
 		if *field == "" {
 			*field = value
 		}
 	}
-	orElse(&c.Controller.ID, o.Host)
-	orElse(&c.Agent.Machine, o.Host)
-	orElse(&c.Controller.StateDir, stateDir(c.File, o.Cwd))
-	orElse(&c.Agent.StateDir, stateDir(c.File, o.Cwd))
-	orElse(&c.Controller.Log.File, filepath.Join(c.Controller.StateDir, string(Distsuperd)+".log"))
-	orElse(&c.Agent.Log.File, filepath.Join(c.Agent.StateDir, string(Agent)+".log"))
+	setDefault(&c.Controller.ID, o.Host)
+	setDefault(&c.Agent.Machine, o.Host)
+	setDefault(&c.Controller.StateDir, stateDir(c.File, o.Cwd))
+	setDefault(&c.Agent.StateDir, stateDir(c.File, o.Cwd))
+	setDefault(&c.Controller.Log.File, filepath.Join(c.Controller.StateDir, string(Distsuperd)+".log"))
+	setDefault(&c.Agent.Log.File, filepath.Join(c.Agent.StateDir, string(Agent)+".log"))
 	c.Agent.HTTPGiven = c.Agent.HTTP != ""
 	if c.UsesEmbedded() && !c.Embedded.Open() {
-		orElse(&c.Agent.HTTP, "127.0.0.1:3379") // nobody elsewhere could know of this machine
+		setDefault(&c.Agent.HTTP, "127.0.0.1:3379") // nobody elsewhere could know of this machine
 	} else {
-		orElse(&c.Agent.HTTP, ":3379")
+		setDefault(&c.Agent.HTTP, ":3379")
 	}
 }
 

@@ -25,7 +25,7 @@ func SupervisorFiles(executable, cwd string) []string {
 // FindSolo finds the file of distsuperd solo: the one named, else one of distsuper's, else one of supervisord's.
 // searched is true when nobody named it. "" is none; the error names where it was looked for.
 func FindSolo(named string, o Options) (file string, searched bool, err error) {
-	if o, err = o.real(); err != nil {
+	if o, err = o.withDefaults(); err != nil {
 		return "", false, err
 	}
 	if named == "" {

@@ -51,7 +51,7 @@ func isPipe(fd int) bool {
 	return unix.Fstat(fd, &stat) == nil && stat.Mode&unix.S_IFMT == unix.S_IFIFO
 }
 
-// Environ is what the next program in this process (Again) needs in its environment to have this Notifier, whose
+// Environ is what the next program in this process (Reexec) needs in its environment to have this Notifier, whose
 // starter waits on. It is to be called just before.
 func (n *Notifier) Environ() []string {
 	var env []string

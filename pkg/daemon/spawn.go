@@ -65,15 +65,15 @@ func Spawn(ctx context.Context, c Command) (pid int, message string, err error) 
 	return pid, message, err
 }
 
-// Again replaces this program by itself, in the same process, with more in its environment. It returns only when it
+// Reexec replaces this program by itself, in the same process, with more in its environment. It returns only when it
 // fails. Descriptors stay as close-on-exec says; pid file locks do not, so Release them before.
-func Again(args []string, more ...string) error {
+func Reexec(args []string, more ...string) error {
 	env := append(os.Environ(), more...)
 	if exe, err := os.Executable(); err == nil {
 		_ = syscall.Exec(exe, args, env) // by its name it may be a newer one
 	}
 	// The user that it has become may not get there, or it was removed.
-	return fmt.Errorf("begin anew: %w", syscall.Exec("/proc/self/exe", args, env))
+	return fmt.Errorf("execute this program again: %w", syscall.Exec("/proc/self/exe", args, env))
 }
 
 func (c Command) command(log, ready *os.File) (*exec.Cmd, error) {

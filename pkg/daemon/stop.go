@@ -29,7 +29,7 @@ func Stop(ctx context.Context, pidFile string, sig unix.Signal, waiting func(tim
 		if waited > 0 && waiting != nil {
 			waiting(waited)
 		}
-		ended, err := ends(ctx, target.fd, time.Second)
+		ended, err := awaitEnd(ctx, target.fd, time.Second)
 		if err != nil {
 			return target.pid, fmt.Errorf("%s (pid %d) has not ended yet: %w", nameOf(pidFile), target.pid, err)
 		}
@@ -77,9 +77,9 @@ func (p process) signal(sig unix.Signal) error {
 	return nil
 }
 
-// ends waits for the process's end, at most for limit; limit < 0 is for ever. It returns ctx's error
+// awaitEnd waits for the process's end, at most for limit; limit < 0 is for ever. It returns ctx's error
 // when that ends first.
-func ends(ctx context.Context, fd int, limit time.Duration) (bool, error) {
+func awaitEnd(ctx context.Context, fd int, limit time.Duration) (bool, error) {
 	// The end of ctx closes the pipe, which wakes the poll: no need to look now and then.
 	reader, writer, err := os.Pipe()
 	if err != nil {

@@ -16,8 +16,8 @@ type Options struct {
 	// in the list of files to include.
 	Environ  map[string]string
 	HostNode string
-	// Alone leaves out what [include] names.
-	Alone bool
+	// WithoutIncludes leaves out what [include] names.
+	WithoutIncludes bool
 
 	// ReadFile is os.ReadFile when nil.
 	ReadFile func(path string) ([]byte, error)
@@ -44,7 +44,7 @@ func Load(path string, o Options) (*File, error) {
 	if err := f.load(path, o.ReadFile); err != nil {
 		return nil, err
 	}
-	if o.Alone {
+	if o.WithoutIncludes {
 		return f, nil
 	}
 	if err := f.include(path, o); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/daemon"
 )
 
-// NewStart makes the command that starts the daemon. What is said of it comes with cmd.
+// NewStart makes the command that starts the daemon; cmd has its help.
 func (d Daemon) NewStart(cmd *cobra.Command, timeout time.Duration) *cobra.Command {
 	cmd.Use, cmd.Args = "start", NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -46,7 +46,7 @@ func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Dur
 	return cmd
 }
 
-// Status is what is known of every daemon. In JSON its field names are for ever.
+// Status is what is known of every daemon. Its JSON field names do not change.
 type Status struct {
 	Running bool         `json:"running"`
 	Daemon  *daemon.Info `json:"daemon,omitempty"`
@@ -70,11 +70,11 @@ func (d Daemon) Find(cfg *config.Config) (s Status, asks bool, err error) {
 	return s, info.HTTP != "", nil
 }
 
-// Common implements Shown for what embeds Status.
+// Common implements Report for what embeds Status.
 func (s Status) Common() Status { return s }
 
-// show prints it for people. scheme is how its address is spoken to.
-func (s Status) show(w io.Writer, name config.Program, scheme string) {
+// print prints it for people. scheme is that of its address.
+func (s Status) print(w io.Writer, name config.Program, scheme string) {
 	if !s.Running {
 		fmt.Fprintf(w, "%s is not running\n", name)
 		return
@@ -87,15 +87,15 @@ func (s Status) show(w io.Writer, name config.Program, scheme string) {
 	Lines(w, "since", since, "version", s.Daemon.Version, scheme, s.Daemon.HTTP, "log", s.Daemon.Log)
 }
 
-// Shown is a daemon's whole status: Status, and what only this daemon has.
-type Shown interface {
+// Report is a daemon's whole status: Status, and what only this daemon has.
+type Report interface {
 	Common() Status
-	// Show prints for people what comes after the lines that every daemon has.
-	Show(w io.Writer)
+	// Print prints for people what follows the lines that every daemon has.
+	Print(w io.Writer)
 }
 
-// NewStatus makes the command that says whether the daemon runs, and how it is. scheme is how its address is spoken to.
-func (d Daemon) NewStatus(cmd *cobra.Command, scheme string, look func(context.Context, *config.Config) (Shown, error)) *cobra.Command {
+// NewStatus makes the command that says whether the daemon runs, and how it is. scheme is that of its address.
+func (d Daemon) NewStatus(cmd *cobra.Command, scheme string, look func(context.Context, *config.Config) (Report, error)) *cobra.Command {
 	var asJSON bool
 	cmd.Use, cmd.Args = "status", NoArgs
 	cmd.Example = fmt.Sprintf("  %[1]s status\n  %[1]s status --json", d.Name)
@@ -111,8 +111,8 @@ func (d Daemon) NewStatus(cmd *cobra.Command, scheme string, look func(context.C
 		if asJSON {
 			err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
 		} else {
-			s.Common().show(cmd.OutOrStdout(), d.Name, scheme)
-			s.Show(cmd.OutOrStdout())
+			s.Common().print(cmd.OutOrStdout(), d.Name, scheme)
+			s.Print(cmd.OutOrStdout())
 		}
 		if err == nil && !s.Common().Running {
 			return &daemon.ExitError{Code: daemon.ExitNotRunning}

@@ -1,5 +1,5 @@
-// Package daemoncmd is what the commands of distsuperd and distsuperagent have in common: reading the
-// settings, starting, finding and stopping the daemon, and saying so.
+// Package daemoncmd is what the commands of distsuperd and distsuperagent have in common: they read the
+// settings, start, find and stop the daemon, and report it.
 package daemoncmd
 
 import (
@@ -19,12 +19,12 @@ import (
 	"github.com/distsuper/distsuper/pkg/version"
 )
 
-// Daemon is one of the two.
+// Daemon is distsuperd or distsuperagent.
 type Daemon struct {
 	Name config.Program
 	// Home is where its state and its log are.
 	Home func(*config.Config) (stateDir string, log config.LogConfig)
-	// Busy asks the daemon at addr, which is to stop, what it still does; nil, and "", tell nothing.
+	// Busy asks the daemon at addr, which is stopping, what it still waits for. Nil, and an answer of "", say nothing.
 	Busy func(ctx context.Context, cfg *config.Config, addr string) string
 }
 

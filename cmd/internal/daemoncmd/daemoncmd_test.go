@@ -117,10 +117,10 @@ func TestSignalsTellStopFromTheOtherAndASecondOneHurries(t *testing.T) {
 	for _, c := range []struct {
 		first unix.Signal
 		cause error
-	}{{unix.SIGTERM, ErrStop}, {unix.SIGINT, ErrStop}, {unix.SIGUSR1, ErrOther}} {
+	}{{unix.SIGTERM, ErrStop}, {unix.SIGINT, ErrStop}, {unix.SIGUSR1, ErrUSR1}} {
 		reloaded := make(chan struct{}, 1)
 		reopened := make(chan struct{}, 1)
-		ctx, hurry, _, done := Signals(t.Context(), func() { reloaded <- struct{}{} }, func() { reopened <- struct{}{} })
+		ctx, grace, _, done := Signals(t.Context(), func() { reloaded <- struct{}{} }, func() { reopened <- struct{}{} })
 		send(t, unix.SIGHUP)
 		await(t, reloaded)
 		send(t, unix.SIGUSR2)
@@ -130,23 +130,23 @@ func TestSignalsTellStopFromTheOtherAndASecondOneHurries(t *testing.T) {
 		}
 		send(t, c.first)
 		await(t, ctx.Done())
-		if !errors.Is(context.Cause(ctx), c.cause) || hurry.Err() != nil {
-			t.Errorf("%v: cause %v, hurry %v", c.first, context.Cause(ctx), hurry.Err())
+		if !errors.Is(context.Cause(ctx), c.cause) || grace.Err() != nil {
+			t.Errorf("%v: cause %v, grace %v", c.first, context.Cause(ctx), grace.Err())
 		}
 		send(t, unix.SIGTERM)
-		await(t, hurry.Done())
+		await(t, grace.Done())
 		done()
 	}
 }
 
 func TestASignalAfterARequestToEndHurriesAsASecondOne(t *testing.T) {
-	ctx, hurry, end, done := Signals(t.Context(), func() {}, func() {})
+	ctx, grace, end, done := Signals(t.Context(), func() {}, func() {})
 	defer done()
-	end(ErrAll)
+	end(ErrStopAll)
 	await(t, ctx.Done())
 	send(t, unix.SIGTERM)
-	await(t, hurry.Done())
-	if !errors.Is(context.Cause(ctx), ErrAll) {
+	await(t, grace.Done())
+	if !errors.Is(context.Cause(ctx), ErrStopAll) {
 		t.Errorf("it ended for %v", context.Cause(ctx))
 	}
 }

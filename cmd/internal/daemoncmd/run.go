@@ -28,7 +28,7 @@ type Process struct {
 	Reread, Check func() error
 	// Nice is the nice value that it was started with; it may be preferred now.
 	Nice int
-	// End ends the daemon as a signal would: ErrStop, ErrOther, ErrAgain or another cause of its own.
+	// End ends the daemon as a signal would: ErrStop, ErrUSR1, ErrRestart or another cause of its own.
 	End func(cause error)
 
 	daemon Daemon
@@ -37,9 +37,9 @@ type Process struct {
 
 // A Server is what the daemon does.
 type Server interface {
-	// Serve works until ctx ends, and does then what its cause asks for, at most until hurry ends. ErrAgain as its error
-	// has the daemon begin anew.
-	Serve(ctx, hurry context.Context) error
+	// Serve works until ctx ends, and does then what its cause asks for, at most until grace ends. ErrRestart as its error
+	// has the daemon restart in its place.
+	Serve(ctx, grace context.Context) error
 	// Reload puts settings that were read again into effect; those of the log are already.
 	Reload(next *config.Config)
 	// Reopen opens anew the log files that it has beside the daemon's own.
@@ -50,8 +50,8 @@ type Server interface {
 // shell from which it was started. In the foreground it is the caller's, so that a service manager's UMask= counts.
 const daemonUmask = 0o022
 
-// reopenPatience is how long signals wait for a reopening at most.
-const reopenPatience = 10 * time.Second
+// reopenTimeout is the most that a signal waits for log files to be opened again.
+const reopenTimeout = 10 * time.Second
 
 // NewRun makes the command that is the daemon.
 func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.Command {
@@ -61,8 +61,8 @@ func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.C
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		notify := daemon.NewNotifier()
 		err := d.run(cmd, notify, serve)
-		if errors.Is(err, ErrAgain) {
-			err = daemon.Again(os.Args, notify.Environ()...)
+		if errors.Is(err, ErrRestart) {
+			err = daemon.Reexec(os.Args, notify.Environ()...)
 		}
 		if err != nil {
 			notify.Failed(err)
@@ -111,12 +111,12 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 		}
 		return err
 	}
-	ctx, hurry, end, done := Signals(cmd.Context(), func() {
+	ctx, grace, end, done := Signals(cmd.Context(), func() {
 		if err := p.Reread(); err != nil {
 			log.Error("the settings are not changed", zap.Error(err))
 		}
 	}, func() {
-		ctx, cancel := context.WithTimeout(cmd.Context(), reopenPatience)
+		ctx, cancel := context.WithTimeout(cmd.Context(), reopenTimeout)
 		defer cancel()
 		if err := errors.Join(log.Reopen(), s.Reopen(ctx)); err != nil {
 			log.Error("log files cannot be opened again", zap.Error(err))
@@ -126,7 +126,7 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 	})
 	defer done()
 	p.End = end
-	return s.Serve(ctx, hurry)
+	return s.Serve(ctx, grace)
 }
 
 func warn(log *daemon.Log, cfg *config.Config) {
@@ -164,7 +164,7 @@ func (d Daemon) reread(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) 
 	return next, nil
 }
 
-// Daemon is what the daemon, which is called identifier, says of itself to distsuperctl, and how it obeys.
+// Daemon is what the daemon of that identifier answers distsuperctl.
 func (p *Process) Daemon(identifier string, reload, stop func() error) rpc.DaemonServer {
 	about := rpc.Daemon{Program: string(p.daemon.Name), PID: os.Getpid(), Version: version.String(), Identifier: identifier, Log: p.file, File: p.Config.File}
 	asked := func(what string, do func() error) func(string) error {

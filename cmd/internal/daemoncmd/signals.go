@@ -11,21 +11,21 @@ import (
 
 // Why a daemon ends, as the cause of its context.
 var (
-	ErrStop  = errors.New("asked to stop")
-	ErrOther = errors.New("asked by SIGUSR1") // for distsuperd: its etcd goes on; for the agent: drain
-	ErrAgain = errors.New("asked to begin anew")
-	ErrAll   = errors.New("asked to stop everything that it runs")
+	ErrStop    = errors.New("asked to stop")
+	ErrUSR1    = errors.New("asked by SIGUSR1") // for distsuperd: its etcd goes on; for the agent: drain
+	ErrRestart = errors.New("asked to restart")
+	ErrStopAll = errors.New("asked to stop everything that it runs")
 )
 
-// Signals gives a context that ends with ErrStop at TERM or INT and with ErrOther at USR1, and calls
-// reload at HUP, which a terminal's end sends, too, and reopen at USR2. A second TERM or INT ends hurry, the context of
-// what is done at the end; end ends ctx as a first signal does, so that the next one is the second. stop puts everything back.
-func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.Context, end func(cause error), stop func()) {
+// Signals gives a context that ends with ErrStop at TERM or INT and with ErrUSR1 at USR1, and calls
+// reload at HUP, which a terminal's end sends, too, and reopen at USR2. A second TERM or INT ends grace, the
+// context for an orderly end; end ends ctx as a first signal does, so that the next one is the second. stop undoes everything.
+func Signals(parent context.Context, reload, reopen func()) (ctx, grace context.Context, end func(cause error), stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
-	hurry, now := context.WithCancelCause(context.WithoutCancel(parent))
+	grace, now := context.WithCancelCause(context.WithoutCancel(parent))
 	c := make(chan os.Signal, 8)
 	signal.Notify(c, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2)
-	// A closed terminal is no reason to die. Not Ignore: children would inherit that.
+	// A closed terminal must not end it. Not signal.Ignore: children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	done := make(chan struct{})
 	ended := make(chan struct{})
@@ -40,7 +40,7 @@ func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.
 				case s == unix.SIGUSR2:
 					reopen()
 				case s == unix.SIGUSR1:
-					cancel(ErrOther)
+					cancel(ErrUSR1)
 				case ctx.Err() != nil:
 					now(ErrStop)
 				default:
@@ -51,7 +51,7 @@ func Signals(parent context.Context, reload, reopen func()) (ctx, hurry context.
 			}
 		}
 	}()
-	return ctx, hurry, cancel, func() {
+	return ctx, grace, cancel, func() {
 		signal.Stop(c)
 		close(done)
 		<-ended

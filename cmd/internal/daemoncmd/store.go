@@ -24,7 +24,7 @@ func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) etcd.C
 		CA: cfg.Etcd.CA, Cert: cfg.Etcd.Cert, Key: cfg.Etcd.Key, Logger: log}
 }
 
-// OpenStore opens the store behind the memory, in the file, of how far it was. It does not wait for etcd.
+// OpenStore opens the store, guarded by a file that keeps how far it was seen. It does not wait for etcd.
 func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Logger) (store.KV, error) {
 	kv, err := etcd.Open(context.Background(), storeConfig(cfg, endpoints, log))
 	if err != nil {
@@ -34,21 +34,21 @@ func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Log
 	if err != nil {
 		return nil, errors.Join(err, kv.Close())
 	}
-	return &remembering{KV: seen.Guard(kv, m), memory: m}, nil
+	return &guardedStore{KV: seen.Guard(kv, m), memory: m}, nil
 }
 
-// remembering writes down at the end what was seen.
-type remembering struct {
+// guardedStore keeps on disk, at its end, how far the store was.
+type guardedStore struct {
 	store.KV
 	memory *seen.Memory
 }
 
-func (r *remembering) Close() error { return errors.Join(r.KV.Close(), r.memory.Close()) }
+func (r *guardedStore) Close() error { return errors.Join(r.KV.Close(), r.memory.Close()) }
 
 // AwaitStore calls check until etcd answers it, and returns its verdict. While etcd does not answer it says so, with
 // what it met at each endpoint, and goes on: a daemon started before etcd waits for it.
 func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, notify *daemon.Notifier, log *zap.Logger, check func(context.Context) error) error {
-	told := time.Time{}
+	reported := time.Time{}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, time.Second)
 		err := check(attempt)
@@ -59,11 +59,11 @@ func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, not
 		if !errors.Is(err, store.ErrUnavailable) {
 			return err
 		}
-		if time.Since(told) > 10*time.Second {
+		if time.Since(reported) > 10*time.Second {
 			why := etcd.Unreachable(ctx, storeConfig(cfg, endpoints, nil), err)
 			notify.Progress(why.Error())
 			log.Warn("waiting for etcd", zap.Error(why))
-			told = time.Now()
+			reported = time.Now()
 		}
 		if !Sleep(ctx, 200*time.Millisecond) {
 			return ctx.Err()
@@ -71,24 +71,24 @@ func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, not
 	}
 }
 
-// membersEvery is how often the servers are asked for their versions and alarms: they are upgraded one by one,
+// membersInterval is how often the servers are asked for their versions and alarms: they are upgraded one by one,
 // and fill up slowly.
-const membersEvery = time.Minute
+const membersInterval = time.Minute
 
-// WatchMembers tells what operators should know of etcd's servers, whenever that changes, until ctx ends.
-func WatchMembers(ctx context.Context, kv store.KV, log *zap.Logger, tell func(warning string)) {
+// WatchMembers reports what operators should know about etcd's servers, whenever that changes, until ctx ends.
+func WatchMembers(ctx context.Context, kv store.KV, log *zap.Logger, report func(warning string)) {
 	last := ""
 	for {
 		if warning, ok := Warning(kv.Members(ctx)); ok && warning != last {
 			last = warning
-			tell(warning)
+			report(warning)
 			if warning != "" {
 				log.Warn(warning)
 			} else {
-				log.Info("what etcd's servers were warned of is over")
+				log.Info("etcd's servers are in order again")
 			}
 		}
-		if !Sleep(ctx, membersEvery) {
+		if !Sleep(ctx, membersInterval) {
 			return
 		}
 	}

@@ -25,8 +25,8 @@ func Reap(pid int) {
 // A Handle is of one process, whoever gets its pid later.
 type Handle struct{ fd int }
 
-// Watch opens a handle of the process that has the pid now.
-func Watch(pid int) (Handle, error) {
+// OpenProcess opens a handle of the process that has the pid now.
+func OpenProcess(pid int) (Handle, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return Handle{}, fmt.Errorf("open process %d: %w", pid, err)
@@ -36,9 +36,9 @@ func Watch(pid int) (Handle, error) {
 
 // Wait returns nil when the process has ended, or ctx's error.
 func (h Handle) Wait(ctx context.Context) error {
-	_, err := ends(ctx, h.fd, -1)
+	_, err := awaitEnd(ctx, h.fd, -1)
 	return err
 }
 
-// Close lets go of the process.
+// Close releases the handle.
 func (h Handle) Close() { unix.Close(h.fd) }
