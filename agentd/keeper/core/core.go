@@ -63,9 +63,15 @@ func (c *Core) Drive(s Shell, now deadline.Moment, e Event) error {
 	c.effects = c.effects[:0]
 	err := c.step(now, e)
 	for i := 0; i < len(c.effects); i++ {
-		if answer := s.Do(c.effects[i]); answer != nil {
-			c.step(s.Moment(), answer) // an answer is never refused
+		effect := c.effects[i]
+		answer := s.Do(effect)
+		if answer == nil {
+			continue
 		}
+		if _, forked := effect.(Spawn); forked { // which takes its time
+			now = s.Moment()
+		}
+		_ = c.step(now, answer) // it is never refused
 	}
 	clear(c.effects)
 	return err
@@ -74,9 +80,9 @@ func (c *Core) Drive(s Shell, now deadline.Moment, e Event) error {
 // Finish does the rest of a turn after Tick and what was asked for: Next, and Settle.
 func (c *Core) Finish(s Shell) {
 	for c.Waiting() {
-		c.Drive(s, s.Moment(), Next{}) // nothing is asked for
+		_ = c.Drive(s, s.Moment(), Next{}) // nothing is asked for
 	}
-	c.Drive(s, s.Moment(), Settle{})
+	_ = c.Drive(s, s.Moment(), Settle{})
 }
 
 func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }

@@ -84,9 +84,6 @@ func newWorld(t rapid.TB, o Options) *world {
 		guard: deadline.None, wake: clock.Never}
 }
 
-// Moment implements Shell.
-func (w *world) Moment() deadline.Moment { return w.now }
-
 // hand steps one event and what follows from it, as Drive does, and notes all of it.
 func (w *world) hand(e Event) error {
 	var first error
@@ -106,7 +103,7 @@ func (w *world) hand(e Event) error {
 		effects = slices.Clone(effects)
 		w.record = append(w.record, step{w.asked, e, effects, err})
 		for _, effect := range effects {
-			if answer := w.Do(effect); answer != nil {
+			if answer := w.do(effect); answer != nil {
 				queue = append(queue, answer)
 			}
 		}
@@ -133,8 +130,8 @@ func (w *world) turn(asks ...Event) {
 	w.check()
 }
 
-// Do implements Shell.
-func (w *world) Do(effect Effect) Event {
+// do carries an effect out.
+func (w *world) do(effect Effect) Event {
 	switch e := effect.(type) {
 	case Spawn:
 		return w.spawn(e)

@@ -2,18 +2,18 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
-	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
-	"github.com/distsuper/distsuper/pkg/clock"
-	"github.com/distsuper/distsuper/pkg/fsm"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 )
 
 // Hello tells who the keeper is.
@@ -52,7 +52,7 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 			r.Process.ID(), r.Instance, e.hello.Instance, keeper.ErrNotFound)
 	}
 	known := false
-	if err := e.do(ctx, func(l *loop) (err error) { known, err = l.admit(r); return err }); err != nil || known {
+	if err := e.do(ctx, func(l *loop) (err error) { known, err = l.core.Admit(l.Moment(), r); return err }); err != nil || known {
 		return named("start", r.Process.ID(), err)
 	}
 	plan, refused := e.host.Resolve(r)
@@ -60,18 +60,32 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", r.Process.ID(), err)
 	}
-	n := &run{id: r.Process.ID(), plan: plan, cage: c, pidfd: -1, sweepAt: clock.Never}
-	n.setRequest(r, stop, e.alone)
-	return named("start", n.id, e.do(ctx, func(l *loop) error {
-		err, taken := ctx.Err(), false // who has given up acts on it: nothing may begin behind its back
+	n := &run{ref: keeper.Ref{ID: r.Process.ID(), Token: r.Token}, process: r.Process, stop: stop, plan: plan, cage: c, pidfd: -1}
+	ask := core.Start{Request: r, StdoutLog: plan.Stdout.Path, StderrLog: plan.Stderr.Path}
+	if no := new(launch.Refusal); errors.As(refused, no) {
+		ask.Refused = &core.Failure{Fault: no.Fault, Text: no.Text}
+	}
+	return named("start", n.ref.ID, e.do(ctx, func(l *loop) error {
+		taken, err := false, ctx.Err() // who has given up acts on it: nothing may begin behind its back
 		if err == nil {
-			taken, err = l.begin(n, refused)
+			taken, err = l.begin(n, ask)
 		}
 		if !taken {
 			c.Close() // another call for this run was faster, or the answer is an error
 		}
 		return err
 	}))
+}
+
+// begin takes a resolved run in, unless it is there already by now.
+func (l *loop) begin(n *run, ask core.Start) (taken bool, err error) {
+	now := l.Moment() // resolving may have taken long
+	known, err := l.core.Admit(now, ask.Request)
+	if known || err != nil {
+		return false, err
+	}
+	l.runs[n.ref.ID] = n
+	return true, l.core.Drive(l, now, ask)
 }
 
 // named adds what only the caller of the loop knows.
@@ -90,64 +104,51 @@ func (e *Engine) Update(ctx context.Context, r keeper.StartRequest) error {
 	}
 	ref := keeper.Ref{ID: r.Process.ID(), Token: r.Token}
 	return e.with(ctx, "update", ref, func(l *loop, n *run) error {
-		n.setRequest(r, stop, e.alone)
-		l.feed(n, fsm.Event{Kind: fsm.Changed})
-		l.refence(n)
+		n.process, n.stop = r.Process, stop
 		for _, s := range n.plan.SinksFor(r.Process.Settings) {
 			e.logs.Update(s)
 		}
-		return nil
+		return l.core.Drive(l, l.Moment(), core.Update{Request: r})
 	})
 }
 
 // with has the loop do something with a run.
 func (e *Engine) with(ctx context.Context, what string, ref keeper.Ref, f func(*loop, *run) error) error {
 	return named(what, ref.ID, e.do(ctx, func(l *loop) error {
-		n, err := l.find(ref)
-		if err != nil {
+		if err := l.core.Find(ref); err != nil {
 			return err
 		}
-		return f(l, n)
+		return f(l, l.runs[ref.ID])
 	}))
+}
+
+// ask has the core decide on something that is asked for.
+func (e *Engine) ask(ctx context.Context, ask core.Event) error {
+	return e.do(ctx, func(l *loop) error { return l.core.Drive(l, l.Moment(), ask) })
 }
 
 // Stop ends a run by its stopsignal and stopwaitsecs.
 func (e *Engine) Stop(ctx context.Context, ref keeper.Ref) error {
-	return e.with(ctx, "stop", ref, func(l *loop, n *run) error {
-		l.feed(n, fsm.Event{Kind: fsm.Stop})
-		return nil
-	})
+	return named("stop", ref.ID, e.ask(ctx, core.Stop{Ref: ref}))
 }
 
 // Kill ends a run at once.
 func (e *Engine) Kill(ctx context.Context, ref keeper.Ref) error {
-	return e.with(ctx, "kill", ref, func(l *loop, n *run) error {
-		l.feed(n, fsm.Event{Kind: fsm.Kill})
-		return nil
-	})
+	return named("kill", ref.ID, e.ask(ctx, core.Kill{Ref: ref}))
 }
 
 // Renew takes the deadlines of all leases that the agent holds.
 func (e *Engine) Renew(ctx context.Context, leases []keeper.Lease) error {
-	return e.do(ctx, func(l *loop) error {
-		l.renew(leases)
-		return nil
-	})
+	return e.ask(ctx, core.Renew{Leases: leases})
 }
 
 // Forget drops a run that is Done, and with remove its AUTO logs.
 func (e *Engine) Forget(ctx context.Context, ref keeper.Ref, remove bool) error {
-	err := e.with(ctx, "forget", ref, func(l *loop, n *run) error {
-		if !n.Life.Done() {
-			return fmt.Errorf("it is not over: it is %v", n.Life.State)
-		}
-		l.forget(n)
-		return nil
-	})
-	if err != nil || !remove {
-		return err
+	err := e.ask(ctx, core.Forget{Ref: ref})
+	if err == nil && remove {
+		err = e.logs.Remove(ctx, ref.ID)
 	}
-	return named("forget", ref.ID, e.logs.Remove(ctx, ref.ID))
+	return named("forget", ref.ID, err)
 }
 
 // Signal sends a signal, by name or number, to the main process of a run.
@@ -157,8 +158,8 @@ func (e *Engine) Signal(ctx context.Context, ref keeper.Ref, signal string) erro
 		return named("signal", ref.ID, err)
 	}
 	return e.with(ctx, "signal", ref, func(l *loop, n *run) error {
-		if n.pidfd < 0 || n.Life.Copy != fsm.Alive {
-			return keeper.ErrNotRunning
+		if err := l.core.Alive(ref); err != nil {
+			return err
 		}
 		if err := unix.PidfdSendSignal(n.pidfd, sig, nil, 0); err == unix.ESRCH {
 			return keeper.ErrNotRunning
@@ -174,8 +175,8 @@ func (e *Engine) Signal(ctx context.Context, ref keeper.Ref, signal string) erro
 func (e *Engine) Stdin(ctx context.Context, ref keeper.Ref, data []byte) error {
 	data = slices.Clone(data)
 	return e.with(ctx, "write to the stdin of", ref, func(l *loop, n *run) error {
-		if n.stdin == nil || n.Life.Copy != fsm.Alive {
-			return keeper.ErrNotRunning
+		if err := l.core.Alive(ref); err != nil {
+			return err
 		}
 		return l.feedStdin(n.stdin, data)
 	})
@@ -183,10 +184,7 @@ func (e *Engine) Stdin(ctx context.Context, ref keeper.Ref, data []byte) error {
 
 // Shutdown stops every run, highest priority number first, and ends the keeper. It returns at once.
 func (e *Engine) Shutdown(ctx context.Context) error {
-	return e.do(ctx, func(l *loop) error {
-		l.shutdown("a call asked for it")
-		return nil
-	})
+	return e.ask(ctx, core.Shutdown{Why: "a call asked for it"})
 }
 
 // parseSignal takes a signal's name, with or without SIG and in any case, or its number. "" is TERM.
@@ -206,6 +204,3 @@ func parseSignal(text string) (unix.Signal, error) {
 	}
 	return 0, fmt.Errorf("there is no signal %q; use a name such as TERM, HUP or USR1, or a number", text)
 }
-
-// processField is the log field of a run.
-func processField(n *run) zap.Field { return zap.String("process", n.id) }

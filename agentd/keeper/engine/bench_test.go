@@ -93,8 +93,14 @@ func (h *hello) bare(b *testing.B) (stop func()) {
 	}()
 	return func() {
 		close(quit)
-		unix.Kill(<-last, unix.SIGKILL)
-		<-done
+		for {
+			select {
+			case pid := <-last: // perhaps one that is dead, while its successor is on its way
+				unix.Kill(pid, unix.SIGKILL)
+			case <-done:
+				return
+			}
+		}
 	}
 }
 

@@ -1,10 +1,11 @@
 package engine
 
 import (
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
 // A Change is something that happened to a process. Whoever watches hears of all of them, in their order: a log that
@@ -37,54 +38,27 @@ const (
 	Reaped                       // a process that nobody knows has ended: PID, Status
 )
 
-// watch tells a watcher what became of a run between two states. Spawned, NotSpawned, Killing, Exited and
-// Reaped are told where they happen.
-func (l *loop) watchRun(r *run, old fsm.Lifecycle) {
-	if l.engine.watch == nil {
-		return
-	}
-	m := r.Life
-	if m.State == old.State {
-		return
-	}
-	switch m.State {
-	case api.Running:
-		l.tellChange(r, Change{Kind: Started, PID: r.PID})
-	case api.Stopping:
-		l.tellChange(r, Change{Kind: Ending, PID: r.PID})
-	case api.Stopped:
-		if old.State != api.Stopping && old.State != api.Unknown {
-			l.tellChange(r, Change{Kind: CalledOff})
-		}
-	case api.Fatal:
-		text := ""
-		if m.Over == fsm.Refused {
-			text = m.Reason
-		}
-		l.tellChange(r, Change{Kind: GaveUp, Text: text})
-	}
+// kinds are those of the core's incidents. Reaped is the loop's own.
+var kinds = map[core.IncidentKind]ChangeKind{
+	core.CopySpawned: Spawned, core.CopyNotSpawned: NotSpawned, core.EnteredRunning: Started, core.StopSignalSent: Ending,
+	core.KillSent: Killing, core.CopyExited: Exited, core.CopyStopped: Stopped, core.StoppedWithoutCopy: CalledOff, core.GaveUp: GaveUp,
 }
 
-func (l *loop) tellChange(r *run, c Change) {
-	if l.engine.watch == nil {
-		return
+// tellIncident tells a watcher what happened to a process.
+func (l *loop) tellIncident(i core.Incident) {
+	r := l.runs[i.Ref.ID]
+	if i.Kind == core.CopySpawned {
+		l.log.info("Started a process", processField(i.Ref), zap.Int("pid", i.PID), zap.Int64("token", i.Ref.Token))
 	}
-	if r != nil {
-		c.Process = r.Request.Process
+	c := Change{Kind: kinds[i.Kind], Process: r.process, PID: i.PID, Expected: i.Expected, Quick: i.Quick, Text: i.Text}
+	if c.Kind == Exited || c.Kind == Stopped {
+		c.Status = r.status
 	}
-	l.engine.watch(c)
+	l.tellChange(c)
 }
 
-// tellEnd tells of the end of a copy, before the state machine hears of it: that may tell more because of it.
-func (l *loop) tellEnd(r *run, pid int, status unix.WaitStatus) {
-	c := Change{Kind: Exited, PID: pid, Status: status, Expected: !status.Signaled() && r.policy.Expects(status.ExitStatus())}
-	switch m := r.Life; m.State {
-	case api.Stopping, api.Unknown:
-		c.Kind = Stopped
-	case api.Starting:
-		if c.Quick = l.now.Boot.Sub(m.Started) < r.policy.StartTime; !c.Quick {
-			l.tellChange(r, Change{Kind: Started, PID: pid}) // nobody looked since
-		}
+func (l *loop) tellChange(c Change) {
+	if l.engine.watch != nil {
+		l.engine.watch(c)
 	}
-	l.tellChange(r, c)
 }

@@ -1,5 +1,7 @@
 // Package engine is the keeper itself: the parent of every supervised process of a machine.
 //
+// What is to be done when is decided by package core; the engine carries it out with real processes, and tells what became of them.
+//
 // One OS thread, the program's main thread, runs the loop: it alone forks, signals, reaps and
 // enforces deadlines. It never waits for a disk, a user database or a lock that is held over one:
 // what needs those (users, templates, paths) is resolved on the goroutine of the call that asks for a run,

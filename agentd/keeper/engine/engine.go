@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
@@ -31,6 +32,9 @@ type Logs interface {
 	// Remove deletes the AUTO logs of a process.
 	Remove(ctx context.Context, process string) error
 }
+
+// defaultLinger is Options.Linger unless it is set.
+const defaultLinger = 2 * time.Second
 
 // Options are what a keeper is made of. Dir, Logs, Logger and GuardianCommand are needed.
 type Options struct {
@@ -60,7 +64,7 @@ type Options struct {
 	// it, which calls Shutdown: TERM and INT are that program's, and at the end no agent is waited for.
 	Mode mode.Mode
 	// First are the processes that are expected at the start, in the order in which they are to be spawned: each waits
-	// for those before it, as long as some come within FirstWait.
+	// for those before it, as long as some come within core.FirstWait.
 	First []string
 }
 
@@ -80,10 +84,9 @@ type Engine struct {
 	file  *contain.StateFile
 	loop  *loop
 
-	linger time.Duration
-	watch  func(Change)
-	alone  bool
-	first  []string
+	watch func(Change)
+	alone bool
+	aside sync.WaitGroup // of what takes its time beside the loop; Run waits for it
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended
@@ -105,9 +108,9 @@ func New(o Options) (*Engine, error) {
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
 		Instance: hex.EncodeToString(id), BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid(), Version: o.Version, Config: o.Config},
-		watch: o.Watch, alone: o.Mode == mode.Alone, first: o.First}
-	if e.linger = o.Linger; e.linger == 0 && !e.alone {
-		e.linger = defaultLinger
+		watch: o.Watch, alone: o.Mode == mode.Alone}
+	if o.Linger == 0 && !e.alone {
+		o.Linger = defaultLinger
 	}
 	if e.file, err = contain.OpenState(o.Dir); err != nil {
 		return nil, err
@@ -158,7 +161,7 @@ func (e *Engine) prepare(o Options) error {
 	}
 	e.makes.Exempt(g.PID())
 	e.hello.Containment = e.makes.Name()
-	if e.loop, err = newLoop(e, g); err != nil {
+	if e.loop, err = newLoop(e, g, core.Options{Mode: o.Mode, First: o.First, Linger: o.Linger}); err != nil {
 		return err
 	}
 	if err := e.loop.startFast(); err != nil {

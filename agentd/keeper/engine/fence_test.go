@@ -18,7 +18,6 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
-	"github.com/distsuper/distsuper/pkg/fsm"
 )
 
 // These tests hold the promise on which fencing rests: when the deadline of a lease has come, nothing of a run is
@@ -386,20 +385,4 @@ func TestANewKeeperKillsWhatADeadOneLeftBeforeItAnswers(t *testing.T) {
 			t.Errorf("after %s came %+v", k.hello.Instance, next.hello)
 		}
 	})
-}
-
-// What is left of a copy is killed by the loop, too, or by a sweep that the loop began.
-func TestADeadlineStandsBehindWhateverIsAlive(t *testing.T) {
-	for copy := fsm.None; copy <= fsm.AwaitingGroup; copy++ {
-		r := &run{}
-		r.Request.OnPartition, r.Life.Copy = api.PartitionStop, copy
-		if r.guarded() == r.Life.Gone() {
-			t.Errorf("of a run whose copy is %v it says guarded=%v", copy, r.guarded())
-		}
-	}
-	r := &run{leaving: true}
-	r.Request.OnPartition, r.Life.Copy = api.PartitionStop, fsm.Sweeping
-	if r.guarded() {
-		t.Error("children that are being left alone count as what a deadline ends")
-	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // maxStdin is how much may wait for a process that does not read.
@@ -41,7 +43,7 @@ func (l *loop) flushStdin(s *stdin) {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
 			if s.tag == 0 {
-				s.tag = l.watch(s.fd, unix.EPOLLOUT, func() { l.flushStdin(s) })
+				s.tag = l.watch(s.fd, unix.EPOLLOUT, func(deadline.Moment) { l.flushStdin(s) })
 			}
 			return
 		case err != nil:

@@ -45,9 +45,8 @@ func NewBackstop() (*Backstop, error) {
 	return b, nil
 }
 
-// Set makes the kernel step in a little behind the deadline d, which is seen from now; deadline.None disarms it.
-func (b *Backstop) Set(now deadline.Moment, d deadline.Deadline) {
-	at := now.Instant(d)
+// Set makes the kernel step in a little behind a deadline; clock.Never disarms it.
+func (b *Backstop) Set(at clock.Instant) {
 	if at != clock.Never {
 		at = at.Add(backstopSlack)
 	}

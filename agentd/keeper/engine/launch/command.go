@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/supervisor"
@@ -76,48 +77,37 @@ func checkCommand(name, path string) error {
 	return nil
 }
 
-// A Failure is why a copy could not be started.
-type Failure struct {
-	Text  string
-	Fault api.Fault // "" is FaultSpawn
-	// Refused: the machine cannot run it, now or in a second.
-	Refused bool
-	// InChild: it failed between fork and exec, where supervisor's child says so on its stderr
-	// and exits with 127.
-	InChild bool
-}
-
 // ForkFailed names the failures of the fork itself; ok is false for what may have failed in the child.
-func ForkFailed(process string, errno syscall.Errno) (e Failure, ok bool) {
+func ForkFailed(process string, errno syscall.Errno) (e core.Failure, ok bool) {
 	switch errno {
 	case unix.EAGAIN:
-		return Failure{Text: supervisor.TooManyProcesses(process)}, true
+		return core.Failure{Text: supervisor.TooManyProcesses(process)}, true
 	case unix.EMFILE, unix.ENFILE:
-		return Failure{Text: supervisor.TooManyFiles(process)}, true
+		return core.Failure{Text: supervisor.TooManyFiles(process)}, true
 	case unix.ENOMEM, unix.EBUSY, unix.ENODEV, unix.EOPNOTSUPP, unix.ENOSPC, unix.EINTR:
-		return Failure{Text: supervisor.ForkFailed(process, unix.ErrnoName(errno))}, true
+		return core.Failure{Text: supervisor.ForkFailed(process, unix.ErrnoName(errno))}, true
 	}
-	return Failure{}, false
+	return core.Failure{}, false
 }
 
 // Explain finds out what failed in the child, whose only word is an error number: the set-up goes on in the
 // order credentials, directory, command. It reads files.
-func (l *Plan) Explain(errno syscall.Errno) Failure {
+func (l *Plan) Explain(errno syscall.Errno) core.Failure {
 	name := unix.ErrnoName(errno)
 	if l.Credential != nil && errno == unix.EPERM {
-		return Failure{Text: supervisor.CantSetuid(int(l.Credential.Uid), name), Refused: true, InChild: true}
+		return core.Failure{Text: supervisor.CantSetuid(int(l.Credential.Uid), name), Refused: true, InChild: true}
 	}
 	if l.Dir != "" {
 		info, err := os.Stat(l.Dir)
 		if err != nil || !info.IsDir() || errno == unix.EACCES && !l.mayEnter(l.Dir) {
-			return Failure{Text: supervisor.CantChdir(l.Dir, name), Refused: true, InChild: true}
+			return core.Failure{Text: supervisor.CantChdir(l.Dir, name), Refused: true, InChild: true}
 		}
 	}
 	if no := new(Refusal); errors.As(checkCommand(l.Argv[0], l.Path), no) {
-		return Failure{Text: no.Text, Fault: no.Fault, Refused: true}
+		return core.Failure{Text: no.Text, Fault: no.Fault, Refused: true}
 	}
 	passing := errno == unix.ETXTBSY || errno == unix.EIO
-	return Failure{Text: supervisor.CantExec(l.Argv[0], name), Refused: !passing, InChild: true}
+	return core.Failure{Text: supervisor.CantExec(l.Argv[0], name), Refused: !passing, InChild: true}
 }
 
 // mayEnter reports whether the program's user may go into a directory, by the mode bits on the way.

@@ -1,0 +1,203 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/fsm"
+	"github.com/distsuper/distsuper/pkg/mode"
+)
+
+func TestTheEarliestLeaseOfARunCounts(t *testing.T) {
+	const s = int64(time.Second)
+	c := New(deadline.Moment{}, Options{})
+	c.leases = map[int64]keeper.Lease{
+		1: {ID: 1, TTL: 12, Deadline: deadline.Deadline{Boot: 100 * s, Raw: 90 * s}},
+		2: {ID: 2, TTL: 12, Deadline: deadline.Deadline{Boot: 95 * s, Raw: 99 * s}},
+	}
+	grace12 := int64(12*time.Second-1200*time.Millisecond) / 4
+	for _, row := range []struct {
+		name   string
+		policy api.OnPartition
+		ids    []int64
+		wait   int
+		want   fence
+	}{
+		{"one lease", api.PartitionStop, []int64{1}, 1,
+			fence{soft: deadline.Deadline{Boot: 99 * s, Raw: 89 * s}, hard: deadline.Deadline{Boot: 100 * s, Raw: 90 * s}}},
+		{"two leases: the earlier on each clock", api.PartitionStop, []int64{1, 2}, 0,
+			fence{soft: deadline.Deadline{Boot: 95 * s, Raw: 90 * s}, hard: deadline.Deadline{Boot: 95 * s, Raw: 90 * s}}},
+		{"a long stopwaitsecs gets a quarter of the lease", api.PartitionStop, []int64{1}, 60,
+			fence{soft: deadline.Deadline{Boot: 100*s - grace12, Raw: 90*s - grace12}, hard: deadline.Deadline{Boot: 100 * s, Raw: 90 * s}}},
+		{"an unknown lease has passed", api.PartitionStop, []int64{1, 7}, 0, fence{}},
+		{"no lease has passed", api.PartitionStop, nil, 0, fence{}},
+		{"keep has no deadline", api.PartitionKeep, []int64{1}, 0, noFence},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			q := leased(web("a", func(p *api.Process) { p.StopWaitSecs = row.wait }), 7, row.ids...).Request
+			q.OnPartition = row.policy
+			if got := c.fenceOf(q); got != row.want {
+				t.Errorf("got  %+v\nwant %+v", got, row.want)
+			}
+		})
+	}
+}
+
+// What is left of a copy is killed by the shell, too, or by a kill that it began.
+func TestADeadlineStandsBehindWhateverIsAlive(t *testing.T) {
+	for copy := fsm.None; copy <= fsm.AwaitingGroup; copy++ {
+		r := &run{life: fsm.Lifecycle{Copy: copy}}
+		r.request.OnPartition = api.PartitionStop
+		if r.guarded() == r.life.Gone() {
+			t.Errorf("of a run whose copy is %v it says guarded=%v", copy, r.guarded())
+		}
+	}
+	r := &run{leaving: true, life: fsm.Lifecycle{Copy: fsm.Sweeping}}
+	r.request.OnPartition = api.PartitionStop
+	if r.guarded() {
+		t.Error("children that are being left alone count as what a deadline ends")
+	}
+}
+
+func TestDeadlineThatPassesWhileOthersAreSpawnedIsSeenBeforeTheExec(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.fate.forkTakes = func() time.Duration { return 2 * time.Second }
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.must(leased(web(name, func(p *api.Process) { p.StopWaitSecs = 0 }), 7, 1))
+	}
+	w.turn() // the deadline is after 4.4 s
+	if got, want := w.spawns(), []string{"a", "b", "c"}; !slices.Equal(got, want) {
+		t.Fatalf("spawned %q, want %q", got, want)
+	}
+	w.turn()
+	for _, name := range []string{"a", "b", "c", "d"} {
+		w.want(name, api.Stopped, keeper.CauseFenced, false)
+	}
+}
+
+func TestWhatTakesTimeBeforeASpawnDoesNotMakeItLate(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5), {ID: 2, TTL: 2, Deadline: deadline.Of(w.now, 2)}}})
+	w.must(leased(web("x"), 7, 2))
+	w.turn()
+	w.must(leased(web("y", func(p *api.Process) { p.StopWaitSecs = 0 }), 7, 1))
+	w.pass(1500 * time.Millisecond)
+	w.fate.actTakes = func() time.Duration { return 3 * time.Second }
+	for w.c.Waiting() { // x gets its stop signal first, and that takes until after the deadline of y
+		w.hand(Next{})
+	}
+	w.turn()
+	if got, want := w.spawns(), []string{"x"}; !slices.Equal(got, want) {
+		t.Errorf("spawned %q, want %q", got, want)
+	}
+	w.want("y", api.Stopped, keeper.CauseFenced, false)
+}
+
+func TestFence(t *testing.T) {
+	for _, obeys := range []bool{true, false} {
+		t.Run(fmt.Sprint("obeys=", obeys), func(t *testing.T) {
+			w := newWorld(t, Options{})
+			w.fate.obeys = func() bool { return obeys }
+			w.fate.children = func() int { return 3 }
+			hard := w.lease(1, 5).Deadline
+			w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+			w.must(leased(web("a"), 7, 1))
+			w.turn()
+			if w.guard != hard {
+				t.Fatalf("others step in at %+v, the deadline is %+v", w.guard, hard)
+			}
+			w.until(10*time.Second, "held", func() bool { return w.runs["a"].Cause == keeper.CauseFenced && w.runs["a"].Gone })
+			left := hard.Boot - int64(w.now.Boot)
+			if obeys != (left > 0) || !obeys && left < -int64(time.Second) {
+				t.Errorf("nothing of it is alive %v before the deadline", time.Duration(left))
+			}
+			grace := deadline.Grace(5, 10*time.Second)
+			want := []string{"spawn a", fmt.Sprintf("fenced killed=false left=%v a", grace), "terminate a"}
+			if !obeys {
+				want = append(want, "fenced killed=true left=0s a", "kill tree a")
+			}
+			if !slices.Equal(w.log, want) {
+				t.Errorf("what happened is %q, want %q", w.log, want)
+			}
+			if !obeys && w.wake != clock.Never || w.guard != deadline.None {
+				t.Errorf("it wakes at %d, others step in at %+v", w.wake, w.guard)
+			}
+			w.turn(Renew{[]keeper.Lease{w.lease(1, 5)}})
+			if r := w.want("a", api.Starting, "", false); r.Starts != 2 || r.Token != 7 {
+				t.Errorf("after the renewal: %+v", r)
+			}
+		})
+	}
+}
+
+func TestTheClockThatIsAheadFences(t *testing.T) {
+	for name, drift := range map[string]func(*world, time.Duration){
+		"boot": func(w *world, d time.Duration) { w.now.Boot = w.now.Boot.Add(d) },
+		"raw":  func(w *world, d time.Duration) { w.now.Raw += int64(d) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, Options{})
+			w.fate.obeys = func() bool { return false }
+			w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+			w.must(leased(web("a"), 7, 1))
+			w.turn()
+			drift(w, 3400*time.Millisecond)
+			w.turn()
+			w.want("a", api.Stopping, keeper.CauseFenced, false)
+			drift(w, time.Second)
+			w.turn()
+			w.turn()
+			w.want("a", api.Stopped, keeper.CauseFenced, false)
+		})
+	}
+}
+
+func TestUpdateToKeepEndsAFence(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	w.must(leased(web("a"), 7, 1))
+	w.turn()
+	w.turn(Update{kept(web("a"), 7).Request})
+	w.pass(time.Hour)
+	w.turn()
+	if r := w.want("a", api.Running, "", false); r.OnPartition != api.PartitionKeep || w.guard != deadline.None {
+		t.Errorf("%+v, others step in at %+v", r, w.guard)
+	}
+}
+
+func TestLeaseThatIsNotRenewedStaysWhileARunNamesIt(t *testing.T) {
+	w := newWorld(t, Options{})
+	one, two := w.lease(1, 5), w.lease(2, 5)
+	w.must(Renew{[]keeper.Lease{one, two}})
+	w.must(leased(web("a"), 7, 1))
+	w.turn()
+	w.must(Renew{nil})
+	if got := w.record[len(w.record)-1].effects; len(got) != 1 || !slices.Equal(got[0].(Leases).Leases, []keeper.Lease{one}) {
+		t.Errorf("the leases are %+v", got)
+	}
+}
+
+func TestAloneNothingIsFencedAndChildrenAreLeft(t *testing.T) {
+	w := newWorld(t, Options{Mode: mode.Alone})
+	w.fate.children = func() int { return 2 }
+	w.must(leased(web("a"), 7))
+	w.turn()
+	w.pass(time.Hour)
+	w.turn()
+	w.die(w.procs["a"], 0)
+	w.turn()
+	w.turn()
+	w.want("a", api.Exited, keeper.CauseFinished, true)
+	if slices.ContainsFunc(w.record, func(s step) bool {
+		return slices.ContainsFunc(s.effects, func(e Effect) bool { _, kill := e.(KillRest); return kill })
+	}) {
+		t.Error("the children were killed")
+	}
+}

@@ -1,7 +1,0 @@
-//go:build distsuper_unfenced
-
-package engine
-
-// enforcing: see enforce.go. No stop signal, no SIGKILL, no backstop and no guardian comes at a deadline in this build.
-// It must never run anybody's programs.
-const enforcing = false

@@ -1,0 +1,91 @@
+package engine
+
+import (
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/agentd/keeper/core"
+)
+
+const (
+	// reapDelay gathers the ends of orphans, which nobody waits for.
+	reapDelay = 20 * time.Millisecond
+	// endDelay is how long the end of the keeper waits for what looks at files: a hung disk must not keep it.
+	endDelay = 2 * time.Second
+)
+
+// Run is the keeper's life. It must be called on the main goroutine of a program that imports this package,
+// and returns after Shutdown, or TERM or INT to the process, when nothing that the keeper started is alive.
+func (e *Engine) Run() error {
+	if !onMainThread() {
+		panic("the keeper's loop must run on the program's main thread: call Run from main itself")
+	}
+	// Of each kind of signal one must get through, so each has a channel: a full one drops what comes.
+	ends, children := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	if !e.alone {
+		signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
+	}
+	signal.Notify(children, unix.SIGCHLD)
+	quit := make(chan struct{})
+	var listeners sync.WaitGroup
+	listeners.Go(func() { e.listenForEnd(ends, quit) })
+	listeners.Go(func() { e.listenForOrphans(children, quit) })
+	e.loop.run()
+	signal.Stop(ends)
+	signal.Stop(children)
+	close(quit)
+	listeners.Wait()
+	e.close()
+	e.awaitAside()
+	e.loop.end()
+	e.log.close()
+	return nil
+}
+
+// awaitAside waits for what is done beside the loop, within bounds.
+func (e *Engine) awaitAside() {
+	done := make(chan struct{})
+	go func() {
+		e.aside.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(endDelay):
+		e.log.warn("Something still waits for a file; the keeper does not")
+	}
+}
+
+func (e *Engine) listenForEnd(signals <-chan os.Signal, quit <-chan struct{}) {
+	for {
+		select {
+		case <-quit:
+			return
+		case s := <-signals:
+			e.post(func(l *loop) {
+				l.drive(l.Moment(), core.Shutdown{Why: "the keeper got the signal: " + s.String()})
+			})
+		}
+	}
+}
+
+// listenForOrphans has zombies reaped, some at a time. Main processes have pidfds; only orphans need this.
+func (e *Engine) listenForOrphans(signals <-chan os.Signal, quit <-chan struct{}) {
+	for {
+		select {
+		case <-quit:
+			return
+		case <-signals:
+		}
+		select {
+		case <-quit:
+			return
+		case <-time.After(reapDelay):
+		}
+		e.post(func(l *loop) { l.reapSoon = true })
+	}
+}
