@@ -1,5 +1,5 @@
-// Command distsuperctl says what is to run, and tells what does. It writes what is wanted into etcd and reads
-// what is so from there; the logs of processes it gets from the agents.
+// Command distsuperctl is the command line of distsuper: it says what should run, and shows what does. It writes
+// what is wanted into etcd, and reads the state of the fleet from there; the logs of processes come from the agents.
 package main
 
 import (

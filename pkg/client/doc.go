@@ -1,4 +1,4 @@
-// Package client is the Go API of distsuper: it says what is to run, and tells what does.
+// Package client is the Go API of distsuper: it creates, starts, stops and moves programs, and shows what runs.
 //
 //	c, err := client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: []string{"10.0.0.1:2379"}}})
 //	p := client.Program("worker", "/opt/worker --queue payments")
