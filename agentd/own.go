@@ -72,8 +72,7 @@ func (s *step) claim() {
 	case left:
 		return
 	case s.own.leaving:
-		s.writeOwn(Write{What: whatLeave, Reason: "the machine is leaving",
-			Txn: s.guarded(key, entry.ModRev, store.Delete(key))})
+		s.writeOwn(Write{What: whatLeave, Reason: "the machine is leaving", Txn: s.leaveTxn(key, entry.ModRev)})
 		return
 	case found && !claimed && alive.Instance != "" && !s.predecessors[alive.Instance]:
 		s.namesake(alive, int64(entry.Lease))
@@ -91,6 +90,15 @@ func (s *step) claim() {
 		return
 	}
 	s.putInfo()
+}
+
+// leaveTxn takes the alive key away and says that this is no loss.
+func (s *step) leaveTxn(key string, rev int64) store.Txn {
+	info := s.own.info
+	info.Leaving = true
+	t := s.guarded(key, rev, store.Delete(key))
+	t.Then = append(t.Then, store.Put(s.o.Keys.Info(s.o.Machine), store.Encode(info)))
+	return t
 }
 
 // alive is what the key should say. It is since when this instance has been there.

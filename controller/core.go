@@ -23,6 +23,9 @@ const (
 	// retryLeast and retryMost bound the pause after a write that failed.
 	retryLeast = 20 * time.Millisecond
 	retryMost  = time.Second
+	// massHold is how long a leader waits for machines when more than half of all were lost within this time: such a thing is more
+	// likely to be an etcd that stood still than their death, and they return within a moment.
+	massHold = 3 * time.Second
 	// askAgain is the pause after a question that got no answer.
 	askAgain = 500 * time.Millisecond
 )
@@ -40,6 +43,7 @@ type Core struct {
 	settled bool
 	held    bool          // it was said that it holds
 	hold    clock.Instant // until when a new leader waits for machines
+	mass    clock.Instant // until when machines are waited for that were lost at once; 0 for none
 	slow    clock.Instant // next look at everything
 	trim    clock.Instant // from when on the next one has long histories cut
 
@@ -117,6 +121,9 @@ func (c *Core) Next() clock.Instant {
 	if !c.settled {
 		next = min(next, c.hold)
 	}
+	if c.mass != 0 {
+		next = min(next, c.mass)
+	}
 	for _, at := range c.wakes {
 		next = min(next, at)
 	}
@@ -125,7 +132,7 @@ func (c *Core) Next() clock.Instant {
 
 func (c *Core) elected(now clock.Instant, l store.Leadership) {
 	c.forget()
-	c.lead, c.settled, c.held = &l, false, false
+	c.lead, c.settled, c.held, c.mass = &l, false, false, 0
 	c.hold, c.slow, c.trim = now.Add(c.settle), now.Add(slowTick), now
 	c.view.MarkAll()
 	c.log.Info("leading", zap.String("key", l.Key), zap.Int64("rev", l.Rev))
@@ -147,7 +154,7 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 	if !c.caughtUp() {
 		return nil
 	}
-	effects := c.wake(now)
+	effects := append(c.wake(now), c.writeLosses(wall)...)
 	in := plan.Input{View: c.view.View, Now: now, Wall: wall, Hold: c.holding(now), InFlight: map[string]string{}}
 	in.Leases, in.Asks = c.answers()
 	var ids []string
@@ -211,7 +218,7 @@ func (c *Core) rank(a *plan.Action) (of api.Rank, goes bool) {
 // which is more likely to be an outage that ends than their death.
 func (c *Core) holding(now clock.Instant) string {
 	if c.settled {
-		return ""
+		return c.holdingMass(now)
 	}
 	absent, known := c.view.Absent()
 	if 2*absent > known && now.Before(c.hold) {
@@ -224,6 +231,25 @@ func (c *Core) holding(now clock.Instant) string {
 	c.settled = true
 	c.view.MarkAll()
 	return ""
+}
+
+// holdingMass says that most machines were lost at once and are waited for, until all of them are back or massHold is over.
+func (c *Core) holdingMass(now clock.Instant) string {
+	hold := min(massHold, c.settle)
+	lost := c.view.LostSince(now.Add(-massHold))
+	_, known := c.view.Absent()
+	switch {
+	case c.mass == 0 && 2*lost > known && hold > 0:
+		c.mass = now.Add(hold)
+		c.log.Warn("most machines were lost at once; waiting for them before anything is placed", zap.Int("lost", lost), zap.Int("known", known), zap.Duration("at_most", hold))
+	case c.mass != 0 && (lost == 0 || !now.Before(c.mass)):
+		c.mass = 0
+		c.view.MarkAll()
+	}
+	if c.mass == 0 {
+		return ""
+	}
+	return fmt.Sprintf("waiting up to %v for machines that were lost at once (%d of %d)", hold, lost, known)
 }
 
 // wake makes dirty whatever is due, and on the slow tick has long histories cut.

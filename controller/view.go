@@ -47,7 +47,7 @@ func (v *View) take(now clock.Instant) func(*view.View, view.Delta) {
 			case name.Machine == "" || name.ID != "":
 				v.takeProcess(name)
 			default:
-				v.takeMachine(name)
+				v.takeMachine(name, now)
 			}
 		}
 		v.Commit(next.Rev, now)
@@ -71,7 +71,7 @@ func (v *View) takeProgram(name string) {
 }
 
 // takeMachine: a value about a machine that cannot be read is as good as absent, since the machine gets nothing new.
-func (v *View) takeMachine(name store.Name) {
+func (v *View) takeMachine(name store.Name, now clock.Instant) {
 	m := v.State.Machine(name.Machine)
 	if m == nil {
 		m = &view.Machine{}
@@ -84,9 +84,11 @@ func (v *View) takeMachine(name store.Name) {
 	case store.KindInfo:
 		v.SetInfo(name.Machine, m.Info)
 	case store.KindAlive:
-		v.SetAlive(name.Machine, m.Alive)
+		v.SetAlive(name.Machine, m.Alive, now)
 	case store.KindDead:
 		v.SetDead(name.Machine, m.Dead)
+	case store.KindLosses:
+		v.SetLosses(name.Machine, m.Losses)
 	case store.KindCordon:
 		if broken != nil { // somebody wanted it cordoned
 			m = &view.Machine{Cordon: &api.Stored[api.Cordon]{Rev: broken.Rev}}

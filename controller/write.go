@@ -100,6 +100,19 @@ func (c *Core) send(b batch) Effect {
 	return Write{ID: c.lastID, Txn: b.txn, History: b.history}
 }
 
+// writeLosses has the machines that were lost noted. A note that fails is missed: it is no more than a reason to be careful.
+func (c *Core) writeLosses(wall time.Time) (effects []Effect) {
+	for _, l := range c.view.TakeLosses(wall) {
+		key := c.keys.Losses(l.Machine)
+		c.log.Warn("machine lost", zap.String("machine", l.Machine), zap.Int("in_a_row", l.Losses.Count), zap.Int("avoided_seconds", l.Losses.Wait))
+		effects = append(effects, c.send(batch{
+			txn:     store.Txn{If: []store.Cmp{store.Unchanged(key, l.Rev)}, Then: []store.Op{store.Put(key, store.Encode(l.Losses))}},
+			history: []api.HistoryEntry{{At: wall, Machine: l.Machine, What: "lost", Why: l.Why, By: "leader " + c.id}},
+		}))
+	}
+	return effects
+}
+
 // compares are the conditions of an action.
 func (c *Core) compares(a *plan.Action) []store.Cmp {
 	cmps := []store.Cmp{store.Unchanged(c.keys.Owner(a.Process), a.OwnerRev)}

@@ -22,6 +22,7 @@ const (
 	KindAlive                  // machines/<m>/alive
 	KindCordon                 // machines/<m>/cordon
 	KindDead                   // machines/<m>/dead
+	KindLosses                 // machines/<m>/losses
 	KindPlacement              // machines/<m>/placements/<process>
 	KindTouch                  // machines/<m>/touch/<process>
 	KindStatus                 // machines/<m>/status/<process>
@@ -91,6 +92,7 @@ func (k Keys) Info(m string) string         { return k.Machine(m) + "info" }
 func (k Keys) Alive(m string) string        { return k.Machine(m) + "alive" }
 func (k Keys) Cordon(m string) string       { return k.Machine(m) + "cordon" }
 func (k Keys) Dead(m string) string         { return k.Machine(m) + "dead" }
+func (k Keys) Losses(m string) string       { return k.Machine(m) + "losses" }
 func (k Keys) Placements(m string) string   { return k.Machine(m) + "placements/" }
 func (k Keys) Touches(m string) string      { return k.Machine(m) + "touch/" }
 func (k Keys) Statuses(m string) string     { return k.Machine(m) + "status/" }
@@ -108,7 +110,7 @@ var simple = map[string]Kind{
 }
 
 var ofMachine = map[string]Kind{
-	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead,
+	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead, "losses": KindLosses,
 	"placements": KindPlacement, "touch": KindTouch, "status": KindStatus,
 }
 
@@ -149,6 +151,8 @@ func (k Keys) ofMachine(n Name) string {
 		return k.Cordon(n.Machine)
 	case KindDead:
 		return k.Dead(n.Machine)
+	case KindLosses:
+		return k.Losses(n.Machine)
 	case KindPlacement:
 		return k.Placement(n.Machine, n.ID)
 	case KindTouch:

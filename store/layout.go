@@ -21,6 +21,7 @@ var Layout = []KeyDoc{
 	{Kind: KindAlive, Path: "machines/<m>/alive", Writer: "agent", Leased: true, Content: "the machine is live: the keeper's instance, the boot, the host"},
 	{Kind: KindCordon, Path: "machines/<m>/cordon", Writer: "ctl", Content: "no new processes on this machine; or drain"},
 	{Kind: KindDead, Path: "machines/<m>/dead", Writer: "ctl", Content: "an operator vouches that this instance of the machine is off (`machines confirm-dead`)"},
+	{Kind: KindLosses, Path: "machines/<m>/losses", Writer: "leader", Content: "how often the machine was lost lately, and for how long after its return it is avoided"},
 	{Kind: KindPlacement, Path: "machines/<m>/placements/<process>", Writer: "leader", Content: "this process belongs on this machine, under this token; holds all the settings that the agent needs"},
 	{Kind: KindTouch, Path: "machines/<m>/touch/<process>", Writer: "agent", Leased: true, Content: "this machine holds the process under this token"},
 	{Kind: KindStatus, Path: "machines/<m>/status/<process>", Writer: "agent", Content: "what the machine last saw of the process: state, pid, exit status, times, reason"},

@@ -69,7 +69,7 @@ func viewOf(s *client.Snapshot) *plan.View {
 	v := plan.NewView(spec.Processes, spec.Fingerprint)
 	for _, m := range s.Machines {
 		v.SetInfo(m.Name, entry(m.Info))
-		v.SetAlive(m.Name, entry(m.Alive))
+		v.SetAlive(m.Name, entry(m.Alive), 0)
 		v.SetCordon(m.Name, entry(m.Cordon))
 	}
 	for _, p := range s.Programs {

@@ -55,10 +55,10 @@ func (m *model) machine(name string, edit ...func(*api.MachineInfo)) {
 func (m *model) alive(name, instance string) {
 	m.change(func(v *View, rev int64) {
 		if instance == "" {
-			v.SetAlive(name, nil)
+			v.SetAlive(name, nil, m.in.Now)
 			return
 		}
-		v.SetAlive(name, &api.Stored[api.Alive]{Value: api.Alive{Instance: instance}, Rev: rev})
+		v.SetAlive(name, &api.Stored[api.Alive]{Value: api.Alive{Instance: instance}, Rev: rev}, m.in.Now)
 	})
 }
 
@@ -149,7 +149,7 @@ func (m *model) release(id string, state api.State, edit ...func(*api.Status)) {
 // expire is the end of a machine's leases.
 func (m *model) expire(name string) {
 	m.change(func(v *View, rev int64) {
-		v.SetAlive(name, nil)
+		v.SetAlive(name, nil, m.in.Now)
 		for id, p := range v.Processes {
 			if p.slot(name).Touch != nil {
 				v.SetTouch(name, id, nil)

@@ -46,7 +46,7 @@ func (d *decider) place(p *Process, why string, q query) Decision {
 	}
 	c := d.choose(p, q.withMove(p))
 	if c.machine == nil {
-		return d.nowhere(p, why, c.rejected)
+		return d.nowhere(p, why, c)
 	}
 	o := d.newOwner(p, c, q.failed)
 	o.Proof = proof
@@ -81,7 +81,8 @@ func (d *decider) put(p *Process, a *Action) {
 }
 
 // nowhere: no machine can take it. The owner says so, once.
-func (d *decider) nowhere(p *Process, why string, rejected map[string]string) Decision {
+func (d *decider) nowhere(p *Process, why string, c choice) Decision {
+	rejected := c.rejected
 	reasons := make([]string, 0, len(rejected))
 	for _, m := range sortedKeys(rejected) {
 		reasons = append(reasons, m+": "+rejected[m])
@@ -97,5 +98,6 @@ func (d *decider) nowhere(p *Process, why string, rejected map[string]string) De
 	}
 	dec := d.note(p, obstacle{api.WaitingForMachine, text}, rejected, why+"; "+text)
 	dec.NoMachine = true
+	dec.Wake = min(dec.Wake, c.wake)
 	return dec
 }

@@ -187,9 +187,10 @@ func again(v *View) *View {
 	w := NewView(v.expand, v.fingerprint)
 	for _, name := range sortedKeys(v.Machines) {
 		m := v.Machines[name]
-		w.SetAlive(name, m.Alive)
+		w.SetAlive(name, m.Alive, m.AliveSince)
 		w.SetCordon(name, m.Cordon)
 		w.SetDead(name, m.Dead)
+		w.SetLosses(name, m.Losses)
 	}
 	for _, id := range sortedKeys(v.Processes) {
 		p := v.Processes[id]

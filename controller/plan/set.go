@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 )
 
 // SetProgram takes a program in and makes the processes that it asks for, and those that
@@ -132,10 +133,32 @@ func (v *View) SetInfo(machine string, e *api.Stored[api.MachineInfo]) {
 	v.forget(m)
 }
 
-// SetAlive takes a machine's sign of life in.
-func (v *View) SetAlive(machine string, e *api.Stored[api.Alive]) {
+// SetAlive takes a machine's sign of life in. One that goes, or that is another instance's, without the machine having said that
+// it leaves, is a loss.
+func (v *View) SetAlive(machine string, e *api.Stored[api.Alive], now clock.Instant) {
 	m := v.machine(machine)
+	was := m.Alive
 	m.Alive = e
+	switch {
+	case was != nil && e != nil && was.Value.Instance == e.Value.Instance:
+	default:
+		if was != nil {
+			v.lost[machine] = struct{}{} // unless Commit finds that it leaves
+			m.lostAt, m.calmBefore = max(now, 1), now.Sub(m.AliveSince) >= lossCalm
+		}
+		m.AliveSince = 0
+		if e != nil {
+			m.AliveSince = max(now, 1) // 0 is for not
+		}
+	}
+	v.changed(m)
+}
+
+// SetLosses takes in how often a machine was lost.
+func (v *View) SetLosses(machine string, e *api.Stored[api.Losses]) {
+	m := v.machine(machine)
+	m.Losses = e
+	delete(v.lost, machine)
 	v.changed(m)
 }
 
@@ -174,7 +197,7 @@ func (v *View) changed(m *Machine) {
 }
 
 func (v *View) forget(m *Machine) {
-	if m.Info == nil && m.Alive == nil && m.Cordon == nil && m.Dead == nil && len(m.procs) == 0 {
+	if m.Info == nil && m.Alive == nil && m.Cordon == nil && m.Dead == nil && m.Losses == nil && len(m.procs) == 0 {
 		delete(v.Machines, m.Name)
 	}
 }

@@ -53,10 +53,15 @@ type Machine struct {
 	Alive  *api.Stored[api.Alive]
 	Cordon *api.Stored[api.Cordon]
 	Dead   *api.Stored[api.ConfirmDead]
+	Losses *api.Stored[api.Losses]
+	// AliveSince is when this replica first saw it alive as this instance; 0 while it is not.
+	AliveSince clock.Instant
 
-	total     int            // processes placed here
-	byProgram map[string]int // of them, by program
-	procs     map[string]struct{}
+	lostAt     clock.Instant  // when this replica saw it lost last
+	calmBefore bool           // it was alive for long before that
+	total      int            // processes placed here
+	byProgram  map[string]int // of them, by program
+	procs      map[string]struct{}
 }
 
 // LiveAs reports whether the machine is alive with this instance.
@@ -84,6 +89,7 @@ type View struct {
 	dirty       map[string]struct{}               // to be planned
 	fresh       map[string]struct{}               // changed since the last Commit
 	waiting     map[string]struct{}               // processes for which the last plan found no machine
+	lost        map[string]struct{}               // machines that were lost, of which nobody has written it
 }
 
 // NewView makes an empty view. expand and print are spec.Processes and spec.Fingerprint.
@@ -100,6 +106,7 @@ func NewView(expand func(api.Program) ([]api.Process, error), print func(api.Pro
 		dirty:       map[string]struct{}{},
 		fresh:       map[string]struct{}{},
 		waiting:     map[string]struct{}{},
+		lost:        map[string]struct{}{},
 	}
 }
 
@@ -189,6 +196,11 @@ func (v *View) programOf(id string) string {
 // observed over time is noted for the processes that changed.
 func (v *View) Commit(rev int64, now clock.Instant) {
 	v.Rev = max(v.Rev, rev)
+	for name := range v.lost {
+		if m := v.Machines[name]; m == nil || m.Info == nil || m.Info.Value.Leaving {
+			delete(v.lost, name) // it left, or was forgotten, in the same revision
+		}
+	}
 	for id := range v.fresh {
 		p := v.Processes[id]
 		if p == nil {

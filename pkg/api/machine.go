@@ -16,6 +16,8 @@ type MachineInfo struct {
 	// API is host:port of the agent's HTTPS server, Fingerprint the SHA-256 of its certificate in hex.
 	API         string `json:"api,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Leaving: the machine stopped and released its processes by itself, and took its alive key away. It was not lost.
+	Leaving bool `json:"leaving,omitempty"`
 	// Warning is shown by machines and status, such as that fencing is not guaranteed on this etcd.
 	Warning string `json:"warning,omitempty"`
 }
@@ -45,6 +47,15 @@ type ConfirmDead struct {
 	Instance string    `json:"instance"`
 	By       string    `json:"by"`
 	At       time.Time `json:"at"`
+}
+
+// Losses is the value of machines/<m>/losses: how often the machine was lost lately, which means that it vanished, or its keeper
+// with all its processes, without having said that it leaves. For a while after its return it gets a process only where no other
+// machine can take it.
+type Losses struct {
+	Count int       `json:"count"` // in a row, without a long calm in between
+	Last  time.Time `json:"last"`
+	Wait  int       `json:"wait_seconds"` // from its return on
 }
 
 // Controller is the value of controllers/<id>.

@@ -108,7 +108,7 @@ func (e *editor) parse(key string) (store.Name, bool) {
 func has(kind store.Kind) bool {
 	switch kind {
 	case store.KindProgram, store.KindIntent, store.KindOwner, store.KindInfo, store.KindAlive, store.KindCordon,
-		store.KindDead, store.KindPlacement, store.KindTouch, store.KindStatus:
+		store.KindDead, store.KindLosses, store.KindPlacement, store.KindTouch, store.KindStatus:
 		return true
 	}
 	return false

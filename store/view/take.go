@@ -154,6 +154,8 @@ func (e *editor) takeMachine(name store.Name, entry *store.Entry) {
 		m.Cordon = decode[api.Cordon](e, name, entry)
 	case store.KindDead:
 		m.Dead = decode[api.ConfirmDead](e, name, entry)
+	case store.KindLosses:
+		m.Losses = decode[api.Losses](e, name, entry)
 	}
 	nowKnown, nowAbsent := m.known()
 	e.next.Known += nowKnown - known

@@ -82,6 +82,7 @@ type Machine struct {
 	Alive  *api.Stored[api.Alive]
 	Cordon *api.Stored[api.Cordon]
 	Dead   *api.Stored[api.ConfirmDead]
+	Losses *api.Stored[api.Losses]
 	// Placed and Touched count its placements and touches.
 	Placed, Touched int
 	Broken          []Broken // of its own keys, by key
@@ -146,7 +147,7 @@ func (m *Machine) LiveAs(instance string) bool {
 
 // Told reports whether anything stands there of the machine itself, readable or not, or it has or holds a process.
 func (m *Machine) Told() bool {
-	return m.Info != nil || m.Alive != nil || m.Cordon != nil || m.Dead != nil || m.Placed+m.Touched+len(m.Broken) > 0
+	return m.Info != nil || m.Alive != nil || m.Cordon != nil || m.Dead != nil || m.Losses != nil || m.Placed+m.Touched+len(m.Broken) > 0
 }
 
 func (m *Machine) empty() bool { return !m.Told() && m.processes.len() == 0 }

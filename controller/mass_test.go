@@ -1,0 +1,79 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+)
+
+// etcd stands still for longer than the leases: most machines vanish in one revision and return within a moment.
+func TestMachinesThatAreLostAtOnceAreWaitedForAMoment(t *testing.T) {
+	const start = clock.Instant(time.Hour)
+	rev := int64(60)
+	put := func(key string, v any) store.Event {
+		return store.Event{Entry: store.Entry{Key: key, Value: store.Encode(v), ModRev: rev, CreateRev: rev, Version: 1}}
+	}
+	gone := func(machine string) store.Event {
+		return store.Event{Kind: store.EventDelete, Entry: store.Entry{Key: testKeys.Alive(machine), ModRev: rev}}
+	}
+	back := func(machine string) store.Event {
+		return put(testKeys.Alive(machine), api.Alive{Instance: "i-" + machine})
+	}
+	for _, c := range []struct {
+		name   string
+		lost   []string
+		then   func() []store.Event // a second later
+		placed time.Duration        // after the loss
+	}{
+		{"two of three", []string{"m1", "m2"}, func() []store.Event { return nil }, massHold},
+		{"two of three, and both return", []string{"m1", "m2"}, func() []store.Event { return []store.Event{back("m1"), back("m2")} }, time.Second},
+		{"two of three, and one returns", []string{"m1", "m2"}, func() []store.Event { return []store.Event{back("m1")} }, massHold},
+		{"one of three", []string{"m1"}, func() []store.Event { return nil }, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			core, now := newCore(), start
+			var placed []time.Duration
+			step := func(e Event) {
+				for _, effect := range core.Step(now, time.Unix(1000, 0), e) {
+					w, ok := effect.(Write)
+					for _, op := range w.Txn.Then {
+						if n, err := testKeys.Parse(op.Key); ok && err == nil && n.Kind == store.KindPlacement {
+							placed = append(placed, now.Sub(start))
+						}
+					}
+				}
+			}
+			change := func(events ...store.Event) {
+				rev++
+				step(ViewChanged{Rev: rev, Events: events})
+			}
+			var entries []store.Entry
+			for _, m := range []string{"m1", "m2", "m3"} {
+				entries = append(entries, put(testKeys.Info(m), api.MachineInfo{Name: m}).Entry, back(m).Entry)
+			}
+			step(ViewReset{Rev: rev, Entries: entries})
+			step(Elected{store.Leadership{Key: "/distsuper/election/1", Rev: rev - 10}})
+			var lost []store.Event
+			for _, m := range c.lost {
+				lost = append(lost, gone(m))
+			}
+			change(lost...)
+			change(put(testKeys.Program("x"), api.Program{Name: "x", Numprocs: 1, ProcessName: "x", MaxFailCount: 3,
+				Settings: api.Settings{Command: "/bin/x", TouchTimeout: 5}}), put(testKeys.Intent("x"), api.Intent{Want: api.WantRun}))
+			now = start.Add(time.Second)
+			if then := c.then(); len(then) > 0 {
+				change(then...)
+			}
+			for core.Next().Sub(start) < 2*massHold && len(placed) == 0 {
+				now = max(now, core.Next())
+				step(Tick{})
+			}
+			if len(placed) != 1 || placed[0] != c.placed {
+				t.Errorf("placed %v after the loss, want %v", placed, c.placed)
+			}
+		})
+	}
+}

@@ -1,0 +1,80 @@
+package plan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+)
+
+// A machine that is overloaded, or whose network comes and goes, is lost, returns, is the emptiest of all, gets everything,
+// and is lost again, with more processes each time. So a machine that was lost is avoided for a while after its return, and
+// the longer the more often it was lost without a long calm in between.
+const (
+	lossWait = 10 * time.Second // after the first loss; then twice as long each time
+	lossMost = 10 * time.Minute
+	lossCalm = 10 * time.Minute // alive for so long, earlier losses count no more
+	// lossTolerance is the number of losses in a row up to which a machine that is avoided still gets what no other can
+	// take. After more even that waits: its start would be one of the reasons for the next loss.
+	lossTolerance = 2
+)
+
+// Loss is to be written of a machine that was lost.
+type Loss struct {
+	Machine string
+	Rev     int64 // of what is written of it now, 0 for nothing
+	Losses  api.Losses
+	Why     string
+}
+
+// TakeLosses returns what is to be written of the machines that were lost and of which nobody has written it.
+func (v *View) TakeLosses(wall time.Time) []Loss {
+	var out []Loss
+	for _, name := range sortedKeys(v.lost) {
+		m := v.Machines[name]
+		if m == nil {
+			continue
+		}
+		l := Loss{Machine: name, Losses: api.Losses{Count: 1, Last: wall}}
+		if m.Losses != nil {
+			if l.Rev = m.Losses.Rev; !m.calmBefore {
+				l.Losses.Count = m.Losses.Value.Count + 1
+			}
+		}
+		wait := min(lossWait<<min(l.Losses.Count-1, 10), lossMost)
+		l.Losses.Wait = int(wait / time.Second)
+		l.Why = fmt.Sprintf("it is avoided for %v after its return", wait)
+		if l.Losses.Count > 1 {
+			l.Why = fmt.Sprintf("%d times in a row; %s", l.Losses.Count, l.Why)
+		}
+		out = append(out, l)
+	}
+	clear(v.lost)
+	return out
+}
+
+// LostSince counts the machines that were lost after an instant, did not say that they leave, and are not back.
+func (v *View) LostSince(at clock.Instant) (lost int) {
+	for _, m := range v.Machines {
+		if m.Info != nil && !m.Info.Value.Leaving && m.Alive == nil && m.lostAt != 0 && at.Before(m.lostAt) {
+			lost++
+		}
+	}
+	return lost
+}
+
+// avoidedUntil is until when a machine that is alive is avoided, 0 for not. A leader that has only just seen the machine, and finds
+// losses of long ago, does not avoid it.
+func (m *Machine) avoidedUntil(now clock.Instant, wall time.Time) clock.Instant {
+	if m.Losses == nil || m.AliveSince == 0 {
+		return 0
+	}
+	l := m.Losses.Value
+	wait := time.Duration(l.Wait) * time.Second
+	until := m.AliveSince.Add(wait)
+	if !now.Before(until) || wall.Sub(l.Last) > wait+lossCalm {
+		return 0
+	}
+	return until
+}

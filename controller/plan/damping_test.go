@@ -1,0 +1,140 @@
+package plan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// write has the store take what the leader writes of lost machines, and returns it.
+func (m *model) writeLosses() []Loss {
+	losses := m.v.TakeLosses(m.in.Wall)
+	for _, l := range losses {
+		m.change(func(v *View, rev int64) { v.SetLosses(l.Machine, &api.Stored[api.Losses]{Value: l.Losses, Rev: rev}) })
+	}
+	return losses
+}
+
+// lose has a machine vanish and return.
+func (m *model) lose(name string) {
+	m.alive(name, "")
+	m.writeLosses()
+	m.alive(name, "i-"+name)
+}
+
+func TestLossesInARowAreCountedAndWaitedOutLonger(t *testing.T) {
+	m := fleet(t)
+	for i, want := range []int{10, 20, 40, 80, 160, 320, 600, 600} {
+		m.pass(time.Minute)
+		m.alive("m2", "")
+		got := m.writeLosses()
+		if len(got) != 1 || got[0].Machine != "m2" || got[0].Losses.Count != i+1 || got[0].Losses.Wait != want {
+			t.Fatalf("loss %d: %+v, want a wait of %d s", i+1, got, want)
+		}
+		m.alive("m2", "i-m2")
+		if until := m.v.Machines["m2"].avoidedUntil(m.in.Now, m.in.Wall); until != m.in.Now.Add(time.Duration(want)*time.Second) {
+			t.Fatalf("loss %d: avoided until %v", i+1, until)
+		}
+	}
+	m.pass(lossCalm)
+	m.alive("m2", "i-another") // its keeper died
+	if got := m.writeLosses(); len(got) != 1 || got[0].Losses.Count != 1 {
+		t.Fatalf("after a calm: %+v, want one loss", got)
+	}
+}
+
+func TestAMachineThatLeavesOrThatAnotherLeaderWroteOfIsNoLoss(t *testing.T) {
+	m := fleet(t)
+	m.change(func(v *View, rev int64) { // in one revision
+		v.SetAlive("m2", nil, m.in.Now)
+		v.SetInfo("m2", &api.Stored[api.MachineInfo]{Value: api.MachineInfo{Name: "m2", Leaving: true}, Rev: rev})
+	})
+	if got := m.writeLosses(); len(got) != 0 {
+		t.Errorf("a machine that left: %+v", got)
+	}
+	m.alive("m3", "")
+	m.change(func(v *View, rev int64) {
+		v.SetLosses("m3", &api.Stored[api.Losses]{Value: api.Losses{Count: 1}, Rev: rev})
+	})
+	if got := m.writeLosses(); len(got) != 0 {
+		t.Errorf("written by another leader: %+v", got)
+	}
+}
+
+func TestWhatIsPlacedAvoidsAMachineThatWasLostLately(t *testing.T) {
+	place := func(m *model) string {
+		m.program("y", 1)
+		m.want("y")
+		m.run()
+		return m.where("y")
+	}
+	for _, c := range []struct {
+		name string
+		set  func(m *model)
+		want string
+	}{
+		{"the emptiest is avoided", func(m *model) { m.lose("m2") }, "m3"},
+		{"until its wait is over", func(m *model) { m.lose("m2"); m.pass(lossWait) }, "m2"},
+		{"all were lost: as if none was", func(m *model) { m.lose("m1"); m.lose("m2"); m.lose("m3") }, "m2"},
+		{"where no other can take it, it does", func(m *model) { m.lose("m2"); m.cordon("m1", false); m.cordon("m3", false) }, "m2"},
+		{"nothing, after too many losses", func(m *model) {
+			for range lossTolerance + 1 {
+				m.lose("m2")
+			}
+			m.cordon("m1", false)
+			m.cordon("m3", false)
+		}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := fleet(t)
+			c.set(m)
+			if got := place(m); got != c.want {
+				t.Errorf("on %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatWaitsForAMachineThatWasLostTooOftenStartsWhenItsWaitIsOver(t *testing.T) {
+	m := fleet(t)
+	for range lossTolerance + 1 {
+		m.lose("m2")
+	}
+	m.cordon("m1", false)
+	m.cordon("m3", false)
+	m.program("y", 1)
+	m.want("y")
+	m.run()
+	decisions := Plan(m.in, []string{"y"})
+	until := m.v.Machines["m2"].avoidedUntil(m.in.Now, m.in.Wall)
+	if len(decisions) != 1 || until == 0 || decisions[0].Wake != until {
+		t.Fatalf("%+v, want to look again at %v", decisions, until)
+	}
+	m.pass(until.Sub(m.in.Now))
+	m.v.Mark("y")
+	m.run()
+	if on := m.where("y"); on != "m2" {
+		t.Fatalf("on %q, want m2", on)
+	}
+}
+
+// A process whose machine was lost goes to one that was not, though that has more to do; asked for, it goes where it is sent.
+func TestWhoseMachineWasLostGoesToASteadyOne(t *testing.T) {
+	m := fleet(t)
+	m.lose("m2")
+	m.expire("m1")
+	m.writeLosses()
+	m.run()
+	if on := m.where("x"); on != "m3" {
+		t.Fatalf("on %q, want m3", on)
+	}
+	m.touch("x")
+	m.want("x", wantMove("m2"))
+	m.run()
+	m.release("x", api.Stopped)
+	m.run()
+	if on := m.where("x"); on != "m2" {
+		t.Fatalf("on %q, want m2, which was asked for", on)
+	}
+}
