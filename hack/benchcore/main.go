@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/hack/docs"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/fleet"
 )
 
@@ -71,7 +72,7 @@ func run(ctx context.Context, out io.Writer, bin string, measure func(ctx contex
 // inFleet measures controller, agents and keepers on etcd.
 func inFleet(ctx context.Context, out io.Writer, dir, bin string, kills, size int, idle time.Duration) error {
 	witness := filepath.Join(dir, "witness")
-	if err := fleet.BuildWitness(ctx, witness); err != nil {
+	if err := build.Programs(ctx, dir, "", "witness"); err != nil {
 		return err
 	}
 	small := filepath.Join(dir, "small")

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/hack/docs"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/fleet"
 )
 
@@ -54,7 +55,7 @@ func run(ctx context.Context, bin string, rounds int, page string) error {
 	}
 	defer os.RemoveAll(dir)
 	witness := filepath.Join(dir, "witness")
-	if err := fleet.BuildWitness(ctx, witness); err != nil {
+	if err := build.Programs(ctx, dir, "", "witness"); err != nil {
 		return err
 	}
 	f, err := fleet.Start(ctx, fleet.Options{Dir: dir, Bin: bin, Witness: witness, Controllers: 2, Machines: 3})

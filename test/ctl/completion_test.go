@@ -20,13 +20,13 @@ func inPath(t *testing.T) []string {
 	d.start()
 	dir := filepath.Dir(d.file)
 	return append(os.Environ(), "TERM=xterm", "HOME="+dir, "ZDOTDIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir,
-		"PATH="+bin+":"+os.Getenv("PATH"), "DISTSUPER_CONFIG="+d.file)
+		"PATH="+bin.Path(t)+":"+os.Getenv("PATH"), "DISTSUPER_CONFIG="+d.file)
 }
 
 // completion is the script for a shell.
 func completion(t *testing.T, shell string) string {
 	t.Helper()
-	script, err := exec.Command(filepath.Join(bin, "distsuperctl"), "completion", shell).Output()
+	script, err := exec.Command(bin.Program(t, "distsuperctl"), "completion", shell).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

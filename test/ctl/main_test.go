@@ -3,9 +3,7 @@
 package ctl
 
 import (
-	"context"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/reaper"
 )
 
@@ -32,30 +30,17 @@ const (
 	exitNotRunning  = 7
 )
 
-// bin is the folder of the binaries under test: DISTSUPER_TEST_BIN, or one that TestMain builds.
-var bin string
+// bin is the programs under test.
+var bin = build.Folder{Names: []string{"distsuperd", "distsuperctl"}}
 
 func TestMain(m *testing.M) { os.Exit(reaper.Run(func() int { return run(m) })) }
 
 func run(m *testing.M) int {
+	defer bin.Remove()
 	// Daemons mostly wait, for whole seconds: more of them than cores may run at once.
 	flag.Parse()
 	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err) // it is a flag of package testing
-	}
-	if bin = os.Getenv("DISTSUPER_TEST_BIN"); bin != "" {
-		return m.Run()
-	}
-	var err error
-	if bin, err = os.MkdirTemp("", "distsuper-ctl-"); err == nil {
-		defer os.RemoveAll(bin)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		err = fleet.BuildPrograms(ctx, bin, "distsuperd", "distsuperctl")
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
 	}
 	return m.Run()
 }
@@ -108,7 +93,7 @@ func (d *soloDaemon) start() {
 		d.t.Fatal(err)
 	}
 	defer log.Close()
-	d.cmd = exec.Command(filepath.Join(bin, "distsuperd"), "solo", "-c", d.file, "-l", filepath.Join(filepath.Dir(d.file), "solo.log"), "-j", filepath.Join(filepath.Dir(d.file), "solo.pid"))
+	d.cmd = exec.Command(bin.Program(d.t, "distsuperd"), "solo", "-c", d.file, "-l", filepath.Join(filepath.Dir(d.file), "solo.log"), "-j", filepath.Join(filepath.Dir(d.file), "solo.pid"))
 	d.cmd.Dir, d.cmd.Stdout, d.cmd.Stderr = filepath.Dir(d.file), log, log
 	if err := d.cmd.Start(); err != nil {
 		d.t.Fatal(err)
@@ -137,7 +122,7 @@ func (d *soloDaemon) stop() {
 func (d *soloDaemon) ctl(args ...string) *exec.Cmd {
 	d.t.Helper()
 	dir := filepath.Dir(d.file)
-	cmd := exec.Command(filepath.Join(bin, "distsuperctl"), args...)
+	cmd := exec.Command(bin.Program(d.t, "distsuperctl"), args...)
 	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), d.env...), "TERM=xterm", "NO_COLOR=1", "XDG_STATE_HOME="+dir)
 	return cmd

@@ -23,7 +23,7 @@ func TestTheEtcdPageShowsWhatEtcdctlPrints(t *testing.T) {
 	if err != nil {
 		gate.Cannot(t, "no etcdctl here: %v", err)
 	}
-	c := cluster.New(shortDir(t), bin)
+	c := cluster.New(shortDir(t), bin.Path(t))
 	t.Cleanup(c.Close)
 	ctx := context.Background()
 	template := strings.Replace(config.Template(), "\n;machine =", "\nmachine = m1\n;", 1)

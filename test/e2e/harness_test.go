@@ -35,7 +35,7 @@ type fixture struct {
 // start makes a fleet of n controllers and m machines that ends with the test.
 func start(t *testing.T, controllers, machines int, opts ...func(*fleet.Options)) *fixture {
 	t.Helper()
-	o := fleet.Options{Dir: shortDir(t), Bin: bin, Controllers: controllers, Machines: machines}
+	o := fleet.Options{Dir: shortDir(t), Bin: bin.Path(t), Controllers: controllers, Machines: machines}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -5,41 +5,19 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"testing"
-	"time"
 
-	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/reaper"
 )
 
-// bin is the folder of the binaries under test: DISTSUPER_TEST_BIN, or one that TestMain builds.
-var bin string
+// bin is the programs under test.
+var bin = build.Folder{Names: build.Everything}
 
 func TestMain(m *testing.M) { os.Exit(reaper.Run(func() int { return run(m) })) }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "distsuper-e2e-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if bin = os.Getenv("DISTSUPER_TEST_BIN"); bin == "" {
-		bin = dir
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		// Others than we run them, too.
-		if err := os.Chmod(dir, 0o755); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		if err := fleet.Build(ctx, dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
+	defer bin.Remove()
 	return m.Run()
 }

@@ -63,7 +63,7 @@ func (h *hosts) binaries(netns string) string {
 	h.t.Helper()
 	dir := shortDir(h.t)
 	for _, name := range []string{"distsuperd", "distsuperagent", "distsuperctl"} {
-		text := "#!/bin/sh\nexec ip netns exec " + netns + " " + filepath.Join(bin, name) + " \"$@\"\n"
+		text := "#!/bin/sh\nexec ip netns exec " + netns + " " + bin.Program(h.t, name) + " \"$@\"\n"
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
 			h.t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ func TestAMachineWorksAsNobodyWithoutCgroups(t *testing.T) {
 		gate.Cannot(t, "it takes root and setpriv (util-linux) to become nobody")
 	}
 	folder := shortDir(t)
-	if err := shims(folder, setpriv); err != nil {
+	if err := shims(t, folder, setpriv); err != nil {
 		t.Fatal(err)
 	}
 	f := start(t, 1, 1, func(o *fleet.Options) {
@@ -60,11 +60,11 @@ func TestAMachineWorksAsNobodyWithoutCgroups(t *testing.T) {
 }
 
 // shims are programs of the names of ours that become nobody first.
-func shims(folder, setpriv string) error {
+func shims(t *testing.T, folder, setpriv string) error {
 	for _, name := range []string{"distsuperd", "distsuperagent", "distsuperctl", "witness"} {
-		text := "#!/bin/sh\nexec " + setpriv + " --reuid=65534 --regid=65534 --clear-groups -- " + filepath.Join(bin, name) + " \"$@\"\n"
+		text := "#!/bin/sh\nexec " + setpriv + " --reuid=65534 --regid=65534 --clear-groups -- " + bin.Program(t, name) + " \"$@\"\n"
 		if name == "witness" {
-			text = "#!/bin/sh\nexec " + filepath.Join(bin, name) + " \"$@\"\n"
+			text = "#!/bin/sh\nexec " + bin.Program(t, name) + " \"$@\"\n"
 		}
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o755); err != nil {
 			return err

@@ -47,7 +47,7 @@ func TestAFleetDiesWithATestThatTimesOut(t *testing.T) {
 	dir := shortDir(t)
 	file := filepath.Join(dir, "pids")
 	cmd := exec.Command(self, "-test.run=^TestThatTimesOutWithAFleet$", "-test.timeout=4m")
-	cmd.Env = append(os.Environ(), timesOut+"="+file, "DISTSUPER_TEST_BIN="+bin, "TMPDIR="+dir)
+	cmd.Env = append(os.Environ(), timesOut+"="+file, "DISTSUPER_TEST_BIN="+bin.Path(t), "TMPDIR="+dir)
 	out, err := cmd.CombinedOutput()
 	if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), "panic: test timed out") {
 		t.Fatalf("%v\n%s", err, out)

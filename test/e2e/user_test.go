@@ -26,7 +26,7 @@ type desk struct {
 // newDesk makes one. Its environment keeps it off the ports of other tests; a user has them to himself.
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	c := cluster.New(shortDir(t), bin)
+	c := cluster.New(shortDir(t), bin.Path(t))
 	t.Cleanup(func() {
 		if t.Failed() {
 			tellLogs(t, c.Dir)

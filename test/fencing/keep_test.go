@@ -19,7 +19,7 @@ import (
 // agent answers is held to one.
 func TestAWrittenKeepMovesOnlyWhenNobodyAnswersForIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, fenced, "")
+	w := newWorld(t, &fenced, "")
 	cut, dead := w.victim(agentCutOff), w.victim(agentKilled)
 	answering := w.run("answering", 2, api.PartitionKeep, cut.Name, "spare")
 	silent := w.run("silent", 2, api.PartitionKeep, dead.Name, "spare")
@@ -83,7 +83,7 @@ func (s *subject) staysFor(d time.Duration, wrong func(client.Process) string) {
 // TestATouchThatAHandDeletedIsWaitedForAndPutBack: the lease of the touch lives, so its absence proves nothing.
 func TestATouchThatAHandDeletedIsWaitedForAndPutBack(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, fenced, "")
+	w := newWorld(t, &fenced, "")
 	m := w.machine("m1", nil)
 	s := w.run("touched", 10, api.PartitionStop, "m1", "spare")
 	w.machine("spare", nil)

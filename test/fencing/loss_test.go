@@ -77,7 +77,7 @@ func TestTheOldCopyIsDeadBeforeTheNewOneStartsWithoutCgroups(t *testing.T) {
 
 // loseEach makes a world with a machine for each loss, and on it a process for each touch_timeout.
 func loseEach(t *testing.T, timeouts []int, losses []loss, env ...string) {
-	w := newWorld(t, fenced, "", env...)
+	w := newWorld(t, &fenced, "", env...)
 	victims, subjects := map[string]*victim{}, map[string][]*subject{}
 	for _, l := range losses {
 		victims[l.name] = w.victim(l)
@@ -126,7 +126,7 @@ func lose(t *testing.T, l loss, v *victim, subjects []*subject) {
 // would see without fencing, with the same processes, losses and judge.
 func TestTwoCopiesAreSeenWhenKeepersEnforceNoDeadline(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, unfenced, "")
+	w := newWorld(t, &unfenced, "")
 	victims, subjects := map[string]*victim{}, map[string]*subject{}
 	for _, l := range fences {
 		victims[l.name] = w.victim(l)

@@ -11,17 +11,18 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/reaper"
 	"github.com/distsuper/distsuper/test/witness"
 )
 
-// builds is the folder of the binaries of this test run.
-var builds string
+// fenced and unfenced are both kinds of programs.
+var (
+	fenced   = build.Folder{Names: []string{"distsuperd", "distsuperagent"}}
+	unfenced = build.Folder{Names: []string{"distsuperd", "distsuperagent"}, Tags: "distsuper_unfenced"}
+)
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == witness.Role {
@@ -31,37 +32,12 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	var err error
-	if builds, err = os.MkdirTemp("", "distsuper-fencing-"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(builds)
+	defer fenced.Remove()
+	defer unfenced.Remove()
 	flag.Parse()
 	if err := flag.Set("test.parallel", "3"); err != nil { // they wait for leases, most of the time
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
-}
-
-// fenced and unfenced are the folders with both kinds of binaries, built when first asked for.
-var (
-	fenced   = sync.OnceValues(func() (string, error) { return build("fenced") })
-	unfenced = sync.OnceValues(func() (string, error) { return build("unfenced", "-tags", "distsuper_unfenced") })
-)
-
-func build(name string, flags ...string) (string, error) {
-	bin := filepath.Join(builds, name)
-	args := append([]string{"build", "-o", bin + "/"}, flags...)
-	args = append(args, "github.com/distsuper/distsuper/cmd/distsuperd", "github.com/distsuper/distsuper/cmd/distsuperagent")
-	cmd := exec.Command("go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if err := os.MkdirAll(bin, 0o700); err != nil {
-		return "", err
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the %s binaries: %w\n%s", name, err, out)
-	}
-	return bin, nil
 }

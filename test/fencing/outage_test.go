@@ -16,7 +16,7 @@ func TestEtcdOutages(t *testing.T) {
 	t.Parallel()
 	etcd := etcdproc.Start(t, 1)
 	member := etcd.Members[0]
-	w := newWorld(t, fenced, "http://"+member.Client)
+	w := newWorld(t, &fenced, "http://"+member.Client)
 	w.machine("m1", nil)
 	w.machine("m2", nil)
 	shared := w.run("shared", 8, api.PartitionUnset, "m1", "m2")

@@ -29,7 +29,7 @@ func TestLongAgentsReturnInTheMiddleOfTheirFailoversAgainAndAgain(t *testing.T) 
 }
 
 func returning(t *testing.T, rounds int) {
-	w := newWorld(t, fenced, "")
+	w := newWorld(t, &fenced, "")
 	var pauses []time.Duration
 	for pause := 1200 * time.Millisecond; pause <= 2600*time.Millisecond; pause += 200 * time.Millisecond {
 		pauses = append(pauses, pause)

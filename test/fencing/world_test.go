@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
@@ -41,18 +42,14 @@ type world struct {
 
 // newWorld starts a controller with binaries of a kind, on an etcd of its own or on the given endpoint. Everything
 // that runs in the world gets env.
-func newWorld(t *testing.T, kind func() (string, error), endpoint string, env ...string) *world {
+func newWorld(t *testing.T, programs *build.Folder, endpoint string, env ...string) *world {
 	t.Helper()
-	bin, err := kind()
-	if err != nil {
-		t.Fatal(err)
-	}
 	// A short path: sockets are below it.
 	dir, err := os.MkdirTemp("", "dsf-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{Cluster: cluster.New(dir, bin), t: t, endpoint: endpoint, sightings: filepath.Join(dir, "sightings")}
+	w := &world{Cluster: cluster.New(dir, programs.Path(t)), t: t, endpoint: endpoint, sightings: filepath.Join(dir, "sightings")}
 	w.Env = env
 	t.Cleanup(func() {
 		w.Close()

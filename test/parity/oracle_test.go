@@ -112,9 +112,7 @@ func run(m *testing.M) int {
 		panic(err) // it is a flag of package testing
 	}
 	code := m.Run()
-	if built.temp {
-		os.RemoveAll(built.dir)
-	}
+	bin.Remove()
 	if oracle.cmd != nil {
 		oracle.in.Close()
 		if err := oracle.cmd.Wait(); err != nil {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/config"
-	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -34,24 +34,8 @@ type side struct {
 
 func (s *side) String() string { return s.name }
 
-// built is our binaries, made once: in DISTSUPER_TEST_BIN, or in a folder that TestMain removes.
-var built struct {
-	once sync.Once
-	dir  string
-	temp bool
-	err  error
-}
-
-func build() {
-	if built.dir = os.Getenv("DISTSUPER_TEST_BIN"); built.dir != "" {
-		return
-	}
-	if built.dir, built.err = os.MkdirTemp("", "distsuper-parity-"); built.err != nil {
-		return
-	}
-	built.temp = true
-	built.err = fleet.BuildPrograms(context.Background(), built.dir, "distsuperd", "distsuperctl")
-}
+// bin is our programs.
+var bin = build.Folder{Names: []string{"distsuperd", "distsuperctl"}}
 
 // bothSides are ours and theirs. A test is skipped where supervisor is missing, and fails where CI=true says that it
 // should be there.
@@ -65,11 +49,7 @@ func bothSides(t *testing.T) [2]*side {
 		}
 		*path = found
 	}
-	built.once.Do(build)
-	if built.err != nil {
-		t.Fatal(built.err)
-	}
-	ours := &side{name: "solo", ours: true, daemon: filepath.Join(built.dir, "distsuperd"), ctl: filepath.Join(built.dir, "distsuperctl")}
+	ours := &side{name: "solo", ours: true, daemon: bin.Program(t, "distsuperd"), ctl: bin.Program(t, "distsuperctl")}
 	for _, s := range []*side{ours, theirs} {
 		out, err := exec.Command(s.daemon, "--version").Output()
 		words := strings.Fields(string(out))

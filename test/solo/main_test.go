@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/keeperd"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/reaper"
 )
@@ -34,8 +35,8 @@ const (
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
 
-// binaries is where the built distsuperd is: DISTSUPER_TEST_BIN, or a folder that TestMain removes.
-var binaries = os.Getenv("DISTSUPER_TEST_BIN")
+// bin is the program under test.
+var bin = build.Folder{Names: []string{"distsuperd"}}
 
 // The test binary is an agent's keeper, too, and its guardian, when it is called with their commands.
 func TestMain(m *testing.M) {
@@ -60,32 +61,8 @@ func run(m *testing.M) int {
 		fmt.Println("skipped: with -short no real daemon runs")
 		return 0
 	}
-	if binaries == "" {
-		dir, err := os.MkdirTemp("", "distsuper-solo-")
-		if err == nil {
-			defer os.RemoveAll(dir)
-			// Whoever a test becomes has to be able to run it.
-			err = os.Chmod(dir, 0o755)
-		}
-		if err == nil {
-			err = build(dir)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		binaries = dir
-	}
+	defer bin.Remove()
 	return m.Run()
-}
-
-func build(dir string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", dir+"/", "../../cmd/distsuperd")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build distsuperd: %w\n%s", err, out)
-	}
-	return nil
 }
 
 // side is a daemon under test: distsuperd solo, or the real supervisord.
@@ -97,7 +74,7 @@ type side struct {
 
 func ours(t *testing.T) side {
 	t.Helper()
-	return side{"distsuperd solo", []string{filepath.Join(binaries, "distsuperd"), "solo"}, true}
+	return side{"distsuperd solo", []string{bin.Program(t, "distsuperd"), "solo"}, true}
 }
 
 // both are solo and the oracle.

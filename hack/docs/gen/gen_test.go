@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,33 +9,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/build"
 )
 
-// bin is the folder of the binaries that are asked for their help.
-var bin string
+// bin is the programs that are asked for their help.
+var bin = build.Folder{Names: build.Everything}
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 
-func buildAndRun(m *testing.M) int {
-	var err error
-	if bin, err = os.MkdirTemp("", "docs-"); err == nil {
-		defer os.RemoveAll(bin)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-		defer cancel()
-		err = fleet.Build(ctx, bin)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
+func runAll(m *testing.M) int {
+	defer bin.Remove()
 	return m.Run()
 }
 
 func TestPagesAreWhatTheCodePrints(t *testing.T) {
-	filled, err := pages(t.Context(), bin, "..")
+	filled, err := pages(t.Context(), bin.Path(t), "..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +42,7 @@ var (
 
 // Property: every command that a page shows exists, with the flags that are shown.
 func TestCommandsOnPagesExist(t *testing.T) {
-	p := &printer{ctx: t.Context(), bin: bin}
+	p := &printer{ctx: t.Context(), bin: bin.Path(t)}
 	checked := 0
 	for name, text := range documents(t) {
 		for _, line := range shown(text) {
@@ -100,7 +88,7 @@ func TestConfigurationsOnPagesAreTaken(t *testing.T) {
 			if err := os.WriteFile(file, []byte(b[1]), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "distsuperctl"), "config", "check", file).CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), bin.Program(t, "distsuperctl"), "config", "check", file).CombinedOutput()
 			if err != nil || !strings.HasSuffix(string(out), ", 0 warnings\n") {
 				t.Errorf("%s shows\n%s\nbut config check says %v\n%s", name, b[1], err, out)
 			}
@@ -176,7 +164,7 @@ func offers(help, flag string) (found, takesValue bool) {
 }
 
 func TestWhatDoesNotExistIsFound(t *testing.T) {
-	p := &printer{ctx: t.Context(), bin: bin}
+	p := &printer{ctx: t.Context(), bin: bin.Path(t)}
 	for line, fault := range map[string]string{
 		"distsuperctl -c x.ini status -w":   "",
 		"distsuperctl start web --no-wait":  "",

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/distsuper/distsuper/hack/docs"
-	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/build"
 )
 
 func main() {
@@ -36,7 +36,7 @@ func run(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	if err := fleet.Build(ctx, bin); err != nil {
+	if err := build.Programs(ctx, bin, "", build.Everything...); err != nil {
 		return err
 	}
 	filled, err := pages(ctx, bin, dir)
