@@ -13,8 +13,12 @@ import (
 	"github.com/distsuper/distsuper/pkg/mtls"
 )
 
-// ErrNoSchema says that nobody has run "init db" under this prefix.
-var ErrNoSchema = errors.New("the key space does not exist")
+var (
+	// ErrNoSchema says that nobody has run "init db" under this prefix.
+	ErrNoSchema = errors.New("the key space does not exist")
+	// ErrSchema says that the key space is not one that this binary can use.
+	ErrSchema = errors.New("the key space cannot be used")
+)
 
 // Init creates the key space under keys' prefix: its schema and the cluster's signing key. On one that
 // exists it changes nothing and returns false, after the checks of CheckSchema. A key pair that is there is
@@ -48,26 +52,33 @@ func Init(ctx context.Context, kv KV, keys Keys, by string) (created bool, err e
 	return false, err
 }
 
-// CheckSchema returns nil when this binary speaks the layout under keys' prefix, and ErrNoSchema when
-// there is none.
+// CheckSchema returns nil when this binary speaks the layout under keys' prefix, ErrNoSchema when there is none, and
+// ErrSchema of another one.
 func CheckSchema(ctx context.Context, kv KV, keys Keys) error {
 	res, err := kv.Range(ctx, Range{Key: keys.Schema()})
 	if err != nil {
 		return fmt.Errorf("look for the key space at %s: %w", keys.Root(), err)
 	}
 	if len(res.Entries) == 0 {
+		return CheckSchemaEntry(keys, nil)
+	}
+	return CheckSchemaEntry(keys, &res.Entries[0])
+}
+
+// CheckSchemaEntry is CheckSchema of the schema as it was read, nil for none.
+func CheckSchemaEntry(keys Keys, e *Entry) error {
+	if e == nil {
 		return fmt.Errorf("%w at %s: run \"distsuperctl init db\"", ErrNoSchema, keys.Root())
 	}
-	s, err := Decode[api.Schema](res.Entries[0])
-	if err != nil {
-		return fmt.Errorf("read the schema: %w", err)
-	}
-	if s.Version > api.SchemaVersion {
-		return fmt.Errorf("the key space at %s has schema %d and this program knows schema %d: use a newer distsuper",
-			keys.Root(), s.Version, api.SchemaVersion)
-	}
-	if s.Version < 1 {
-		return fmt.Errorf("the key space at %s has schema %d, which never was: %s is damaged", keys.Root(), s.Version, keys.Schema())
+	s, err := Decode[api.Schema](*e)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: read the schema: %w", ErrSchema, err)
+	case s.Version > api.SchemaVersion:
+		return fmt.Errorf("%w: the key space at %s has schema %d and this program knows schema %d: use a newer distsuper",
+			ErrSchema, keys.Root(), s.Version, api.SchemaVersion)
+	case s.Version < 1:
+		return fmt.Errorf("%w: the key space at %s has schema %d, which never was: %s is damaged", ErrSchema, keys.Root(), s.Version, keys.Schema())
 	}
 	return nil
 }

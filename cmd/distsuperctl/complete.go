@@ -62,11 +62,11 @@ func (c *ctl) snapshotInTime(cmd *cobra.Command) (*client.Snapshot, error) {
 func (c *ctl) completeProcesses(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return c.complete(cmd, args, func(s *client.Snapshot) (out []string) {
 		grouped := map[string]int{}
-		for _, p := range s.Processes {
+		for _, p := range s.Processes() {
 			out = append(out, p.Name)
 			grouped[p.Group]++
 		}
-		for _, g := range control.Groups(s.Processes) {
+		for _, g := range control.Groups(s.Processes()) {
 			if grouped[g] > 1 {
 				out = append(out, g+":*")
 			}
@@ -77,7 +77,7 @@ func (c *ctl) completeProcesses(cmd *cobra.Command, args []string, _ string) ([]
 
 func (c *ctl) completePrograms(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return c.complete(cmd, args, func(s *client.Snapshot) (out []string) {
-		for _, p := range s.Programs {
+		for _, p := range s.Programs() {
 			out = append(out, p.Name)
 		}
 		return out
@@ -85,12 +85,12 @@ func (c *ctl) completePrograms(cmd *cobra.Command, args []string, _ string) ([]s
 }
 
 func (c *ctl) completeGroups(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return c.complete(cmd, args, func(s *client.Snapshot) []string { return control.Groups(s.Processes) })
+	return c.complete(cmd, args, func(s *client.Snapshot) []string { return control.Groups(s.Processes()) })
 }
 
 func (c *ctl) completeMachines(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return c.complete(cmd, args, func(s *client.Snapshot) (out []string) {
-		for _, m := range s.Machines {
+		for _, m := range s.Machines() {
 			out = append(out, m.Name)
 		}
 		return out

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -69,9 +68,6 @@ func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
-
-// errSchema says that the key space is not one that this binary can use.
-var errSchema = errors.New("the key space cannot be used")
 
 // settings reads the configuration.
 func (c *ctl) settings(cmd *cobra.Command) error {
@@ -140,15 +136,7 @@ func (c *ctl) open(cmd *cobra.Command) error {
 	if err := c.connect(cmd); err != nil {
 		return err
 	}
-	return c.checkSchema(cmd.Context())
-}
-
-func (c *ctl) checkSchema(ctx context.Context) error {
-	err := store.CheckSchema(ctx, c.kv, c.keys)
-	if err == nil || errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrPermission) || errors.Is(err, store.ErrNoSchema) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", errSchema, err)
+	return store.CheckSchema(cmd.Context(), c.kv, c.keys)
 }
 
 func (c *ctl) close() error {

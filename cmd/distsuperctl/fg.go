@@ -42,7 +42,7 @@ does not affect the process.`,
 }
 
 func runFg(ctx context.Context, c *ctl, name string) error {
-	snap, err := c.client.Snapshot(ctx)
+	snap, err := c.client.Look(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -357,7 +357,7 @@ func TestDeadMachineShowsHonestlyAndItsProcessesMove(t *testing.T) {
 	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
 		// The machine's sign of life is on the shorter lease, web's touch on the longer one.
 		f.load(program("quick", nil), program("web", func(p *api.Program) { p.TouchTimeout = 20 }))
-		f.wants(exitOK, "quick: started\nweb: started\n", "start", "all")
+		f.wants(exitOK, "quick: started\nweb: started\n", "start", "quick", "web")
 		f.wants(exitOK, "web: moved to m1\n", "move", "web", "m1")
 		f.kill("m1")
 		f.await("web", "UNKNOWN on m1")
@@ -376,10 +376,12 @@ func TestDeadMachineShowsHonestlyAndItsProcessesMove(t *testing.T) {
 func TestMachinesAreCordonedDrainedAndRebalanced(t *testing.T) {
 	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
 		f.load(copies("web", 4))
-		f.wants(exitOK, "web:web_0: started\nweb:web_1: started\nweb:web_2: started\nweb:web_3: started\n", "start", "web:*")
+		f.wants(exitOK, "web:web_0: started\nweb:web_1: started\nweb:web_2: started\nweb:web_3: started\n", "start", "web:web_0", "web:web_1", "web:web_2", "web:web_3")
+		f.boxes["m1"].kv.Cut()
 		if r := f.wants(exitGeneric, "", "drain", "m1", "--timeout", "1ns"); !strings.Contains(r.errout, "m1 is not empty within 1ns") {
 			t.Errorf("a drain that has no time to look said %s", r.errout)
 		}
+		f.boxes["m1"].kv.Heal()
 		f.wants(exitOK, "m1: drained\n", "drain", "m1")
 		for i := range 4 {
 			f.await(fmt.Sprintf("web:web_%d", i), "RUNNING on m2")
@@ -435,7 +437,7 @@ func TestMoveSaysWhereToOrWhyNot(t *testing.T) {
 func TestLoadAsksBeforeItStopsWhatRuns(t *testing.T) {
 	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
 		f.load(program("web", nil), program("db", nil))
-		f.wants(exitOK, "db: started\nweb: started\n", "start", "all")
+		f.wants(exitOK, "db: started\nweb: started\n", "start", "db", "web")
 		try := func(o loadOptions, answer string, terminal bool) (*session, error) {
 			s := f.session()
 			s.in, s.terminal = strings.NewReader(answer), terminal

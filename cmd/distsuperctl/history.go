@@ -88,7 +88,7 @@ func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
 	if snap.Process(name) == nil && snap.Machine(name) != nil {
 		return about{machine: name, known: true}, nil
 	}
-	if p, err := control.One(snap, name); err == nil {
+	if p, err := control.One(snap.Processes(), name); err == nil {
 		return about{subject: store.ProcessSubject(p.Name), known: true}, nil
 	}
 	return about{subject: store.Subject(name)}, nil // a process that was removed has a history still, and "load SOURCE"

@@ -243,7 +243,7 @@ func (c *ctl) checkUnused(ctx context.Context) error {
 		return err
 	}
 	var used store.InUseError
-	for _, m := range snap.Machines {
+	for _, m := range snap.Machines() {
 		if m.Alive != nil {
 			used.Machines = append(used.Machines, m.Name)
 		}

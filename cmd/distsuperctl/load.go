@@ -142,18 +142,18 @@ func runLoad(ctx context.Context, c *ctl, o loadOptions, source string, programs
 // warnNoMachine names programs that no machine which is known now may run. More may come.
 func (c *ctl) warnNoMachine(ctx context.Context, programs []api.Program) {
 	snap, err := c.client.Snapshot(ctx)
-	if err != nil || len(snap.Machines) == 0 {
+	if err != nil || len(snap.Machines()) == 0 {
 		return // the load itself tells of the error; a fleet that has not begun has no machines
 	}
 	for _, p := range programs {
 		if !anyMatches(snap, p.Machines) {
-			c.warnf("warning: program %s: no machine matches machines = %s; known are %s", p.Name, strings.Join(p.Machines, ","), machineNames(snap.Machines))
+			c.warnf("warning: program %s: no machine matches machines = %s; known are %s", p.Name, strings.Join(p.Machines, ","), machineNames(snap.Machines()))
 		}
 	}
 }
 
 func anyMatches(snap *client.Snapshot, machines []string) bool {
-	for _, m := range snap.Machines {
+	for _, m := range snap.Machines() {
 		if m.Info != nil && plan.MatchMachine(machines, *m.Info) {
 			return true
 		}

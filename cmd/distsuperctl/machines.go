@@ -90,7 +90,7 @@ func runMachines(ctx context.Context, c *ctl) error {
 	}
 	list := []machineRow{}
 	var rows [][]string
-	for _, m := range snap.Machines {
+	for _, m := range snap.Machines() {
 		r := machineRowOf(m)
 		list = append(list, r)
 		processes := strconv.Itoa(r.Processes)
@@ -161,10 +161,10 @@ func (c *ctl) explainMachine(ctx context.Context, machine string, err error) err
 	if serr != nil {
 		return err
 	}
-	if len(snap.Machines) == 0 {
+	if len(snap.Machines()) == 0 {
 		return fmt.Errorf("machine %s is not known; no machine has joined yet", machine)
 	}
-	return fmt.Errorf("machine %s is not known; known are %s", machine, machineNames(snap.Machines))
+	return fmt.Errorf("machine %s is not known; known are %s", machine, machineNames(snap.Machines()))
 }
 
 func newConfirmDead(c *ctl) *cobra.Command {

@@ -192,7 +192,7 @@ func exitCode(err error) int {
 		return exit.code
 	case errors.Is(err, store.ErrUnavailable):
 		return exitUnreachable
-	case errors.Is(err, errSchema):
+	case errors.Is(err, store.ErrSchema):
 		return exitVersion
 	}
 	return exitGeneric

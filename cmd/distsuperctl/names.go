@@ -46,7 +46,7 @@ func (c *ctl) tellBad(bad []*control.BadName) {
 
 // one finds the process that a name means, and says on stderr what may help with one that means none or several.
 func (c *ctl) one(snap *client.Snapshot, name string) (*client.Process, error) {
-	p, err := control.One(snap, name)
+	p, err := control.One(snap.Processes(), name)
 	var bad *control.BadName
 	if errors.As(err, &bad) {
 		c.warnBad(bad)

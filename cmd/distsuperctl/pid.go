@@ -58,12 +58,12 @@ type pidRow struct {
 }
 
 func runPid(ctx context.Context, c *ctl, names []string) error {
-	snap, err := c.client.Snapshot(ctx)
+	snap, err := c.client.Look(ctx, names...)
 	if err != nil {
 		return err
 	}
 	list, code := []pidRow{}, exitOK
-	for _, b := range control.Batches(snap.Processes, names) {
+	for _, b := range control.Batches(snap.Processes(), names) {
 		if b.Bad != nil {
 			c.printf("No such process %s\n", b.Name)
 			c.warnBad(b.Bad)

@@ -19,7 +19,7 @@ while it is live and allowed. A stopped process is started. restart does not rea
 			if len(args) == 0 {
 				return c.wrongUse(cmd, exitGeneric, "Error: restart requires a process name")
 			}
-			if err := c.open(cmd); err != nil {
+			if err := c.connect(cmd); err != nil {
 				return err
 			}
 			return runRestart(cmd.Context(), c, o, args)

@@ -206,7 +206,7 @@ func (c *ctl) busyAgents(ctx context.Context) (out []fleetDaemon, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range snap.Machines {
+	for _, m := range snap.Machines() {
 		info := api.MachineInfo{Name: m.Name}
 		if m.Info != nil {
 			info = *m.Info

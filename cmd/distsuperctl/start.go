@@ -20,7 +20,7 @@ has EXITED or is FATAL is started again.`,
 			if len(args) == 0 {
 				return c.wrongUse(cmd, exitUsage, "Error: start requires a process name")
 			}
-			if err := c.open(cmd); err != nil {
+			if err := c.connect(cmd); err != nil {
 				return err
 			}
 			return runStart(cmd.Context(), c, o, args)

@@ -38,7 +38,11 @@ running and prints every change.`,
 		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.open(cmd); err != nil {
+			open := c.connect // what is looked up by names tells of the schema
+			if o.watch {
+				open = c.open
+			}
+			if err := open(cmd); err != nil {
 				if errors.Is(err, errNobody) {
 					err = &exitError{code: exitUnreachable, err: err} // not 7, as of other commands
 				}
@@ -90,7 +94,7 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 		c.follows()
 		return watchStatus(ctx, c, names)
 	}
-	snap, err := c.client.Snapshot(ctx)
+	snap, err := c.client.Look(ctx, names...)
 	if err != nil {
 		return err
 	}
@@ -117,7 +121,7 @@ func chooseRows(snap *client.Snapshot, names []string) (rows []row, bad []*contr
 	if len(names) == 0 {
 		names = []string{"all"}
 	}
-	found, bad := control.Find(snap.Processes, names)
+	found, bad := control.Find(snap.Processes(), names)
 	rows = []row{}
 	for _, name := range found {
 		rows = append(rows, rowOf(*snap.Process(name)))
@@ -191,13 +195,13 @@ func (c *ctl) tellWarnings(ctx context.Context, snap *client.Snapshot) {
 	if w := etcd.FencingWarning(versions); w != "" {
 		warn(w)
 	}
-	for _, m := range snap.Machines {
+	for _, m := range snap.Machines() {
 		if m.Info != nil && m.Alive != nil && m.Info.Warning != "" && !told[m.Info.Warning] {
 			warn(m.Name + ": " + m.Info.Warning)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(snap.Broken)) {
-		warn("a value in etcd cannot be read: " + key + ": " + snap.Broken[key])
+	for _, key := range slices.Sorted(maps.Keys(snap.Broken())) {
+		warn("a value in etcd cannot be read: " + key + ": " + snap.Broken()[key])
 	}
 }
 

@@ -19,7 +19,7 @@ has expired. A stopped process stays stopped, even when daemons or machines rest
 			if len(args) == 0 {
 				return c.wrongUse(cmd, exitGeneric, "Error: stop requires a process name")
 			}
-			if err := c.open(cmd); err != nil {
+			if err := c.connect(cmd); err != nil {
 				return err
 			}
 			return runStop(cmd.Context(), c, o, args)

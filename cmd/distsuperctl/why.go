@@ -64,7 +64,7 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 	if err != nil {
 		return err
 	}
-	p, err := control.One(snap, name)
+	p, err := control.One(snap.Processes(), name)
 	if err != nil {
 		return c.badNameFails(err)
 	}

@@ -53,7 +53,7 @@ func (b *bench) lost(ctx context.Context, machine string) (map[string]int, error
 		return nil, err
 	}
 	lost := map[string]int{}
-	for _, p := range snap.Processes {
+	for _, p := range snap.Processes() {
 		if p.Owner != nil && p.Owner.Machine == machine && p.Status != nil {
 			lost[p.Name] = p.Status.PID
 		}

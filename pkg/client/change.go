@@ -29,16 +29,26 @@ func (d *draft) compare(c ...store.Cmp)          { d.cmps = append(d.cmps, c...)
 func (d *draft) do(ops ...store.Op)              { d.ops = append(d.ops, ops...) }
 func (d *draft) tell(events ...api.HistoryEntry) { d.events = append(d.events, events...) }
 
+// puts are the entries that a draft leaves, written at a revision.
+func (d *draft) puts(rev int64) (entries []store.Entry) {
+	for _, op := range d.ops {
+		if op.Kind == store.OpPut {
+			entries = append(entries, store.Entry{Key: op.Key, Value: op.Value, CreateRev: rev, ModRev: rev, Version: 1})
+		}
+	}
+	return entries
+}
+
 // done is a draft that was written, at a revision of the store.
 type done struct {
-	names []string
-	rev   int64
+	draft
+	rev int64
 }
 
 // receipt is the key that exists exactly when a draft was written.
 type receipt struct {
 	key   string
-	names []string
+	draft draft
 }
 
 // change carries out what decide drafts. decide reads what it needs and is called anew after every conflict and
@@ -82,7 +92,7 @@ func (c *Client) try(ctx context.Context, decide func(context.Context) (draft, e
 	if err != nil || len(d.ops) == 0 {
 		return nil, err
 	}
-	ops, of := d.ops, receipt{names: d.names}
+	ops, of := d.ops, receipt{draft: d}
 	for _, e := range d.events {
 		e.By, e.At = c.who, c.wall()
 		op, err := c.history.Op(ctx, e)
@@ -94,7 +104,7 @@ func (c *Client) try(ctx context.Context, decide func(context.Context) (draft, e
 	res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps, Then: ops})
 	switch {
 	case err == nil && res.Succeeded:
-		return &done{names: d.names, rev: res.Rev}, nil
+		return &done{draft: d, rev: res.Rev}, nil
 	case err == nil:
 		return nil, errAgain
 	case errors.Is(err, store.ErrLeaseNotFound):
@@ -114,7 +124,7 @@ func (c *Client) happened(ctx context.Context, unknown []receipt) (*done, error)
 			return nil, err
 		}
 		if got[0] != nil {
-			return &done{names: r.names, rev: got[0].CreateRev}, nil
+			return &done{draft: r.draft, rev: got[0].CreateRev}, nil
 		}
 	}
 	return nil, nil

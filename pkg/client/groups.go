@@ -19,7 +19,8 @@ func (c *Client) RemoveGroup(ctx context.Context, group string) error {
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(snap.Programs, func(p ProgramState) bool {
+		programs := snap.Programs()
+		at := slices.IndexFunc(programs, func(p ProgramState) bool {
 			return slices.ContainsFunc(p.GroupList(), func(g api.Group) bool { return g.Name == group })
 		})
 		switch {
@@ -29,7 +30,7 @@ func (c *Client) RemoveGroup(ctx context.Context, group string) error {
 			return nil
 		}
 		found = true
-		p := snap.Programs[at]
+		p := programs[at]
 		if len(p.GroupList()) == 1 {
 			_, err = c.Remove(ctx, p.ID)
 		} else {

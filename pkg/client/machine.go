@@ -35,19 +35,16 @@ func (c *Client) Drain(ctx context.Context, machine string, stopUnplaceable bool
 }
 
 func (c *Client) cordon(ctx context.Context, machine, what string, want api.Cordon) (changed bool, err error) {
-	if _, _, err := c.machine(ctx, machine); err != nil {
-		return false, err
-	}
 	want.By, want.At = c.who, c.wall()
 	did, err := c.change(ctx, func(ctx context.Context) (d draft, err error) {
-		got, err := c.get(ctx, c.keys.Cordon(machine))
+		old, err := c.cordonOf(ctx, machine)
 		if err != nil {
 			return d, err
 		}
-		if was, err := decode[api.Cordon](got[0]); err == nil && was != nil && was.Drain == want.Drain && was.StopUnplaceable == want.StopUnplaceable {
+		if was, err := decode[api.Cordon](old); err == nil && was != nil && was.Drain == want.Drain && was.StopUnplaceable == want.StopUnplaceable {
 			return d, nil
 		}
-		d.compare(store.Unchanged(c.keys.Cordon(machine), revOf(got[0])))
+		d.compare(store.Unchanged(c.keys.Cordon(machine), revOf(old)))
 		d.do(store.Put(c.keys.Cordon(machine), store.Encode(want)))
 		d.tell(api.HistoryEntry{Machine: machine, What: what})
 		return d, nil
@@ -55,17 +52,27 @@ func (c *Client) cordon(ctx context.Context, machine, what string, want api.Cord
 	return did != nil, err
 }
 
+// cordonOf reads a machine's cordon, nil for none. A machine of which nothing is known is ErrNotFound.
+func (c *Client) cordonOf(ctx context.Context, machine string) (*store.Entry, error) {
+	keys := c.ofMachine(machine)
+	got, err := c.get(ctx, keys...)
+	if err == nil && len(found(got)) == 0 { // it may have touches, or placements, left
+		_, _, err = c.machine(ctx, machine)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return got[slices.Index(keys, c.keys.Cordon(machine))], nil
+}
+
 // Uncordon takes a cordon or a drain back.
 func (c *Client) Uncordon(ctx context.Context, machine string) (changed bool, err error) {
-	if _, _, err := c.machine(ctx, machine); err != nil {
-		return false, err
-	}
 	did, err := c.change(ctx, func(ctx context.Context) (d draft, err error) {
-		got, err := c.get(ctx, c.keys.Cordon(machine))
-		if err != nil || got[0] == nil {
+		old, err := c.cordonOf(ctx, machine)
+		if err != nil || old == nil {
 			return d, err
 		}
-		d.compare(store.Unchanged(c.keys.Cordon(machine), got[0].ModRev))
+		d.compare(store.Unchanged(c.keys.Cordon(machine), old.ModRev))
 		d.do(store.Delete(c.keys.Cordon(machine)))
 		d.tell(api.HistoryEntry{Machine: machine, What: "uncordoned"})
 		return d, nil
@@ -86,7 +93,7 @@ func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []s
 	if m.Alive != nil {
 		live = m.Alive.Instance
 	}
-	for _, p := range snap.Processes {
+	for _, p := range snap.Processes() {
 		if p.Owner != nil && p.Owner.Machine == machine && p.Owner.Instance != live && mayRun(p) {
 			processes, instance = append(processes, p.Name), p.Owner.Instance
 		}
@@ -158,27 +165,24 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 // mayHold names the processes of which a machine may have a copy. A run under on_partition stop whose touch is gone
 // is dead; one that is kept is not before its agent or an operator says so.
 func mayHold(m *Machine, snap *Snapshot) []string {
-	names := slices.Clone(m.Touches())
-	for _, p := range snap.Processes {
+	names := m.Touches()
+	for _, p := range snap.Processes() {
 		if p.Owner != nil && p.Owner.Machine == m.Name && p.Owner.Placed {
 			names = append(names, p.Name)
 		}
 	}
-	for process, list := range snap.statuses {
-		for _, o := range list {
-			s := o.Status
-			dead := m.Dead != nil && m.Dead.Instance == s.Instance
-			if o.Machine == m.Name && !s.Released && s.OnPartition != api.PartitionStop && !dead && ownedUnder(snap, process, m.Name, s.Token) {
-				names = append(names, process)
-			}
+	for id := range snap.view.Machine(m.Name).Processes() {
+		p := snap.view.Process(id)
+		status := p.On(m.Name).Status
+		if status == nil || p.Owner == nil || p.Owner.Value.Machine != m.Name || p.Owner.Value.Token != status.Value.Token {
+			continue // of an earlier run
+		}
+		s := status.Value
+		dead := m.Dead != nil && m.Dead.Instance == s.Instance
+		if !s.Released && s.OnPartition != api.PartitionStop && !dead {
+			names = append(names, id)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
-}
-
-// ownedUnder reports whether the last run of a process is the one that this machine tells of.
-func ownedUnder(snap *Snapshot, process, machine string, token int64) bool {
-	o := snap.owners[process]
-	return o != nil && o.Machine == machine && o.Token == token
 }

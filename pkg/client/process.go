@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/view"
 )
 
 // wish is something that is asked for a process: what history calls it, and how it changes the intent.
@@ -41,30 +43,41 @@ type target struct {
 // atOnce is how many processes one transaction changes: two operations and three compares each.
 const atOnce = 30
 
-// ask makes one wish for several processes, some at a time, and names those whose intent it changed. A process
-// whose program is gone or was made anew is ErrNotFound.
-func (c *Client) ask(ctx context.Context, w wish, targets []target) (changed []string, err error) {
+// ask makes one wish for several processes, some at a time, and names those whose intent it changed; puts are these
+// intents. A process whose program is gone or was made anew is ErrNotFound. from is what was seen of them, and nil when
+// nothing was.
+func (c *Client) ask(ctx context.Context, w wish, targets []target, from *view.View) (changed []string, puts []store.Entry, err error) {
 	for part := range slices.Chunk(targets, atOnce) {
-		did, err := c.change(ctx, func(ctx context.Context) (draft, error) { return c.draftWish(ctx, w, part) })
+		look := func(ctx context.Context) ([]seen, error) { return c.look(ctx, part) }
+		if from != nil {
+			first := look
+			look = func(context.Context) ([]seen, error) {
+				look = first // what was seen is tried once
+				return c.seenIn(from, part)
+			}
+		}
+		did, err := c.change(ctx, func(ctx context.Context) (draft, error) {
+			all, err := look(ctx)
+			if err != nil {
+				return draft{}, err
+			}
+			return c.draftWish(w, part, all)
+		})
 		if err != nil {
-			return changed, err
+			return changed, puts, err
 		}
 		if did != nil {
-			changed = append(changed, did.names...)
+			changed, puts = append(changed, did.names...), append(puts, did.puts(did.rev)...)
 		}
 	}
-	return changed, nil
+	return changed, puts, nil
 }
 
-// draftWish looks at the processes and drafts the change of those that the wish changes.
-func (c *Client) draftWish(ctx context.Context, w wish, targets []target) (d draft, err error) {
-	seen, err := c.look(ctx, targets)
-	if err != nil {
-		return d, err
-	}
+// draftWish drafts the change of those processes that the wish changes.
+func (c *Client) draftWish(w wish, targets []target, all []seen) (d draft, err error) {
 	for i, t := range targets {
-		s := seen[i]
-		if s.program == nil || s.program.CreateRev != t.created {
+		s := all[i]
+		if s.created == 0 || s.created != t.created {
 			return d, notFound("program", t.program)
 		}
 		intent, changes := w.next(s.situation)
@@ -90,7 +103,7 @@ func hasCompare(d draft, key string) bool {
 // seen is a situation with the revisions at which it was seen.
 type seen struct {
 	situation
-	program             *store.Entry
+	created             int64 // when its program was, 0 when there is none
 	intentRev, ownerRev int64
 }
 
@@ -110,7 +123,10 @@ func (c *Client) look(ctx context.Context, targets []target) ([]seen, error) {
 	for i := range targets {
 		s := &out[i]
 		intent, owner := got[3*i+1], got[3*i+2]
-		s.program, s.intentRev, s.ownerRev = got[3*i], revOf(intent), revOf(owner)
+		s.intentRev, s.ownerRev = revOf(intent), revOf(owner)
+		if program := got[3*i]; program != nil {
+			s.created = program.CreateRev
+		}
 		s.intent, err = decode[api.Intent](intent)
 		if err == nil {
 			s.owner, err = decode[api.Owner](owner)
@@ -132,6 +148,38 @@ func (c *Client) look(ctx context.Context, targets []target) ([]seen, error) {
 		}
 		if s := &out[of[j]]; status != nil && status.Token == s.owner.Token {
 			s.status = status
+		}
+	}
+	return out, nil
+}
+
+// seenIn is look in a view.
+func (c *Client) seenIn(v *view.View, targets []target) ([]seen, error) {
+	out := make([]seen, len(targets))
+	for i, t := range targets {
+		s, p := &out[i], v.Process(t.process)
+		if program := v.Program(t.program); program != nil && program.Object != nil {
+			s.created = program.Object.Created
+		}
+		if p == nil {
+			continue
+		}
+		if b := cmp.Or(view.BrokenAt(p.Broken, c.keys.Intent(p.ID)), view.BrokenAt(p.Broken, c.keys.Owner(p.ID))); b != nil {
+			return nil, errors.New(b.Why)
+		}
+		s.intent, s.owner = value(p.Intent), value(p.Owner)
+		if p.Intent != nil {
+			s.intentRev = p.Intent.Rev
+		}
+		if p.Owner == nil {
+			continue
+		}
+		s.ownerRev = p.Owner.Rev
+		if b := view.BrokenAt(p.Broken, c.keys.Status(s.owner.Machine, p.ID)); b != nil {
+			return nil, errors.New(b.Why)
+		}
+		if status := p.On(s.owner.Machine).Status; status != nil && status.Value.Token == s.owner.Token {
+			s.status = &status.Value
 		}
 	}
 	return out, nil
@@ -182,32 +230,46 @@ func (c *Client) RestartProcesses(ctx context.Context, processes []string) (chan
 }
 
 func (c *Client) askNamed(ctx context.Context, w wish, processes []string) ([]string, error) {
-	var targets []target
-	err := c.retry(ctx, func(ctx context.Context) error {
-		list, _, _, err := c.programs(ctx)
-		if err != nil {
-			return err
-		}
-		known := map[string]target{}
-		for _, s := range list {
-			for _, t := range s.targets() {
-				known[t.process] = t
-			}
-		}
-		targets = targets[:0]
-		for _, name := range processes {
-			t, ok := known[name]
-			if !ok {
-				return notFound("process", name)
-			}
-			targets = append(targets, t)
-		}
-		return nil
-	})
+	if len(processes) == 0 {
+		return nil, nil
+	}
+	snap, err := c.lookFor(ctx, processes)
 	if err != nil {
 		return nil, err
 	}
-	return c.ask(ctx, w, targets)
+	changed, _, err := c.askFrom(ctx, w, snap, processes)
+	return changed, err
+}
+
+// StartFrom, StopFrom and RestartFrom are StartProcesses, StopProcesses and RestartProcesses of processes as they were
+// seen: what was read is not read again, but where it turns out to be old. After is what was seen with what is wanted now:
+// WatchFrom it tells what becomes of that.
+func (c *Client) StartFrom(ctx context.Context, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
+	return c.askFrom(ctx, startWish, seen, processes)
+}
+
+// StopFrom: see StartFrom.
+func (c *Client) StopFrom(ctx context.Context, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
+	return c.askFrom(ctx, stopWish, seen, processes)
+}
+
+// RestartFrom: see StartFrom.
+func (c *Client) RestartFrom(ctx context.Context, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
+	return c.askFrom(ctx, restartWish, seen, processes)
+}
+
+func (c *Client) askFrom(ctx context.Context, w wish, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
+	var targets []target
+	for _, name := range processes {
+		p := seen.view.Process(name)
+		if p == nil || p.Spec == nil {
+			return nil, nil, notFound("process", name)
+		}
+		targets = append(targets, target{process: name, program: p.Program.Name, created: p.Program.Object.Created})
+	}
+	changed, puts, err := c.ask(ctx, w, targets, seen.view)
+	v, _ := seen.view.Merge(seen.view.Rev, puts)
+	return changed, newSnapshot(v, c.wall(), seen.only, seen.again), err
 }
 
 // targets are the processes of a program.

@@ -128,7 +128,7 @@ func (c *Client) askAll(ctx context.Context, w wish, verb, ref string) (bool, er
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", verb, err)
 	}
-	changed, err := c.ask(ctx, w, s.targets())
+	changed, _, err := c.ask(ctx, w, s.targets(), nil)
 	if err != nil {
 		return len(changed) > 0, fmt.Errorf("%s %s: %w", verb, ref, err)
 	}
@@ -189,20 +189,27 @@ func (c *Client) draftRemove(s stored, processes []api.Process) (d draft) {
 
 // Get reads one program with its processes.
 func (c *Client) Get(ctx context.Context, ref string) (ProgramState, error) {
+	snap, err := c.lookAtProgram(ctx, ref)
+	if err != nil {
+		return ProgramState{}, err
+	}
+	p, err := snap.program(ref)
+	if err != nil {
+		return ProgramState{}, err
+	}
+	return *p, nil
+}
+
+// program finds the program of a name or an id.
+func (s *Snapshot) program(ref string) (*ProgramState, error) {
 	name, created, err := splitRef(ref)
 	if err != nil {
-		return ProgramState{}, err
+		return nil, err
 	}
-	snap, err := c.Snapshot(ctx)
-	if err != nil {
-		return ProgramState{}, err
+	if p := s.Program(name); p != nil && (created == 0 || p.ID == ID(name, created)) {
+		return p, nil
 	}
-	for _, p := range snap.Programs {
-		if p.Name == name && (created == 0 || p.ID == ID(name, created)) {
-			return p, nil
-		}
-	}
-	return ProgramState{}, notFound("program", ref)
+	return nil, notFound("program", ref)
 }
 
 // List reads every program with its processes, sorted by name.
@@ -211,7 +218,7 @@ func (c *Client) List(ctx context.Context) ([]ProgramState, error) {
 	if err != nil {
 		return nil, err
 	}
-	return snap.Programs, nil
+	return snap.Programs(), nil
 }
 
 // IsInvalid reports whether an error says that a program is not as it must be.

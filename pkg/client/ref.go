@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -47,8 +48,15 @@ func (c *Client) program(ctx context.Context, ref string) (stored, error) {
 	if got[0] == nil || created != 0 && got[0].CreateRev != created {
 		return stored{}, notFound("program", ref)
 	}
-	return readProgram(*got[0])
+	s, err := readProgram(*got[0])
+	if err != nil {
+		return s, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return s, nil
 }
+
+// errUnreadable says that the value of a program cannot be read, or makes no processes.
+var errUnreadable = errors.New("the program cannot be read")
 
 func readProgram(e store.Entry) (stored, error) {
 	p, err := store.Decode[api.Program](e)

@@ -110,7 +110,7 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 		"start waits for the old": {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsStop, "waiting for m1"},
 		"its program was removed": {moment{removed: true, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsRemoval, ""},
 	} {
-		s := join(testKeys, c.m.entries(), testNow)
+		s := joined(c.m.entries(), testNow)
 		p := s.Process("web")
 		if p == nil {
 			t.Errorf("%s: it is not shown", name)
@@ -120,6 +120,12 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 			t.Errorf("%s: %v, awaits %q, %q; want %v, %q, %q", name, p.State, p.Awaits, p.Text, c.state, c.awaits, c.text)
 		}
 	}
+}
+
+// joined is a snapshot of entries.
+func joined(entries []store.Entry, at time.Time) *Snapshot {
+	v, _ := New(nil, testKeys, "test").emptyView().Reset(1, entries)
+	return newSnapshot(v, at, nil, nil)
 }
 
 // The fault is the machine's while its status is there, and then the leader's.
@@ -134,7 +140,7 @@ func TestFaultOfAProcessIsThatOfItsLastCopy(t *testing.T) {
 		"in back-off":    {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Backoff, func(s *api.Status) { s.Fault = api.FaultQuickExit })}, api.FaultQuickExit},
 		"of what runs":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.FaultNone},
 	} {
-		if p := join(testKeys, c.m.entries(), testNow).Process("web"); p == nil || p.Fault != c.want {
+		if p := joined(c.m.entries(), testNow).Process("web"); p == nil || p.Fault != c.want {
 			t.Errorf("%s: %+v, want the fault %q", name, p, c.want)
 		}
 	}
@@ -142,20 +148,20 @@ func TestFaultOfAProcessIsThatOfItsLastCopy(t *testing.T) {
 
 func TestRemovedProcessIsShownWhileSomethingOfItIsLeft(t *testing.T) {
 	m := moment{removed: true, owner: on(func(o *api.Owner) { o.Placed = false }), live: true, status: saw(api.Stopped, released)}
-	if p := join(testKeys, m.entries(), testNow).Process("web"); p != nil {
+	if p := joined(m.entries(), testNow).Process("web"); p != nil {
 		t.Errorf("it is shown: %+v", p)
 	}
 }
 
 func TestValueThatCannotBeReadHidesNothingElse(t *testing.T) {
 	m := moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}
-	entries := append(m.entries(), store.Entry{Key: testKeys.Owner("other"), Value: []byte("{")})
-	s := join(testKeys, entries, testNow)
+	entries := append(m.entries(), store.Entry{Key: testKeys.Owner("other"), Value: []byte("{"), ModRev: 1})
+	s := joined(entries, testNow)
 	if p := s.Process("web"); p == nil || p.State != api.Running {
 		t.Errorf("web is %+v", p)
 	}
-	if s.Broken[testKeys.Owner("other")] == "" {
-		t.Errorf("broken are %v", s.Broken)
+	if s.Broken()[testKeys.Owner("other")] == "" {
+		t.Errorf("broken are %v", s.Broken())
 	}
 }
 
@@ -169,11 +175,11 @@ func TestWhatWaitsForAPlaceWhileMostMachinesAreAbsentSaysSo(t *testing.T) {
 		add(testKeys.Info(m), api.MachineInfo{Name: m})
 	}
 	add(testKeys.Alive("m3"), api.Alive{Instance: "i3"})
-	if got := join(testKeys, waiting, testNow).Process("web").Text; !strings.HasPrefix(got, toBePlaced+" (2 of 3 machines are absent") {
+	if got := joined(waiting, testNow).Process("web").Text; !strings.HasPrefix(got, toBePlaced+" (2 of 3 machines are absent") {
 		t.Errorf("with two of three absent: %q", got)
 	}
 	add(testKeys.Alive("m2"), api.Alive{Instance: "i2"})
-	if got := join(testKeys, waiting, testNow).Process("web").Text; got != toBePlaced {
+	if got := joined(waiting, testNow).Process("web").Text; got != toBePlaced {
 		t.Errorf("with one of three absent: %q", got)
 	}
 }

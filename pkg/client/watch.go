@@ -3,11 +3,8 @@ package client
 import (
 	"context"
 	"errors"
-	"maps"
-	"sync"
 	"time"
 
-	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -20,46 +17,41 @@ type Seen struct {
 	Why       error
 }
 
-// gather is how long changes are gathered before they are told.
-const gather = 15 * time.Millisecond
+// placingTime is how long a process that is watched by itself may wait to be placed before all machines are looked at.
+const placingTime = time.Second
+
+// errOutgrown says that a watch of some processes does not tell all any more that is to be known of them.
+var errOutgrown = errors.New("to be read anew")
 
 // Watch calls tell with what the store says, at first and after every change; changes that come fast are told
-// together. It lasts until ctx ends (nil), tell returns an error (that error), or the store says what waiting
-// cannot heal, such as store.ErrPermission. While the store does not answer it waits, and says so.
+// together, and what one transaction wrote always is. It lasts until ctx ends (nil), tell returns an error (that error),
+// or the store says what waiting cannot heal, such as store.ErrPermission. While the store does not answer it waits, and
+// says so.
 func (c *Client) Watch(ctx context.Context, tell func(Seen) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &watcher{parts: make([]part, len(prefixes(c.keys))), wake: make(chan struct{}, 1)}
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	failed := make(chan error, len(w.parts))
-	for i, prefix := range prefixes(c.keys) {
-		h := &partHandler{w: w, part: &w.parts[i]}
-		wg.Go(func() {
-			err := store.Follow(ctx, c.kv, store.Below(prefix), store.FollowOptions{Clock: c.clock, State: h.state}, h)
-			if ctx.Err() == nil {
-				failed <- err
-			}
-		})
-	}
+	return c.WatchFrom(ctx, newSnapshot(c.emptyView(), c.wall(), nil, nil), tell)
+}
+
+// WatchFrom is Watch of what a snapshot was made of, from there on: it reads nothing that the snapshot has. What tells of
+// a few processes goes on to do so as long as that can be, and then tells of everything.
+func (c *Client) WatchFrom(ctx context.Context, snap *Snapshot, tell func(Seen) error) error {
 	for {
-		select {
-		case <-ctx.Done():
+		err := c.watch(ctx, snap, tell)
+		if ctx.Err() != nil {
 			return nil
-		case err := <-failed:
+		}
+		if !errors.Is(err, errOutgrown) {
 			return err
-		case <-w.wake:
-			// The parts are read by four watches: what was written in one transaction comes together
-			// when they get a moment.
-			if !sleep(ctx, gather) {
-				return nil
-			}
-			entries, seen, ready := w.take()
-			if !ready {
-				continue
-			}
-			seen.Snapshot = join(c.keys, entries, c.wall())
-			if err := tell(seen); err != nil {
+		}
+		next, err := snap.again(ctx)
+		switch {
+		case err == nil:
+			snap = next
+		case ctx.Err() != nil:
+			return nil
+		case !errors.Is(err, store.ErrUnavailable):
+			return err
+		default:
+			if err := tell(Seen{Snapshot: snap, Why: err}); err != nil {
 				return err
 			}
 		}
@@ -69,98 +61,97 @@ func (c *Client) Watch(ctx context.Context, tell func(Seen) error) error {
 // WatchProgram calls tell with one program at first and after every change, until ctx ends or tell returns an
 // error. It returns ErrNotFound when the program is not there, or not any more.
 func (c *Client) WatchProgram(ctx context.Context, ref string, tell func(ProgramState) error) error {
-	name, created, err := splitRef(ref)
+	snap, err := c.lookAtProgram(ctx, ref)
 	if err != nil {
 		return err
 	}
-	return c.Watch(ctx, func(s Seen) error {
+	return c.WatchFrom(ctx, snap, func(s Seen) error {
 		if !s.Connected {
 			return nil
 		}
-		for _, p := range s.Programs {
-			if p.Name == name && (created == 0 || p.ID == ID(name, created)) {
-				return tell(p)
-			}
+		p, err := s.program(ref)
+		if err != nil {
+			return err
 		}
-		return notFound("program", ref)
+		return tell(*p)
 	})
 }
 
-// watcher gathers what the parts see.
-type watcher struct {
-	wake chan struct{}
-
-	mu    sync.Mutex // guards all below
-	parts []part
-}
-
-// part is what is known of one prefix.
-type part struct {
-	entries map[string]store.Entry
-	ready   bool
-	down    bool
-	why     error
-}
-
-func (w *watcher) poke() {
-	select {
-	case w.wake <- struct{}{}:
-	default:
+// watch tells of one snapshot and what comes after it.
+func (c *Client) watch(ctx context.Context, snap *Snapshot, tell func(Seen) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	w := newWatcher(snap)
+	o := store.FollowOptions{Clock: c.clock, State: w.state, Since: snap.view.Rev}
+	if snap.only != nil {
+		o.Relist, o.List = -1, func(context.Context) (store.RangeResult, error) { return store.RangeResult{}, w.outgrow() }
 	}
-}
-
-// take returns everything, once each part has been read.
-func (w *watcher) take() (entries []store.Entry, seen Seen, ready bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	seen.Connected = true
-	ready = true
-	for _, p := range w.parts {
-		ready = ready && p.ready
-		if p.down {
-			seen.Connected, seen.Why = false, errors.Join(seen.Why, p.why)
+	followed := make(chan error, 1)
+	go func() { followed <- store.Follow(ctx, c.kv, c.keys.State(), o, w) }()
+	defer func() { <-followed }()
+	defer cancel()
+	placing := time.NewTimer(placingTime)
+	defer placing.Stop()
+	placing.Stop()
+	places := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-followed:
+			followed <- err
+			return err
+		case <-placing.C:
+			w.outgrow()
+		case <-w.wake:
 		}
-		for e := range maps.Values(p.entries) {
-			entries = append(entries, e)
+		next, err := c.next(ctx, w, snap)
+		if err != nil {
+			return err
 		}
-	}
-	return entries, seen, ready || !seen.Connected
-}
-
-// partHandler is told of one prefix.
-type partHandler struct {
-	w    *watcher
-	part *part
-}
-
-// Reset implements store.Handler.
-func (h *partHandler) Reset(_ int64, entries []store.Entry) {
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
-	h.part.entries, h.part.ready = make(map[string]store.Entry, len(entries)), true
-	for _, e := range entries {
-		h.part.entries[e.Key] = e
-	}
-	h.w.poke()
-}
-
-// Apply implements store.Handler.
-func (h *partHandler) Apply(_ int64, events []store.Event) {
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
-	for _, e := range events {
-		if e.Kind == store.EventDelete {
-			delete(h.part.entries, e.Entry.Key)
-		} else {
-			h.part.entries[e.Entry.Key] = e.Entry
+		if next.Snapshot == nil {
+			continue
+		}
+		switch was := places; {
+		case next.places() == was:
+		case was:
+			places = false
+			placing.Stop()
+		default:
+			places = true
+			placing.Reset(placingTime)
+		}
+		if err := tell(next); err != nil {
+			return err
 		}
 	}
-	h.w.poke()
 }
 
-func (h *partHandler) state(connected bool, _ clock.Instant, why error) {
-	h.w.mu.Lock()
-	defer h.w.mu.Unlock()
-	h.part.down, h.part.why = !connected, why
-	h.w.poke()
+// next is what is to be told now; without a snapshot when that is nothing.
+func (c *Client) next(ctx context.Context, w *watcher, snap *Snapshot) (Seen, error) {
+	for {
+		v, seen, err := w.take()
+		if v == nil || err != nil {
+			return Seen{}, err
+		}
+		keys := w.unknown(c, v)
+		if len(keys) == 0 {
+			seen.Snapshot = newSnapshot(v, c.wall(), snap.only, snap.again)
+			return seen, nil
+		}
+		got, err := c.get(ctx, keys...)
+		if err != nil {
+			return Seen{}, errOutgrown
+		}
+		w.learn(found(got))
+	}
+}
+
+// places reports whether one of the processes that are watched by themselves waits to be placed.
+func (s Seen) places() bool {
+	for id := range s.only {
+		if p := s.Process(id); p != nil && p.Awaits == AwaitsPlacing {
+			return true
+		}
+	}
+	return false
 }

@@ -22,6 +22,7 @@ type command struct {
 // subject is the processes that a command is about, as they were before.
 type subject struct {
 	before  *client.Snapshot
+	latest  *client.Snapshot // as they were seen last, with what was asked of them
 	batches []Batch
 	changed []string // those of which the request changed what is wanted
 }
@@ -46,12 +47,12 @@ func (s *subject) without(names []string) *subject {
 
 // find looks for the loaded processes that names mean, in the order in which supervisor takes them.
 func (c *Control) find(ctx context.Context, names []string) (*subject, error) {
-	before, err := c.client.Snapshot(ctx)
+	before, err := c.client.Look(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
-	s := &subject{before: before}
-	for _, b := range Batches(inOrder(before.Processes), names) {
+	s := &subject{before: before, latest: before}
+	for _, b := range Batches(inOrder(before.Processes()), names) {
 		if !c.o.InOrder || len(b.Processes) < 2 {
 			s.batches = append(s.batches, b)
 			continue
@@ -63,20 +64,25 @@ func (c *Control) find(ctx context.Context, names []string) (*subject, error) {
 	return s, nil
 }
 
+// requester is StartFrom of a client, or its like.
+type requester func(ctx context.Context, seen *client.Snapshot, processes []string) (changed []string, after *client.Snapshot, err error)
+
 // ask finds the processes that names mean and asks for something. request names those that it changed.
-func (c *Control) ask(ctx context.Context, names []string, request func(context.Context, []string) ([]string, error)) (*subject, error) {
+func (c *Control) ask(ctx context.Context, names []string, request requester) (*subject, error) {
 	s, err := c.find(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	s.changed, err = request(ctx, s.names())
+	if names := s.names(); len(names) > 0 {
+		s.changed, s.latest, err = request(ctx, s.before, names)
+	}
 	return s, err
 }
 
 // Start asks for processes to run, and waits for that.
 func (c *Control) Start(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
 	l := w.begin()
-	s, err := c.ask(ctx, names, c.client.StartProcesses)
+	s, err := c.ask(ctx, names, c.client.StartFrom)
 	if err != nil {
 		return err
 	}
@@ -102,7 +108,7 @@ func (c *Control) started(p *client.Process) bool {
 // Stop asks for processes not to run, and waits until they are down.
 func (c *Control) Stop(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
 	l := w.begin()
-	s, err := c.ask(ctx, names, c.client.StopProcesses)
+	s, err := c.ask(ctx, names, c.client.StopFrom)
 	if err != nil {
 		return err
 	}
@@ -117,7 +123,7 @@ func (c *Control) Stop(ctx context.Context, names []string, w Wait, tell func(Ou
 // stopped.
 func (c *Control) Restart(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
 	l := w.begin()
-	s, err := c.ask(ctx, names, c.client.RestartProcesses)
+	s, err := c.ask(ctx, names, c.client.RestartFrom)
 	if err != nil {
 		return err
 	}
@@ -161,7 +167,7 @@ func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, 
 			}
 		}
 	}
-	err = c.wait(ctx, l, wait, cmd.goal, func(e checked) {
+	s.latest, err = c.wait(ctx, l, s.latest, wait, cmd.goal, func(e checked) {
 		if e.check.Fault != supervisor.Success {
 			failed = append(failed, e.name)
 		}

@@ -26,13 +26,13 @@ func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left 
 	limit, cancel := w.begin().bound(ctx)
 	defer cancel()
 	var told time.Time
-	err = c.await(limit, func(s *client.Snapshot, now time.Time) (bool, error) {
+	err = c.await(limit, nil, func(s *client.Snapshot, now time.Time) (bool, error) {
 		left = onMachine(s, machine)
 		empty = len(left) == 0
 		switch {
 		case empty:
 			return true, nil
-		case !slices.ContainsFunc(left, func(name string) bool { return !staysOn(s.Process(name), machine) }):
+		case !slices.ContainsFunc(left, func(name string) bool { return !staysOn(s, name, machine) }):
 			return false, &UnplaceableError{machine, left}
 		case now.Sub(told) > leftEvery:
 			c.o.Progress(Left{Processes: left, Machine: machine})
@@ -46,8 +46,13 @@ func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left 
 	return left, empty, err
 }
 
-// staysOn reports whether the leader left a process on a machine that is drained, since no other can take it.
-func staysOn(p *client.Process, machine string) bool {
+// staysOn reports whether the leader leaves a process on a machine that is drained, since no other can take it. Where
+// such a process is to be stopped, the leader just has not come to it.
+func staysOn(s *client.Snapshot, process, machine string) bool {
+	if m := s.Machine(machine); m.Cordon != nil && m.Cordon.StopUnplaceable {
+		return false
+	}
+	p := s.Process(process)
 	return p != nil && p.Live && p.Owner != nil && p.Owner.Placed && p.Owner.Machine == machine && p.Owner.WaitingFor == api.WaitingForMachine
 }
 
@@ -58,7 +63,7 @@ func onMachine(s *client.Snapshot, machine string) []string {
 		return nil
 	}
 	names := slices.Clone(m.Touches())
-	for _, p := range s.Processes {
+	for _, p := range s.Processes() {
 		if p.Owner != nil && p.Owner.Machine == machine && p.Owner.Placed {
 			names = append(names, p.Name)
 		}

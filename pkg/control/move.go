@@ -14,14 +14,14 @@ func (c *Control) Move(ctx context.Context, name, to string, w Wait, tell func(O
 	if err != nil {
 		return err
 	}
-	p, err := One(before, name)
+	p, err := One(before.Processes(), name)
 	switch {
 	case err != nil:
 		return err
 	case p.Spec == nil:
 		return fmt.Errorf("%s is being removed, and does not move any more", name)
 	case to != "" && before.Machine(to) == nil:
-		return &BadMachine{Name: to, Known: before.Machines}
+		return &BadMachine{Name: to, Known: before.Machines()}
 	case !wanted(p):
 		return fmt.Errorf("%s is not to run; start it, and move it then if need be", name)
 	}

@@ -87,18 +87,19 @@ func Find(processes []client.Process, names []string) (found []string, bad []*Ba
 }
 
 // One finds the process that a name means. A name that means none or several is a *BadName.
-func One(snap *client.Snapshot, name string) (*client.Process, error) {
-	if p := snap.Process(name); p != nil {
-		return p, nil
+func One(processes []client.Process, name string) (*client.Process, error) {
+	names := []string{name}
+	if !slices.ContainsFunc(processes, func(p client.Process) bool { return p.Name == name }) {
+		names, _ = Find(processes, names)
 	}
-	found, _ := Find(snap.Processes, []string{name})
-	switch {
-	case len(found) == 1:
-		return snap.Process(found[0]), nil
-	case len(found) > 1:
-		return nil, &BadName{Name: name, Several: found}
+	switch len(names) {
+	case 0:
+		return nil, badName(processes, name)
+	case 1:
+		i := slices.IndexFunc(processes, func(p client.Process) bool { return p.Name == names[0] })
+		return &processes[i], nil
 	}
-	return nil, badName(snap.Processes, name)
+	return nil, &BadName{Name: name, Several: names}
 }
 
 func isPattern(name string) bool { return strings.ContainsAny(name, "*?[") }

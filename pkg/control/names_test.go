@@ -74,7 +74,7 @@ func TestBadNameComesWithWhatMayHelp(t *testing.T) {
 	if _, bad := control.Find(nil, []string{"web"}); len(bad) != 1 || !bad[0].NothingKnown {
 		t.Errorf("of nothing: %+v", bad)
 	}
-	_, err := control.One(&client.Snapshot{Processes: tree()}, "work:*")
+	_, err := control.One(tree(), "work:*")
 	if bad := new(control.BadName); !errors.As(err, &bad) || len(bad.Several) != 2 {
 		t.Errorf("one of two: %v", err)
 	}

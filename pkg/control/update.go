@@ -204,11 +204,12 @@ func (c *Control) awaitDown(ctx context.Context, w Wait, processes []string, goa
 	if w.Not {
 		return nil
 	}
-	return c.wait(ctx, w.begin(), processes, goal, func(e checked) {
+	_, err := c.wait(ctx, w.begin(), nil, processes, goal, func(e checked) {
 		if e.check.Fault != supervisor.Success {
 			report.Late(e.name, e.check.Text)
 		}
 	})
+	return err
 }
 
 // RemoveGroups forgets groups, whatever their source. One of which something runs, or is to run, is left as it is, unless
@@ -227,9 +228,9 @@ func (c *Control) removeGroup(ctx context.Context, name string, stop bool, w Wai
 	if err != nil {
 		return err
 	}
-	if known := groupNames(snap.Programs); !slices.Contains(known, name) {
+	if known := groupNames(snap.Programs()); !slices.Contains(known, name) {
 		report.Group(GroupOutcome{Group: name, Fault: supervisor.BadName, Bad: notAmong(known, BadName{Name: name, Group: true}),
-			MemberOf: memberOf(snap.Programs, name)})
+			MemberOf: memberOf(snap.Programs(), name)})
 		return nil
 	}
 	running := runningOf(snap, name)
@@ -260,7 +261,7 @@ func memberOf(programs []client.ProgramState, name string) string {
 
 // runningOf are the processes of a group that run, or are to.
 func runningOf(snap *client.Snapshot, group string) (out []string) {
-	for _, p := range snap.Processes {
+	for _, p := range snap.Processes() {
 		// What ended by itself is wanted, and yet does not run; what waits for a machine is to run.
 		waits := p.State == api.Stopped && wanted(&p)
 		if p.Group == group && p.Spec != nil && (!isDown(&p) || waits) {

@@ -28,15 +28,17 @@ type checked struct {
 }
 
 // wait waits until every process has reached the goal or cannot, and tells of each as soon as that is known. When the time
-// is up those that are left are told of as failed.
-func (c *Control) wait(ctx context.Context, l limit, names []string, goal Goal, tell func(checked)) error {
+// is up those that are left are told of as failed. It begins with what was seen of them, nil for nothing, and returns what
+// was seen last.
+func (c *Control) wait(ctx context.Context, l limit, seen *client.Snapshot, names []string, goal Goal, tell func(checked)) (*client.Snapshot, error) {
 	if len(names) == 0 {
-		return nil
+		return seen, nil
 	}
 	bound, cancel := l.bound(ctx)
 	defer cancel()
 	w := &waiting{goal: goal, slowAfter: c.o.SlowAfter, left: slices.Clone(names), stalled: map[string]time.Time{}, slow: map[string]slowness{}}
-	err := c.await(bound, func(s *client.Snapshot, now time.Time) (bool, error) {
+	err := c.await(bound, seen, func(s *client.Snapshot, now time.Time) (bool, error) {
+		seen = s
 		over, news := w.look(s, now)
 		for _, e := range over {
 			tell(e)
@@ -47,15 +49,15 @@ func (c *Control) wait(ctx context.Context, l limit, names []string, goal Goal, 
 		return len(w.left) == 0, nil
 	})
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return seen, ctx.Err()
 	}
 	if err != nil {
-		return err
+		return seen, err
 	}
 	for _, e := range w.giveUp(l.Timeout) {
 		tell(e)
 	}
-	return nil
+	return seen, nil
 }
 
 // waiting is who is waited for, and how long each has been as it is. It is a state machine without a clock of its own.

@@ -33,6 +33,7 @@ func inWorld(t *testing.T, programs []api.Program, test func(t *testing.T, w *wo
 		kv := server.Client("x")
 		defer kv.Close()
 		w := &world{t: t, server: server, kv: kv, client: client.New(kv, keys, "ann@desk")}
+		w.put(keys.Schema(), api.Schema{Version: api.SchemaVersion})
 		for _, p := range programs {
 			p.Autostart = false
 			if _, err := w.client.Create(t.Context(), p); err != nil {
@@ -219,10 +220,10 @@ func TestWhoWaitsIsToldHowItGoes(t *testing.T) {
 	})
 	inWorld(t, []api.Program{many("web", 6)}, func(t *testing.T, w *world) {
 		var got []string
-		if err := w.control(control.Options{}).Start(t.Context(), []string{"web:*"}, control.Wait{Timeout: 6 * time.Second}, list(&got)); err != nil {
+		if err := w.control(control.Options{}).Start(t.Context(), []string{"web:*"}, control.Wait{Timeout: 5 * time.Second}, list(&got)); err != nil {
 			t.Fatal(err)
 		}
-		if said := strings.Join(w.progress, ", "); said != "3s control.Left, 5s control.Left" || len(got) != 6 {
+		if said := strings.Join(w.progress, ", "); said != "2s control.Left, 4s control.Left" || len(got) != 6 {
 			t.Errorf("it was told: %s; %v", said, got)
 		}
 	})

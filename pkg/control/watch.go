@@ -27,18 +27,24 @@ func (c *Control) Watch(ctx context.Context, look func(*client.Snapshot) error) 
 }
 
 // await is the one loop in which somebody waits. It calls look after every change of the store, and every second for what
-// lasts too long, until look is done or fails, ctx ends (nil) or waiting cannot help.
-func (c *Control) await(ctx context.Context, look func(s *client.Snapshot, now time.Time) (done bool, err error)) error {
+// lasts too long, until look is done or fails, ctx ends (nil) or waiting cannot help. It begins with what was seen, nil for
+// everything there is.
+func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s *client.Snapshot, now time.Time) (done bool, err error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	news, failed := make(chan client.Seen), make(chan error, 1)
+	post := func(s client.Seen) error {
+		select {
+		case news <- s:
+		case <-ctx.Done():
+		}
+		return nil
+	}
 	go func() {
-		failed <- c.client.Watch(ctx, func(s client.Seen) error {
-			select {
-			case news <- s:
-			case <-ctx.Done():
-			}
-			return nil
-		})
+		if seen == nil {
+			failed <- c.client.Watch(ctx, post)
+		} else {
+			failed <- c.client.WatchFrom(ctx, seen, post)
+		}
 	}()
 	defer func() { <-failed }()
 	defer cancel()

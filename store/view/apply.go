@@ -24,7 +24,7 @@ func (v *View) Reset(rev int64, entries []store.Entry) (*View, Delta) {
 	e := v.edit()
 	stands := make(map[store.Name]bool, len(entries))
 	for _, entry := range entries {
-		if name, ok := e.parse(entry.Key); ok {
+		if name, ok := v.Parse(entry.Key); ok {
 			stands[name] = true
 		}
 	}
@@ -34,7 +34,7 @@ func (v *View) Reset(rev int64, entries []store.Entry) (*View, Delta) {
 		}
 	}
 	for i := range entries {
-		if name, ok := e.parse(entries[i].Key); ok && v.revOf(name) != entries[i].ModRev {
+		if name, ok := v.Parse(entries[i].Key); ok && v.revOf(name) != entries[i].ModRev {
 			e.take(name, &entries[i])
 		}
 	}
@@ -46,7 +46,7 @@ func (v *View) Apply(rev int64, changes []store.Event) (*View, Delta) {
 	e := v.edit()
 	for i := range changes {
 		c := &changes[i]
-		name, ok := e.parse(c.Entry.Key)
+		name, ok := v.Parse(c.Entry.Key)
 		switch {
 		case !ok || e.next.revOf(name) > c.Entry.ModRev:
 		case c.Kind == store.EventDelete:
@@ -99,10 +99,11 @@ func (e *editor) done(rev int64) (*View, Delta) {
 
 func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// parse reads a key, and tells whether a view has it. One that none of ours builds so, but that reads like one, is not.
-func (e *editor) parse(key string) (store.Name, bool) {
-	name, err := e.next.keys.Parse(key)
-	return name, err == nil && has(name.Kind) && e.next.keys.Of(name) == key
+// Parse reads a key, and tells whether it is of those that a view has. One that none of ours builds so, but that reads
+// like one, is not.
+func (v *View) Parse(key string) (store.Name, bool) {
+	name, err := v.keys.Parse(key)
+	return name, err == nil && has(name.Kind) && v.keys.Of(name) == key
 }
 
 func has(kind store.Kind) bool {

@@ -172,7 +172,7 @@ type life struct {
 func (f *fixture) lives() map[string]life {
 	f.t.Helper()
 	all := map[string]life{}
-	for _, p := range f.snapshot().Processes {
+	for _, p := range f.snapshot().Processes() {
 		if p.Owner == nil || p.Status == nil {
 			f.t.Fatalf("%s is not there to be looked at", fleet.Describe(p))
 		}

@@ -147,7 +147,7 @@ func TestProcessesLeaveAMachineThatIsDrainedAndNothingElseNotices(t *testing.T) 
 	f.must(m1, "distsuperagent", "stop", "--drain")
 	f.until("all run elsewhere", f.Where(f.ctx, 10, notOn("m1")))
 	f.kept(before, on(before, "m1"))
-	for _, p := range f.snapshot().Processes {
+	for _, p := range f.snapshot().Processes() {
 		if before[p.Name].Machine == "m1" && p.Owner.Proof != "released" {
 			t.Errorf("%s moved with the proof %q, want released: it should not wait for a lease", p.Name, p.Owner.Proof)
 		}

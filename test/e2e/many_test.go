@@ -47,7 +47,7 @@ func TestThreeHundredProcessesSurviveAMachineAndStayBalanced(t *testing.T) {
 func (f *fixture) balanced(n, slack int, machines ...string) {
 	f.t.Helper()
 	count := map[string]int{}
-	for _, p := range f.snapshot().Processes {
+	for _, p := range f.snapshot().Processes() {
 		if fleet.Runs(p) {
 			count[p.Owner.Machine]++
 		}

@@ -62,7 +62,7 @@ func TestWhateverDiesEverythingRunsAgainOnceEachLong(t *testing.T) {
 // exist waits until what the store calls running are live processes.
 func (f *fixture) exist() {
 	f.t.Helper()
-	f.until("what is said to run exists", f.Where(f.ctx, len(f.snapshot().Processes), func(p client.Process) bool {
+	f.until("what is said to run exists", f.Where(f.ctx, len(f.snapshot().Processes()), func(p client.Process) bool {
 		return fleet.Runs(p) && p.Status.PID > 1 && unix.Kill(p.Status.PID, 0) == nil
 	}))
 }
@@ -88,7 +88,7 @@ func (s *soak) fault() (what string, heal func()) {
 	switch s.random.IntN(6) {
 	case 0:
 		snap := s.snapshot()
-		p := snap.Processes[s.random.IntN(len(snap.Processes))]
+		p := snap.Processes()[s.random.IntN(len(snap.Processes()))]
 		if p.Status == nil || p.Status.PID < 2 {
 			return "nothing", func() {}
 		}

@@ -228,7 +228,7 @@ func (f *Fleet) Where(ctx context.Context, n int, ok func(client.Process) bool) 
 			return false, err.Error()
 		}
 		var not []string
-		for _, p := range snap.Processes {
+		for _, p := range snap.Processes() {
 			if !ok(p) {
 				not = append(not, Describe(p))
 			}
@@ -236,8 +236,8 @@ func (f *Fleet) Where(ctx context.Context, n int, ok func(client.Process) bool) 
 		if len(not) > 8 {
 			not = append(not[:8], "...")
 		}
-		seen := fmt.Sprintf("%d processes, not so: %s", len(snap.Processes), strings.Join(not, "; "))
-		return len(snap.Processes) == n && len(not) == 0, seen
+		seen := fmt.Sprintf("%d processes, not so: %s", len(snap.Processes()), strings.Join(not, "; "))
+		return len(snap.Processes()) == n && len(not) == 0, seen
 	}
 }
 

@@ -1,0 +1,258 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/view"
+)
+
+const (
+	// mostNamed is of how many processes each one is read by itself; beyond it everything is.
+	mostNamed = 64
+	// readAtOnce is of how many of them at once, so that none of a transaction's lists is longer than etcd allows.
+	readAtOnce = 16
+	// pageSize is that of a read of everything.
+	pageSize = 2000
+)
+
+// rereading reads anew what a snapshot was made of.
+type rereading func(context.Context) (*Snapshot, error)
+
+func (c *Client) emptyView() *view.View { return view.New(c.keys, spec.Processes) }
+
+// Snapshot reads everything.
+func (c *Client) Snapshot(ctx context.Context) (snap *Snapshot, err error) {
+	err = c.retry(ctx, func(ctx context.Context) error {
+		res, err := c.readState(ctx)
+		if err != nil {
+			return fmt.Errorf("read the state: %w", err)
+		}
+		v, _ := c.emptyView().Reset(res.Rev, res.Entries)
+		snap = newSnapshot(v, c.wall(), nil, c.Snapshot)
+		return nil
+	})
+	return snap, err
+}
+
+// readState reads all of the state as it was at one revision.
+func (c *Client) readState(ctx context.Context) (store.RangeResult, error) {
+	for {
+		res, err := store.ReadPages(ctx, c.kv, store.Range{Span: c.keys.State(), Limit: pageSize})
+		if !errors.Is(err, store.ErrCompacted) {
+			return res, err
+		}
+	}
+}
+
+// Look reads what tells of the processes that names mean, and checks the schema. Of single processes it reads these only,
+// with their programs and machines but nothing of where they ran before, in a few small reads. It reads everything where it must: for "all", groups and
+// patterns, for many, for a process that is in a group of another name than its program's or that is not there at all,
+// and for one that waits to be placed, which depends on all machines.
+func (c *Client) Look(ctx context.Context, names ...string) (*Snapshot, error) {
+	reread := func(ctx context.Context) (*Snapshot, error) { return c.Look(ctx, names...) }
+	if targets := single(names); targets != nil {
+		snap, err := c.lookAt(ctx, reading{targets, true}, reread)
+		if snap != nil || err != nil {
+			return snap, err
+		}
+	} else if err := c.retry(ctx, func(ctx context.Context) error { return store.CheckSchema(ctx, c.kv, c.keys) }); err != nil {
+		return nil, err
+	}
+	return c.Snapshot(ctx)
+}
+
+// lookFor is Look of processes by their very names, without the schema.
+func (c *Client) lookFor(ctx context.Context, processes []string) (*Snapshot, error) {
+	if targets := single(processes); len(targets) == len(processes) {
+		if snap, err := c.lookAt(ctx, reading{targets: targets}, nil); snap != nil || err != nil {
+			return snap, err
+		}
+	}
+	return c.Snapshot(ctx)
+}
+
+// single takes names for those of single processes; nil where one of them may mean several. Each is looked for in the
+// program of its group's name.
+func single(names []string) (targets []target) {
+	for _, name := range strings.Fields(strings.Join(names, " ")) {
+		group, rest, grouped := strings.Cut(name, ":")
+		if name == "all" || strings.ContainsAny(name, "*?[") || grouped && rest == "" {
+			return nil
+		}
+		if group == rest { // "web:web" is "web"
+			name = group
+		}
+		targets = append(targets, target{process: name, program: group})
+	}
+	if len(targets) > mostNamed {
+		return nil
+	}
+	return targets
+}
+
+// reading is which processes are read, and whether the schema is to be checked on the way.
+type reading struct {
+	targets []target
+	schema  bool
+}
+
+// lookAt reads these processes only; nil when that does not tell all that is to be known of them.
+func (c *Client) lookAt(ctx context.Context, r reading, reread rereading) (snap *Snapshot, err error) {
+	only := map[string]bool{}
+	for _, t := range r.targets {
+		only[t.process] = true
+	}
+	err = c.retry(ctx, func(ctx context.Context) error {
+		v := c.emptyView()
+		for part := range slices.Chunk(r.targets, readAtOnce) {
+			rev, entries, err := c.readTargets(ctx, reading{part, r.schema})
+			if err != nil {
+				return err
+			}
+			v = together(v, rev, entries)
+		}
+		snap = newSnapshot(v, c.wall(), only, reread)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range r.targets {
+		if p := snap.Process(t.process); p == nil || p.Spec == nil || p.Awaits == AwaitsPlacing {
+			return nil, nil
+		}
+	}
+	return snap, nil
+}
+
+// together adds what was read at another revision. The view is known up to the lower one.
+func together(v *view.View, rev int64, entries []store.Entry) *view.View {
+	known := v.Rev
+	v, _ = v.Merge(rev, entries)
+	if known > 0 {
+		v.Rev = min(known, rev)
+	}
+	return v
+}
+
+// readTargets reads the program, intent and owner of each, and then what the owners' machines say, as all that is at one
+// revision.
+func (c *Client) readTargets(ctx context.Context, r reading) (int64, []store.Entry, error) {
+	var first []string
+	if r.schema {
+		first = append(first, c.keys.Schema())
+	}
+	for _, t := range r.targets {
+		first = append(first, c.keys.Program(t.program), c.keys.Intent(t.process), c.keys.Owner(t.process))
+	}
+	slices.Sort(first)
+	first = slices.Compact(first)
+	for {
+		res, err := c.kv.Txn(ctx, store.Txn{Then: gets(first)})
+		if err != nil {
+			return 0, nil, fmt.Errorf("read the processes: %w", err)
+		}
+		if i := slices.Index(first, c.keys.Schema()); i >= 0 {
+			if err := store.CheckSchemaEntry(c.keys, res.Got[i]); err != nil {
+				return 0, nil, err
+			}
+		}
+		entries := found(res.Got)
+		second := c.atOwners(entries)
+		if len(second) == 0 {
+			return res.Rev, entries, nil
+		}
+		more, err := c.kv.Txn(ctx, store.Txn{If: unchanged(first, res.Got), Then: gets(second)})
+		if err != nil {
+			return 0, nil, fmt.Errorf("read what the machines say: %w", err)
+		}
+		if more.Succeeded {
+			return more.Rev, append(entries, found(more.Got)...), nil
+		}
+	}
+}
+
+// atOwners are the keys of the machines that owners name, and of the processes there.
+func (c *Client) atOwners(entries []store.Entry) (keys []string) {
+	for _, e := range entries {
+		name, err := c.keys.Parse(e.Key)
+		if err != nil || name.Kind != store.KindOwner {
+			continue
+		}
+		if o, err := store.Decode[api.Owner](e); err == nil && o.Machine != "" {
+			keys = append(keys, c.ofMachine(o.Machine)...)
+			keys = append(keys, c.ofSlot(o.Machine, name.ID)...)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func (c *Client) ofMachine(m string) []string {
+	return []string{c.keys.Info(m), c.keys.Alive(m), c.keys.Cordon(m), c.keys.Dead(m)}
+}
+
+func (c *Client) ofSlot(m, process string) []string {
+	return []string{c.keys.Placement(m, process), c.keys.Touch(m, process), c.keys.Status(m, process)}
+}
+
+func gets(keys []string) []store.Op {
+	ops := make([]store.Op, len(keys))
+	for i, key := range keys {
+		ops[i] = store.Get(key)
+	}
+	return ops
+}
+
+func unchanged(keys []string, got []*store.Entry) []store.Cmp {
+	cmps := make([]store.Cmp, len(keys))
+	for i, key := range keys {
+		cmps[i] = store.Unchanged(key, revOf(got[i]))
+	}
+	return cmps
+}
+
+func found(got []*store.Entry) (entries []store.Entry) {
+	for _, e := range got {
+		if e != nil {
+			entries = append(entries, *e)
+		}
+	}
+	return entries
+}
+
+// lookAtProgram reads one program with its processes. A program that cannot be read is ErrNotFound.
+func (c *Client) lookAtProgram(ctx context.Context, ref string) (*Snapshot, error) {
+	reread := func(ctx context.Context) (*Snapshot, error) { return c.lookAtProgram(ctx, ref) }
+	for {
+		var s stored
+		err := c.retry(ctx, func(ctx context.Context) (err error) { s, err = c.program(ctx, ref); return err })
+		if errors.Is(err, errUnreadable) {
+			return nil, notFound("program", ref)
+		}
+		if err != nil {
+			return nil, err
+		}
+		var snap *Snapshot
+		if targets := s.targets(); len(targets) > 0 && len(targets) <= mostNamed {
+			snap, err = c.lookAt(ctx, reading{targets: targets}, reread)
+		}
+		if snap == nil && err == nil {
+			snap, err = c.Snapshot(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p := snap.view.Program(s.Name); p != nil && p.Object != nil && p.Object.Rev == s.modRev {
+			return snap, nil
+		}
+		// It has changed between the two reads.
+	}
+}
