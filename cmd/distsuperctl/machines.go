@@ -53,10 +53,13 @@ type machineRow struct {
 	Host         string            `json:"host,omitempty"`
 	Instance     string            `json:"instance,omitempty"`
 	Since        time.Time         `json:"since,omitzero"`
+	Losses       int               `json:"losses,omitempty"` // in a row
+	Lost         time.Time         `json:"lost_last,omitzero"`
+	Avoided      int               `json:"avoided_seconds,omitempty"` // that are left
 	Warning      string            `json:"warning,omitempty"`
 }
 
-func machineRowOf(m client.Machine) machineRow {
+func machineRowOf(m client.Machine, now time.Time) machineRow {
 	r := machineRow{Name: m.Name, State: "dead", Processes: m.Placed, Held: m.Touched, Addresses: []string{}, Labels: map[string]string{}}
 	if i := m.Info; i != nil {
 		r.MaxProcesses, r.Version, r.API, r.Warning = i.MaxProcesses, i.Version, i.API, i.Warning
@@ -80,6 +83,13 @@ func machineRowOf(m client.Machine) machineRow {
 			r.State += ", cordoned"
 		}
 	}
+	if l := m.Losses; l != nil {
+		r.Losses, r.Lost = l.Count, l.Last
+		if left := r.Since.Add(time.Duration(l.Wait) * time.Second).Sub(now); r.Live && left > 0 {
+			r.Avoided = int(left.Round(time.Second) / time.Second)
+			r.State += fmt.Sprintf(", avoided for %d s (lost %s)", r.Avoided, plural(l.Count, "time"))
+		}
+	}
 	return r
 }
 
@@ -91,7 +101,7 @@ func runMachines(ctx context.Context, c *ctl) error {
 	list := []machineRow{}
 	var rows [][]string
 	for _, m := range snap.Machines() {
-		r := machineRowOf(m)
+		r := machineRowOf(m, time.Now())
 		list = append(list, r)
 		processes := strconv.Itoa(r.Processes)
 		if r.MaxProcesses > 0 {

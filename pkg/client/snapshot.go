@@ -64,6 +64,7 @@ type Machine struct {
 	Alive   *api.Alive
 	Cordon  *api.Cordon
 	Dead    *api.ConfirmDead
+	Losses  *api.Losses
 	Placed  int // processes placed here
 	Touched int // touches that stand here
 	of      *view.View
@@ -154,7 +155,7 @@ func (s *Snapshot) Machine(name string) *Machine {
 	if m == nil || !m.Told() {
 		return nil
 	}
-	return &Machine{Name: name, Info: value(m.Info), Alive: value(m.Alive), Cordon: value(m.Cordon), Dead: value(m.Dead),
+	return &Machine{Name: name, Info: value(m.Info), Alive: value(m.Alive), Cordon: value(m.Cordon), Dead: value(m.Dead), Losses: value(m.Losses),
 		Placed: m.Placed, Touched: m.Touched, of: s.view}
 }
 
