@@ -20,7 +20,7 @@ stay.`,
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.wrongUse(cmd, exitGeneric, "Error: clear requires a process name")
+				return c.usageFailure(cmd, exitGeneric, "Error: clear requires a process name")
 			}
 			if err := c.open(cmd); err != nil {
 				return err

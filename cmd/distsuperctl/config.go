@@ -175,7 +175,7 @@ func (k *checked) differences(f *ini.File, r *spec.Result) {
 		}
 	}
 	if len(anywhere) > 0 {
-		k.Different = append(k.Different, "in a fleet these run on any machine, and on another when that dies; write machines to say which: "+some(anywhere))
+		k.Different = append(k.Different, "in a fleet these run on any machine, and on another when that dies; write machines to say which: "+abbreviate(anywhere))
 	}
 }
 
@@ -256,7 +256,7 @@ func printChecked(c *ctl, p checkedProgram) error {
 		state = ", does not run yet"
 	}
 	c.printf("%s %s (%s:%d%s)\n", p.Kind, p.Name, p.File, p.Line, state)
-	processes := some(p.Processes)
+	processes := abbreviate(p.Processes)
 	if len(p.Processes) == 0 {
 		processes = "none"
 	}

@@ -35,7 +35,7 @@ func runControllers(ctx context.Context, c *ctl) error {
 	if err != nil {
 		return err
 	}
-	leader, standing, err := c.election(ctx)
+	leader, candidacy, err := c.election(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func runControllers(ctx context.Context, c *ctl) error {
 		switch {
 		case d.ID == leader:
 			r.Role = "leader"
-		case standing[d.ID] != 0:
+		case candidacy[d.ID] != 0:
 			r.Role = "standby"
 		}
 		list, rows = append(list, r), append(rows, []string{r.ID, r.Role, r.Host, orDash(r.HTTP), r.Version})

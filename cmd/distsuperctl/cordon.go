@@ -96,11 +96,11 @@ func runDrain(ctx context.Context, c *ctl, o drainOptions, machine string) error
 	case errors.As(err, &stay):
 		return fmt.Errorf("%s is not empty: no other machine can take %s, so %s on there (distsuperctl why NAME says why); "+
 			"make room, or stop what is left with distsuperctl drain %s --stop-unplaceable",
-			machine, some(stay.Processes), map[bool]string{true: "it goes", false: "they go"}[len(stay.Processes) == 1], machine)
+			machine, abbreviate(stay.Processes), map[bool]string{true: "it goes", false: "they go"}[len(stay.Processes) == 1], machine)
 	case err != nil:
 		return waitFailed(err)
 	case !empty:
-		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, cmp.Or(some(left), "nothing is known yet of what is left"))
+		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, cmp.Or(abbreviate(left), "nothing is known yet of what is left"))
 	}
 	return c.done(machine, "drained", true)
 }

@@ -177,8 +177,8 @@ func (c *ctl) confirm(yes bool, question string) error {
 	return errors.New("nothing was done")
 }
 
-// words is where supervisorctl's own words go: to stdout, as there, and beside JSON to stderr.
-func (c *ctl) words() io.Writer {
+// supervisorOut is where supervisorctl's own words go: to stdout, as there, and beside JSON to stderr.
+func (c *ctl) supervisorOut() io.Writer {
 	switch {
 	case c.json && c.recorder != nil:
 		return io.MultiWriter(c.err, &c.recorder.words)
@@ -190,17 +190,17 @@ func (c *ctl) words() io.Writer {
 
 // failure says in supervisorctl's words what failed.
 func (c *ctl) failure(format string, args ...any) error {
-	fmt.Fprintf(c.words(), format+"\n", args...)
+	fmt.Fprintf(c.supervisorOut(), format+"\n", args...)
 	return failed(exitGeneric)
 }
 
-// wrongUse says what is wrong with the arguments, in supervisorctl's words, and on stderr what to write.
-func (c *ctl) wrongUse(cmd *cobra.Command, code int, text string) error {
-	fmt.Fprintln(c.words(), text)
+// usageFailure says what is wrong with the arguments, in supervisorctl's words, and on stderr what to write.
+func (c *ctl) usageFailure(cmd *cobra.Command, code int, text string) error {
+	fmt.Fprintln(c.supervisorOut(), text)
 	return &exitError{code: code, err: fmt.Errorf("write %s; see %s --help", cmd.UseLine(), cmd.CommandPath())}
 }
 
-// takesNothing answers arguments where there are none to be given.
-func (c *ctl) takesNothing(cmd *cobra.Command) error {
-	return c.wrongUse(cmd, exitGeneric, "Error: "+cmd.Name()+" accepts no arguments")
+// rejectArguments answers arguments where there are none to be given.
+func (c *ctl) rejectArguments(cmd *cobra.Command) error {
+	return c.usageFailure(cmd, exitGeneric, "Error: "+cmd.Name()+" accepts no arguments")
 }

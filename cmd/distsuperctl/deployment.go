@@ -31,8 +31,8 @@ type deployment interface {
 	// printFault prints a result that is a fault, with a text about it.
 	printFault(name, fault, text string)
 
-	// toLoad reads the programs that are to be loaded, and opens the store. With strict a warning is an error.
-	toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error)
+	// programsToLoad reads the programs that are to be loaded, and opens the store. With strict a warning is an error.
+	programsToLoad(cmd *cobra.Command, strict bool) ([]api.Program, error)
 	// wanted reads which programs the configuration asks for now. The store is open. A file that is refused is a *refusedError.
 	wanted(ctx context.Context, strict bool) ([]api.Program, error)
 

@@ -29,9 +29,9 @@ does not affect the process.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
-				return c.wrongUse(cmd, exitGeneric, "ERROR: no process name supplied")
+				return c.usageFailure(cmd, exitGeneric, "ERROR: no process name supplied")
 			case len(args) > 1:
-				return c.wrongUse(cmd, exitGeneric, "ERROR: too many process names supplied")
+				return c.usageFailure(cmd, exitGeneric, "ERROR: too many process names supplied")
 			}
 			if err := c.open(cmd); err != nil {
 				return err
@@ -78,7 +78,7 @@ var (
 func (f *foreground) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f.say("==> Press Ctrl-C to exit <==\n")
+	f.print("==> Press Ctrl-C to exit <==\n")
 	var others sync.WaitGroup
 	// The logs are open before a line is taken: what answers it is shown.
 	for _, channel := range []string{"stdout", "stderr"} {
@@ -105,16 +105,16 @@ func (f *foreground) run(ctx context.Context) error {
 	others.Wait()
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errKilled) {
-		f.say("Process got killed\n")
+		f.print("Process got killed\n")
 	}
-	f.say("Exiting foreground\n")
+	f.print("Exiting foreground\n")
 	if errors.Is(cause, errKilled) || errors.Is(cause, errAllTyped) || errors.Is(cause, context.Canceled) {
 		return nil
 	}
 	return cause
 }
 
-func (f *foreground) say(text string) {
+func (f *foreground) print(text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fmt.Fprint(f.c.out, text)
@@ -125,7 +125,7 @@ func (f *foreground) copy(log io.Reader) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := log.Read(buffer)
-		f.say(string(buffer[:n]))
+		f.print(string(buffer[:n]))
 		if err != nil {
 			return
 		}
@@ -185,7 +185,7 @@ func (f *foreground) send(ctx context.Context, lines <-chan typedLine, cancel co
 		case line = <-lines:
 		}
 		if line.text != "" {
-			if err := f.hand(ctx, line.text); err != nil {
+			if err := f.sendLine(ctx, line.text); err != nil {
 				cancel(err)
 				return
 			}
@@ -200,7 +200,7 @@ func (f *foreground) send(ctx context.Context, lines <-chan typedLine, cancel co
 	}
 }
 
-func (f *foreground) hand(ctx context.Context, line string) error {
+func (f *foreground) sendLine(ctx context.Context, line string) error {
 	err := f.c.atMachine(ctx, f.machine, "the stdin of "+f.process, func(agent *rpc.Client) error {
 		return askOnce(ctx, func(ctx context.Context) error { return agent.Stdin(ctx, f.process, f.token, []byte(line)) })
 	})

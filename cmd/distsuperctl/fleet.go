@@ -57,8 +57,8 @@ func (f *fleetDeployment) printFault(name, fault, text string) {
 	f.printf("%s: ERROR (%s): %s\n", name, fault, text)
 }
 
-// toLoad starts distsuperd's own etcd where there is to be one, but not for a file that is refused.
-func (f *fleetDeployment) toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
+// programsToLoad starts distsuperd's own etcd where there is to be one, but not for a file that is refused.
+func (f *fleetDeployment) programsToLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
 	programs, err := readPrograms(f.ctl, strict)
 	if err == nil {
 		err = f.ensureEtcd(cmd)

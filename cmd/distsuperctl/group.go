@@ -18,7 +18,7 @@ any group is a group of its own name. Its processes start if autostart says so.`
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.noGroup(cmd)
+				return c.noGroupNamed(cmd)
 			}
 			want, err := c.readWanted(cmd)
 			if err != nil {
@@ -29,8 +29,8 @@ any group is a group of its own name. Its processes start if autostart says so.`
 	}
 }
 
-// noGroup answers a command about groups that names none: as with supervisorctl, nothing was asked and nothing fails.
-func (c *ctl) noGroup(cmd *cobra.Command) error {
+// noGroupNamed answers a command about groups that names none: as with supervisorctl, nothing was asked and nothing fails.
+func (c *ctl) noGroupNamed(cmd *cobra.Command) error {
 	c.warnf("distsuperctl: no group was named; write %s", cmd.UseLine())
 	return (&groupResults{c: c}).finish()
 }
@@ -60,7 +60,7 @@ it again, and the next update or load does. remove refuses while anything of the
 		ValidArgsFunction: c.completeGroups,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.noGroup(cmd)
+				return c.noGroupNamed(cmd)
 			}
 			if err := c.open(cmd); err != nil {
 				return err

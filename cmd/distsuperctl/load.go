@@ -43,7 +43,7 @@ read the file, as update does.`,
 			if err := c.settings(cmd); err != nil {
 				return err
 			}
-			programs, err := c.choose().toLoad(cmd, o.strict)
+			programs, err := c.choose().programsToLoad(cmd, o.strict)
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func runLoad(ctx context.Context, c *ctl, o loadOptions, source string, programs
 	}
 	c.warnNoMachine(ctx, programs)
 	if len(p.Restarts) > 0 {
-		c.printf("running, and restarted by this: %s\n", some(p.Restarts))
+		c.printf("running, and restarted by this: %s\n", abbreviate(p.Restarts))
 	}
 	if len(p.Stops) > 0 {
 		c.printf("running, and stopped by this: %s\n", strings.Join(p.Stops, ", "))
@@ -166,7 +166,7 @@ func machineNames(machines []client.Machine) string {
 	for _, m := range machines {
 		out = append(out, m.Name)
 	}
-	return some(out)
+	return abbreviate(out)
 }
 
 func names(changes []spec.Change) []string {

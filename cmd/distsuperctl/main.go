@@ -54,7 +54,7 @@ func execute(ctx context.Context, c *ctl, args []string) int {
 		code = c.shell.run(ctx, typed)
 	}
 	if err := c.close(); err != nil && code == exitOK {
-		code = c.tell(err)
+		code = c.printError(err)
 	}
 	return code
 }
@@ -63,7 +63,7 @@ func execute(ctx context.Context, c *ctl, args []string) int {
 // typed is its own for as long.
 func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	ctx, stop := c.interruptible(ctx)
-	c.in = &turn{ctx: ctx, typed: typed}
+	c.in = &commandInput{ctx: ctx, typed: typed}
 	defer func() {
 		stop()
 		typed.settle()
@@ -72,7 +72,7 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	defer stopRecording()
 	root := newRoot(c)
 	c.json = c.json || slices.Contains(args, "--json") // a flag that is wrong hides those behind it
-	root.SetArgs(tailNumber(asOneLine(root, args)))
+	root.SetArgs(tailNumber(normalizeArgs(root, args)))
 	root.SetIn(c.in)
 	root.SetOut(c.out)
 	root.SetErr(c.err)
@@ -83,11 +83,11 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.New("interrupted; what was asked for goes on")
 	}
-	return c.tell(recorder.conclude(err, c.json))
+	return c.printError(recorder.conclude(err, c.json))
 }
 
-// tell says what went wrong, and returns the exit code for it.
-func (c *ctl) tell(err error) int {
+// printError says what went wrong, and returns the exit code for it.
+func (c *ctl) printError(err error) int {
 	if err != nil && err.Error() != "" {
 		fmt.Fprintf(c.err, "distsuperctl: %v\n", err)
 	}

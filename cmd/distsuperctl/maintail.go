@@ -23,9 +23,9 @@ func newMaintail(c *ctl) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 1:
-				return c.wrongUse(cmd, exitGeneric, "Error: too many arguments")
+				return c.usageFailure(cmd, exitGeneric, "Error: too many arguments")
 			case len(args) == 1:
-				return c.wrongUse(cmd, exitGeneric, "Error: bad argument "+args[0])
+				return c.usageFailure(cmd, exitGeneric, "Error: bad argument "+args[0])
 			}
 			if err := c.open(cmd); err != nil {
 				return err
@@ -59,7 +59,7 @@ func runMaintail(ctx context.Context, c *ctl, o daemonOptions, tail tailOptions)
 	case err == nil, ctx.Err() != nil && tail.follow:
 		return nil
 	case errors.Is(err, rpc.ErrNoLog):
-		fmt.Fprintln(c.words(), "supervisord: ERROR (no log file)")
+		fmt.Fprintln(c.supervisorOut(), "supervisord: ERROR (no log file)")
 	}
 	return &exitError{code: exitGeneric, err: fmt.Errorf("the daemon's log: %w", c.deployment.unanswered(p, err))}
 }

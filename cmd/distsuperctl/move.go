@@ -43,7 +43,7 @@ func runMove(ctx context.Context, c *ctl, o waitOptions, name, to string) error 
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%w; known are %s", err, machineNames(unknown.Known))
 	case err != nil:
-		return c.badNameFails(waitFailed(err))
+		return c.badNameError(waitFailed(err))
 	}
 	return r.finish()
 }

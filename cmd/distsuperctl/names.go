@@ -10,19 +10,19 @@ import (
 
 const noSuchGroup = "no such group"
 
-// badLine is how supervisorctl says that a name means nothing.
-func badLine(b *control.BadName) string {
+// badNameLine is how supervisorctl says that a name means nothing.
+func badNameLine(b *control.BadName) string {
 	if b.Group {
 		return b.Name + ": ERROR (" + noSuchGroup + ")"
 	}
 	return b.Name + ": ERROR (no such process)"
 }
 
-// hintOf says what may help with a name that means nothing, "" for nothing.
-func hintOf(b *control.BadName) string {
+// badNameHint says what may help with a name that means nothing, "" for nothing.
+func badNameHint(b *control.BadName) string {
 	switch {
 	case len(b.Several) > 0:
-		return "it means several processes: " + some(b.Several)
+		return "it means several processes: " + abbreviate(b.Several)
 	case b.IsGroup:
 		return fmt.Sprintf("%s is a group; write '%s:*'", b.Name, b.Name)
 	case b.Near != "":
@@ -33,14 +33,16 @@ func hintOf(b *control.BadName) string {
 	return "distsuperctl status shows what there is"
 }
 
-// warnBad says on stderr what may help with a name that means nothing.
-func (c *ctl) warnBad(b *control.BadName) { c.warnf("distsuperctl: %s: %s", b.Name, hintOf(b)) }
+// warnBadName says on stderr what may help with a name that means nothing.
+func (c *ctl) warnBadName(b *control.BadName) {
+	c.warnf("distsuperctl: %s: %s", b.Name, badNameHint(b))
+}
 
-// tellBad prints what supervisorctl prints, and what may help.
-func (c *ctl) tellBad(bad []*control.BadName) {
+// printBadNames prints what supervisorctl prints, and what may help.
+func (c *ctl) printBadNames(bad []*control.BadName) {
 	for _, b := range bad {
-		fmt.Fprintln(c.words(), badLine(b))
-		c.warnBad(b)
+		fmt.Fprintln(c.supervisorOut(), badNameLine(b))
+		c.warnBadName(b)
 	}
 }
 
@@ -49,17 +51,17 @@ func (c *ctl) one(snap *client.Snapshot, name string) (*client.Process, error) {
 	p, err := control.One(snap.Processes(), name)
 	var bad *control.BadName
 	if errors.As(err, &bad) {
-		c.warnBad(bad)
+		c.warnBadName(bad)
 	}
 	return p, err
 }
 
-// badNameFails prints a name that does not mean one process; other errors are returned as they are.
-func (c *ctl) badNameFails(err error) error {
+// badNameError prints a name that does not mean one process; other errors are returned as they are.
+func (c *ctl) badNameError(err error) error {
 	var bad *control.BadName
 	if !errors.As(err, &bad) {
 		return err
 	}
-	c.tellBad([]*control.BadName{bad})
+	c.printBadNames([]*control.BadName{bad})
 	return failed(exitGeneric)
 }

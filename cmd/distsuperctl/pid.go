@@ -66,7 +66,7 @@ func runPid(ctx context.Context, c *ctl, names []string) error {
 	for _, b := range control.Batches(snap.Processes(), names) {
 		if b.Bad != nil {
 			c.printf("No such process %s\n", b.Name)
-			c.warnBad(b.Bad)
+			c.warnBadName(b.Bad)
 			list, code = append(list, pidRow{Process: b.Name, Error: "no such process"}), exitGeneric
 		}
 		for _, name := range b.Processes {

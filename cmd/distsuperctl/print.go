@@ -89,8 +89,8 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// some names the first of many.
-func some(names []string) string {
+// abbreviate names the first of many.
+func abbreviate(names []string) string {
 	const most = 12
 	if len(names) <= most {
 		return strings.Join(names, ", ")

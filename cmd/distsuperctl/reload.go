@@ -28,7 +28,7 @@ processes keep running. To apply a changed configuration without a restart, use 
 		Example: "  distsuperctl reload",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return c.takesNothing(cmd)
+				return c.rejectArguments(cmd)
 			}
 			if err := c.open(cmd); err != nil {
 				return err
@@ -51,7 +51,7 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 	if err != nil {
 		return err
 	}
-	before, err := c.standsSince(ctx, p.ID)
+	before, err := c.candidacyOf(ctx, p.ID)
 	if err != nil {
 		return err
 	}
@@ -72,25 +72,25 @@ func runReload(ctx context.Context, c *ctl, o daemonOptions, w waitOptions) erro
 	return nil
 }
 
-// standing names one candidacy of a controller: another store, or another entry in it, is another.
-type standing struct {
+// candidacy names one candidacy of a controller: another store, or another entry in it, is another.
+type candidacy struct {
 	fingerprint string
 	since       int64
 }
 
-// standsSince reads the present candidacy of a controller; zero when it does not stand.
-func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
+// candidacyOf reads the present candidacy of a controller; zero when it does not stand.
+func (c *ctl) candidacyOf(ctx context.Context, id string) (candidacy, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	_, stand, err := c.election(ctx)
 	if err != nil {
-		return standing{}, err
+		return candidacy{}, err
 	}
 	all, err := c.controllers(ctx)
 	if err != nil {
-		return standing{}, err
+		return candidacy{}, err
 	}
-	s := standing{since: stand[id]}
+	s := candidacy{since: stand[id]}
 	for _, d := range all {
 		if d.ID == id && s.since != 0 {
 			s.fingerprint = d.Fingerprint
@@ -103,10 +103,10 @@ func (c *ctl) standsSince(ctx context.Context, id string) (standing, error) {
 var goneLimit = 30 * time.Second
 
 // awaitNew waits until the controller of an id stands anew and answers.
-func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before standing) error {
+func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before candidacy) error {
 	away := time.Time{}
 	for {
-		now, err := c.standsSince(ctx, was.ID)
+		now, err := c.candidacyOf(ctx, was.ID)
 		if err == nil && now != before && now.fingerprint != "" {
 			if err = c.answers(ctx, was.ID); err == nil {
 				return nil

@@ -19,15 +19,15 @@ nothing: update applies everything, add and remove apply single groups, and load
 each process. On a fleet it compares the file that distsuperctl is given with the loaded programs of its source;
 distsuperd solo reads its own file.`,
 		Example: "  distsuperctl reread && distsuperctl update\n  distsuperctl reread -c fleet.ini --json",
-		RunE:    c.onWanted(runReread),
+		RunE:    c.withPrograms(runReread),
 	}
 }
 
-// onWanted makes a command without arguments of what is done with the programs of the configuration.
-func (c *ctl) onWanted(do func(context.Context, *ctl, []api.Program) error) func(*cobra.Command, []string) error {
+// withPrograms makes a command without arguments of what is done with the programs of the configuration.
+func (c *ctl) withPrograms(do func(context.Context, *ctl, []api.Program) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return c.takesNothing(cmd)
+			return c.rejectArguments(cmd)
 		}
 		want, err := c.readWanted(cmd)
 		if err != nil {
@@ -78,7 +78,7 @@ func newAvail(c *ctl) *cobra.Command {
 it starts by itself (auto) or by hand (manual), and the priorities of its group and its own. It reads the same
 configuration as reread.`,
 		Example: "  distsuperctl avail\n  distsuperctl avail --json",
-		RunE:    c.onWanted(runAvail),
+		RunE:    c.withPrograms(runAvail),
 	}
 }
 

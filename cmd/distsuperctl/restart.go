@@ -17,7 +17,7 @@ while it is live and allowed. A stopped process is started. restart does not rea
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.wrongUse(cmd, exitGeneric, "Error: restart requires a process name")
+				return c.usageFailure(cmd, exitGeneric, "Error: restart requires a process name")
 			}
 			if err := c.connect(cmd); err != nil {
 				return err

@@ -60,8 +60,8 @@ func (r *results) add(o control.Outcome) {
 	}
 	switch {
 	case o.Bad != nil:
-		r.c.printf("%s\n", badLine(o.Bad))
-		r.c.warnBad(o.Bad)
+		r.c.printf("%s\n", badNameLine(o.Bad))
+		r.c.warnBadName(o.Bad)
 	case o.Asked || o.Fault == supervisor.Success:
 		r.c.printf("%s: %s\n", o.Name, res.Result)
 	case o.Text != "":

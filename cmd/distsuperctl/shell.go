@@ -26,7 +26,7 @@ type shell struct {
 	// prompted is true when lines are asked for: on a terminal and with -i, not of a script in a pipe.
 	prompted bool
 	prompt   string
-	left     bool // exit was said
+	exited   bool // by the exit command
 	offer    offer
 }
 
@@ -69,9 +69,9 @@ func (s *shell) run(ctx context.Context, typed *input) int {
 			}
 			return exitOK
 		case err != nil:
-			return s.c.tell(fmt.Errorf("read what is typed: %w", err))
+			return s.c.printError(fmt.Errorf("read what is typed: %w", err))
 		}
-		if s.line(ctx, typed, line); s.left {
+		if s.line(ctx, typed, line); s.exited {
 			if s.prompted && !s.c.terminal { // as supervisorctl does; on a terminal the line has ended
 				fmt.Fprintln(s.c.out)
 			}
@@ -109,7 +109,7 @@ func (s *shell) line(ctx context.Context, typed *input, line string) {
 	}
 	words, err := ini.Split(line)
 	if err != nil {
-		s.c.tell(fmt.Errorf("%s: %w", line, err))
+		s.c.printError(fmt.Errorf("%s: %w", line, err))
 		return
 	}
 	if len(words) > 0 {

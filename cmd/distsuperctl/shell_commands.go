@@ -22,7 +22,7 @@ func (c *ctl) addShell(root *cobra.Command) {
 	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is stopped; without a command, show prompts even without a terminal")
 	root.PersistentFlags().Lookup("interactive").DefValue = "false" // what help shows, in the shell too
 	root.Flags().SetInterspersed(false)                             // what stands behind an unknown command is its own
-	root.AddCommand(newCompletion(c), newOpen(c), c.newLeave("exit"), c.newLeave("quit", "EOF"))
+	root.AddCommand(newCompletion(c), newOpen(c), c.newExit("exit"), c.newExit("quit", "EOF"))
 	root.SetHelpCommand(newHelp(c))
 	for _, cmd := range root.Commands() {
 		if question, ok := asking[cmd.Name()]; ok {
@@ -56,7 +56,7 @@ func (c *ctl) asked(question string, run runner) runner {
 		if fleet := cmd.Flag("fleet"); fleet != nil && fleet.Value.String() == "true" {
 			question = "Really stop the whole fleet and all its processes y/N? "
 		}
-		fmt.Fprint(c.words(), question)
+		fmt.Fprint(c.supervisorOut(), question)
 		answer, err := bufio.NewReader(c.in).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read the answer: %w", err)
@@ -67,7 +67,7 @@ func (c *ctl) asked(question string, run runner) runner {
 		case cmd.Context().Err() != nil:
 			return errors.New("nothing was done")
 		case err != nil: // there is nobody to say more
-			fmt.Fprintln(c.words())
+			fmt.Fprintln(c.supervisorOut())
 		}
 		return nil
 	}
@@ -75,7 +75,7 @@ func (c *ctl) asked(question string, run runner) runner {
 
 // unknown is the error of a command that is not there.
 func (c *ctl) unknown(root *cobra.Command, args []string) error {
-	fmt.Fprintf(c.words(), "*** Unknown syntax: %s\n", strings.Join(args, " "))
+	fmt.Fprintf(c.supervisorOut(), "*** Unknown syntax: %s\n", strings.Join(args, " "))
 	var names []string
 	for _, cmd := range root.Commands() {
 		names = append(names, cmd.Name())
@@ -87,7 +87,7 @@ func (c *ctl) unknown(root *cobra.Command, args []string) error {
 	return fmt.Errorf("there is no command %q; %s", args[0], hint)
 }
 
-func (c *ctl) newLeave(name string, aliases ...string) *cobra.Command {
+func (c *ctl) newExit(name string, aliases ...string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Aliases: aliases, Hidden: c.shell == nil,
 		Short:   "leave the shell",
@@ -98,7 +98,7 @@ func (c *ctl) newLeave(name string, aliases ...string) *cobra.Command {
 				c.printf("\n") // as supervisorctl does
 				return nil
 			}
-			c.shell.left = true
+			c.shell.exited = true
 			return nil
 		},
 	}
@@ -120,7 +120,7 @@ not answer now, so that no command reaches another fleet than the one you meant.
 			}
 			flags := []string{"--" + flag + "=" + value}
 			if c.shell != nil {
-				flags = c.shell.goTo(flag, value)
+				flags = c.shell.switchTo(flag, value)
 			}
 			c.cfg = nil
 			root := newRoot(c)
@@ -145,8 +145,8 @@ func isNoAddress(text string) bool {
 	return err != nil || !strings.Contains(text, ":")
 }
 
-// goTo is where the shell's lines go from now on. A file says all about its store; endpoints alone leave the rest.
-func (s *shell) goTo(flag, value string) []string {
+// switchTo is where the shell's lines go from now on. A file says all about its store; endpoints alone leave the rest.
+func (s *shell) switchTo(flag, value string) []string {
 	s.flags = slices.DeleteFunc(s.flags, func(f string) bool {
 		return strings.HasPrefix(f, "--"+flag+"=") || flag == config.ConfigFlag && strings.HasPrefix(f, "--etcd-")
 	})

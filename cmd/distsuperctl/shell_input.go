@@ -73,15 +73,15 @@ func (in *input) settle() {
 	defer in.mu.Unlock()
 }
 
-// turn is what a command reads: a line at a time, so that one that reads ahead takes no more than it is given, and
+// commandInput is what a command reads: a line at a time, so that one that reads ahead takes no more than it is given, and
 // nothing when it has ended.
-type turn struct {
+type commandInput struct {
 	ctx   context.Context
 	typed *input
 	rest  []byte
 }
 
-func (t *turn) Read(p []byte) (int, error) {
+func (t *commandInput) Read(p []byte) (int, error) {
 	if len(t.rest) == 0 {
 		line, err := t.typed.next(t.ctx)
 		if err != nil {

@@ -328,7 +328,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func TestCommandReadsLinesOnlyWhileItRuns(t *testing.T) {
 	in := newInput(strings.NewReader("one\r\ntwo\nthree"))
 	ctx, cancel := context.WithCancel(t.Context())
-	command := &turn{ctx: ctx, typed: in}
+	command := &commandInput{ctx: ctx, typed: in}
 	got := make([]byte, 2)
 	for _, want := range []string{"on", "e\n"} {
 		if n, err := command.Read(got); err != nil || string(got[:n]) != want {

@@ -37,7 +37,7 @@ in etcd: when the daemons are started again, everything runs as before.`,
 		Example: "  distsuperctl shutdown\n  distsuperctl shutdown --fleet",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return c.takesNothing(cmd)
+				return c.rejectArguments(cmd)
 			}
 			if err := c.open(cmd); err != nil {
 				return err
@@ -50,8 +50,8 @@ in etcd: when the daemons are started again, everything runs as before.`,
 	return cmd
 }
 
-// closingTime is what a daemon whose socket is closed may take to end; in another pid namespace its pid is somebody else's.
-const closingTime = 2 * time.Second
+// exitTimeout is what a daemon whose socket is closed may take to end; in another pid namespace its pid is somebody else's.
+const exitTimeout = 2 * time.Second
 
 // awaitEnd waits until nobody listens at a daemon's address, and then for its process.
 func awaitEnd(ctx context.Context, addr string, pid int) error {
@@ -60,7 +60,7 @@ func awaitEnd(ctx context.Context, addr string, pid int) error {
 			return ctx.Err()
 		}
 	}
-	for limit := time.Now().Add(closingTime); !ended(pid) && time.Now().Before(limit) && ctx.Err() == nil; {
+	for limit := time.Now().Add(exitTimeout); !ended(pid) && time.Now().Before(limit) && ctx.Err() == nil; {
 		pause(ctx, 20*time.Millisecond)
 	}
 	return ctx.Err()
@@ -89,7 +89,7 @@ func closeAll(daemons []fleetDaemon) {
 func runShutdownFleet(ctx context.Context, c *ctl, o shutdownOptions) error {
 	ctx, cancel := o.bounded(ctx)
 	defer cancel()
-	controllers, agents, err := c.reachFleet(ctx)
+	controllers, agents, err := c.findFleet(ctx)
 	if err != nil {
 		return err
 	}
@@ -116,19 +116,19 @@ func runShutdownFleet(ctx context.Context, c *ctl, o shutdownOptions) error {
 	return nil
 }
 
-// dyingTime is what etcd takes by default to know of a daemon's death, its look for leases that have run out included.
-const dyingTime = 6 * time.Second
+// deathDetection is what etcd takes by default to know of a daemon's death, its look for leases that have run out included.
+const deathDetection = 6 * time.Second
 
-// reachFleet finds the daemons, and asks whether each can be reached. One that cannot may be ending, by somebody else's
+// findFleet finds the daemons, and asks whether each can be reached. One that cannot may be ending, by somebody else's
 // shutdown too, or may have died just now: then etcd knows of it no more after a while.
-func (c *ctl) reachFleet(ctx context.Context) (controllers, agents []fleetDaemon, err error) {
+func (c *ctl) findFleet(ctx context.Context) (controllers, agents []fleetDaemon, err error) {
 	told := ""
-	for limit := time.Now().Add(dyingTime); ; {
-		if controllers, err = c.standingControllers(ctx); err == nil {
+	for limit := time.Now().Add(deathDetection); ; {
+		if controllers, err = c.candidateControllers(ctx); err == nil {
 			agents, err = c.busyAgents(ctx)
 		}
 		if err == nil {
-			if err = errors.Join(greet(ctx, controllers), greet(ctx, agents)); err == nil {
+			if err = errors.Join(identify(ctx, controllers), identify(ctx, agents)); err == nil {
 				return controllers, agents, nil
 			}
 			closeAll(slices.Concat(controllers, agents))
@@ -144,8 +144,8 @@ func (c *ctl) reachFleet(ctx context.Context) (controllers, agents []fleetDaemon
 	}
 }
 
-// greet asks daemons who they are.
-func greet(ctx context.Context, daemons []fleetDaemon) error {
+// identify asks daemons who they are.
+func identify(ctx context.Context, daemons []fleetDaemon) error {
 	var unreachable []error
 	for i, d := range daemons {
 		if d.leaving {
@@ -166,8 +166,8 @@ type shutdownRow struct {
 	Result string `json:"result"`
 }
 
-// standingControllers are the controllers that stand for election.
-func (c *ctl) standingControllers(ctx context.Context) (out []fleetDaemon, err error) {
+// candidateControllers are the controllers that stand for election.
+func (c *ctl) candidateControllers(ctx context.Context) (out []fleetDaemon, err error) {
 	known, err := c.controllers(ctx)
 	if err != nil {
 		return nil, err
@@ -276,7 +276,7 @@ func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (do
 		}
 	}
 	// They have nothing more to do, and a service manager may start them anew.
-	end, cancel := context.WithTimeout(ctx, closingTime)
+	end, cancel := context.WithTimeout(ctx, exitTimeout)
 	defer cancel()
 	for _, d := range daemons {
 		if wait {

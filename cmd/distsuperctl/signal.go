@@ -26,7 +26,7 @@ not run are skipped.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return c.wrongUse(cmd, exitGeneric, "Error: signal requires a signal name and a process name")
+				return c.usageFailure(cmd, exitGeneric, "Error: signal requires a signal name and a process name")
 			}
 			if err := c.open(cmd); err != nil {
 				return err

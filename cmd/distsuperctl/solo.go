@@ -64,7 +64,7 @@ func (s *soloDeployment) printFault(name, fault, text string) {
 	s.warnf("distsuperctl: %s: %s", name, text)
 }
 
-func (s *soloDeployment) toLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
+func (s *soloDeployment) programsToLoad(cmd *cobra.Command, strict bool) ([]api.Program, error) {
 	if err := s.open(cmd); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ has EXITED or is FATAL is started again.`,
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.wrongUse(cmd, exitUsage, "Error: start requires a process name")
+				return c.usageFailure(cmd, exitUsage, "Error: start requires a process name")
 			}
 			if err := c.connect(cmd); err != nil {
 				return err

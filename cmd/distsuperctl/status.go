@@ -100,7 +100,7 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 	}
 	rows, bad := chooseRows(snap, names)
 	c.addSilence(ctx, snap, rows)
-	c.tellBad(bad)
+	c.printBadNames(bad)
 	states := make([]api.State, len(rows))
 	for i, r := range rows {
 		states[i] = r.State
@@ -112,7 +112,7 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 	} else {
 		c.printRows(rows)
 	}
-	c.tellWarnings(ctx, snap)
+	c.printWarnings(ctx, snap)
 	return failed(supervisor.StatusExit(states, len(bad) > 0))
 }
 
@@ -169,8 +169,8 @@ func (c *ctl) addSilence(ctx context.Context, snap *client.Snapshot, rows []row)
 	}
 }
 
-// tellWarnings says in a line each what is wrong with etcd and with machines.
-func (c *ctl) tellWarnings(ctx context.Context, snap *client.Snapshot) {
+// printWarnings says in a line each what is wrong with etcd and with machines.
+func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 	told := map[string]bool{}
 	warn := func(text string) {
 		if !told[text] {
@@ -211,7 +211,7 @@ func watchStatus(ctx context.Context, c *ctl, names []string) error {
 	return c.control().Watch(ctx, func(s *client.Snapshot) error {
 		rows, bad := chooseRows(s, names)
 		if last == nil {
-			c.tellBad(bad) // they may come yet
+			c.printBadNames(bad) // they may come yet
 		}
 		next := make(map[string]row, len(rows))
 		var changed []row

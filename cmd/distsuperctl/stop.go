@@ -17,7 +17,7 @@ has expired. A stopped process stays stopped, even when daemons or machines rest
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.wrongUse(cmd, exitGeneric, "Error: stop requires a process name")
+				return c.usageFailure(cmd, exitGeneric, "Error: stop requires a process name")
 			}
 			if err := c.connect(cmd); err != nil {
 				return err

@@ -81,9 +81,9 @@ func (o *legacyFlags) apply(c *ctl) error {
 		o.server, what))
 }
 
-// asOneLine makes of a command line what supervisorctl would take it for: letters of flags may stand together, -? is -h, and
+// normalizeArgs makes of a command line what supervisorctl would take it for: letters of flags may stand together, -? is -h, and
 // the command and its arguments may be a single word.
-func asOneLine(root *cobra.Command, args []string) []string {
+func normalizeArgs(root *cobra.Command, args []string) []string {
 	flags := root.PersistentFlags()
 	var out []string
 	for len(args) > 0 {
@@ -98,12 +98,12 @@ func asOneLine(root *cobra.Command, args []string) []string {
 			f = flags.Lookup(long) // nil for --name=value
 		case isFlag && !isLong && letters != "":
 			var before []string
-			before, word, f = apart(flags, letters)
+			before, word, f = splitLetters(flags, letters)
 			out = append(out, before...)
 		case strings.TrimSpace(word) == "", strings.HasPrefix(word, cobra.ShellCompRequestCmd): // a completion's last word may be begun
 			return slices.Concat(out, args)
 		default:
-			return slices.Concat(out, strings.Fields(word), withoutBlanks(args[1:]))
+			return slices.Concat(out, strings.Fields(word), dropBlankWords(args[1:]))
 		}
 		out, args = append(out, word), args[1:]
 		if f != nil && f.Value.Type() != "bool" && len(args) > 0 {
@@ -113,8 +113,8 @@ func asOneLine(root *cobra.Command, args []string) []string {
 	return out
 }
 
-// apart takes the letters of flags apart: those before the last one, that one, and its flag when its value is the next word.
-func apart(flags *pflag.FlagSet, letters string) (before []string, last string, f *pflag.Flag) {
+// splitLetters takes the letters of flags apart: those before the last one, that one, and its flag when its value is the next word.
+func splitLetters(flags *pflag.FlagSet, letters string) (before []string, last string, f *pflag.Flag) {
 	for ; len(letters) > 1; letters = letters[1:] {
 		if f := flags.ShorthandLookup(letters[:1]); f == nil || f.Value.Type() != "bool" {
 			return before, "-" + letters, nil // its value is the rest
@@ -124,9 +124,9 @@ func apart(flags *pflag.FlagSet, letters string) (before []string, last string, 
 	return before, "-" + letters, flags.ShorthandLookup(letters)
 }
 
-// withoutBlanks drops words in which nothing is, as supervisorctl's joining does: an unset variable of a script is no name. What
+// dropBlankWords drops words in which nothing is, as supervisorctl's joining does: an unset variable of a script is no name. What
 // stands behind a flag may be its value.
-func withoutBlanks(args []string) (out []string) {
+func dropBlankWords(args []string) (out []string) {
 	for i, word := range args {
 		if strings.TrimSpace(word) != "" || i > 0 && strings.HasPrefix(args[i-1], "-") {
 			out = append(out, word)

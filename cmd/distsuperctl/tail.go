@@ -42,15 +42,15 @@ is, or ran last; if that cannot be reached from here, through a controller.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) < 1 && (cmd.Flags().Changed("follow") || cmd.Flags().Changed("bytes")):
-				return c.wrongUse(cmd, exitGeneric, "Error: tail requires process name")
+				return c.usageFailure(cmd, exitGeneric, "Error: tail requires process name")
 			case len(args) < 1:
-				return c.wrongUse(cmd, exitGeneric, "Error: too few arguments")
+				return c.usageFailure(cmd, exitGeneric, "Error: too few arguments")
 			case len(args) > 2:
-				return c.wrongUse(cmd, exitGeneric, "Error: too many arguments")
+				return c.usageFailure(cmd, exitGeneric, "Error: too many arguments")
 			}
 			channel := strings.ToLower(append(args, "stdout")[1])
 			if channel != "stdout" && channel != "stderr" {
-				return c.wrongUse(cmd, exitGeneric, "Error: bad channel "+supervisor.Quote(channel))
+				return c.usageFailure(cmd, exitGeneric, "Error: bad channel "+supervisor.Quote(channel))
 			}
 			if err := c.open(cmd); err != nil {
 				return err
@@ -76,7 +76,7 @@ func (c *ctl) badArgument(cmd *cobra.Command, err error) error {
 	if short := unknown.GetSpecifiedShortnames(); short != "" {
 		name = "-" + short
 	}
-	return c.wrongUse(cmd, exitGeneric, "Error: bad argument "+name)
+	return c.usageFailure(cmd, exitGeneric, "Error: bad argument "+name)
 }
 
 // place is where a log is to be read: a machine and, once the process has started there, a file.
@@ -116,7 +116,7 @@ func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) e
 
 // noLog says that there is no log to read, and on stderr why.
 func (c *ctl) noLog(name string, why error) error {
-	fmt.Fprintf(c.words(), "%s: ERROR (no log file)\n", name)
+	fmt.Fprintf(c.supervisorOut(), "%s: ERROR (no log file)\n", name)
 	return &exitError{code: exitGeneric, err: fmt.Errorf("%s: %w", name, why)}
 }
 

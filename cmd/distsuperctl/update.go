@@ -69,7 +69,7 @@ func (r *groupResults) Group(o control.GroupOutcome) {
 		r.fail(o.Group, "already active", "ERROR: process group already active", exitOK)
 	case supervisor.StillRunning:
 		r.fail(o.Group, "still running", "ERROR: process/group still running: "+o.Group, exitGeneric)
-		r.c.warnf("distsuperctl: %s run, or are to; remove --stop stops them first", some(o.Running))
+		r.c.warnf("distsuperctl: %s run, or are to; remove --stop stops them first", abbreviate(o.Running))
 	default:
 		r.done(o)
 	}
@@ -77,7 +77,7 @@ func (r *groupResults) Group(o control.GroupOutcome) {
 	case o.MemberOf != "":
 		r.c.warnf("distsuperctl: %s: this program is in the group %s; that is what can be removed", o.Group, o.MemberOf)
 	case o.Bad != nil:
-		r.c.warnBad(o.Bad)
+		r.c.warnBadName(o.Bad)
 	}
 }
 

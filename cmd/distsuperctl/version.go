@@ -23,7 +23,7 @@ one). If no configuration leads to a daemon, it prints the version of this binar
 		Example: "  distsuperctl version\n  distsuperctl --version",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return c.takesNothing(cmd)
+				return c.rejectArguments(cmd)
 			}
 			return runVersion(cmd, c, o)
 		},

@@ -35,21 +35,21 @@ func (o *waitOptions) bounded(ctx context.Context) (context.Context, context.Can
 // control carries out commands at the store that is open.
 func (c *ctl) control() *control.Control {
 	o := c.deployment.control()
-	o.Progress = c.tellProgress
+	o.Progress = c.printProgress
 	return control.New(c.client, o)
 }
 
-// tellProgress says on stderr how waiting goes.
-func (c *ctl) tellProgress(p control.Progress) {
+// printProgress says on stderr how waiting goes.
+func (c *ctl) printProgress(p control.Progress) {
 	switch p := p.(type) {
 	case control.Slow:
 		c.warnf("%s: %s", p.Process, p.Text)
 	case control.Left:
 		if p.Machine != "" {
-			c.warnf("%s: %s left: %s", p.Machine, plural(len(p.Processes), "process"), some(p.Processes))
+			c.warnf("%s: %s left: %s", p.Machine, plural(len(p.Processes), "process"), abbreviate(p.Processes))
 			return
 		}
-		c.warnf("waiting for %s: %s", plural(len(p.Processes), "process"), some(p.Processes))
+		c.warnf("waiting for %s: %s", plural(len(p.Processes), "process"), abbreviate(p.Processes))
 	case control.Silent:
 		why, _, _ := strings.Cut(fmt.Sprint(p.Why), "\n") // each part of the store has one
 		c.warnf("%s does not answer; waiting for it, and what is shown may be old (%s)", c.deployment.storeName(), why)

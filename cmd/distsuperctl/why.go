@@ -66,7 +66,7 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 	}
 	p, err := control.One(snap.Processes(), name)
 	if err != nil {
-		return c.badNameFails(err)
+		return c.badNameError(err)
 	}
 	w := whyOf(*p)
 	if p.Touch != nil && p.Lease != 0 {

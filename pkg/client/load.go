@@ -22,7 +22,7 @@ const opsAtOnce = 100
 // record, loads/<source>. A load that is cut short leaves the record, and the next load of the source, which
 // finds what is still to be done by comparing, completes it. Of two loads of one source at once the first
 // notices and returns ErrStale. Intents stand before the program that they belong to, and go before it,
-// so a part of a load never shows a program without its wishes.
+// so a part of a load never shows a program without its intents.
 func (c *Client) Load(ctx context.Context, p *LoadPlan) error {
 	if p.Empty() {
 		return nil

@@ -12,25 +12,25 @@ import (
 	"github.com/distsuper/distsuper/store/view"
 )
 
-// wish is something that is asked for a process: what history calls it, and how it changes the intent.
-type wish struct {
+// request is something that is asked of a process: what history calls it, and how it changes the intent.
+type request struct {
 	what string
 	why  string
-	next func(situation) (api.Intent, bool)
+	next func(processState) (api.Intent, bool)
 }
 
 var (
-	startWish   = wish{what: "start asked", next: situation.start}
-	stopWish    = wish{what: "stop asked", next: situation.stop}
-	restartWish = wish{what: "restart asked", next: situation.restart}
+	startRequest   = request{what: "start asked", next: processState.start}
+	stopRequest    = request{what: "stop asked", next: processState.stop}
+	restartRequest = request{what: "restart asked", next: processState.restart}
 )
 
-func moveWish(to string) wish {
-	w := wish{what: "move asked", next: func(s situation) (api.Intent, bool) { return s.move(to) }}
+func moveRequest(to string) request {
+	r := request{what: "move asked", next: func(s processState) (api.Intent, bool) { return s.move(to) }}
 	if to != "" {
-		w.why = "to " + to
+		r.why = "to " + to
 	}
-	return w
+	return r
 }
 
 // target is a process of a program; created is the program's create revision.
@@ -43,10 +43,10 @@ type target struct {
 // atOnce is how many processes one transaction changes: two operations and three compares each.
 const atOnce = 30
 
-// ask makes one wish for several processes, some at a time, and names those whose intent it changed; puts are these
+// ask makes one request of several processes, some at a time, and names those whose intent it changed; puts are these
 // intents. A process whose program is gone or was made anew is ErrNotFound. from is what was seen of them, and nil when
 // nothing was.
-func (c *Client) ask(ctx context.Context, w wish, targets []target, from *view.View) (changed []string, puts []store.Entry, err error) {
+func (c *Client) ask(ctx context.Context, r request, targets []target, from *view.View) (changed []string, puts []store.Entry, err error) {
 	for part := range slices.Chunk(targets, atOnce) {
 		look := func(ctx context.Context) ([]seen, error) { return c.look(ctx, part) }
 		if from != nil {
@@ -61,7 +61,7 @@ func (c *Client) ask(ctx context.Context, w wish, targets []target, from *view.V
 			if err != nil {
 				return draft{}, err
 			}
-			return c.draftWish(w, part, all)
+			return c.draftRequest(r, part, all)
 		})
 		if err != nil {
 			return changed, puts, err
@@ -73,14 +73,14 @@ func (c *Client) ask(ctx context.Context, w wish, targets []target, from *view.V
 	return changed, puts, nil
 }
 
-// draftWish drafts the change of those processes that the wish changes.
-func (c *Client) draftWish(w wish, targets []target, all []seen) (d draft, err error) {
+// draftRequest drafts the change of those processes that the request changes.
+func (c *Client) draftRequest(r request, targets []target, all []seen) (d draft, err error) {
 	for i, t := range targets {
 		s := all[i]
 		if s.created == 0 || s.created != t.created {
 			return d, notFound("program", t.program)
 		}
-		intent, changes := w.next(s.situation)
+		intent, changes := r.next(s.processState)
 		if !changes {
 			continue
 		}
@@ -90,7 +90,7 @@ func (c *Client) draftWish(w wish, targets []target, all []seen) (d draft, err e
 		}
 		d.compare(store.Unchanged(c.keys.Intent(t.process), s.intentRev), store.Unchanged(c.keys.Owner(t.process), s.ownerRev))
 		d.do(store.Put(c.keys.Intent(t.process), store.Encode(intent)))
-		d.tell(api.HistoryEntry{Process: t.process, What: w.what, Why: w.why})
+		d.tell(api.HistoryEntry{Process: t.process, What: r.what, Why: r.why})
 		d.names = append(d.names, t.process)
 	}
 	return d, nil
@@ -100,9 +100,9 @@ func hasCompare(d draft, key string) bool {
 	return slices.ContainsFunc(d.cmps, func(c store.Cmp) bool { return c.Key == key })
 }
 
-// seen is a situation with the revisions at which it was seen.
+// seen is a processState with the revisions at which it was seen.
 type seen struct {
-	situation
+	processState
 	created             int64 // when its program was, 0 when there is none
 	intentRev, ownerRev int64
 }
@@ -188,48 +188,48 @@ func (c *Client) seenIn(v *view.View, targets []target) ([]seen, error) {
 // StartProcess, StopProcess and RestartProcess are Start, Stop and Restart of one process, named "group:name" or
 // just "name" where both are equal.
 func (c *Client) StartProcess(ctx context.Context, process string) (changed bool, err error) {
-	return c.askOne(ctx, startWish, process)
+	return c.askOne(ctx, startRequest, process)
 }
 
 // StopProcess: see StartProcess.
 func (c *Client) StopProcess(ctx context.Context, process string) (changed bool, err error) {
-	return c.askOne(ctx, stopWish, process)
+	return c.askOne(ctx, stopRequest, process)
 }
 
 // RestartProcess: see StartProcess.
 func (c *Client) RestartProcess(ctx context.Context, process string) (changed bool, err error) {
-	return c.askOne(ctx, restartWish, process)
+	return c.askOne(ctx, restartRequest, process)
 }
 
 // MoveProcess asks that a process go to a machine, or with to "" to any other than the present one. It does not
 // say whether that is possible: the owner's reason does, once its Moves is the intent's.
 func (c *Client) MoveProcess(ctx context.Context, process, to string) error {
-	_, err := c.askOne(ctx, moveWish(to), process)
+	_, err := c.askOne(ctx, moveRequest(to), process)
 	return err
 }
 
-func (c *Client) askOne(ctx context.Context, w wish, process string) (bool, error) {
-	changed, err := c.askNamed(ctx, w, []string{process})
+func (c *Client) askOne(ctx context.Context, r request, process string) (bool, error) {
+	changed, err := c.askNamed(ctx, r, []string{process})
 	return len(changed) > 0, err
 }
 
 // StartProcesses, StopProcesses and RestartProcesses do it for several and name those that it changed. Each process is
 // changed or not; after an error some may have been.
 func (c *Client) StartProcesses(ctx context.Context, processes []string) (changed []string, err error) {
-	return c.askNamed(ctx, startWish, processes)
+	return c.askNamed(ctx, startRequest, processes)
 }
 
 // StopProcesses: see StartProcesses.
 func (c *Client) StopProcesses(ctx context.Context, processes []string) (changed []string, err error) {
-	return c.askNamed(ctx, stopWish, processes)
+	return c.askNamed(ctx, stopRequest, processes)
 }
 
 // RestartProcesses: see StartProcesses.
 func (c *Client) RestartProcesses(ctx context.Context, processes []string) (changed []string, err error) {
-	return c.askNamed(ctx, restartWish, processes)
+	return c.askNamed(ctx, restartRequest, processes)
 }
 
-func (c *Client) askNamed(ctx context.Context, w wish, processes []string) ([]string, error) {
+func (c *Client) askNamed(ctx context.Context, r request, processes []string) ([]string, error) {
 	if len(processes) == 0 {
 		return nil, nil
 	}
@@ -237,7 +237,7 @@ func (c *Client) askNamed(ctx context.Context, w wish, processes []string) ([]st
 	if err != nil {
 		return nil, err
 	}
-	changed, _, err := c.askFrom(ctx, w, snap, processes)
+	changed, _, err := c.askFrom(ctx, r, snap, processes)
 	return changed, err
 }
 
@@ -245,20 +245,20 @@ func (c *Client) askNamed(ctx context.Context, w wish, processes []string) ([]st
 // seen: what was read is not read again, but where it turns out to be old. After is what was seen with what is wanted now:
 // WatchFrom it tells what becomes of that.
 func (c *Client) StartFrom(ctx context.Context, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
-	return c.askFrom(ctx, startWish, seen, processes)
+	return c.askFrom(ctx, startRequest, seen, processes)
 }
 
 // StopFrom: see StartFrom.
 func (c *Client) StopFrom(ctx context.Context, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
-	return c.askFrom(ctx, stopWish, seen, processes)
+	return c.askFrom(ctx, stopRequest, seen, processes)
 }
 
 // RestartFrom: see StartFrom.
 func (c *Client) RestartFrom(ctx context.Context, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
-	return c.askFrom(ctx, restartWish, seen, processes)
+	return c.askFrom(ctx, restartRequest, seen, processes)
 }
 
-func (c *Client) askFrom(ctx context.Context, w wish, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
+func (c *Client) askFrom(ctx context.Context, r request, seen *Snapshot, processes []string) (changed []string, after *Snapshot, err error) {
 	var targets []target
 	for _, name := range processes {
 		p := seen.view.Process(name)
@@ -267,7 +267,7 @@ func (c *Client) askFrom(ctx context.Context, w wish, seen *Snapshot, processes 
 		}
 		targets = append(targets, target{process: name, program: p.Program.Name, created: p.Program.Object.Created})
 	}
-	changed, puts, err := c.ask(ctx, w, targets, seen.view)
+	changed, puts, err := c.ask(ctx, r, targets, seen.view)
 	v, _ := seen.view.Merge(seen.view.Rev, puts)
 	return changed, newSnapshot(v, c.wall(), seen.only, seen.again), err
 }

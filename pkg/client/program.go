@@ -105,21 +105,21 @@ func (c *Client) draftFirst(d *draft, id, from string, autostart bool, s seen) {
 
 // Start makes every process of a program run. It changes nothing of those that are wanted and have not ended.
 func (c *Client) Start(ctx context.Context, ref string) (changed bool, err error) {
-	return c.askAll(ctx, startWish, "start", ref)
+	return c.askAll(ctx, startRequest, "start", ref)
 }
 
 // Stop makes every process of a program stop.
 func (c *Client) Stop(ctx context.Context, ref string) (changed bool, err error) {
-	return c.askAll(ctx, stopWish, "stop", ref)
+	return c.askAll(ctx, stopRequest, "stop", ref)
 }
 
 // Restart makes another run of every process of a program, also of those that are stopped. It changes nothing of
 // those whose last start or restart has not been answered yet.
 func (c *Client) Restart(ctx context.Context, ref string) (changed bool, err error) {
-	return c.askAll(ctx, restartWish, "restart", ref)
+	return c.askAll(ctx, restartRequest, "restart", ref)
 }
 
-func (c *Client) askAll(ctx context.Context, w wish, verb, ref string) (bool, error) {
+func (c *Client) askAll(ctx context.Context, r request, verb, ref string) (bool, error) {
 	var s stored
 	err := c.retry(ctx, func(ctx context.Context) (err error) {
 		s, err = c.program(ctx, ref)
@@ -128,7 +128,7 @@ func (c *Client) askAll(ctx context.Context, w wish, verb, ref string) (bool, er
 	if err != nil {
 		return false, fmt.Errorf("%s: %w", verb, err)
 	}
-	changed, _, err := c.ask(ctx, w, s.targets(), nil)
+	changed, _, err := c.ask(ctx, r, s.targets(), nil)
 	if err != nil {
 		return len(changed) > 0, fmt.Errorf("%s %s: %w", verb, ref, err)
 	}

@@ -118,7 +118,7 @@ func (p *Process) leaving(now time.Time) condition {
 	return p.ended(api.Stopped, now)
 }
 
-// awaited: it is to run, and not placed for the present wish.
+// awaited: it is to run, and not placed for the present request.
 func (p *Process) awaited() condition {
 	o := p.Owner
 	switch {

@@ -2,8 +2,8 @@ package client
 
 import "github.com/distsuper/distsuper/pkg/api"
 
-// situation is what decides about a wish for one process; a field is nil where there is none.
-type situation struct {
+// processState is what decides about a request for one process. A field is nil where there is none.
+type processState struct {
 	intent *api.Intent
 	owner  *api.Owner
 	// status is the one under the owner's machine and token.
@@ -12,7 +12,7 @@ type situation struct {
 
 // restarts is the highest count that anybody has seen of the process, so that a new intent never looks like an
 // old one.
-func (s situation) restarts() int64 {
+func (s processState) restarts() int64 {
 	var n int64
 	if s.intent != nil {
 		n = s.intent.Restarts
@@ -24,20 +24,20 @@ func (s situation) restarts() int64 {
 }
 
 // wanted reports whether it is to run.
-func (s situation) wanted() bool { return s.intent != nil && s.intent.Want == api.WantRun }
+func (s processState) wanted() bool { return s.intent != nil && s.intent.Want == api.WantRun }
 
-// pending reports whether the last wish for another run has no answer yet.
-func (s situation) pending() bool {
+// pending reports whether the last request for another run has no answer yet.
+func (s processState) pending() bool {
 	return s.wanted() && (s.owner == nil || s.owner.Restarts != s.intent.Restarts)
 }
 
 // finished reports whether its run ended by itself and is not placed again, as the leader noted or is about to.
-func (s situation) finished() bool {
+func (s processState) finished() bool {
 	return s.owner != nil && (s.owner.Finished != nil || s.status != nil && s.status.Finished())
 }
 
-// next is the intent with another wish; what was asked of moves stays.
-func (s situation) next(want api.Want, restarts int64) api.Intent {
+// next is the intent with another request; what was asked of moves stays.
+func (s processState) next(want api.Want, restarts int64) api.Intent {
 	i := api.Intent{Want: want, Restarts: restarts}
 	switch {
 	case s.intent != nil:
@@ -49,7 +49,7 @@ func (s situation) next(want api.Want, restarts int64) api.Intent {
 }
 
 // start returns the intent that makes it run, and whether that differs from the present one.
-func (s situation) start() (api.Intent, bool) {
+func (s processState) start() (api.Intent, bool) {
 	if s.wanted() && (s.pending() || !s.finished()) {
 		return api.Intent{}, false
 	}
@@ -57,7 +57,7 @@ func (s situation) start() (api.Intent, bool) {
 }
 
 // stop returns the intent that stops it.
-func (s situation) stop() (api.Intent, bool) {
+func (s processState) stop() (api.Intent, bool) {
 	if !s.wanted() {
 		return api.Intent{}, false
 	}
@@ -65,15 +65,15 @@ func (s situation) stop() (api.Intent, bool) {
 }
 
 // restart returns the intent that makes another run of it; of what is stopped, a first one.
-func (s situation) restart() (api.Intent, bool) {
+func (s processState) restart() (api.Intent, bool) {
 	if s.pending() {
 		return api.Intent{}, false
 	}
 	return s.next(api.WantRun, s.restarts()+1), true
 }
 
-// move returns the intent that moves it; to "" is anywhere else. Every move is a new wish.
-func (s situation) move(to string) (api.Intent, bool) {
+// move returns the intent that moves it; to "" is anywhere else. Every move is a new request.
+func (s processState) move(to string) (api.Intent, bool) {
 	i := s.next(api.WantStop, s.restarts())
 	if s.intent != nil {
 		i.Want = s.intent.Want
