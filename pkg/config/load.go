@@ -243,7 +243,7 @@ func expanded(file *ini.File, o Options) (map[string]any, error) {
 		}
 		out[name] = values
 	}
-	if shell := ofSupervisorctl(file, vars); shell != nil {
+	if shell := supervisorctlSettings(file, vars); shell != nil {
 		own, _ := out[string(Ctl)].(map[string]any)
 		maps.Copy(shell, own)
 		out[string(Ctl)] = shell
@@ -251,9 +251,9 @@ func expanded(file *ini.File, o Options) (map[string]any, error) {
 	return out, nil
 }
 
-// ofSupervisorctl is what a [supervisorctl] says of the shell, with supervisor's default; nil without one. What cannot
+// supervisorctlSettings is what a [supervisorctl] says of the shell, with supervisor's default; nil without one. What cannot
 // be expanded is left out: package spec warns of it.
-func ofSupervisorctl(file *ini.File, vars ini.Vars) map[string]any {
+func supervisorctlSettings(file *ini.File, vars ini.Vars) map[string]any {
 	section, ok := file.Section("supervisorctl")
 	if !ok {
 		return nil

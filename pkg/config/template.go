@@ -63,7 +63,7 @@ func Template() string {
 		fmt.Fprintf(&b, "\n%s[%s]\n", prose(sectionHelp[section]), section)
 		for _, s := range Settings {
 			if s.Section == section {
-				b.WriteString(prose(s.Help + " (" + s.ways() + ")"))
+				b.WriteString(prose(s.Help + " (" + s.otherForms() + ")"))
 				b.WriteString(strings.TrimRight(";"+s.Key+" = "+s.Default, " ") + "\n")
 			}
 		}
@@ -72,16 +72,16 @@ func Template() string {
 	return b.String()
 }
 
-// ways tells how else the setting can be given, and its default where that is not a fixed text.
-func (s Setting) ways() string {
-	ways := s.Env
+// otherForms are its flag and environment variable, and its default where that is not a fixed text.
+func (s Setting) otherForms() string {
+	forms := s.Env
 	if s.Flag != "" {
-		ways = "--" + s.Flag + ", " + ways
+		forms = "--" + s.Flag + ", " + forms
 	}
 	if s.Shown != "" {
-		ways = "default: " + s.Shown + "; " + ways
+		forms = "default: " + s.Shown + "; " + forms
 	}
-	return ways
+	return forms
 }
 
 // prose breaks a sentence into comment lines of some 95 characters.

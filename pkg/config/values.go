@@ -153,8 +153,8 @@ func historyFile(field func(*Config) *string) setter {
 	}
 }
 
-// material takes a file's name or the text of a PEM block.
-func material(field func(*Config) *string) setter {
+// pemOrFile takes a file's name or the text of a PEM block.
+func pemOrFile(field func(*Config) *string) setter {
 	file := path(field)
 	return func(c *Config, text, dir string) error {
 		if !strings.HasPrefix(text, "-----BEGIN ") {

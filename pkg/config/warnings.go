@@ -9,8 +9,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
-// replaced tells what became of the sections of distsuper 0.2.
-var replaced = map[string]string{
+// legacySections says what replaced the sections of distsuper 0.2.
+var legacySections = map[string]string{
 	"common":      "[etcd] says where the store is, [distsuperd] and [distsuperagent] have log settings of their own",
 	"agent":       "[distsuperagent] has the machine's name, labels and limits; the machine's state is in etcd now",
 	"server":      "[distsuperd] has the controller's settings; touch_timeout and max_fail_count stand in each [program:x]",
@@ -64,7 +64,7 @@ func suggestKey(section, key string, known []string) string {
 
 // sectionProblem says what is wrong with a section that the table does not have; "" is nothing.
 func sectionProblem(name string) string {
-	if what, ok := replaced[name]; ok {
+	if what, ok := legacySections[name]; ok {
 		return "is of distsuper 0.2 and not used; " + what
 	}
 	return spec.UnknownSection(name)

@@ -56,7 +56,7 @@ func (l *Log) SetLevel(name string) error {
 	return l.level.UnmarshalText([]byte(name))
 }
 
-// Reopen opens the file anew, for who has moved it away.
+// Reopen opens the file anew, for whoever has moved it away.
 func (l *Log) Reopen() error {
 	if l.file == nil {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readyEnv names the descriptor over which a daemon tells its starter how it goes.
+// readyEnv names the descriptor over which a daemon reports its progress to its starter.
 const readyEnv = "DISTSUPER_READY_FD"
 
 // report is one line on that descriptor.
@@ -24,7 +24,7 @@ type report struct {
 	Code int    `json:"code,omitempty"`
 }
 
-// A Notifier tells whoever started this daemon how it goes: the command that started it in the
+// A Notifier reports to whoever started this daemon: the command that started it in the
 // background, and systemd. With neither, its methods do nothing. It is safe for concurrent use.
 type Notifier struct {
 	mu      sync.Mutex
@@ -71,23 +71,23 @@ func (n *Notifier) Environ() []string {
 
 // Progress tells what the daemon is waiting for.
 func (n *Notifier) Progress(text string) {
-	n.tell(report{Kind: "progress", Text: text}, "STATUS="+text)
+	n.send(report{Kind: "progress", Text: text}, "STATUS="+text)
 }
 
 // Ready tells that the daemon works. Its starter returns.
 func (n *Notifier) Ready(text string) {
-	n.tell(report{Kind: "ready", Text: text}, "READY=1\nSTATUS="+text)
+	n.send(report{Kind: "ready", Text: text}, "READY=1\nSTATUS="+text)
 }
 
 // Failed tells why the daemon ends before it was ready.
 func (n *Notifier) Failed(err error) {
-	n.tell(report{Kind: "failed", Text: err.Error(), Code: Code(err)}, "STATUS="+err.Error())
+	n.send(report{Kind: "failed", Text: err.Error(), Code: Code(err)}, "STATUS="+err.Error())
 }
 
 // Stopping tells systemd that the end has begun.
 func (n *Notifier) Stopping(text string) { n.toSystemd("STOPPING=1\nSTATUS=" + text) }
 
-func (n *Notifier) tell(r report, state string) {
+func (n *Notifier) send(r report, state string) {
 	n.toSystemd(state)
 	n.mu.Lock()
 	defer n.mu.Unlock()

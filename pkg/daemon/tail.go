@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookAgain is how often a follower looks whether there is more. Nobody looks while nobody follows.
-const lookAgain = 200 * time.Millisecond
+// pollInterval is how often a follower looks whether there is more. Nobody looks while nobody follows.
+const pollInterval = 200 * time.Millisecond
 
 // Tail opens a log file that this or another process writes and rotates to .1, .2 ...: its last n bytes (n < 0: all of
 // it), and with follow what comes, in this file and in those that take its place. A follower reads each rotated
@@ -56,12 +56,12 @@ type logReader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu   sync.Mutex // guards what follows: Close may come in the middle of a Read
-	file *os.File
-	off  int64
-	end  int64 // without follow
-	left bool  // file is not the current one any more, and nothing is added to it
-	lost bool  // it was not among the rotated ones at the last look, which rotations may have disturbed
+	mu      sync.Mutex // guards what follows: Close may come in the middle of a Read
+	file    *os.File
+	off     int64
+	end     int64 // without follow
+	moved   bool  // file is not the current one any more, and nothing is added to it
+	missing bool  // it was not among the rotated ones at the last look, which rotations may have disturbed
 }
 
 // Read implements io.Reader for one goroutine.
@@ -77,7 +77,7 @@ func (t *logReader) Read(b []byte) (int, error) {
 		select {
 		case <-t.ctx.Done():
 			return 0, io.EOF
-		case <-time.After(lookAgain):
+		case <-time.After(pollInterval):
 		}
 	}
 	return 0, nil
@@ -106,11 +106,11 @@ func (t *logReader) step(b []byte) (n int, again bool, err error) {
 	case !t.follow:
 		return 0, false, io.EOF // it was emptied
 	}
-	return 0, t.goOn(), nil
+	return 0, t.advance(), nil
 }
 
-// goOn is called at the end of the file, and finds out whether there is another.
-func (t *logReader) goOn() bool {
+// advance is called at the end of the file, and finds out whether there is another.
+func (t *logReader) advance() bool {
 	own, err := t.file.Stat()
 	if err != nil {
 		return false
@@ -122,8 +122,8 @@ func (t *logReader) goOn() bool {
 	if sameAs(own, t.path) {
 		return false
 	}
-	if !t.left { // what was written until it was moved away is still to be read
-		t.left = true
+	if !t.moved { // what was written until it was moved away is still to be read
+		t.moved = true
 		return true
 	}
 	next, ok := t.successor(own)
@@ -131,7 +131,7 @@ func (t *logReader) goOn() bool {
 		return false
 	}
 	t.file.Close()
-	t.file, t.off, t.left, t.lost = next, 0, false, false
+	t.file, t.off, t.moved, t.missing = next, 0, false, false
 	return true
 }
 
@@ -139,7 +139,7 @@ func (t *logReader) goOn() bool {
 // files to higher numbers, the highest first, so that one number at a time is missing, and a file is not overtaken by a search
 // that goes up, too.
 func (t *logReader) successor(own os.FileInfo) (*os.File, bool) {
-	name := t.path // of a file that is gone the followers are unknown: go on with the newest
+	name := t.path // what followed a file that is gone is unknown: go on with the newest
 	missing := 0
 	for i := 1; missing < 2; i++ {
 		old := fmt.Sprintf("%s.%d", t.path, i)
@@ -160,8 +160,8 @@ func (t *logReader) successor(own os.FileInfo) (*os.File, bool) {
 			return file, err == nil
 		}
 	}
-	if !t.lost {
-		t.lost = true
+	if !t.missing {
+		t.missing = true
 		return nil, false
 	}
 	file, _, err := openRegular(name)

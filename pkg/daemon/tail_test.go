@@ -65,7 +65,7 @@ func TestTailFollowsALogOverItsRotations(t *testing.T) {
 		for i := range lines {
 			log.Info("line", zap.Int("number", i))
 			if i%100 == 0 {
-				time.Sleep(lookAgain / 10)
+				time.Sleep(pollInterval / 10)
 			}
 		}
 	}()

@@ -66,20 +66,20 @@ func (c *Client) Processes(ctx context.Context) ([]Process, error) {
 // Runs asks whether anything of the process may be alive there. Only a nil error makes it an answer.
 func (c *Client) Runs(ctx context.Context, process string, token int64) (bool, error) {
 	var r Runs
-	err := c.get(ctx, PathRuns, of(process, token), &r)
+	err := c.get(ctx, PathRuns, processQuery(process, token), &r)
 	return r.Runs, err
 }
 
 // Signal sends a signal, named as HUP, to the process.
 func (c *Client) Signal(ctx context.Context, process string, token int64, signal string) error {
-	q := of(process, token)
+	q := processQuery(process, token)
 	q.Set("signal", signal)
 	return c.post(ctx, PathSignal, q, nil)
 }
 
 // Stdin writes to the process's standard input, at most MaxStdin bytes.
 func (c *Client) Stdin(ctx context.Context, process string, token int64, data []byte) error {
-	return c.post(ctx, PathStdin, of(process, token), data)
+	return c.post(ctx, PathStdin, processQuery(process, token), data)
 }
 
 // Log reads a part of a process's log, until ctx ends or the stream is closed.
@@ -104,12 +104,13 @@ func (c *Client) Clear(ctx context.Context, process string) error {
 	return c.post(ctx, PathClear, url.Values{"process": {process}}, nil)
 }
 
-func of(process string, token int64) url.Values {
+// processQuery names a process and its token.
+func processQuery(process string, token int64) url.Values {
 	return url.Values{"process": {process}, "token": {strconv.FormatInt(token, 10)}}
 }
 
 func (c *Client) get(ctx context.Context, path string, q url.Values, into any) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	answer, err := c.do(ctx, http.MethodGet, path, q, nil)
 	if err != nil {
@@ -123,7 +124,7 @@ func (c *Client) get(ctx context.Context, path string, q url.Values, into any) e
 }
 
 func (c *Client) post(ctx context.Context, path string, q url.Values, body []byte) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := withTimeout(ctx)
 	defer cancel()
 	answer, err := c.do(ctx, http.MethodPost, path, q, body)
 	if err != nil {
@@ -132,7 +133,8 @@ func (c *Client) post(ctx context.Context, path string, q url.Values, body []byt
 	return answer.Body.Close()
 }
 
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+// withTimeout gives a context without a deadline that of callTimeout.
+func withTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
@@ -175,7 +177,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	return nil, fmt.Errorf("%s: %w", c.name(), failure)
 }
 
-// explain says what to do about the failures that trust makes.
+// explain adds to failures of trust what to do about them.
 func explain(err error) error {
 	if wrapped := new(url.Error); errors.As(err, &wrapped) {
 		err = wrapped.Err // without the address, which the caller names

@@ -272,6 +272,10 @@ func TestOnePortServesPlainHTTPAndTLS(t *testing.T) {
 	if _, err := plain.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close, Accept says %v", err)
 	}
+	silent.SetReadDeadline(time.Now().Add(firstByteTimeout / 2))
+	if _, err := silent.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("after Close, a caller who said nothing gets %v, want the end", err)
+	}
 }
 
 func TestReachIsAnAddressThatOthersCanUse(t *testing.T) {

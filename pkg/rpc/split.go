@@ -12,46 +12,50 @@ import (
 const firstByteTimeout = 10 * time.Second
 
 // Split serves two protocols on one port: connections that begin a TLS handshake come out of secure,
-// all others out of plain. It takes over the listener; both results end when it is closed, and
-// closing either closes it.
+// all others out of plain. It takes over the listener. Closing either closes it, waits until nothing works on its
+// connections any more, and ends both.
 func Split(l net.Listener) (plain, secure net.Listener) {
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	s := &splitter{Listener: l, ended: ctx, end: cancel}
-	p, t := &half{splitter: s, conns: make(chan net.Conn)}, &half{splitter: s, conns: make(chan net.Conn)}
-	go s.run(p.conns, t.conns)
+	p, t := &splitListener{splitter: s, conns: make(chan net.Conn)}, &splitListener{splitter: s, conns: make(chan net.Conn)}
+	s.work.Go(func() { s.run(p.conns, t.conns) })
 	return p, t
 }
 
 type splitter struct {
 	net.Listener
 	ended context.Context
-	end   context.CancelCauseFunc
+	end   context.CancelFunc
+	work  sync.WaitGroup
 	once  sync.Once
 }
 
 func (s *splitter) run(plain, secure chan<- net.Conn) {
 	for {
 		conn, err := s.Listener.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				s.end(net.ErrClosed)
-				return
-			}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			s.end()
+			return
+		case err != nil:
 			time.Sleep(50 * time.Millisecond) // out of descriptors: others will close theirs
-			continue
+		default:
+			// On its own, so that a silent caller keeps nobody waiting.
+			s.work.Go(func() { s.dispatch(conn, plain, secure) })
 		}
-		// On its own, so that a silent caller keeps nobody waiting.
-		go s.sort(conn, plain, secure)
 	}
 }
 
 // handshake is the first byte of every TLS connection and of no HTTP request.
 const handshake = 0x16
 
-func (s *splitter) sort(conn net.Conn, plain, secure chan<- net.Conn) {
+// dispatch hands a connection over by its first byte.
+func (s *splitter) dispatch(conn net.Conn, plain, secure chan<- net.Conn) {
 	first := make([]byte, 1)
 	conn.SetReadDeadline(time.Now().Add(firstByteTimeout))
-	if n, err := conn.Read(first); n == 0 || err != nil {
+	stop := context.AfterFunc(s.ended, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	n, err := conn.Read(first)
+	if !stop() || n == 0 || err != nil {
 		conn.Close()
 		return
 	}
@@ -61,47 +65,48 @@ func (s *splitter) sort(conn net.Conn, plain, secure chan<- net.Conn) {
 		to = secure
 	}
 	select {
-	case to <- &peeked{Conn: conn, first: first}:
+	case to <- &prefixedConn{Conn: conn, prefix: first}:
 	case <-s.ended.Done():
 		conn.Close()
 	}
 }
 
-// half is one of the two listeners.
-type half struct {
+// splitListener is one of the two listeners.
+type splitListener struct {
 	*splitter
 	conns chan net.Conn
 }
 
-func (h *half) Accept() (net.Conn, error) {
+func (l *splitListener) Accept() (net.Conn, error) {
 	select {
-	case conn := <-h.conns:
+	case conn := <-l.conns:
 		return conn, nil
-	case <-h.ended.Done():
-		return nil, context.Cause(h.ended)
+	case <-l.ended.Done():
+		return nil, net.ErrClosed
 	}
 }
 
-func (h *half) Close() error {
+func (l *splitListener) Close() error {
 	err := error(nil)
-	h.once.Do(func() {
-		h.end(net.ErrClosed)
-		err = h.Listener.Close()
+	l.once.Do(func() {
+		l.end()
+		err = l.Listener.Close()
+		l.work.Wait()
 	})
 	return err
 }
 
-// peeked gives back the byte that was looked at.
-type peeked struct {
+// prefixedConn returns what was read to find out the protocol before all else.
+type prefixedConn struct {
 	net.Conn
-	first []byte
+	prefix []byte
 }
 
-func (p *peeked) Read(b []byte) (int, error) {
-	if len(p.first) > 0 && len(b) > 0 {
-		n := copy(b, p.first)
-		p.first = p.first[n:]
+func (c *prefixedConn) Read(b []byte) (int, error) {
+	if len(c.prefix) > 0 && len(b) > 0 {
+		n := copy(b, c.prefix)
+		c.prefix = c.prefix[n:]
 		return n, nil
 	}
-	return p.Conn.Read(b)
+	return c.Conn.Read(b)
 }
