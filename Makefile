@@ -32,7 +32,7 @@ demo-selftest: ## the demo must fail when fencing is switched off
 	! $(GO) run ./hack/demo -bin bin/unfenced
 
 # What starts daemons or waits in real time.
-REAL := /(hack|test/(ctl|e2e|fencing|parity|reaper|solo)|agentd/keeper/(engine|keeperd|logs)|store/(embedded|etcd|etcdapi)|cmd/internal)(/|$$)
+REAL := /(hack|test/(ctl|e2e|fencing|parity|reaper|solo)|agentd/keeper/(engine|keeperd|logs)|store/(embedded|etcd|etcdapi)|cmd/internal|cmd/distsuperd|pkg/daemon)(/|$$)
 
 quick: ## pure logic and virtual time, a few seconds
 	@set -o pipefail; $(GO) test -short $$($(GO) list ./... | grep -Ev '$(REAL)') | grep -v 'no test files'

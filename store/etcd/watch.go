@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -38,7 +39,10 @@ func (s *adapter) Watch(ctx context.Context, keys store.Span, rev int64) store.W
 		defer close(w.c)
 		inner, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 		defer cancel()
-		err := s.watch(inner, w, keys, rev)
+		var asking sync.WaitGroup
+		err := s.watch(inner, w, keys, rev, &asking)
+		cancel()
+		asking.Wait()
 		switch {
 		case ctx.Err() != nil:
 			w.err = fmt.Errorf("watch %s: %w", keys, ctx.Err())
@@ -53,13 +57,14 @@ func (s *adapter) Watch(ctx context.Context, keys store.Span, rev int64) store.W
 	return w
 }
 
-func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, rev int64) error {
+// watch returns why it ended. What it asks besides is in asking, and ends with ctx.
+func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, rev int64, asking *sync.WaitGroup) error {
 	opened := make(chan clientv3.WatchChan, 1)
-	go func() { // waits for a member, until ctx ends
+	asking.Go(func() { // waits for a member
 		key, end := bounds(keys)
 		opened <- s.cli.Watch(ctx, key, clientv3.WithRange(end),
 			clientv3.WithRev(rev), clientv3.WithCreatedNotify())
-	}()
+	})
 	var events clientv3.WatchChan
 	probe := time.NewTimer(watchProbe)
 	defer probe.Stop()
@@ -89,9 +94,9 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 				return fmt.Errorf("no sign of life for %s", quiet.Round(time.Second))
 			}
 			if events != nil && quiet >= watchProbe {
-				go s.askProgress(ctx)
+				asking.Go(func() { s.askProgress(ctx) })
 				if w.last < rev {
-					go s.askWhereItStands(ctx, keys, stands)
+					asking.Go(func() { s.askWhereItStands(ctx, keys, stands) })
 				}
 			}
 			probe.Reset(watchProbe)

@@ -40,7 +40,7 @@ type line struct {
 	trusted bool
 }
 
-var failed = errors.New("disk full")
+var errDisk = errors.New("disk full")
 
 // walks are what a test of Step goes through, each from a new one on.
 var walks = []struct {
@@ -88,7 +88,7 @@ var walks = []struct {
 		{1 * s, Saved{at(1, 0), nil}, "", at(2, 0), false},
 		{2*s - 1, Watched{3}, "", at(3, 0), false},
 		{2 * s, Tick{}, "save 3/0", at(3, 0), false},
-		{2 * s, Saved{at(3, 0), failed}, "", at(3, 0), false},
+		{2 * s, Saved{at(3, 0), errDisk}, "", at(3, 0), false},
 		{3 * s, Tick{}, "save 3/0", at(3, 0), false},
 		{3 * s, Saved{at(3, 0), nil}, "", at(3, 0), false},
 		{4 * s, Tick{}, "", at(3, 0), false},

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -82,15 +83,15 @@ func run(o Options, notify *daemon.Notifier) error {
 	}
 	s := service{e, collector, log.Reopen}
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() {
-		served <- keeper.NewServer(s, log.Named("server")).Serve(ctx, listener)
-	}()
-	go reopenLogs(ctx, reopen, s, log.Logger)
+	var served error
+	var beside sync.WaitGroup
+	beside.Go(func() { served = keeper.NewServer(s, log.Named("server")).Serve(ctx, listener) })
+	beside.Go(func() { reopenLogs(ctx, reopen, s, log.Logger) })
 	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
 	err = e.Run()
 	cancel()
-	return errors.Join(err, <-served)
+	beside.Wait()
+	return errors.Join(err, served)
 }
 
 // environ is what processes inherit of our environment: all but the settings that lead to etcd, which may hold a
