@@ -15,7 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
-// CallTimeout bounds every call but Changes and Log, whatever the caller's context allows. The keeper answers
+// CallTimeout bounds every call but Changes, Transitions and Log, whatever the caller's context allows. The keeper answers
 // when its loop has taken a call in, which is a matter of milliseconds.
 const CallTimeout = 10 * time.Second
 
@@ -71,6 +71,11 @@ func (c *Client) SetOwner(ctx context.Context, owner string) error {
 // Changes implements Keeper. Only ctx bounds it.
 func (c *Client) Changes(ctx context.Context, since uint64) (s Snapshot, err error) {
 	return s, c.call(ctx, "changes", sinceBody{since}, &s)
+}
+
+// Transitions implements Keeper. Only ctx bounds it.
+func (c *Client) Transitions(ctx context.Context, after Cursor) (t Transitions, err error) {
+	return t, c.call(ctx, "transitions", after, &t)
 }
 
 // Start implements Keeper.

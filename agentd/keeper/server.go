@@ -29,6 +29,7 @@ func NewServer(k Keeper, log *zap.Logger) *Server {
 	s := &Server{keeper: k, log: log, mux: http.NewServeMux()}
 	handle(s, "hello", func(ctx context.Context, _ nothing) (Hello, error) { return k.Hello(ctx) })
 	handle(s, "changes", func(ctx context.Context, b sinceBody) (Snapshot, error) { return k.Changes(ctx, b.Since) })
+	handle(s, "transitions", k.Transitions)
 	command(s, "owner", func(ctx context.Context, b ownerBody) error { return k.SetOwner(ctx, b.Owner) })
 	command(s, "start", k.Start)
 	command(s, "update", k.Update)

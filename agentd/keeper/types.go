@@ -127,9 +127,12 @@ type Ref struct {
 type Keeper interface {
 	Hello(ctx context.Context) (Hello, error)
 	SetOwner(ctx context.Context, owner string) error
-	// Changes returns at once when something changed after since, else when it does or ctx ends. A since that
+	// Changes tells how runs are by now. It returns at once when something changed after since, else when it does or ctx ends. A since that
 	// this keeper has not reached is one of an earlier keeper: everything is returned at once.
 	Changes(ctx context.Context, since uint64) (Snapshot, error)
+	// Transitions returns what happened after a cursor, in its order: at once when there is something, else when there is or
+	// ctx ends. Of a lot it returns the first part. What is not kept any more is counted.
+	Transitions(ctx context.Context, after Cursor) (Transitions, error)
 	// Start begins a run. Repeating it with the same token is harmless. It is refused with ErrDeadline when
 	// the deadline has passed, which is looked at again just before each exec.
 	Start(ctx context.Context, r StartRequest) error

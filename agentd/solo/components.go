@@ -61,7 +61,7 @@ type components struct {
 }
 
 // newComponents makes the keeper, and kills what an earlier daemon of this file left running.
-func newComponents(s *Settings, runtime string, guardian []string, mainLog *mainlog.Log, watch func(engine.Change)) (*components, error) {
+func newComponents(s *Settings, runtime string, guardian []string, mainLog *mainlog.Log, to *reporter) (*components, error) {
 	c := &components{settings: s, runtime: runtime, log: mainLog.Logger(), keys: store.NewKeys(s.Config.Etcd.Prefix)}
 	auto := autoLogs(s)
 	output := logs.Options{Auto: auto, SyslogTag: mainlog.SyslogTag}
@@ -76,7 +76,8 @@ func newComponents(s *Settings, runtime string, guardian []string, mainLog *main
 		return nil, err
 	}
 	o := c.keeperOptions()
-	o.Logs, o.AutoLogs, o.GuardianCommand, o.Watch, o.First = c.collector, auto, guardian, watch, first
+	o.Logs, o.AutoLogs, o.GuardianCommand, o.First = c.collector, auto, guardian, first
+	o.Watch, o.Orphan = to.report, to.reportOrphan
 	if c.engine, err = engine.New(o); err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/solo/mainlog"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
@@ -21,7 +21,7 @@ const (
 	shutdownInterval = 3 * time.Second // for all of them
 )
 
-// reporter logs what becomes of processes, in supervisord's words, and watches for exit_on. It subscribes to the keeper's changes.
+// reporter logs what becomes of processes, in supervisord's words, and watches for exit_on. It subscribes to the keeper's transitions.
 type reporter struct {
 	log    *mainlog.Log
 	exitOn spec.ExitOn
@@ -36,7 +36,7 @@ type reporter struct {
 	done      chan struct{}
 
 	mu           sync.Mutex // guards what follows
-	queue        []engine.Change
+	queue        []func()   // what is to be logged, in its order
 	shuttingDown bool
 
 	// What follows belongs to run.
@@ -52,10 +52,21 @@ func newReporter(log *mainlog.Log, exitOn spec.ExitOn, orphans bool, exit func(s
 	return r
 }
 
-// report takes a change and returns at once.
-func (r *reporter) report(c engine.Change) {
+// report takes a transition and returns at once.
+func (r *reporter) report(t keeper.Transition, p api.Process) {
+	r.put(func() { r.logTransition(t, p) })
+}
+
+// reportOrphan takes the end of a process that is not the daemon's, and returns at once.
+func (r *reporter) reportOrphan(end keeper.Transition) {
+	if r.orphans { // else it is an orphan of one of our processes, of which supervisord never hears
+		r.put(func() { r.log.Info("%s", orphanMessage(end)) })
+	}
+}
+
+func (r *reporter) put(what func()) {
 	r.mu.Lock()
-	r.queue = append(r.queue, c)
+	r.queue = append(r.queue, what)
 	r.mu.Unlock()
 	r.signal()
 }
@@ -113,8 +124,8 @@ func (r *reporter) logChanges() (shutdown bool) {
 	queue, shutdown := r.queue, r.shuttingDown
 	r.queue = nil
 	r.mu.Unlock()
-	for _, c := range queue {
-		r.logChange(c)
+	for _, what := range queue {
+		what()
 	}
 	return shutdown
 }
@@ -179,35 +190,29 @@ func namesInOrder(processes map[string]api.Process) []string {
 	return names
 }
 
-func (r *reporter) logChange(c engine.Change) {
-	if c.Kind == engine.Ending {
-		r.log.Printf(ini.LevelDebug, "%s", signalMessage(c))
+func (r *reporter) logTransition(t keeper.Transition, p api.Process) {
+	if entered(t, api.Stopping) {
+		r.log.Printf(ini.LevelDebug, "%s", signalMessage(t, p))
 	}
-	level, text := message(c)
-	if c.Kind == engine.Reaped && !r.orphans {
-		text = "" // an orphan of one of our processes, of which supervisord never hears
-	}
-	id := c.Process.ID()
-	switch c.Kind {
-	case engine.Spawned, engine.NotSpawned:
-		r.alive[id] = c.Process
-	case engine.Ending:
+	level, text := message(t, p)
+	switch id := p.ID(); {
+	case t.Kind == keeper.CopySpawned, t.Kind == keeper.CopyNotSpawned:
+		r.alive[id] = p
+	case entered(t, api.Stopping):
 		r.stopping[id] = true
 		if r.isShuttingDown() {
 			text = ""
 		}
-	case engine.Stopped, engine.CalledOff, engine.GaveUp:
+	case t.Kind == keeper.CopyEnded && wasStopped(t), entered(t, api.Stopped) && !wasStopped(t), entered(t, api.Fatal):
 		delete(r.alive, id)
 		delete(r.stopping, id)
-	case engine.Exited:
-		if !c.Quick {
-			delete(r.alive, id) // EXITED, until it is spawned again
-		}
+	case t.Kind == keeper.CopyEnded && !t.Quick:
+		delete(r.alive, id) // EXITED, until it is spawned again
 	}
 	if text != "" {
 		r.log.Printf(level, "%s", text)
 	}
-	r.checkExitOn(c)
+	r.checkExitOn(t, p)
 }
 
 func (r *reporter) isShuttingDown() bool {
@@ -217,17 +222,17 @@ func (r *reporter) isShuttingDown() bool {
 }
 
 // checkExitOn ends everything when exit_on says so.
-func (r *reporter) checkExitOn(c engine.Change) {
-	exited := c.Kind == engine.Exited && !c.Quick
-	wanted := r.exitOn == spec.ExitFatal && c.Kind == engine.GaveUp ||
-		r.exitOn == spec.ExitAny && (exited || c.Kind == engine.GaveUp)
+func (r *reporter) checkExitOn(t keeper.Transition, p api.Process) {
+	exited := t.Kind == keeper.CopyEnded && !t.Quick && !wasStopped(t)
+	fatal := entered(t, api.Fatal)
+	wanted := r.exitOn == spec.ExitFatal && fatal || r.exitOn == spec.ExitAny && (exited || fatal)
 	if !wanted || r.exited || r.isShuttingDown() {
 		return
 	}
 	r.exited = true
 	what := "has exited"
-	if c.Kind == engine.GaveUp {
+	if fatal {
 		what = "is FATAL"
 	}
-	r.exit(fmt.Sprintf("%s %s, and exit_on is %s", c.Process.ID(), what, r.exitOn))
+	r.exit(fmt.Sprintf("%s %s, and exit_on is %s", p.ID(), what, r.exitOn))
 }

@@ -8,9 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/solo/mainlog"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
@@ -46,31 +44,62 @@ func proc(name string, priority int) api.Process {
 	return api.Process{Group: name, Name: name, GroupPriority: priority, Settings: api.Settings{StartSecs: 3}}
 }
 
+// What a keeper tells of a process: spawned as the pid, into another state, at its end.
+func spawned(pid int) keeper.Transition {
+	return keeper.Transition{Kind: keeper.CopySpawned, From: api.Starting, To: api.Starting, PID: pid}
+}
+
+func into(s api.State, pid int) keeper.Transition {
+	return keeper.Transition{Kind: keeper.StateChanged, To: s, PID: pid}
+}
+
+func ended(from api.State, exit int, signal string, expected bool) keeper.Transition {
+	return keeper.Transition{Kind: keeper.CopyEnded, From: from, To: from, Exit: &exit, Signal: signal, Expected: expected}
+}
+
 func TestMessagesAreSupervisors(t *testing.T) {
 	a := proc("a", 1)
-	exited, killed, core := unix.WaitStatus(0x200), unix.WaitStatus(9), unix.WaitStatus(0x80|11)
+	quick, dumped, refused := ended(api.Starting, 2, "", true), ended(api.Running, -1, "SIGSEGV", false), into(api.Fatal, 0)
+	quick.Quick, dumped.CoreDumped, refused.Cause = true, true, keeper.CauseRefused
 	for _, c := range []struct {
-		change engine.Change
-		want   string
+		transition keeper.Transition
+		want       string
 	}{
-		{engine.Change{Kind: engine.Spawned, Process: a, PID: 7}, "INFO spawned: 'a' with pid 7"},
-		{engine.Change{Kind: engine.NotSpawned, Process: a, Text: "can't find command '/x'"}, "INFO spawnerr: can't find command '/x'"},
-		{engine.Change{Kind: engine.Started, Process: a}, "INFO success: a entered RUNNING state, process has stayed up for > than 3 seconds (startsecs)"},
-		{engine.Change{Kind: engine.Ending, Process: a}, "INFO waiting for a to stop"},
-		{engine.Change{Kind: engine.Killing, Process: a, PID: 7}, "WARN killing 'a' (7) with SIGKILL"},
-		{engine.Change{Kind: engine.Exited, Process: a, Status: exited, Expected: true}, "INFO exited: a (exit status 2; expected)"},
-		{engine.Change{Kind: engine.Exited, Process: a, Status: exited}, "WARN exited: a (exit status 2; not expected)"},
-		{engine.Change{Kind: engine.Exited, Process: a, Status: exited, Expected: true, Quick: true}, "WARN exited: a (exit status 2; not expected)"},
-		{engine.Change{Kind: engine.Exited, Process: a, Status: core}, "WARN exited: a (terminated by SIGSEGV (core dumped); not expected)"},
-		{engine.Change{Kind: engine.Stopped, Process: a, Status: killed}, "WARN stopped: a (terminated by SIGKILL)"},
-		{engine.Change{Kind: engine.Stopped, Process: a, Status: 0, Expected: true}, "INFO stopped: a (exit status 0)"},
-		{engine.Change{Kind: engine.GaveUp, Process: a}, "INFO gave up: a entered FATAL state, too many start retries too quickly"},
-		{engine.Change{Kind: engine.Reaped, PID: 9, Status: exited}, "INFO reaped unknown pid 9 (exit status 2)"},
-		{engine.Change{Kind: engine.CalledOff, Process: a}, "???? "},
+		{spawned(7), "INFO spawned: 'a' with pid 7"},
+		{keeper.Transition{Kind: keeper.CopyNotSpawned, Reason: "can't find command '/x'"}, "INFO spawnerr: can't find command '/x'"},
+		{into(api.Running, 7), "INFO success: a entered RUNNING state, process has stayed up for > than 3 seconds (startsecs)"},
+		{into(api.Stopping, 7), "INFO waiting for a to stop"},
+		{keeper.Transition{Kind: keeper.KillSent, PID: 7}, "WARN killing 'a' (7) with SIGKILL"},
+		{ended(api.Running, 2, "", true), "INFO exited: a (exit status 2; expected)"},
+		{ended(api.Running, 2, "", false), "WARN exited: a (exit status 2; not expected)"},
+		{quick, "WARN exited: a (exit status 2; not expected)"},
+		{dumped, "WARN exited: a (terminated by SIGSEGV (core dumped); not expected)"},
+		{ended(api.Stopping, -1, "SIGKILL", false), "WARN stopped: a (terminated by SIGKILL)"},
+		{ended(api.Unknown, -1, "signal 40", false), "WARN stopped: a (terminated by signal 40)"},
+		{ended(api.Stopping, 0, "", true), "INFO stopped: a (exit status 0)"},
+		{into(api.Fatal, 0), "INFO gave up: a entered FATAL state, too many start retries too quickly"},
+		{refused, "INFO gave up: a entered FATAL state, it cannot be started here"},
+		{into(api.Stopped, 0), "???? "},
+		{into(api.Backoff, 7), "???? "},
+		{into(api.Exited, 7), "???? "},
 	} {
-		level, text := message(c.change)
+		level, text := message(c.transition, a)
 		if got := level.Code() + " " + text; got != c.want {
-			t.Errorf("%+v\nis logged as %q, want %q", c.change, got, c.want)
+			t.Errorf("%+v\nis logged as %q, want %q", c.transition, got, c.want)
+		}
+	}
+}
+
+func TestOrphansAreLoggedByTheFirstProcessOnly(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		l, lines := tempLog(t, ini.LevelInfo)
+		r := newReporter(l, spec.ExitNever, first, func(string) {})
+		end := ended(api.Stopped, 2, "", false)
+		end.PID = 9
+		r.reportOrphan(end)
+		r.close()
+		if got := slices.Contains(lines(), "INFO reaped unknown pid 9 (exit status 2)"); got != first {
+			t.Errorf("as the first process (%v) it logs %q", first, lines())
 		}
 	}
 }
@@ -80,10 +109,10 @@ func TestStopSignalsAreLoggedAtDebug(t *testing.T) {
 	r := newReporter(l, spec.ExitNever, false, func(string) {})
 	a := proc("a", 1)
 	a.StopSignal = "TERM"
-	r.report(engine.Change{Kind: engine.Ending, Process: a, PID: 7})
+	r.report(into(api.Stopping, 7), a)
 	b := proc("b", 1)
 	b.StopSignal, b.StopAsGroup = "QUIT", true
-	r.report(engine.Change{Kind: engine.Ending, Process: b, PID: 8})
+	r.report(into(api.Stopping, 8), b)
 	r.close()
 	if got, want := lines(), []string{"DEBG killing a (pid 7) with signal SIGTERM", "INFO waiting for a to stop",
 		"DEBG killing b (pid 8) process group with signal SIGQUIT", "INFO waiting for b to stop"}; !slices.Equal(got, want) {
@@ -93,28 +122,30 @@ func TestStopSignalsAreLoggedAtDebug(t *testing.T) {
 
 func TestExitOnEndsItOnceAndForItsReasonOnly(t *testing.T) {
 	a := proc("a", 1)
+	quick := ended(api.Starting, 1, "", false)
+	quick.Quick = true
 	for _, c := range []struct {
-		on     spec.ExitOn
-		change engine.Change
-		ends   bool
+		on         spec.ExitOn
+		transition keeper.Transition
+		ends       bool
 	}{
-		{spec.ExitNever, engine.Change{Kind: engine.GaveUp, Process: a}, false},
-		{spec.ExitFatal, engine.Change{Kind: engine.GaveUp, Process: a}, true},
-		{spec.ExitFatal, engine.Change{Kind: engine.Exited, Process: a}, false},
-		{spec.ExitAny, engine.Change{Kind: engine.GaveUp, Process: a}, true},
-		{spec.ExitAny, engine.Change{Kind: engine.Exited, Process: a, Expected: true}, true},
-		{spec.ExitAny, engine.Change{Kind: engine.Exited, Process: a, Quick: true}, false},
-		{spec.ExitAny, engine.Change{Kind: engine.Stopped, Process: a}, false},
+		{spec.ExitNever, into(api.Fatal, 0), false},
+		{spec.ExitFatal, into(api.Fatal, 0), true},
+		{spec.ExitFatal, ended(api.Running, 1, "", false), false},
+		{spec.ExitAny, into(api.Fatal, 0), true},
+		{spec.ExitAny, ended(api.Running, 0, "", true), true},
+		{spec.ExitAny, quick, false},
+		{spec.ExitAny, ended(api.Stopping, 0, "", true), false},
 	} {
 		l, _ := tempLog(t, ini.LevelInfo)
-		ended := 0
-		r := newReporter(l, c.on, false, func(string) { ended++ })
-		r.report(engine.Change{Kind: engine.Spawned, Process: a})
-		r.report(c.change)
-		r.report(c.change)
+		ends := 0
+		r := newReporter(l, c.on, false, func(string) { ends++ })
+		r.report(spawned(3), a)
+		r.report(c.transition, a)
+		r.report(c.transition, a)
 		r.close()
-		if want := map[bool]int{true: 1, false: 0}[c.ends]; ended != want {
-			t.Errorf("exit_on %s, change %d: it ended %d times, want %d", c.on, c.change.Kind, ended, want)
+		if want := map[bool]int{true: 1, false: 0}[c.ends]; ends != want {
+			t.Errorf("exit_on %s, %+v: it ended %d times, want %d", c.on, c.transition, ends, want)
 		}
 	}
 }
@@ -123,19 +154,19 @@ func TestShutdownSaysWhatItWaitsFor(t *testing.T) {
 	l, lines := tempLog(t, ini.LevelInfo)
 	r := newReporter(l, spec.ExitNever, false, nil)
 	for _, p := range []api.Process{proc("late", 9), proc("early", 1), proc("gone", 5)} {
-		r.report(engine.Change{Kind: engine.Spawned, Process: p, PID: 3})
+		r.report(spawned(3), p)
 	}
-	r.report(engine.Change{Kind: engine.Exited, Process: proc("gone", 5), Expected: true})
+	r.report(ended(api.Running, 0, "", true), proc("gone", 5))
 	r.shutdown()
-	r.report(engine.Change{Kind: engine.Ending, Process: proc("late", 9)})
+	r.report(into(api.Stopping, 3), proc("late", 9))
 	r.close()
 	got := lines()
 	if slices.Contains(got, "INFO waiting for late to stop") {
 		t.Errorf("it logs a single one: %q", got)
 	}
 	r = newReporter(l, spec.ExitNever, false, nil)
-	r.report(engine.Change{Kind: engine.Spawned, Process: proc("late", 9), PID: 3})
-	r.report(engine.Change{Kind: engine.Spawned, Process: proc("early", 1), PID: 3})
+	r.report(spawned(3), proc("late", 9))
+	r.report(spawned(3), proc("early", 1))
 	r.shutdown()
 	r.close()
 	if last := lines()[len(lines())-1]; last != "INFO waiting for early, late to die" {

@@ -117,7 +117,7 @@ func (s *Solo) open(o Options, a *account, messages []string) (err error) {
 		s.enterBackground()
 	}
 	s.reporter = newReporter(s.log, s.settings.ExitOn, os.Getpid() == 1, s.exitOn)
-	if s.components, err = newComponents(s.settings, s.runtime, o.GuardianCommand, s.log, s.reporter.report); err != nil {
+	if s.components, err = newComponents(s.settings, s.runtime, o.GuardianCommand, s.log, s.reporter); err != nil {
 		return daemon.Usage(err)
 	}
 	return nil

@@ -255,30 +255,3 @@ func TestLateExplanationOfAnEarlierTryIsIgnored(t *testing.T) {
 	w.turn()
 	w.want("a", api.Backoff, "", false)
 }
-
-func TestIncidents(t *testing.T) {
-	w := newWorld(t, Options{})
-	w.must(kept(web("a", func(p *api.Process) { p.StartRetries = 0 }), 7))
-	w.turn()
-	w.pass(1100 * time.Millisecond) // nobody looks when startsecs are over
-	w.die(w.procs["a"], 3)
-	w.turn()
-	w.die(w.procs["a"], 0)
-	w.turn()
-	var got []Incident
-	for _, s := range w.record {
-		for _, e := range s.effects {
-			if i, is := e.(Incident); is {
-				got = append(got, i)
-			}
-		}
-	}
-	a := ref("a", 7)
-	want := []Incident{
-		{Kind: CopySpawned, Ref: a, PID: 101}, {Kind: EnteredRunning, Ref: a, PID: 101}, {Kind: CopyExited, Ref: a, PID: 101},
-		{Kind: CopySpawned, Ref: a, PID: 102}, {Kind: CopyExited, Ref: a, PID: 102, Expected: true, Quick: true}, {Kind: GaveUp, Ref: a},
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-}

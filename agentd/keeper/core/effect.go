@@ -48,7 +48,7 @@ type (
 
 // What is to be told.
 type (
-	// Changed tells that a run is not as it was told last. There is one for each transition, in their order.
+	// Changed tells that a run is not as it was told last.
 	Changed struct {
 		Run   keeper.Run // its Seq is not set
 		From  api.State
@@ -58,17 +58,8 @@ type (
 	Forgotten struct{ Ref keeper.Ref }
 	// Leases are those that the keeper holds from now on.
 	Leases struct{ Leases []keeper.Lease }
-	// Incident is a part of a process's story that the states of its run do not tell.
-	Incident struct {
-		Kind IncidentKind
-		Ref  keeper.Ref
-		PID  int // of the copy, where there is or was one
-		// Expected: exitcodes names the status with which the copy ended. Quick: it ended within startsecs, which is a failure
-		// whatever its status.
-		Expected, Quick bool
-		// Text is why a copy could not be spawned, or why the machine refused the process.
-		Text string
-	}
+	// Stepped tells of one step in the life of a run, where Changed tells how the run is by now. Its Seq and Time are not set.
+	Stepped struct{ Transition keeper.Transition }
 	// Fenced tells that a deadline was enforced: with the stop signal, or with Killed by SIGKILL to everything.
 	Fenced struct {
 		Ref    keeper.Ref
@@ -101,22 +92,6 @@ type (
 	End struct{}
 )
 
-// IncidentKind says what happened to a process.
-type IncidentKind int
-
-// The kinds of incidents.
-const (
-	CopySpawned    IncidentKind = iota
-	CopyNotSpawned              // Text
-	EnteredRunning
-	StopSignalSent
-	KillSent           // it has not stopped in time
-	CopyExited         // by itself: Expected, Quick
-	CopyStopped        // after a stop or a fence: Expected
-	StoppedWithoutCopy // it was stopped while it had no copy
-	GaveUp             // it is FATAL: Text when the machine refused it
-)
-
 func (Spawn) effect()        {}
 func (Terminate) effect()    {}
 func (KillMain) effect()     {}
@@ -127,7 +102,7 @@ func (LeaveAlone) effect()   {}
 func (Changed) effect()      {}
 func (Forgotten) effect()    {}
 func (Leases) effect()       {}
-func (Incident) effect()     {}
+func (Stepped) effect()      {}
 func (Fenced) effect()       {}
 func (NotLeftAlone) effect() {}
 func (ShuttingDown) effect() {}

@@ -64,7 +64,9 @@ type (
 		PID    int
 		Status int    // -1 when a signal ended it
 		Signal string // its name, such as SIGSEGV
-		At     time.Time
+		// CoreDumped: the signal made it leave a core.
+		CoreDumped bool
+		At         time.Time
 	}
 	// SignalFailed tells that a Terminate or KillMain could not be carried out, though the process is there.
 	SignalFailed struct {

@@ -21,6 +21,9 @@ type run struct {
 	seen    state
 	told    state // seen, as Changed told it last
 
+	toldState api.State // as Stepped told it last
+	ended     *end      // how the last copy ended; nil while one is wanted or alive
+
 	enforced enforced
 	queued   bool // for a spawn
 
@@ -60,7 +63,7 @@ func (c *Core) advance(now deadline.Moment, r *run, e fsm.Event) {
 	life, effects := fsm.Next(old, now.Boot, e, r.policy)
 	r.life = life
 	c.publish(r)
-	c.tellEntered(r, old.State)
+	c.tellEntered(now, r, old)
 	for _, effect := range effects {
 		c.handOn(now, r, effect)
 	}
@@ -82,7 +85,7 @@ func (c *Core) handOn(now deadline.Moment, r *run, effect fsm.Effect) {
 	case fsm.Terminate:
 		c.emit(Terminate{Ref: r.ref(), Group: p.StopAsGroup})
 	case fsm.KillMain:
-		c.emit(Incident{Kind: KillSent, Ref: r.ref(), PID: r.seen.PID})
+		c.tellKill(now, r)
 		c.emit(KillMain{Ref: r.ref(), Group: p.KillAsGroup || p.StopAsGroup})
 	case fsm.KillAll:
 		c.emit(KillTree{Ref: r.ref()})
@@ -136,31 +139,4 @@ func causeOf(l fsm.Lifecycle) keeper.Cause {
 		return keeper.CauseFenced
 	}
 	return keeper.CauseNone
-}
-
-// tellEntered tells what the entering of a state means for a process's story.
-func (c *Core) tellEntered(r *run, from api.State) {
-	i := Incident{Ref: r.ref(), PID: r.seen.PID}
-	if r.life.State == from {
-		return
-	}
-	switch r.life.State {
-	case api.Running:
-		i.Kind = EnteredRunning
-	case api.Stopping:
-		i.Kind = StopSignalSent
-	case api.Stopped:
-		if from == api.Stopping || from == api.Unknown {
-			return
-		}
-		i.Kind, i.PID = StoppedWithoutCopy, 0
-	case api.Fatal:
-		i.Kind, i.PID = GaveUp, 0
-		if r.life.Over == fsm.Refused {
-			i.Text = r.life.Reason
-		}
-	default:
-		return
-	}
-	c.emit(i)
 }

@@ -28,6 +28,7 @@ func (c *Core) next(now deadline.Moment) {
 		c.guardBy(now, hard)
 	}
 	r.copies++
+	r.ended = nil
 	c.emit(Spawn{Copy: r.copy()})
 }
 
@@ -38,7 +39,7 @@ func (c *Core) spawned(now deadline.Moment, e Spawned) {
 		return
 	}
 	r.seen.PID, r.seen.Started = e.PID, e.At
-	c.emit(Incident{Kind: CopySpawned, Ref: e.Copy.Ref, PID: e.PID})
+	c.tellSpawned(now, r)
 	c.advance(now, r, fsm.Event{Kind: fsm.Spawned})
 }
 
@@ -55,8 +56,9 @@ func (c *Core) spawnFailed(now deadline.Moment, e SpawnFailed) {
 
 // noCopy tells that there is no new copy.
 func (c *Core) noCopy(now deadline.Moment, r *run, why Failure) {
-	c.emit(Incident{Kind: CopyNotSpawned, Ref: r.ref(), Text: why.Text})
-	c.advance(now, r, fsm.Event{Kind: fsm.SpawnFailed, Fault: cmp.Or(why.Fault, api.FaultSpawn), Text: why.Text, Refused: why.Refused})
+	fault := cmp.Or(why.Fault, api.FaultSpawn)
+	c.tellNotSpawned(now, r, fault, why.Text)
+	c.advance(now, r, fsm.Event{Kind: fsm.SpawnFailed, Fault: fault, Text: why.Text, Refused: why.Refused})
 }
 
 // exited takes in that the main process is gone.
@@ -65,7 +67,7 @@ func (c *Core) exited(now deadline.Moment, e Exited) {
 	if err != nil || r.seen.PID != e.PID {
 		return
 	}
-	c.tellEnd(now, r, e.Status)
+	c.tellEnd(now, r, e)
 	r.seen.PID = 0
 	r.noteEnd(e.Status, e.Signal, e.At)
 	c.advance(now, r, fsm.Event{Kind: fsm.Exit, Status: e.Status})
@@ -73,20 +75,6 @@ func (c *Core) exited(now deadline.Moment, e Exited) {
 
 func (r *run) noteEnd(status int, signal string, at time.Time) {
 	r.seen.Exit, r.seen.Signal, r.seen.Stopped = &status, signal, at
-}
-
-// tellEnd tells of the end of a copy, before the lifecycle hears of it: that may tell more because of it.
-func (c *Core) tellEnd(now deadline.Moment, r *run, status int) {
-	i := Incident{Kind: CopyExited, Ref: r.ref(), PID: r.seen.PID, Expected: r.policy.Expects(status)}
-	switch r.life.State {
-	case api.Stopping, api.Unknown:
-		i.Kind = CopyStopped
-	case api.Starting:
-		if i.Quick = now.Boot.Sub(r.life.Started) < r.policy.StartTime; !i.Quick { // nobody looked since
-			c.emit(Incident{Kind: EnteredRunning, Ref: r.ref(), PID: r.seen.PID})
-		}
-	}
-	c.emit(i)
 }
 
 func (c *Core) signalFailed(now deadline.Moment, e SignalFailed) {

@@ -31,6 +31,7 @@ type world struct {
 	log     []string
 	record  []step // everything that was handed in
 	runs    map[string]keeper.Run
+	states  map[keeper.Ref]api.State // as transitions tell them
 	guard   deadline.Deadline
 	wake    clock.Instant
 	ended   bool
@@ -80,7 +81,7 @@ func (p *proc) alive() bool { return p.pid != 0 || p.children > 0 }
 
 func newWorld(t rapid.TB, o Options) *world {
 	now := deadline.Moment{Boot: t0, Raw: int64(t0) / 2}
-	return &world{t: t, c: New(now, o), now: now, procs: map[string]*proc{}, runs: map[string]keeper.Run{}, pid: 100,
+	return &world{t: t, c: New(now, o), now: now, procs: map[string]*proc{}, runs: map[string]keeper.Run{}, states: map[keeper.Ref]api.State{}, pid: 100,
 		guard: deadline.None, wake: clock.Never}
 }
 
@@ -152,6 +153,8 @@ func (w *world) do(effect Effect) Event {
 		return w.look(e)
 	case LeaveAlone:
 		w.leave(e)
+	case Stepped:
+		w.stepped(e.Transition)
 	case Changed:
 		w.changed(e)
 	case Fenced:
@@ -295,6 +298,32 @@ func (w *world) changed(e Changed) {
 		w.t.Fatalf("%s is told to have changed, and has not: %+v", e.Run.ID, e.Run)
 	}
 	w.runs[e.Run.ID] = e.Run
+}
+
+// edges are the changes of state that there are: supervisor's, and those of a run that is over before it had a copy.
+var edges = map[api.State][]api.State{
+	api.Stopped:  {api.Starting, api.Stopped},
+	api.Starting: {api.Running, api.Backoff, api.Stopping, api.Stopped, api.Fatal},
+	api.Running:  {api.Exited, api.Stopping},
+	api.Backoff:  {api.Starting, api.Fatal, api.Stopped},
+	api.Exited:   {api.Starting, api.Stopped},
+	api.Stopping: {api.Stopped, api.Unknown},
+	api.Unknown:  {api.Stopped},
+}
+
+// stepped looks whether a transition goes on where the one before it has ended, and says what it must.
+func (w *world) stepped(s keeper.Transition) {
+	before := w.states[s.Ref]
+	changes := s.Kind == keeper.StateChanged
+	if s.From != before || changes == (s.From == s.To) || changes && !slices.Contains(edges[s.From], s.To) {
+		w.t.Fatalf("after %v comes %+v\n%s", before, s, w.story())
+	}
+	hasPID := s.Kind == keeper.CopySpawned || s.Kind == keeper.CopyEnded || s.Kind == keeper.KillSent || changes &&
+		(s.To == api.Running || s.To == api.Stopping || s.To == api.Exited || s.From == api.Stopping || s.From == api.Unknown)
+	if hasPID && s.PID == 0 || s.Boot != w.asked.Boot || (s.Kind == keeper.CopyEnded || s.To == api.Exited) && s.Exit == nil {
+		w.t.Fatalf("it does not say all that is known: %+v", s)
+	}
+	w.states[s.Ref] = s.To
 }
 
 // pass lets time pass on both clocks alike.

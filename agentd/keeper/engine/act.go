@@ -50,8 +50,8 @@ func (l *loop) tell(effect core.Effect) {
 		l.forget(e.Ref)
 	case core.Leases:
 		l.engine.board.setLeases(e.Leases)
-	case core.Incident:
-		l.tellIncident(e)
+	case core.Stepped:
+		l.tellStep(e.Transition)
 	case core.Fenced:
 		if e.Killed {
 			l.log.warn("The deadline has come: everything of the process is killed", processField(e.Ref), zap.Duration("late", -e.Left))
@@ -79,6 +79,18 @@ func (l *loop) tellChanged(e core.Changed) {
 		fields = append(fields, zap.Int("exit", *e.Run.Exit), zap.String("signal", e.Run.Signal))
 	}
 	l.log.info("A process changed its state", fields...)
+}
+
+// tellStep keeps a transition for whoever follows them, and tells the watcher.
+func (l *loop) tellStep(t keeper.Transition) {
+	if t.Kind == keeper.CopySpawned {
+		l.log.info("Started a process", processField(t.Ref), zap.Int("pid", t.PID), zap.Int64("token", t.Token))
+	}
+	t.Time = wallNow()
+	t = l.engine.journal.Append(t)
+	if l.engine.watch != nil {
+		l.engine.watch(t, l.runs[t.ID].process)
+	}
 }
 
 // forget frees what the loop has for a run that was forgotten.

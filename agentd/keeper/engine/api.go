@@ -40,6 +40,11 @@ func (e *Engine) Changes(ctx context.Context, since uint64) (keeper.Snapshot, er
 	return s, err
 }
 
+// Transitions returns what happened after a cursor.
+func (e *Engine) Transitions(ctx context.Context, after keeper.Cursor) (keeper.Transitions, error) {
+	return e.journal.After(ctx, after)
+}
+
 // Start begins a run. A process that this machine cannot run becomes FATAL with CauseRefused, which is
 // no error of Start.
 func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {

@@ -19,7 +19,9 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
+	"github.com/distsuper/distsuper/agentd/keeper/journal"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/mode"
 )
 
@@ -57,8 +59,10 @@ type Options struct {
 	AutoLogs logs.Auto
 	// StreamPrefix begins each line that a process prints to a stream of ours, such as /dev/stdout, with its name.
 	StreamPrefix bool
-	// Watch, when set, hears of each change of a process, on the loop: it must return at once.
-	Watch func(Change)
+	// Watch, when set, hears of each transition as it is numbered, on the loop: it must return at once.
+	Watch func(keeper.Transition, api.Process)
+	// Orphan, when set, hears of the end of each process that belongs to no run, its pid and how it ended, on the loop, too.
+	Orphan func(keeper.Transition)
 	// Mode: on a machine that is alone no process might run elsewhere. No deadline is counted, and children that a process leaves behind
 	// when it exits as expected and is not started again live on, as leave_children has it. The keeper is part of a program with more in
 	// it, which calls Shutdown: TERM and INT are that program's, and at the end no agent is waited for.
@@ -84,9 +88,11 @@ type Engine struct {
 	file  *contain.StateFile
 	loop  *loop
 
-	watch func(Change)
-	alone bool
-	aside sync.WaitGroup // of what takes its time beside the loop; Run waits for it
+	journal *journal.Journal
+	watch   func(keeper.Transition, api.Process)
+	orphan  func(keeper.Transition)
+	alone   bool
+	aside   sync.WaitGroup // of what takes its time beside the loop; Run waits for it
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended
@@ -108,7 +114,8 @@ func New(o Options) (*Engine, error) {
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
 		Instance: hex.EncodeToString(id), BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid(), Version: o.Version, Config: o.Config},
-		watch: o.Watch, alone: o.Mode == mode.Alone}
+		watch: o.Watch, orphan: o.Orphan, alone: o.Mode == mode.Alone}
+	e.journal = journal.New(e.hello.Instance, journal.Capacity)
 	if o.Linger == 0 && !e.alone {
 		o.Linger = defaultLinger
 	}

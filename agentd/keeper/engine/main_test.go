@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/test/reaper"
@@ -108,8 +109,15 @@ func keeperMain(dir string) int {
 	o := Options{Dir: dir, Logs: collector, Logger: log, Version: "test", GuardianCommand: []string{"guardian"}, Linger: linger}
 	if first, alone := os.LookupEnv(envAlone); alone {
 		o.Mode, o.First = mode.Alone, strings.Split(first, ",")
-		o.Watch = func(c Change) {
-			fmt.Fprintf(os.Stderr, "watch %s %d expected=%v quick=%v status=%d %s\n", c.Process.ID(), c.Kind, c.Expected, c.Quick, c.Status.ExitStatus(), c.Text)
+		o.Watch = func(t keeper.Transition, p api.Process) {
+			what, exit := string(t.Kind), ""
+			if t.Kind == keeper.StateChanged {
+				what = t.To.String()
+			}
+			if t.Kind == keeper.CopyEnded {
+				exit = fmt.Sprintf(" expected=%v quick=%v exit=%d %s", t.Expected, t.Quick, *t.Exit, t.Signal)
+			}
+			fmt.Fprintln(os.Stderr, strings.TrimSpace(fmt.Sprintf("watch %s %s%s", p.ID(), what, exit)))
 		}
 	}
 	e, err := New(o)

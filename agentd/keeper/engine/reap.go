@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"fmt"
+
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/deadline"
 )
@@ -12,7 +15,8 @@ func (l *loop) exited(now deadline.Moment, r *run) {
 	if r.pid == 0 {
 		return
 	}
-	pid, err := unix.Wait4(r.pid, &r.status, unix.WNOHANG, nil)
+	var status unix.WaitStatus
+	pid, err := unix.Wait4(r.pid, &status, unix.WNOHANG, nil)
 	if err != nil || pid != r.pid {
 		return
 	}
@@ -20,11 +24,7 @@ func (l *loop) exited(now deadline.Moment, r *run) {
 	l.closeStdin(r)
 	delete(l.mains, pid)
 	r.pid, r.pidfd = 0, -1
-	e := core.Exited{Ref: r.ref, PID: pid, Status: r.status.ExitStatus(), At: wallNow()}
-	if r.status.Signaled() {
-		e.Status, e.Signal = -1, unix.SignalName(r.status.Signal())
-	}
-	l.drive(now, e)
+	l.drive(now, core.Exited{Ref: r.ref, PID: pid, Status: status.ExitStatus(), Signal: signalOf(status), CoreDumped: status.CoreDump(), At: wallNow()})
 }
 
 // reap ends the zombies of orphans that became the keeper's children. A main process that is found here
@@ -39,7 +39,21 @@ func (l *loop) reap() {
 		default:
 			var status unix.WaitStatus
 			unix.Wait4(pid, &status, unix.WNOHANG, nil)
-			l.tellChange(Change{Kind: Reaped, PID: pid, Status: status})
+			if l.engine.orphan != nil {
+				exit := status.ExitStatus()
+				l.engine.orphan(keeper.Transition{Kind: keeper.CopyEnded, PID: pid, Exit: &exit, Signal: signalOf(status), CoreDumped: status.CoreDump()})
+			}
 		}
 	}
+}
+
+// signalOf names the signal that ended a process, "" for none. A real-time signal has only its number.
+func signalOf(status unix.WaitStatus) string {
+	if !status.Signaled() {
+		return ""
+	}
+	if name := unix.SignalName(status.Signal()); name != "" {
+		return name
+	}
+	return fmt.Sprintf("signal %d", int(status.Signal()))
 }

@@ -18,12 +18,11 @@ type run struct {
 	plan    *launch.Plan
 	cage    contain.Cage
 
-	pid    int    // of the main process, 0 when it is reaped
-	pidfd  int    // -1 without a main process
-	tag    uint64 // of pidfd in the poller
-	group  int    // that the last main process led
-	stdin  *stdin
-	status unix.WaitStatus // with which the last main process ended
+	pid   int    // of the main process, 0 when it is reaped
+	pidfd int    // -1 without a main process
+	tag   uint64 // of pidfd in the poller
+	group int    // that the last main process led
+	stdin *stdin
 }
 
 // mark is how the environment of a run's processes names it.

@@ -66,6 +66,12 @@ func (j *Journal) After(ctx context.Context, c keeper.Cursor) (keeper.Transition
 	}
 }
 
+// Look returns what follows a cursor by now; ok is false when nothing does.
+func (j *Journal) Look(c keeper.Cursor) (found keeper.Transitions, ok bool) {
+	found, changed := j.look(c)
+	return found, changed == nil
+}
+
 // look returns what follows a cursor, or the channel to wait for when nothing does.
 func (j *Journal) look(c keeper.Cursor) (found keeper.Transitions, changed <-chan struct{}) {
 	j.mu.Lock()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
+	"github.com/distsuper/distsuper/agentd/keeper/journal"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/logstream"
@@ -57,6 +58,7 @@ type Fake struct {
 	runs    map[string]keeper.Run // as they were told last
 	leases  []keeper.Lease
 	forgot  []forgotten
+	journal *journal.Journal
 	changed chan struct{} // closed at the next change
 
 	env       map[string]map[string]string
@@ -114,6 +116,7 @@ func (f *Fake) freshLocked() {
 	f.core = core.New(deadline.Now(f.opts.Clock), core.Options{})
 	f.wake, f.guard, f.procs, f.ended = clock.Never, clock.Never, map[string]*proc{}, nil
 	f.runs, f.leases, f.forgot, f.env = map[string]keeper.Run{}, nil, nil, map[string]map[string]string{}
+	f.journal = journal.New(f.instance, journal.Capacity)
 	f.changedLocked()
 	f.kickLocked()
 }
@@ -172,7 +175,7 @@ func (f *Fake) enter(ctx context.Context, call, id string) error {
 		f.mu.Unlock()
 		return err
 	}
-	if call != "Changes" {
+	if call != "Changes" && call != "Transitions" {
 		f.calls = append(f.calls, trimmed(call+" "+id))
 	}
 	return nil
@@ -208,28 +211,44 @@ func (f *Fake) SetOwner(ctx context.Context, owner string) error {
 }
 
 // Changes implements keeper.Keeper.
-func (f *Fake) Changes(ctx context.Context, since uint64) (keeper.Snapshot, error) {
-	for {
-		if err := f.enter(ctx, "Changes", ""); err != nil {
-			return keeper.Snapshot{}, err
-		}
+func (f *Fake) Changes(ctx context.Context, since uint64) (s keeper.Snapshot, err error) {
+	return s, f.poll(ctx, "Changes", func() bool {
 		if since == 0 || since != f.seq {
-			defer f.mu.Unlock()
-			return f.snapshotLocked(since), nil
+			s = f.snapshotLocked(since)
+			return true
 		}
+		return false
+	})
+}
+
+// Transitions implements keeper.Keeper.
+func (f *Fake) Transitions(ctx context.Context, after keeper.Cursor) (t keeper.Transitions, err error) {
+	return t, f.poll(ctx, "Transitions", func() (found bool) {
+		t, found = f.journal.Look(after)
+		return found
+	})
+}
+
+// poll looks, with the lock held, after every change until there is an answer.
+func (f *Fake) poll(ctx context.Context, call string, look func() (found bool)) error {
+	for {
+		if err := f.enter(ctx, call, ""); err != nil {
+			return err
+		}
+		found := look()
 		changed, instance := f.changed, f.instance
 		f.mu.Unlock()
+		if found {
+			return nil
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return keeper.Snapshot{}, ctx.Err()
+			return ctx.Err()
 		}
-		f.mu.Lock()
-		if f.instance != instance { // the connection broke with the keeper that held it
-			f.mu.Unlock()
-			return keeper.Snapshot{}, ErrDown
+		if f.Instance() != instance { // the connection broke with the keeper that held it
+			return ErrDown
 		}
-		f.mu.Unlock()
 	}
 }
 

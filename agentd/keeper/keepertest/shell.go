@@ -43,6 +43,10 @@ func (s shell) Do(effect core.Effect) core.Event {
 		s.ended = append(s.ended, core.LeftAlone{Copy: e.Copy})
 	case core.Changed:
 		s.putLocked(e.Run)
+	case core.Stepped:
+		e.Transition.Time = s.opts.Clock.Wall()
+		s.journal.Append(e.Transition)
+		s.changedLocked()
 	case core.Forgotten:
 		s.dropLocked(e.Ref)
 	case core.Leases:
