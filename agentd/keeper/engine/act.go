@@ -20,7 +20,7 @@ func (l *loop) Do(effect core.Effect) core.Event {
 		return l.send(l.runs[e.Ref.ID], unix.SIGKILL, e.Group)
 	case core.KillTree:
 		r := l.runs[e.Ref.ID]
-		killMain(r.pidfd, r.pid)
+		r.killMain()
 		r.cage.Kill(r.pid)
 	case core.KillRest:
 		l.runs[e.Ref.ID].cage.Kill(0)
@@ -103,13 +103,19 @@ func (l *loop) forget(ref keeper.Ref) {
 }
 
 // killMain sends SIGKILL to a main process, which is not reaped yet, and to the group that it leads.
-func killMain(pidfd, pid int) {
-	unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0)
-	unix.Kill(-pid, unix.SIGKILL)
+func (r *run) killMain() {
+	if r.pid == 0 { // the number would be that of the keeper's own group
+		return
+	}
+	unix.PidfdSendSignal(r.pidfd, unix.SIGKILL, nil, 0)
+	unix.Kill(-r.pid, unix.SIGKILL)
 }
 
 // send signals the main process, which is not reaped, or the group that it leads.
 func (l *loop) send(r *run, sig unix.Signal, group bool) core.Event {
+	if r.pid == 0 { // the number would be that of the keeper's own group
+		return nil
+	}
 	err := unix.ESRCH
 	if group {
 		err = errnoOf(unix.Kill(-r.pid, sig))

@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/forkexec"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -21,15 +22,16 @@ const guardianPause = time.Second
 
 // loop is everything that belongs to the main thread. It is the shell of a core: what the core decides, it carries out.
 type loop struct {
-	engine *Engine
-	core   *core.Core
-	poll   *poller
-	log    *logQueue
-	stop   *guardian.Backstop
-	guard  *guardian.Guard
-	makes  contain.Maker
-	null   *os.File // for output that nobody reads
-	start  forkExec
+	engine  *Engine
+	core    *core.Core
+	poll    *poller
+	log     *logQueue
+	stop    *guardian.Backstop
+	guard   *guardian.Guard
+	makes   contain.Maker
+	null    *os.File // for output that nobody reads
+	start   forkExec
+	starter *forkexec.Starter // whose start is; nil for the slower way
 
 	runs  map[string]*run // by process
 	mains map[int]*run    // by the pid of their main process, which is not reaped
@@ -185,6 +187,9 @@ func (l *loop) end() {
 	}
 	l.makes.Close()
 	l.reap()
+	if l.starter != nil {
+		l.starter.Close()
+	}
 	l.poll.close()
 	l.guard.Close()
 	l.null.Close()

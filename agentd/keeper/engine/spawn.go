@@ -39,7 +39,7 @@ func (l *loop) startFast() error {
 	}
 	self.RaiseNoFile()
 	s.Late = func(pid int, err error) { l.engine.post(func(l *loop) { l.execedLate(pid, err) }) }
-	l.start = s.ForkExec
+	l.start, l.starter = s.ForkExec, s
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,8 +27,9 @@ type Starter struct {
 	// last or was killed, and with an error when that could not be run.
 	Late func(pid int, err error)
 
-	stack []byte       // of the next child, until it execs; nil before it is needed
-	alone atomic.Int32 // how many children are not waited for any more
+	stack []byte         // of the next child, until it execs; nil before it is needed
+	alone atomic.Int32   // how many children are not waited for any more
+	late  sync.WaitGroup // of the goroutines that keep what those use
 	null  int
 	low   [3]int // where the child finds its standard descriptors; they hold null between two starts
 	end   int    // the child has no descriptor from here on
@@ -77,8 +79,9 @@ func (s *Starter) probe() error {
 	return nil
 }
 
-// Close frees what New took.
+// Close frees what New took. It waits for the children that were not waited for: until each has execed or ended.
 func (s *Starter) Close() {
+	s.late.Wait()
 	for _, fd := range append(s.low[:], s.null) {
 		if fd >= 0 {
 			unix.Close(fd)
@@ -147,7 +150,7 @@ func (s *Starter) ForkExec(path string, argv []string, attr *syscall.ProcAttr) (
 	if execed = c.await(int(made), s.patience()); !execed {
 		s.stack = nil // it is the child's
 		s.alone.Add(1)
-		go s.outlast(int(made), c)
+		s.late.Go(func() { s.outlast(int(made), c) })
 	}
 	if execed && c.errno != 0 {
 		reap(int(made))
