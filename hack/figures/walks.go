@@ -17,11 +17,14 @@ type leg struct {
 
 const commit = "go.etcd.io/etcd/client/v3.Txn.Commit"
 
+var ask = []string{"pkg/client.Client.StartFrom", "pkg/client.Client.StartProcesses"}
+
 // start is the way of a start through the three programs and the keeper. Between the legs lie etcd, a socket or
 // a queue of effects, which no call crosses.
 var start = []leg{
-	{"ctl: the command asks the client", []string{"cmd/distsuperctl.newStart"}, []string{"pkg/client.Client.StartProcesses"}},
-	{"ctl: the client writes the intent", []string{"pkg/client.Client.StartProcesses"}, []string{commit}},
+	{"ctl: the command asks the client", []string{"cmd/distsuperctl.newStart"}, ask},
+	{"ctl: the client decides what to write", ask, []string{"pkg/client.Client.try"}},
+	{"ctl: the client writes the intent", []string{"pkg/client.Client.try"}, []string{commit}},
 	{"ctl: it waits for what comes of it", []string{"cmd/distsuperctl.newStart"}, []string{"pkg/client.Client.Watch"}},
 	{"controller: the leader decides", []string{"controller.Controller.Run"}, []string{"controller/plan.Plan", "controller/plan.Decide"}},
 	{"controller: the leader writes the placement", []string{"controller.doer.start"}, []string{commit}},
