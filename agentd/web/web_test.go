@@ -57,7 +57,7 @@ func serve(t *testing.T) *fixture {
 // serveKeeper serves any keeper.
 func serveKeeper(t *testing.T, k Keeper) (*fixture, *cutting) {
 	t.Helper()
-	listener, err := Listen("127.0.0.1:0", true)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,24 +213,5 @@ func TestClearEmptiesTheLogsOfAProcess(t *testing.T) {
 	}
 	if err := f.client.Clear(t.Context(), ""); !errors.Is(err, rpc.ErrBadRequest) {
 		t.Errorf("no process gives %v, want ErrBadRequest", err)
-	}
-}
-
-func TestBusyDefaultPortIsReplacedAndAGivenOneIsNot(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	if _, err := Listen(taken.Addr().String(), true); err == nil || !strings.Contains(err.Error(), "[distsuperagent] http") {
-		t.Errorf("a given address that is taken gives %v", err)
-	}
-	other, err := Listen(taken.Addr().String(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer other.Close()
-	if other.Addr().String() == taken.Addr().String() {
-		t.Error("two listeners have one address")
 	}
 }

@@ -169,7 +169,7 @@ func (s *server) open(ctx context.Context) error {
 	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
 		return err
 	}
-	if s.https, err = web.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven); err != nil {
+	if s.https, err = rpc.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven, "[distsuperagent] http"); err != nil {
 		return err
 	}
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptrace"
+	"os"
 	"strings"
 	"sync/atomic"
 
@@ -58,14 +59,27 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 
 // peer makes a client of one controller; the caller closes it.
 func (c *ctl) peer(ctx context.Context, d api.Controller) (*peer, error) {
-	if d.HTTP == "" {
+	switch {
+	case d.HTTP == "":
 		return nil, fmt.Errorf("the controller %s has published no address", d.ID)
+	case !reachable(d):
+		return nil, fmt.Errorf("the controller %s can only be reached on its own host, %s, where it listens on %s; "+
+			"run this there, or set [distsuperd] http there to an address that others can reach", d.ID, d.Host, d.HTTP)
 	}
 	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
 	if err != nil {
 		return nil, err
 	}
 	return &peer{rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint)), d}, nil
+}
+
+// reachable reports whether a controller's address means something on this host.
+func reachable(d api.Controller) bool {
+	if !d.HereOnly {
+		return d.HTTP != ""
+	}
+	host, err := os.Hostname()
+	return err == nil && host == d.Host && d.HTTP != ""
 }
 
 // atMachine does something with the agent of a machine, directly or, where it cannot be reached from here, through
@@ -98,7 +112,7 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 	}
 	tried := []error{direct}
 	for _, d := range controllers {
-		if d.HTTP == "" {
+		if !reachable(d) {
 			continue
 		}
 		controller := rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint))

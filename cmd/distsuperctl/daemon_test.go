@@ -219,6 +219,15 @@ func (w *tailWorld) drop(key string) {
 	}
 }
 
+func TestAControllerThatOnlyItsHostCanReachIsSaidToBeOne(t *testing.T) {
+	w := newTailWorld(t)
+	w.controller("d1", 1, new(asked))
+	w.put(w.keys.Controller("d1"), api.Controller{ID: "d1", Host: "elsewhere", HTTP: "127.0.0.1:3378", HereOnly: true, Fingerprint: "x"})
+	if said := w.wants(exitGeneric, "", "pid"); !strings.Contains(said.errout, "only be reached on its own host, elsewhere") || !strings.Contains(said.errout, "[distsuperd] http") {
+		t.Errorf("it says %s", said.errout)
+	}
+}
+
 func TestDaemonOfAFleetIsTheLeaderOrTheOneThatIsNamed(t *testing.T) {
 	w := newTailWorld(t)
 	said := new(asked)

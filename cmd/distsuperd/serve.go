@@ -56,7 +56,7 @@ func (s *server) serve(ctx context.Context) error {
 	group.Go(func() error { return s.control.Run(ctx) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error {
-		self := api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil),
+		self := api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil), HereOnly: rpc.HereOnly(s.http),
 			Fingerprint: s.id.Fingerprint, Version: version.String()}
 		return trust.Publish(ctx, s.kv, s.keys, self, clock.Real{}, s.Log.Named("publish"))
 	})
@@ -98,8 +98,8 @@ func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 	if s.id, err = mtls.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.Config.Controller.ID); err != nil {
 		return err
 	}
-	if s.http, err = net.Listen("tcp", s.Config.Controller.HTTP); err != nil {
-		return fmt.Errorf("listen on %s: %w; set [distsuperd] http to another host:port", s.Config.Controller.HTTP, err)
+	if s.http, err = rpc.Listen(s.Config.Controller.HTTP, s.Config.Controller.HTTPGiven, "[distsuperd] http"); err != nil {
+		return err
 	}
 	s.control = controller.New(controller.Options{
 		KV: s.kv, Keys: s.keys, ID: s.Config.Controller.ID,
@@ -165,7 +165,7 @@ func (s *server) serveHTTP(ctx context.Context) error {
 			return m, err
 		},
 		Daemon: s.Daemon(s.Config.Controller.ID, s.reload, s.stop),
-		Cert:   s.id.Cert, Log: s.Log.Named("http"),
+		Cert:   s.id.Cert, Log: s.Log.Named("http"), OpenHealth: s.Config.Controller.HTTPGiven,
 	})
 	return web.Serve(ctx, daemoncmd.Limited(s.http, s.Log.Named("http")), mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil)), handler, s.Log.Named("http"))
 }
@@ -200,7 +200,7 @@ func (s *server) health() web.Health {
 
 // announce tells whoever waits that distsuperd works.
 func (s *server) announce(ctx context.Context) error {
-	addr := rpc.Reach(s.http, nil)
+	addr := rpc.ReachHere(s.http)
 	err := s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: time.Now(), HTTP: addr,
 		Log: s.Config.Controller.Log.File, Config: s.Config.File, State: s.Config.Controller.StateDir})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httputil"
 
@@ -38,6 +39,8 @@ type Options struct {
 	Machine func(ctx context.Context, name string) (api.MachineInfo, error)
 	// Daemon answers the paths of daemons, when a request names no machine.
 	Daemon rpc.DaemonServer
+	// OpenHealth answers about health by plain HTTP to everybody, not to this host alone.
+	OpenHealth bool
 	// Cert is this controller's, by which agents know it.
 	Cert tls.Certificate
 	Log  *zap.Logger
@@ -59,12 +62,23 @@ type handler struct {
 }
 
 func (h *handler) health(w http.ResponseWriter, r *http.Request) {
+	if r.TLS == nil && !h.OpenHealth && !fromHere(r) {
+		rpc.WriteJSON(w, http.StatusForbidden, &rpc.Error{Code: "forbidden",
+			Text: "by plain HTTP this is answered to this host alone; set [distsuperd] http to answer others"})
+		return
+	}
 	health := h.Health(r.Context())
 	status := http.StatusOK
 	if !health.Healthy {
 		status = http.StatusServiceUnavailable
 	}
 	rpc.WriteJSON(w, status, health)
+}
+
+// fromHere reports whether a request comes from this host, by its loopback interface.
+func fromHere(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && net.ParseIP(host).IsLoopback()
 }
 
 // secure is for callers over TLS, who were let in there.

@@ -63,6 +63,7 @@ type Controller struct {
 	ID          string `json:"id"`
 	Host        string `json:"host"`
 	HTTP        string `json:"http,omitempty"`
+	HereOnly    bool   `json:"here_only,omitempty"` // HTTP is an address of Host that nobody else can reach
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Version     string `json:"version"`
 }

@@ -70,8 +70,10 @@ type LogConfig struct {
 
 // ControllerConfig is [distsuperd].
 type ControllerConfig struct {
-	ID          string
+	ID string
+	// HTTP is where distsuperd listens; HTTPGiven is false when that is only the default.
 	HTTP        string
+	HTTPGiven   bool
 	ElectionTTL int // seconds
 	Settle      time.Duration
 	StateDir    string

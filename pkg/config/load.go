@@ -302,12 +302,13 @@ func (c *Config) defaults(o Options) {
 	setDefault(&c.Agent.StateDir, stateDir(c.File, o.Cwd))
 	setDefault(&c.Controller.Log.File, filepath.Join(c.Controller.StateDir, string(Distsuperd)+".log"))
 	setDefault(&c.Agent.Log.File, filepath.Join(c.Agent.StateDir, string(Agent)+".log"))
-	c.Agent.HTTPGiven = c.Agent.HTTP != ""
+	c.Controller.HTTPGiven, c.Agent.HTTPGiven = c.Controller.HTTP != "", c.Agent.HTTP != ""
+	host := ""
 	if c.UsesEmbedded() && !c.Embedded.Open() {
-		setDefault(&c.Agent.HTTP, "127.0.0.1:3379") // nobody elsewhere could know of this machine
-	} else {
-		setDefault(&c.Agent.HTTP, ":3379")
+		host = "127.0.0.1" // nobody elsewhere could know of this machine
 	}
+	setDefault(&c.Controller.HTTP, host+":3378")
+	setDefault(&c.Agent.HTTP, host+":3379")
 }
 
 // check refuses what no single value shows to be wrong.

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -27,6 +28,34 @@ func host(addr string) string {
 		return "localhost"
 	}
 	return addr
+}
+
+// Listen opens host:port for a daemon of which key is the setting. When given is false the address is only a default, and a busy
+// port is replaced by a free one: what counts is published.
+func Listen(addr string, given bool, key string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil && !given {
+		host, _, _ := net.SplitHostPort(addr)
+		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w; set %s to another host:port", addr, err, key)
+	}
+	return l, nil
+}
+
+// HereOnly reports whether a listener can be reached from this host alone.
+func HereOnly(l net.Listener) bool {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
+// ReachHere is the address at which this host reaches a listener.
+func ReachHere(l net.Listener) string {
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(tcp.Port))
+	}
+	return Reach(l, nil)
 }
 
 // Reach is the address at which others reach a listener: unix:/path, or host:port, which is its own or, where it listens on every
