@@ -99,6 +99,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 var quoted = regexp.MustCompile("`((?:hack|cmd|pkg|store|controller|agentd|test)/[a-zA-Z0-9_./-]+)(?::([A-Za-z.]+))?`")
 
 func TestWhatPagesNameExists(t *testing.T) {
+	functions := 0
 	for _, document := range documents(t) {
 		text, err := os.ReadFile(filepath.Join(root, document))
 		if err != nil {
@@ -113,10 +114,14 @@ func TestWhatPagesNameExists(t *testing.T) {
 			if m[2] == "" {
 				continue
 			}
+			functions++
 			if declared := declarations(t, file); !slices.Contains(declared, m[2]) {
 				t.Errorf("%s: %s declares no %s, only %s", document, m[1], m[2], strings.Join(declared, ", "))
 			}
 		}
+	}
+	if functions < 40 {
+		t.Errorf("found only %d functions on the pages", functions)
 	}
 }
 

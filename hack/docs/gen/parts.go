@@ -22,14 +22,16 @@ type printer struct {
 // parts are all parts by the names in their markers.
 func (p *printer) parts() map[string]func() (string, error) {
 	all := map[string]func() (string, error){
-		"keys of distsuper":     keys(func(k spec.Key) bool { return k.Ours }),
-		"keys of supervisor":    keys(func(k spec.Key) bool { return !k.Ours && !k.NoEffect }),
-		"keys without effect":   keys(func(k spec.Key) bool { return k.NoEffect }),
-		"solo's own keys":       supervisordKeys(true),
-		"keys of [supervisord]": supervisordKeys(false),
-		"settings":              settings,
-		"environment variables": environment,
-		"keys in etcd":          etcdKeys,
+		"keys of distsuper":       keys(func(k spec.Key) bool { return k.Ours }),
+		"keys of supervisor":      keys(func(k spec.Key) bool { return !k.Ours && !k.NoEffect }),
+		"keys without effect":     keys(func(k spec.Key) bool { return k.NoEffect }),
+		"solo's own keys":         supervisordKeys(true),
+		"keys of [supervisord]":   supervisordKeys(false),
+		"settings":                settings,
+		"environment variables":   environment,
+		"keys in etcd":            etcdKeys,
+		"packages of the product": p.packages("cmd", "controller", "agentd", "store", "pkg"),
+		"packages around it":      p.packages("test", "hack"),
 	}
 	for _, area := range []string{parity.AreaConfiguration, parity.AreaProcesses, parity.AreaCommands} {
 		all["differences in "+area] = differences(area)
