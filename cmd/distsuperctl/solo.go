@@ -38,8 +38,8 @@ func (s *soloDeployment) explain(_ context.Context, err error) error {
 	endpoint, runs := soloEndpoint(s.cfg)
 	switch {
 	case errors.Is(err, store.ErrBehind):
-		return &exitError{code: exitGeneric, err: errors.New("distsuperd solo began anew meanwhile, with the wishes of its file, and what was asked of it before " +
-			"is forgotten: ask again")}
+		return &exitError{code: exitGeneric, err: errors.New("distsuperd solo has restarted meanwhile with what its file says, and has forgotten what was asked of it before: " +
+			"ask again")}
 	case errors.Is(err, store.ErrUnavailable) && runs:
 		return &exitError{code: exitUnreachable, err: fmt.Errorf("distsuperd solo runs %s and does not answer at %s: is it stopped (kill -CONT), or busy? "+
 			"its log and \"ps\" tell more", s.cfg.File, endpoint)}

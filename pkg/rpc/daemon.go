@@ -60,7 +60,7 @@ func (c *Client) DaemonPrograms(ctx context.Context) (Programs, error) {
 	return p, c.get(ctx, PathDaemonPrograms, nil, &p)
 }
 
-// DaemonReload asks the daemon to begin anew: distsuperd solo as for HUP, which stops its processes; a controller in
+// DaemonReload asks the daemon to restart: distsuperd solo as for HUP, which stops its processes; a controller in
 // its place, which no process notices; an agent reads its settings again. A nil error says that it is about to; settings
 // that it would refuse are an error, and then nothing happens.
 func (c *Client) DaemonReload(ctx context.Context) error {

@@ -232,7 +232,7 @@ func TestWhoWaitsForASoloThatBeginsAnewIsToldSoon(t *testing.T) {
 	waiting := d.waitsForSlow()
 	begin := time.Now()
 	d.wants(exitOK, "Restarted supervisord\n", "reload")
-	waiting.sees("began anew")
+	waiting.sees("has restarted meanwhile")
 	if code := waiting.ends(); code != exitGeneric {
 		t.Errorf("exit %d", code)
 	}
