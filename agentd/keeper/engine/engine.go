@@ -148,7 +148,7 @@ func (e *Engine) prepare(o Options) error {
 	if err := becomeSubreaper(); err != nil {
 		return err
 	}
-	g, err := guardian.New(o.GuardianCommand, guardian.Orders{Instance: e.hello.Instance, State: e.file.Path()})
+	g, err := guardian.New(o.GuardianCommand, guardian.Config{Instance: e.hello.Instance, State: e.file.Path()})
 	if err != nil {
 		return err
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
-// A chain is the files that were a log's present one after the other, in one count of bytes: each begins where the one
-// before it has ended. It belongs to the log thread and outlives its target, so that positions stay what they are.
+// A chain is the sequence of files that a log was written to, numbered by byte: each file begins where the one before it
+// ended. It belongs to the log thread and outlives its target, so that positions keep their meaning.
 //
-// The count begins with the first file that this collector has seen, so what an earlier keeper rotated is below 0. What
-// others see of it is a logstream.Position, in which any file of the chain may be the reference: one who comes back after the keeper was
-// started anew still finds its place as long as that file is there.
+// The numbering begins with the first file that this collector saw, so files that an earlier keeper rotated are below 0. Readers
+// get a logstream.Position, which is relative to a file of the chain: after a restart of the keeper a reader still finds
+// its place as long as that file exists.
 type chain struct {
-	files []chainFile // the last is the present one; never empty once a file was seen
+	files []chainFile // the last is the current one; never empty once a file was seen
 	made  int         // names that were made up
 }
 
@@ -27,18 +27,18 @@ const maxChain = 256
 
 type chainFile struct {
 	name     string // for others; unique in the chain
-	file     string // its fileName, which name is unless that was there before
-	dev, ino uint64 // 0 of a file that was expected and not seen
+	file     string // its fileName; name is the same unless that was taken
+	dev, ino uint64 // 0 for a file that was expected and not seen yet
 	start    int64
 	size     int64 // as far as it is known
-	// kept is how many bytes were left of it when it was cut short. They have their places in the entry before, too.
+	// kept is how many bytes a truncation left. They have numbers in the entry before, too.
 	kept int64
 }
 
 func (f *chainFile) is(st *unix.Stat_t) bool { return f.dev == uint64(st.Dev) && f.ino == st.Ino }
 
-func (c *chain) present() *chainFile { return &c.files[len(c.files)-1] }
-func (c *chain) end() int64          { return c.present().start + c.present().size }
+func (c *chain) current() *chainFile { return &c.files[len(c.files)-1] }
+func (c *chain) end() int64          { return c.current().start + c.current().size }
 
 // chain returns that of a path, made when it is not there.
 func (c *Collector) chain(path string) *chain {
@@ -50,25 +50,25 @@ func (c *Collector) chain(path string) *chain {
 	return ch
 }
 
-// see takes in that this is the present file now, and how long it is; opened says that it was opened since the last call.
-// cut: it is the one before, and somebody has cut it short in place.
-func (c *chain) see(fd int, st *unix.Stat_t, opened bool) (cut bool) {
-	same := len(c.files) > 0 && c.present().is(st)
+// observe records which file is the current one and how long it is; opened says that it was opened since the last call.
+// cut: it is the same file as before, and somebody truncated it.
+func (c *chain) observe(fd int, st *unix.Stat_t, opened bool) (cut bool) {
+	same := len(c.files) > 0 && c.current().is(st)
 	if same && opened { // or its number is another file's by now
-		same = fileName(fd, st) == c.present().file
+		same = fileName(fd, st) == c.current().file
 	}
 	switch {
-	case same && st.Size >= c.present().size:
+	case same && st.Size >= c.current().size:
 	case same:
 		cut = true
 		c.begin(fd, st, c.end()-st.Size)
-		c.present().kept = st.Size
+		c.current().kept = st.Size
 	case len(c.files) > 0:
 		c.begin(fd, st, c.end())
 	default:
 		c.begin(fd, st, 0)
 	}
-	c.present().size = st.Size
+	c.current().size = st.Size
 	return cut
 }
 
@@ -76,12 +76,12 @@ func (c *chain) begin(fd int, st *unix.Stat_t, start int64) {
 	f := chainFile{file: fileName(fd, st), dev: uint64(st.Dev), ino: st.Ino, start: start}
 	f.name = f.file
 	if slices.ContainsFunc(c.files, func(old chainFile) bool { return old.name == f.name }) {
-		f.name = c.makeName(f.name) // it was cut short, or is back
+		f.name = c.makeName(f.name) // it was truncated, or has come back
 	}
 	c.add(f)
 }
 
-// expect begins a chain whose first file is not there yet.
+// expect begins a chain whose first file does not exist yet.
 func (c *chain) expect() {
 	if len(c.files) == 0 {
 		c.add(chainFile{name: c.makeName("expected-" + strconv.FormatInt(int64(os.Getpid()), 36))})
@@ -95,14 +95,14 @@ func (c *chain) add(f chainFile) {
 	}
 }
 
-// makeName makes a name up where a file's own does not do. It is known to this collector only.
+// makeName makes up a name for a file whose own name cannot be used. Only this collector knows it.
 func (c *chain) makeName(of string) string {
 	c.made++
 	return fmt.Sprintf("%s.%d", of, c.made)
 }
 
-// fileName is the identity of a file. A number of an inode is soon another file's, which is why the time of its making belongs to
-// it; where the file system does not tell that, the name holds for this process only.
+// fileName is the identity of a file. Inode numbers are reused, so the time of creation is part of it; on a file system
+// that does not record that time, the name is valid in this process only.
 func fileName(fd int, st *unix.Stat_t) string {
 	var more unix.Statx_t
 	if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &more) == nil && more.Mask&unix.STATX_BTIME != 0 {
@@ -111,15 +111,15 @@ func fileName(fd int, st *unix.Stat_t) string {
 	return fmt.Sprintf("%x-%x-%d", st.Dev, st.Ino, os.Getpid())
 }
 
-// position is a place as others see it.
+// position converts a byte number into a position.
 func (c *chain) position(at int64) logstream.Position {
-	return logstream.Position{File: c.present().name, Offset: at - c.present().start}
+	return logstream.Position{File: c.current().name, Offset: at - c.current().start}
 }
 
-// find is the place of a position; known is false when nobody can tell any more.
+// find converts a position into a byte number; known is false if that is not possible any more.
 func (c *chain) find(path string, p logstream.Position) (at int64, known bool) {
 	if p.File == "" {
-		return min(c.present().start+max(p.Offset, 0), c.end()), true
+		return min(c.current().start+max(p.Offset, 0), c.end()), true
 	}
 	for _, f := range c.files {
 		if f.name == p.File {
@@ -127,8 +127,8 @@ func (c *chain) find(path string, p logstream.Position) (at int64, known bool) {
 			return at, at <= c.end()
 		}
 	}
-	// It is of an earlier collector; its file may be one of those that rotation has made.
-	start := c.present().start
+	// It comes from an earlier collector; its file may be one of the rotated ones.
+	start := c.current().start
 	for i := 1; ; i++ {
 		file, st, err := c.older(path, i)
 		if err != nil {
@@ -144,7 +144,7 @@ func (c *chain) find(path string, p logstream.Position) (at int64, known bool) {
 	}
 }
 
-// older opens the i-th file that rotation has made, if it is the one that was there i files before the present one.
+// older opens the i-th file that rotation has made, if it is the one that was there i files before the current one.
 func (c *chain) older(path string, i int) (*os.File, *unix.Stat_t, error) {
 	file, err := openPart(nil, backup(path, i))
 	if err != nil {
@@ -162,13 +162,13 @@ func (c *chain) older(path string, i int) (*os.File, *unix.Stat_t, error) {
 	return file, &st, nil
 }
 
-// partsFrom opens what there is from a place on, as far back as it goes without a hole; first is where that begins. exact: nothing
-// is wanted whose place was counted twice. It takes the present file over, nil while there is none.
+// partsFrom opens the files from byte at on, as far back as they go without a gap; first is the first byte. exact leaves out bytes
+// that have a number in two files. It takes ownership of the current file, which is nil if there is none.
 func (c *chain) partsFrom(path string, present *os.File, at int64, exact bool) (parts []*part, first int64) {
 	if present == nil {
 		return nil, c.end()
 	}
-	start, size := c.present().start, int64(-1)
+	start, size := c.current().start, int64(-1)
 	for i := 0; ; i++ {
 		low := start
 		if k := len(c.files) - 1 - i; exact && k >= 0 {

@@ -17,7 +17,7 @@ func (c *Collector) Reopen(ctx context.Context) error {
 			if t.fd >= 0 {
 				t.renew()
 			}
-			t.hurry()
+			t.retryNow()
 		}
 		return nil
 	})
@@ -42,7 +42,7 @@ func (c *Collector) Clear(ctx context.Context, process string, paths ...string) 
 	})
 }
 
-// filesOf adds the files of a process to paths, sorted, and tells whether there is anything at all.
+// filesOf adds the files of a process to paths, sorted, and reports whether anything is known of the process.
 func (c *Collector) filesOf(process string, paths []string) (all []string, known bool) {
 	known = len(paths) > 0
 	for _, path := range paths {
@@ -62,7 +62,7 @@ func (c *Collector) filesOf(process string, paths []string) (all []string, known
 	return slices.DeleteFunc(slices.Compact(all), func(path string) bool { return path == "" }), known
 }
 
-// clear runs on the log thread. What waits in pending was never seen by anybody and goes into the new file.
+// clear runs on the log thread. Output in pending was not in the file yet; it goes into the new one.
 func (c *Collector) clear(path string) error {
 	if IsStream(path) {
 		return nil
@@ -82,12 +82,12 @@ func (c *Collector) clear(path string) error {
 		return fmt.Errorf("clear log: %w", err)
 	}
 	t.renew()
-	t.hurry()
+	t.retryNow()
 	t.release()
 	return nil
 }
 
-// renew opens the file by its name. A failure shows at the next byte.
+// renew opens the file by its name. A failure shows when there is output for it.
 func (t *target) renew() {
 	t.close()
 	if _, err := t.ready(); err != nil {
@@ -95,8 +95,8 @@ func (t *target) renew() {
 	}
 }
 
-// hurry tries a file that failed at once: there may be room now.
-func (t *target) hurry() {
+// retryNow has a file that failed tried at once: there may be space now.
+func (t *target) retryNow() {
 	if t.stuck {
 		t.retryAt = t.c.now()
 	}

@@ -46,7 +46,7 @@ type Sink struct {
 	// Path of the file, resolved and absolute; "" is none.
 	Path string
 	// MaxBytes is the limit of the file, 0 for none. Where processes that share a file differ in their
-	// limits, the ones told last count.
+	// limits, the last ones given count.
 	MaxBytes int64
 	Backups  int
 	// Prefix begins each line; "" leaves the output as it is.
@@ -94,7 +94,7 @@ type Collector struct {
 	targets  map[string]*target
 	chains   map[string]*chain
 	stuck    map[*target]struct{} // those that wait to be written again
-	holding  map[*pipe]struct{}   // those with an unfinished line
+	partial  map[*pipe]struct{}   // those with an unfinished line
 }
 
 type channelKey struct{ process, channel string }
@@ -128,13 +128,13 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{}, chains: map[string]*chain{},
-		stuck: map[*target]struct{}{}, holding: map[*pipe]struct{}{}}
+		stuck: map[*target]struct{}{}, partial: map[*pipe]struct{}{}}
 	go c.run()
 	return c, nil
 }
 
-// Needs reports whether output of a sink goes anywhere. Where it does not, a process needs no pipe: its output may be
-// /dev/null, and Attach is told so.
+// Needs reports whether output of a sink goes anywhere. If it does not, a process needs no pipe: its output may be
+// /dev/null, and Attach gets NoPipe.
 func (c *Collector) Needs(s Sink) bool { return s.Path != "" || s.Syslog || c.copy != nil }
 
 // Attach takes over fd, the read end of a pipe: it is read until its end and then closed. It never blocks. A
@@ -173,8 +173,8 @@ func (c *Collector) Update(s Sink) {
 		}
 		for _, p := range c.pipes {
 			if p.sink.Process == s.Process && p.sink.Channel == s.Channel {
-				c.give(p, p.ansi.rest())
-				c.flushSaid(p)
+				c.deliver(p, p.ansi.rest())
+				c.flushSyslogLine(p)
 				p.sink.Syslog, p.sink.StripANSI = s.Syslog, s.StripANSI
 			}
 		}

@@ -15,13 +15,13 @@ import (
 	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
-// maxBehind is how many rotations a follower may lag before it is told that it lost output.
+// maxBehind is how many rotations a follower may lag before it gets an error.
 const maxBehind = 64
 
 // Log opens a part of a file; what Range.Last or a position asks for of older files is taken from those that rotation
 // has made. A follower reads the files themselves, each kept open for it at
-// rotation, so a slow one holds up nobody and misses nothing. One that is more than 64 rotations behind, or reads a file that
-// somebody cuts short before it was read, gets an error: what it missed is the Gap when it goes on from its position. Following ends
+// rotation, so a slow one blocks nobody and misses nothing. One that is more than 64 rotations behind, or whose file
+// somebody truncates before it was read, gets an error; when it continues from its position, Gap says what it missed. Following ends
 // at Close or with ctx, also for a file that is not there yet.
 // Without follow a missing file is fs.ErrNotExist, unless a living process is about to write it.
 func (c *Collector) Log(ctx context.Context, path string, r logstream.Range) (*logstream.Stream, error) {
@@ -86,7 +86,7 @@ func (c *Collector) follow(f *follower, path string, r logstream.Range) (logstre
 		return logstream.Start{}, err
 	}
 	if t == nil {
-		t = &target{c: c, path: path, chain: c.chain(path), fd: -1} // registered when it is followed
+		t = &target{c: c, path: path, chain: c.chain(path), fd: -1} // registered below if it is followed
 	}
 	t.chain.expect()
 	if file != nil {
@@ -95,7 +95,7 @@ func (c *Collector) follow(f *follower, path string, r logstream.Range) (logstre
 			file.Close()
 			return logstream.Start{}, err
 		}
-		t.see(int(file.Fd()), &st, t.fd < 0)
+		t.observe(int(file.Fd()), &st, t.fd < 0)
 	}
 	start, err := f.begin(t.chain, path, file, r)
 	if err == nil && f.follow {
@@ -149,7 +149,7 @@ type part struct {
 	file *os.File
 	off  int64
 	end  int64 // below 0 is the file's end
-	cut  bool  // it was cut short when it had end bytes
+	cut  bool  // it was truncated when it had end bytes
 }
 
 // begin finds where a range starts. It takes the file over, which is nil when there is none.
@@ -158,13 +158,13 @@ func (f *follower) begin(ch *chain, path string, file *os.File, r logstream.Rang
 	switch {
 	case r.From != nil:
 		if at, known = ch.find(path, *r.From); !known {
-			at = ch.present().start
+			at = ch.current().start
 		}
 	case r.Last < 0:
-		at = ch.present().start
+		at = ch.current().start
 	}
 	parts, first := ch.partsFrom(path, file, at, r.From != nil && r.From.File != "")
-	start := logstream.Start{Position: ch.position(first), Size: ch.present().size}
+	start := logstream.Start{Position: ch.position(first), Size: ch.current().size}
 	if r.From != nil {
 		start.Gap = first - at
 	}
@@ -211,7 +211,7 @@ func (f *follower) next(fd int) {
 	f.addLocked(&part{file: file, end: -1})
 }
 
-// cut is called by the log thread when it finds the file cut short from size to left bytes, before it writes to it.
+// cut is called by the log thread when it finds the file truncated from size to left bytes, before it writes to it.
 func (f *follower) cut(fd int, size, left int64) {
 	file, err := dup(fd, "")
 	f.mu.Lock()
@@ -259,7 +259,7 @@ func (f *follower) Read(b []byte) (int, error) {
 		if p != nil {
 			n, err := p.read(b, now)
 			if n > 0 && f.cutSince(p, now) {
-				p.off -= int64(n) // it may be of what came afterwards
+				p.off -= int64(n) // it may be newer output
 				continue
 			}
 			if n > 0 || err != nil {
@@ -299,7 +299,7 @@ func (f *follower) current() (p *part, now part, last bool, err error) {
 	return f.parts[0], *f.parts[0], len(f.parts) == 1, nil
 }
 
-// cutSince reports whether a part has been cut short since it was looked up.
+// cutSince reports whether a part has been truncated since it was looked up.
 func (f *follower) cutSince(p *part, then part) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -318,7 +318,7 @@ func (f *follower) drop(p *part) {
 // read returns 0, nil at the end of the part, as it is now.
 func (p *part) read(b []byte, now part) (int, error) {
 	if now.cut && p.off < now.end {
-		return 0, fmt.Errorf("the log was cut short, and %d bytes of it that were not read yet are gone; follow anew", now.end-p.off)
+		return 0, fmt.Errorf("the log was truncated, and %d bytes of it that were not read yet are gone; follow anew", now.end-p.off)
 	}
 	if now.end >= 0 {
 		b = b[:min(int64(len(b)), max(0, now.end-p.off))]

@@ -52,7 +52,7 @@ func (c *Collector) commands() (closing bool) {
 	return closing
 }
 
-// due retries the files that failed and writes the unfinished lines that waited long enough.
+// due retries the files that failed and writes the unfinished lines that have waited long enough.
 func (c *Collector) due() {
 	now := c.now()
 	for t := range c.stuck {
@@ -60,18 +60,18 @@ func (c *Collector) due() {
 			t.retry()
 		}
 	}
-	for p := range c.holding {
+	for p := range c.partial {
 		if p.due() <= now {
 			c.read(p) // the rest may have come, and nobody was there to read it
 		}
-		if p.held.due() <= now {
-			c.flushHeld(p)
+		if p.fileLine.due() <= now {
+			c.flushFileLine(p)
 		}
-		if p.said.due() <= now {
-			c.flushSaid(p)
+		if p.syslogLine.due() <= now {
+			c.flushSyslogLine(p)
 		}
 		if p.due() == clock.Never {
-			delete(c.holding, p)
+			delete(c.partial, p)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func (c *Collector) timeout() int {
 	for t := range c.stuck {
 		next = min(next, t.retryAt)
 	}
-	for p := range c.holding {
+	for p := range c.partial {
 		next = min(next, p.due())
 	}
 	if next == clock.Never {

@@ -18,13 +18,13 @@ type pipe struct {
 	sink   Sink
 	name   string  // of the process without its group, and a blank: what begins its messages to syslog
 	target *target // nil: thrown away
-	// parked: not in the epoll set, because the file cannot be written. Its events cannot just be masked:
-	// a hang-up is always told.
-	parked bool
-	grown  bool
-	ansi   stripper
-	held   unfinished // kept back from a file that others write, too
-	said   unfinished // kept back from syslog
+	// parked: not in the epoll set, because the file cannot be written. Masking its events is not enough: epoll always
+	// reports a hang-up.
+	parked     bool
+	grown      bool
+	ansi       stripper
+	fileLine   partialLine // not written yet to a file that others write, too
+	syslogLine partialLine // not sent yet to syslog
 	// midLine: what was written last of a pipe with a prefix has no line end.
 	midLine bool
 }
@@ -44,7 +44,7 @@ func (c *Collector) attach(fd int, s Sink) {
 		t.max, t.backups = s.MaxBytes, s.Backups
 		t.pipes = append(t.pipes, p)
 		p.target = t
-		t.foresee()
+		t.createEarly()
 		if t.stuck {
 			p.parked = true
 			return
@@ -53,9 +53,9 @@ func (c *Collector) attach(fd int, s Sink) {
 	c.listen(p)
 }
 
-// retire takes what a copy that is followed by another has printed. While its file is stuck, what all ended copies left
-// is kept up to a limit, and no pipe of theirs: a process that crashes all night on a full disk uses up neither
-// descriptors nor memory.
+// retire reads what is left in the pipe of a copy that has a successor. While the file cannot be written, the output of ended
+// copies is kept up to a limit and their pipes are closed, so that a process that crashes all night on a full disk exhausts
+// neither descriptors nor memory.
 func (c *Collector) retire(p *pipe) {
 	if !p.parked {
 		c.drain(p)
@@ -96,7 +96,7 @@ func (c *Collector) listen(p *pipe) {
 	}
 }
 
-// park leaves the output in the pipe. DEL before any close, see eventFor.
+// park leaves the output in the pipe. EPOLL_CTL_DEL must come before any close, see eventFor.
 func (c *Collector) park(p *pipe) {
 	if !p.parked {
 		p.parked = true
@@ -126,21 +126,21 @@ func (c *Collector) read(p *pipe) int {
 		p.grown = true // asked once: without privilege the user's pipe budget may be used up
 		_, _ = unix.FcntlInt(uintptr(p.fd), unix.F_SETPIPE_SZ, bufferSize)
 	}
-	c.take(p, c.buf[:n])
+	c.process(p, c.buf[:n])
 	return n
 }
 
-// take brings data, which it may change, on its way.
-func (c *Collector) take(p *pipe, data []byte) {
+// process passes on data, which it may change.
+func (c *Collector) process(p *pipe, data []byte) {
 	if p.sink.StripANSI {
 		data = p.ansi.strip(data)
 	}
-	c.give(p, data)
+	c.deliver(p, data)
 }
 
-// give hands on what is to be seen of a pipe. Lines that a process writes whole stay whole in a file that several write
-// and in syslog: the unfinished end of a read waits for its rest, for lineWait.
-func (c *Collector) give(p *pipe, data []byte) {
+// deliver passes on the visible output of a pipe. Lines that a process writes whole stay whole in a file that several processes
+// write, and in syslog: the unfinished end of a read waits up to lineWait for the rest.
+func (c *Collector) deliver(p *pipe, data []byte) {
 	if len(data) == 0 {
 		return
 	}
@@ -148,25 +148,25 @@ func (c *Collector) give(p *pipe, data []byte) {
 		c.copy(p.sink.Process, p.sink.Channel, data)
 	}
 	if p.sink.Syslog {
-		c.syslog.Send(p.name, p.said.take(data, c.now()))
+		c.syslog.Send(p.name, p.syslogLine.take(data, c.now()))
 	}
 	switch t := p.target; {
 	case t == nil:
 	case len(t.pipes) < 2 && p.sink.Prefix == "":
-		c.flushHeld(p)
+		c.flushFileLine(p)
 		t.write(data)
 	default:
-		t.write(p.prefixed(p.held.take(data, c.now())))
+		t.write(p.prefixed(p.fileLine.take(data, c.now())))
 	}
 	if p.due() != clock.Never {
-		c.holding[p] = struct{}{}
+		c.partial[p] = struct{}{}
 	}
 }
 
-// due is when the first unfinished line is waited for no longer.
-func (p *pipe) due() clock.Instant { return min(p.held.due(), p.said.due()) }
+// due is when to stop waiting for the end of the first unfinished line.
+func (p *pipe) due() clock.Instant { return min(p.fileLine.due(), p.syslogLine.due()) }
 
-// prefixed begins each line with the prefix.
+// prefixed returns data with the prefix at the beginning of each line.
 func (p *pipe) prefixed(data []byte) []byte {
 	if p.sink.Prefix == "" {
 		return data
@@ -182,25 +182,25 @@ func (p *pipe) prefixed(data []byte) []byte {
 	return out
 }
 
-// flush hands on the unfinished lines of a pipe.
+// flush passes on the unfinished lines of a pipe.
 func (c *Collector) flush(p *pipe) {
-	c.flushHeld(p)
-	c.flushSaid(p)
+	c.flushFileLine(p)
+	c.flushSyslogLine(p)
 }
 
-func (c *Collector) flushHeld(p *pipe) {
-	if held := p.held.rest(); len(held) > 0 {
+func (c *Collector) flushFileLine(p *pipe) {
+	if held := p.fileLine.rest(); len(held) > 0 {
 		p.target.write(p.prefixed(held))
 	}
 }
 
-func (c *Collector) flushSaid(p *pipe) {
-	if said := p.said.rest(); len(said) > 0 {
+func (c *Collector) flushSyslogLine(p *pipe) {
+	if said := p.syslogLine.rest(); len(said) > 0 {
 		c.syslog.Send(p.name, said)
 	}
 }
 
-// drain reads what stands in a pipe now; a writer that goes on cannot keep the thread here.
+// drain reads what is in a pipe now; a writer that goes on cannot keep the thread here.
 func (c *Collector) drain(p *pipe) {
 	left, err := unix.IoctlGetInt(p.fd, unix.TIOCINQ)
 	if err != nil {
@@ -224,18 +224,18 @@ func (c *Collector) drainAll() {
 
 // finish closes a pipe: at its end, or at Close.
 func (c *Collector) finish(p *pipe) {
-	c.give(p, p.ansi.rest())
+	c.deliver(p, p.ansi.rest())
 	c.flush(p)
 	c.park(p)
 	unix.Close(p.fd)
 	c.forget(p)
-	delete(c.holding, p)
+	delete(c.partial, p)
 	if p.target != nil {
-		p.target.leave(p)
+		p.target.detach(p)
 	}
 }
 
-// forget takes a pipe out of the lists of all.
+// forget removes a pipe from the lists of pipes.
 func (c *Collector) forget(p *pipe) {
 	delete(c.pipes, p.id)
 	channel := p.sink.channel()

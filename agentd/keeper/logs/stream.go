@@ -28,7 +28,7 @@ var (
 		"/dev/fd/2": "/dev/stderr", "/proc/self/fd/2": "/dev/stderr"}
 )
 
-// cleanPath is the one name of a file.
+// cleanPath returns the one name under which a file is known here.
 func cleanPath(path string) string {
 	if path == "" {
 		return ""
@@ -40,9 +40,9 @@ func cleanPath(path string) string {
 	return path
 }
 
-// readerGone reports whether an error says that whoever read a stream has gone for good: the other end of our standard
-// output was closed, or a terminal hung up. Waiting would hold up the writers for ever. A fifo of the user's can get
-// another reader, and a full disk room: those are waited for.
+// readerGone reports whether an error means that the reader of a stream is gone for good: the other end of our standard
+// output was closed, or a terminal hung up. Waiting would block the writers for ever. A fifo of the user's can get
+// another reader, and a full disk can get space: for those it is worth waiting.
 func readerGone(path string, err error) bool {
 	if !IsStream(path) {
 		return false
@@ -55,7 +55,7 @@ func readerGone(path string, err error) bool {
 	return false
 }
 
-// writeAll never blocks, but for a regular file's disk.
+// writeAll blocks on nothing but the disk of a regular file.
 func (t *target) writeAll(data []byte) (written int, err error) {
 	for written < len(data) {
 		n, err := t.writeSome(data[written:])
@@ -69,8 +69,8 @@ func (t *target) writeAll(data []byte) (written int, err error) {
 	return written, nil
 }
 
-// writeSome asks a socket by its call for it: it is a copy of our standard output, and whether that may block is said
-// in what it shares with other processes.
+// writeSome uses a socket's own call: the socket is a copy of our standard output, and O_NONBLOCK would be shared with
+// other processes.
 func (t *target) writeSome(data []byte) (int, error) {
 	if t.socket {
 		return unix.SendmsgN(t.fd, data, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)

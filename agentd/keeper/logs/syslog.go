@@ -48,18 +48,18 @@ type Syslog struct {
 	size    int // of waiting
 	lost    int // messages since the last one that was taken in
 
-	wake chan struct{} // something came into waiting
+	wake chan struct{} // there is something in waiting
 	end  chan struct{} // closed by Close
 	done chan struct{}
 
 	// What follows belongs to the goroutine.
 	conn   net.Conn
 	stream bool
-	away   bool // and it was told
+	away   bool // and that was logged
 }
 
-// NewSyslog is a syslog at a socket, /dev/log when empty, where we are called tag, distsuper when empty. It is not
-// looked for before there is something to send. The logger is told when it goes away and when it is back.
+// NewSyslog sends to the syslog at a socket, /dev/log when empty, with a tag, distsuper when empty. It connects when there is
+// something to send. The logger gets a message when syslog goes away and when it is back.
 func NewSyslog(path, tag string, log *zap.Logger) *Syslog {
 	return &Syslog{path: cmp.Or(path, syslogSocket), tag: cmp.Or(tag, syslogTag), log: log,
 		wake: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{})}
@@ -119,8 +119,8 @@ func (s *Syslog) addLocked(message []byte) {
 	s.size += len(message)
 }
 
-// next is the message that waits longest; nil for none.
-func (s *Syslog) next() []byte {
+// peek is the message that waits longest; nil for none.
+func (s *Syslog) peek() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.waiting) == 0 {
@@ -129,8 +129,8 @@ func (s *Syslog) next() []byte {
 	return s.waiting[0]
 }
 
-// taken drops the message that next returned, and is the only one to do so.
-func (s *Syslog) taken() {
+// dequeue drops the message that peek returned, and is the only one to do so.
+func (s *Syslog) dequeue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.size -= len(s.waiting[0])
@@ -149,7 +149,7 @@ func (s *Syslog) run() {
 	defer close(s.done)
 	retry := firstSyslogRetry
 	for {
-		message := s.next()
+		message := s.peek()
 		switch {
 		case message == nil && s.ending():
 			s.disconnect()
@@ -164,14 +164,14 @@ func (s *Syslog) run() {
 		err := s.deliver(message)
 		if err == nil {
 			retry = firstSyslogRetry
-			s.tell(nil)
-			s.taken()
+			s.reportState(nil)
+			s.dequeue()
 			continue
 		}
 		s.disconnect()
-		s.tell(err)
+		s.reportState(err)
 		if s.ending() {
-			s.giveUp(err)
+			s.reportLoss(err)
 			return
 		}
 		wait := time.NewTimer(retry)
@@ -228,8 +228,8 @@ func (s *Syslog) disconnect() {
 	}
 }
 
-// tell logs when syslog goes and when it is back.
-func (s *Syslog) tell(err error) {
+// reportState logs when syslog goes and when it is back.
+func (s *Syslog) reportState(err error) {
 	if away := err != nil; away == s.away {
 		return
 	}
@@ -243,7 +243,7 @@ func (s *Syslog) tell(err error) {
 	s.log.Info("syslog takes output again", zap.String("socket", s.path), zap.Int("lost_lines", lost))
 }
 
-func (s *Syslog) giveUp(err error) {
+func (s *Syslog) reportLoss(err error) {
 	s.mu.Lock()
 	lost := s.lost + len(s.waiting)
 	s.mu.Unlock()

@@ -20,7 +20,7 @@ const (
 	firstSlowRetry, lastSlowRetry = 2 * time.Millisecond, 100 * time.Millisecond
 )
 
-// target is one file, with everybody who writes or follows it. It belongs to the log thread.
+// target is one file with all its writers and followers. It belongs to the log thread.
 type target struct {
 	c         *Collector
 	path      string
@@ -46,7 +46,7 @@ type target struct {
 	problem  string
 }
 
-// target returns that of a path, made when it is not there.
+// target returns the target of a path and makes it if there is none.
 func (c *Collector) target(path string) *target {
 	t := c.targets[path]
 	if t == nil {
@@ -56,8 +56,8 @@ func (c *Collector) target(path string) *target {
 	return t
 }
 
-// leave takes a pipe off.
-func (t *target) leave(p *pipe) {
+// detach takes a pipe off.
+func (t *target) detach(p *pipe) {
 	t.pipes = slices.DeleteFunc(t.pipes, func(o *pipe) bool { return o == p })
 	t.release()
 }
@@ -70,7 +70,7 @@ func (t *target) release() {
 	t.close()
 	if len(t.followers) == 0 {
 		delete(t.c.targets, t.path)
-		t.tell("")
+		t.report("")
 	}
 }
 
@@ -81,9 +81,9 @@ func (t *target) close() {
 	}
 }
 
-// foresee makes the file before the first byte comes, as supervisor does: whoever looks at a fresh start finds it, or hears
-// why it cannot be there.
-func (t *target) foresee() {
+// createEarly makes the file before there is any output, as supervisor does: after a start the file is there, or a problem says
+// why it cannot be.
+func (t *target) createEarly() {
 	if t.fd >= 0 || t.stuck || IsStream(t.path) {
 		return
 	}
@@ -96,11 +96,11 @@ func (t *target) foresee() {
 		unix.Close(fd)
 	case unix.EEXIST:
 	case unix.ENOENT:
-		t.tell(t.missingDir())
+		t.report(t.missingDir())
 	case unix.ENOTDIR:
-		t.tell(fmt.Sprintf("log file %s: %s is not a directory", t.path, filepath.Dir(t.path)))
+		t.report(fmt.Sprintf("log file %s: %s is not a directory", t.path, filepath.Dir(t.path)))
 	default:
-		t.tell(t.waits(err))
+		t.report(t.waitingProblem(err))
 	}
 }
 
@@ -109,22 +109,22 @@ func (t *target) missingDir() string {
 		t.path, filepath.Dir(t.path))
 }
 
-// tell sets the problem that others see, and logs a new one.
-func (t *target) tell(problem string) {
+// report sets the problem that Problem returns, and logs it when it is new.
+func (t *target) report(problem string) {
 	if t.problem == problem {
 		return
 	}
 	if problem != "" {
 		t.c.log.Warn("a log file has a problem", zap.String("path", t.path), zap.String("problem", problem))
 	} else if t.problem != "" {
-		t.c.log.Info("a log file is well again", zap.String("path", t.path))
+		t.c.log.Info("a log file can be written again", zap.String("path", t.path))
 	}
 	t.problem = problem
 	t.c.setProblem(t.path, problem)
 }
 
-// write appends data. What cannot be written now is kept in pending, and the pipes are left alone
-// until it can.
+// write appends data. What cannot be written now is kept in pending, and the pipes are not read
+// until it is written.
 func (t *target) write(data []byte) {
 	if len(data) == 0 {
 		return
@@ -143,13 +143,13 @@ func (t *target) write(data []byte) {
 	t.pending = append([]byte(nil), rest...)
 	t.stuck = true
 	t.c.stuck[t] = struct{}{}
-	t.fail(err, true)
+	t.scheduleRetry(err, true)
 	for _, p := range t.pipes {
 		t.c.park(p)
 	}
 }
 
-// retry tries to write what is pending. When that works, the pipes are read again.
+// retry tries to write what is pending. If that works, the pipes are read again.
 func (t *target) retry() {
 	rest, err := t.put(t.pending)
 	if len(rest) < len(t.pending) {
@@ -158,7 +158,7 @@ func (t *target) retry() {
 	if err != nil {
 		progress := len(rest) < len(t.pending)
 		t.pending = append([]byte(nil), rest...)
-		t.fail(err, progress)
+		t.scheduleRetry(err, progress)
 		return
 	}
 	t.pending, t.stuck = nil, false
@@ -169,7 +169,7 @@ func (t *target) retry() {
 	t.release()
 }
 
-// discard gives up what waits for a file that is removed.
+// discard drops the output that waits for a file that was removed.
 func (t *target) discard() {
 	t.close()
 	t.pending, t.stuck = nil, false
@@ -182,9 +182,9 @@ func (t *target) discard() {
 	t.release()
 }
 
-// fail sets the time of the next try, tells what is wrong, and lets the file be opened anew by then. A reader of a
-// fifo or terminal that is merely slow is no problem.
-func (t *target) fail(err error, progress bool) {
+// scheduleRetry sets the time of the next try, reports what is wrong, and closes the file so that it is opened again. A reader of a
+// fifo or terminal that is only slow is not a problem.
+func (t *target) scheduleRetry(err error, progress bool) {
 	first, last := firstRetry, lastRetry
 	slow := errors.Is(err, unix.EAGAIN)
 	if slow {
@@ -200,24 +200,23 @@ func (t *target) fail(err error, progress bool) {
 	}
 	t.close()
 	if errors.Is(err, unix.ENOENT) && !exists(filepath.Dir(t.path)) {
-		t.tell(t.missingDir())
+		t.report(t.missingDir())
 		return
 	}
-	t.tell(t.waits(err))
+	t.report(t.waitingProblem(err))
 }
 
-func (t *target) waits(err error) string {
+func (t *target) waitingProblem(err error) string {
 	return fmt.Sprintf("log file %s: %v; output waits in the process's pipe until it can be written", t.path, err)
 }
 
-// put writes data, and returns what it could not write but may later. What nobody is left to read is written as far as
-// it will ever be.
+// put writes data and returns the part to write later. Output that nobody is left to read is dropped.
 func (t *target) put(data []byte) (rest []byte, err error) {
 	if rest, err = t.append(data); err == nil || !readerGone(t.path, err) {
 		return rest, err
 	}
 	t.close()
-	t.tell(fmt.Sprintf("log file %s: nobody reads it any more (%v); output for it is thrown away", t.path, err))
+	t.report(fmt.Sprintf("log file %s: nobody reads it any more (%v); output for it is thrown away", t.path, err))
 	return nil, nil
 }
 
@@ -244,7 +243,7 @@ func (t *target) append(data []byte) (rest []byte, err error) {
 		if rotate {
 			t.rotate()
 		} else if t.c.now() >= t.noRotate {
-			t.tell("")
+			t.report("")
 		}
 	}
 	return nil, nil
@@ -259,14 +258,14 @@ func (t *target) rotate() {
 	}
 	if err != nil {
 		t.noRotate = t.c.now().Add(lastRetry)
-		t.tell(fmt.Sprintf("log file %s is over its limit and cannot be rotated: %v; it goes on growing", t.path, err))
+		t.report(fmt.Sprintf("log file %s is over its limit and cannot be rotated: %v; it goes on growing", t.path, err))
 		return
 	}
 	t.close()
 }
 
-// ready makes sure that the file is open, and that somebody can find it by a name: one that was removed is made
-// anew. It returns the file's size.
+// ready makes sure that the file is open and still has a name: a file that was removed is created
+// again. It returns the file's size.
 func (t *target) ready() (size int64, err error) {
 	var st unix.Stat_t
 	if t.fd >= 0 {
@@ -274,7 +273,7 @@ func (t *target) ready() (size int64, err error) {
 			return 0, err
 		}
 		if st.Nlink > 0 || !t.regular {
-			t.see(t.fd, &st, false)
+			t.observe(t.fd, &st, false)
 			return st.Size, nil
 		}
 		t.close()
@@ -289,7 +288,7 @@ func (t *target) ready() (size int64, err error) {
 	t.rotates = t.regular && !IsStream(t.path)
 	t.midLine = t.regular && st.Size > 0 && !endsLine(t.fd, st.Size)
 	if t.regular {
-		t.see(t.fd, &st, true)
+		t.observe(t.fd, &st, true)
 		for _, f := range t.followers {
 			f.next(t.fd)
 		}
@@ -297,9 +296,9 @@ func (t *target) ready() (size int64, err error) {
 	return st.Size, nil
 }
 
-// see notes which file is the present one and how long it is, and tells the followers of one that was cut short.
-func (t *target) see(fd int, st *unix.Stat_t, opened bool) {
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || !t.chain.see(fd, st, opened) {
+// observe records which file is the current one and how long it is, and has the followers of a truncated file start over.
+func (t *target) observe(fd int, st *unix.Stat_t, opened bool) {
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || !t.chain.observe(fd, st, opened) {
 		return
 	}
 	size := t.chain.files[len(t.chain.files)-2].size
@@ -311,7 +310,7 @@ func (t *target) see(fd int, st *unix.Stat_t, opened bool) {
 // wrote counts what was appended.
 func (t *target) wrote(n int) {
 	if t.regular {
-		t.chain.present().size += int64(n)
+		t.chain.current().size += int64(n)
 	}
 }
 

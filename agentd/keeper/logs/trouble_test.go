@@ -103,7 +103,7 @@ func TestALineThatWaitsForItsEndIsNotLostWhenItsFileIsStuck(t *testing.T) {
 	write(t, w, []byte("kept back, "))
 	eventually(t, "the unfinished line is read", func() bool {
 		var held int
-		_ = c.do(context.Background(), func() error { held = len(c.holding); return nil })
+		_ = c.do(context.Background(), func() error { held = len(c.partial); return nil })
 		return held == 1
 	})
 	write(t, w, []byte("finished\n"))

@@ -5,9 +5,9 @@ import "syscall"
 // A Cage holds what one run starts, so that all of it can be killed and counted. Enter, Entered, Kill, Empty and Close
 // belong to the keeper's loop and wait for nothing; Leave belongs to another goroutine and may.
 type Cage interface {
-	// Enter makes the next child be born inside. It is called on an empty cage only.
+	// Enter has the next child start inside. It is called on an empty cage only.
 	Enter(attr *syscall.SysProcAttr) error
-	// Entered tells which child was, and the pipes that it holds.
+	// Entered records the child that was started inside, and the pipes that it has.
 	Entered(pid int, pipes []int)
 	// Kill sends SIGKILL to all inside. main is the main process, 0 when it is reaped.
 	Kill(main int)
@@ -26,12 +26,12 @@ type Maker interface {
 	Name() string
 	// Open makes the cage of a run.
 	Open(Mark) (Cage, error)
-	// TracksPipes reports whether runs are told apart by what their processes hold: then every process gets pipes of its
+	// TracksPipes reports whether open pipes identify the processes of a run. Then every process gets pipes of its
 	// own, also for output that nobody reads.
 	TracksPipes() bool
 	// Exempt names the one child that belongs to no run, the guardian, 0 for none.
 	Exempt(pid int)
-	// KillAll is the last sweep of a keeper that stops: everything is over, so nothing may be left. It waits.
+	// KillAll kills everything that any run started, at the end of the keeper, and waits until it is dead.
 	KillAll()
 	// Close frees what the keeper has for all its cages, and returns when those that were closed are freed.
 	Close()

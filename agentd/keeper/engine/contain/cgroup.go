@@ -76,20 +76,20 @@ func (c *Cgroups) OpenNested(name string) (fd int, err error) {
 // Name is "cgroup2".
 func (c *Cgroups) Name() string { return "cgroup2" }
 
-// TracksPipes is false: a cgroup tells what belongs to a run.
+// TracksPipes is false: the cgroup says which processes belong to a run.
 func (c *Cgroups) TracksPipes() bool { return false }
 
-// Exempt has nothing to do: the guardian is in a cgroup of its own.
+// Exempt does nothing: the guardian is in a cgroup of its own.
 func (c *Cgroups) Exempt(int) {}
 
 // Open makes the cgroup of a run.
 func (c *Cgroups) Open(m Mark) (Cage, error) {
-	g := &cgroup{all: c, name: fmt.Sprintf("%s-%s", readable(m.Process), m.Token), fd: -1}
+	g := &cgroup{all: c, name: fmt.Sprintf("%s-%s", fileNameOf(m.Process), m.Token), fd: -1}
 	return g, g.renew()
 }
 
-// readable makes a short file name of a process's.
-func readable(id string) string {
+// fileNameOf makes a short file name of a process's.
+func fileNameOf(id string) string {
 	name := []byte(id[:min(len(id), 80)])
 	for i, ch := range name {
 		letter := ch >= 'a' && ch <= 'z' || ch >= 'A' && ch <= 'Z' || ch >= '0' && ch <= '9'
@@ -117,7 +117,7 @@ func (c *Cgroups) Close() {
 func (c *Cgroups) inBackground(remove func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed { // there is no loop any more
+	if c.closed { // the loop has ended
 		remove()
 		return
 	}
@@ -133,8 +133,8 @@ type cgroup struct {
 	name string
 	dir  string
 	fd   int
-	// spent: it was killed, so no child can be born in it.
-	spent bool
+	// killed: Kill was called, so no child can be started in it.
+	killed bool
 }
 
 // renew makes a fresh directory.
@@ -148,12 +148,12 @@ func (c *cgroup) renew() error {
 	if err != nil {
 		return fmt.Errorf("open the cgroup %s: %w", dir, err)
 	}
-	c.dir, c.fd, c.spent = dir, fd, false
+	c.dir, c.fd, c.killed = dir, fd, false
 	return nil
 }
 
 func (c *cgroup) Enter(attr *syscall.SysProcAttr) error {
-	if c.spent {
+	if c.killed {
 		old := *c
 		if err := c.renew(); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (c *cgroup) Entered(int, []int) {}
 
 func (c *cgroup) Kill(int) {
 	if !c.Empty() {
-		c.spent = true
+		c.killed = true
 		killCgroupAt(c.fd)
 	}
 }

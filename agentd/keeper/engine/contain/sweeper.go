@@ -9,7 +9,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 )
 
-// sweep is the sweeper: it kills what is to be killed, and looks again until nothing is left.
+// sweep is the sweeper: it empties the cages that Kill was called for, in as many passes as that takes.
 func (t *Trees) sweep() {
 	defer close(t.done)
 	for {
@@ -30,9 +30,9 @@ func (t *Trees) sweep() {
 
 // target is a cage that is to be emptied, as it was when a pass began.
 type target struct {
-	cage  *tree
-	main  int
-	asked uint64
+	cage      *tree
+	main      int
+	requested uint64
 }
 
 // pass looks once for all cages that are to be emptied, and reports whether one of them is not empty yet. It
@@ -50,7 +50,7 @@ func (t *Trees) pass() (more bool) {
 	owners := t.owners(orphans)
 	emptied := false
 	for _, g := range targets {
-		if !t.stands(g) {
+		if !t.unchanged(g) {
 			continue
 		}
 		found := g.main != 0
@@ -62,7 +62,7 @@ func (t *Trees) pass() (more bool) {
 				procfs.KillBelow(orphan.PID, below)
 			}
 		}
-		if t.settle(g, found, len(orphans) > 0) {
+		if t.record(g, found, len(orphans) > 0) {
 			emptied = true
 		} else {
 			more = true
@@ -79,39 +79,39 @@ func (t *Trees) targets() []target {
 	defer t.mu.Unlock()
 	var targets []target
 	for c := range t.cages {
-		if c.asked != c.clean {
-			targets = append(targets, target{c, c.main, c.asked})
+		if c.requested != c.completed {
+			targets = append(targets, target{c, c.main, c.requested})
 		}
 	}
 	return targets
 }
 
-// stands reports whether a target is what it was when the pass began. Else the loop has emptied the cage meanwhile, and
-// what the pass found may be the next copy, or have the number of a main process that was reaped.
-func (t *Trees) stands(g target) bool {
+// unchanged reports whether a target is what it was when the pass began. If not, the loop has emptied the cage meanwhile, and
+// what the pass found may be the next copy, or have the pid of a main process that was reaped.
+func (t *Trees) unchanged(g target) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := g.cage
-	return c.asked == g.asked && c.clean != c.asked && c.main == g.main
+	return c.requested == g.requested && c.completed != c.requested && c.main == g.main
 }
 
-// settle notes what a pass found, and reports whether the cage is empty. Among orphans one was perhaps
-// born while the others were read: then two passes in a row must find nothing.
-func (t *Trees) settle(g target, found, orphans bool) bool {
+// record records what a pass found, and reports whether the cage is empty. If there are orphans, another one may have
+// been forked while they were read: then two passes in a row must find nothing.
+func (t *Trees) record(g target, found, orphans bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := g.cage
-	if c.clean == c.asked {
+	if c.completed == c.requested {
 		return true
 	}
-	if found || c.asked != g.asked {
+	if found || c.requested != g.requested {
 		c.passes = 0
 		return false
 	}
 	if c.passes++; orphans && c.passes < 2 {
 		return false
 	}
-	c.clean = c.asked
+	c.completed = c.requested
 	c.forgetLocked()
 	return true
 }
@@ -160,7 +160,7 @@ func (t *Trees) byMark(m Mark) *tree {
 	return nil
 }
 
-// byTrace finds a run by what its processes share without wanting to.
+// byTrace finds a run by its process group, its session or its pipes.
 func (t *Trees) byTrace(p procfs.Process) *tree {
 	type trace struct {
 		cage  *tree

@@ -10,18 +10,18 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 )
 
-// Trees finds what a run started among the keeper's descendants. The keeper is their subreaper, so each of them
-// hangs below one of the keeper's children: a main process, or an orphan. An orphan belongs to the run whose
-// marks stand in its environment; without marks, to the run whose process group, session or pipes it has.
+// Trees finds the processes of a run among the keeper's descendants. The keeper is their subreaper, so each of them
+// is below one of the keeper's children: a main process or an orphan. An orphan belongs to the run whose
+// mark is in its environment; without a mark, to the run whose process group, session or pipes it has.
 //
 // A process that cleared its environment, made a session, forked twice and closed its pipes is not found
-// until the keeper stops: that is what cgroups are for.
+// until the keeper stops. Cgroups solve that.
 //
 // One goroutine, the sweeper, does all the reading of /proc.
 type Trees struct {
 	instance string
 	groups   Groups
-	wake     func()        // tells the loop that a cage may be empty
+	wake     func()        // called when a cage may have become empty
 	work     chan struct{} // capacity 1
 	stop     chan struct{}
 	done     chan struct{}
@@ -34,16 +34,16 @@ type Trees struct {
 	exempt int
 }
 
-// Groups is where the process groups of living runs are noted for the guardian, who may have to find them alone.
+// Groups records the process groups of living runs for the guardian, which may have to find them alone.
 type Groups interface {
-	// Add notes a group and returns its slot, -1 when none is free.
+	// Add records a group and returns its slot, -1 when none is free.
 	Add(group int) (slot int)
 	// Drop frees a slot; -1 is none.
 	Drop(slot int)
 }
 
-// NewTrees starts the sweeper of a keeper. It is given what runs of earlier keepers left alone: that may be below this
-// one, which took their process over. wake is called whenever a cage may have become empty.
+// NewTrees starts the sweeper of a keeper. left are the marks of what runs of earlier keepers left alone, which may be below
+// this keeper, too. wake is called whenever a cage may have become empty.
 func NewTrees(instance string, groups Groups, left map[Mark]bool, wake func()) *Trees {
 	t := &Trees{instance: instance, groups: groups, wake: wake, work: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
@@ -82,15 +82,15 @@ func (t *Trees) Close() {
 
 // tree is the cage of one run.
 type tree struct {
-	all    *Trees
-	mark   Mark
-	main   int             // 0 when it is reaped
-	group  int             // of the last copy; 0 when nothing of it is left
-	pipes  map[uint64]bool // inodes
-	slot   int             // of the group in Groups
-	asked  uint64          // kills asked for
-	clean  uint64          // the last of them after which nothing was found
-	passes int             // passes in a row that found nothing
+	all       *Trees
+	mark      Mark
+	main      int             // 0 when it is reaped
+	group     int             // of the last copy; 0 when nothing of it is left
+	pipes     map[uint64]bool // inodes
+	slot      int             // of the group in Groups
+	requested uint64          // kills asked for
+	completed uint64          // the last of them after which nothing was found
+	passes    int             // passes in a row that found nothing
 }
 
 func (c *tree) Enter(*syscall.SysProcAttr) error { return nil }
@@ -112,10 +112,10 @@ func (c *tree) Entered(pid int, pipes []int) {
 
 func (c *tree) Kill(main int) {
 	c.all.mu.Lock()
-	if c.main != main || c.asked == c.clean {
+	if c.main != main || c.requested == c.completed {
 		c.setMainLocked(main)
 		c.passes = 0
-		c.asked++
+		c.requested++
 	}
 	c.all.mu.Unlock()
 	if main == 0 && c.all.childless(c) {
@@ -137,7 +137,7 @@ func (c *tree) setMainLocked(pid int) {
 }
 
 // childless empties the cage of a reaped main process at once when the keeper has no orphan at all, as after
-// most crashes: then nobody need be asked.
+// most crashes: then the sweeper is not needed.
 func (t *Trees) childless(c *tree) bool {
 	children, listed := procfs.Children()
 	t.mu.Lock()
@@ -145,7 +145,7 @@ func (t *Trees) childless(c *tree) bool {
 	if !listed || slices.ContainsFunc(children, func(pid int) bool { return !t.knownLocked(pid) }) {
 		return false
 	}
-	c.clean = c.asked
+	c.completed = c.requested
 	c.forgetLocked()
 	return true
 }
@@ -153,7 +153,7 @@ func (t *Trees) childless(c *tree) bool {
 func (c *tree) Empty() bool {
 	c.all.mu.Lock()
 	defer c.all.mu.Unlock()
-	return c.main == 0 && c.clean == c.asked
+	return c.main == 0 && c.completed == c.requested
 }
 
 func (c *tree) Leave() error {

@@ -16,20 +16,20 @@ import (
 // A Guard is the keeper's side of its guardian. It belongs to one goroutine at a time, but for what Groups returns.
 type Guard struct {
 	command []string // of this binary
-	orders  Orders
+	config  Config
 	page    *page
-	bell    int
+	wakeFD  int // eventfd: the page's deadline came nearer
 	self    int // pidfd of the keeper
 	null    *os.File
-	nest    int // cgroup that it is born in, -1 for none
+	nest    int // cgroup that it starts in, -1 for none
 	pid     int
 	pidfd   int
 }
 
-// New makes what a guardian and its keeper share; no process runs yet. command are the arguments with which this binary calls
+// New makes what a guardian and its keeper share; it starts no process. command are the arguments with which this binary calls
 // Main.
-func New(command []string, o Orders) (*Guard, error) {
-	g := &Guard{command: command, orders: o, bell: -1, self: -1, nest: -1, pidfd: -1}
+func New(command []string, o Config) (*Guard, error) {
+	g := &Guard{command: command, config: o, wakeFD: -1, self: -1, nest: -1, pidfd: -1}
 	var err error
 	if g.page, err = newPage(); err != nil {
 		return nil, err
@@ -37,8 +37,8 @@ func New(command []string, o Orders) (*Guard, error) {
 	if g.self, err = unix.PidfdOpen(os.Getpid(), 0); err != nil {
 		return nil, fmt.Errorf("open a pidfd, which needs Linux 5.3 and no seccomp profile against it: %w", err)
 	}
-	if g.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, fmt.Errorf("make the guardian's bell: %w", err)
+	if g.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return nil, fmt.Errorf("make the guardian's wake-up: %w", err)
 	}
 	if g.null, err = os.OpenFile("/dev/null", os.O_RDWR, 0); err != nil {
 		return nil, fmt.Errorf("open the guardian's standard input: %w", err)
@@ -46,16 +46,16 @@ func New(command []string, o Orders) (*Guard, error) {
 	return g, nil
 }
 
-// Nest makes the guardian be born in a cgroup, and kill all runs below base. It takes fd over.
-func (g *Guard) Nest(fd int, base string) { g.nest, g.orders.Cgroup = fd, base }
+// Nest has the guardian start in a cgroup and kill all runs below base. It takes ownership of fd.
+func (g *Guard) Nest(fd int, base string) { g.nest, g.config.Cgroup = fd, base }
 
-// Unnest takes Nest back.
+// Unnest undoes Nest.
 func (g *Guard) Unnest() {
 	unix.Close(g.nest)
-	g.nest, g.orders.Cgroup = -1, ""
+	g.nest, g.config.Cgroup = -1, ""
 }
 
-// Groups is where the process groups of living runs are noted for the guardian. It may be used from any goroutine.
+// Groups records the process groups of living runs for the guardian. It may be used from any goroutine.
 func (g *Guard) Groups() *Groups { return &g.page.body.groups }
 
 // Deadline is when the guardian steps in, but for its slack.
@@ -64,7 +64,7 @@ func (g *Guard) Deadline() deadline.Deadline { return g.page.deadline() }
 // SetDeadline says when the guardian is to step in.
 func (g *Guard) SetDeadline(d deadline.Deadline) {
 	if g.page.setDeadline(d) {
-		g.ring()
+		g.wake()
 	}
 }
 
@@ -77,9 +77,9 @@ func (g *Guard) PIDFD() int { return g.pidfd }
 // Start makes the guardian process. It holds nothing of the keeper but what it is given. With wait it returns when
 // the guardian watches, or an error when it never will.
 func (g *Guard) Start(wait bool) error {
-	text, err := json.Marshal(g.orders)
+	text, err := json.Marshal(g.config)
 	if err != nil {
-		return fmt.Errorf("write the guardian's orders: %w", err)
+		return fmt.Errorf("write the guardian's config: %w", err)
 	}
 	var ready [2]int
 	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
@@ -90,7 +90,7 @@ func (g *Guard) Start(wait bool) error {
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Env: []string{"PATH=" + os.Getenv("PATH"), Environment + "=" + string(text)},
-		Files: []uintptr{null, null, null, uintptr(g.self), uintptr(g.page.fd), uintptr(g.bell),
+		Files: []uintptr{null, null, null, uintptr(g.self), uintptr(g.page.fd), uintptr(g.wakeFD),
 			uintptr(ready[1])},
 		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	}
@@ -131,8 +131,8 @@ func (g *Guard) Inherited() (limit unix.Rlimit, err error) {
 // awaitByte waits for the byte that a guardian writes when it watches.
 func awaitByte(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		if n, err := unix.Poll(fds, int(patience.Milliseconds())); err != nil || n == 0 {
+	for deadline := time.Now().Add(calmTimeout); time.Now().Before(deadline); {
+		if n, err := unix.Poll(fds, int(calmTimeout.Milliseconds())); err != nil || n == 0 {
 			continue
 		}
 		var b [1]byte
@@ -152,12 +152,12 @@ func (g *Guard) Reap() {
 func (g *Guard) Close() {
 	g.page.close()
 	unix.Close(g.self)
-	unix.Close(g.bell)
+	unix.Close(g.wakeFD)
 	g.null.Close()
 }
 
-// ring tells the guardian to look at the page.
-func (g *Guard) ring() {
+// wake has the guardian look at the page.
+func (g *Guard) wake() {
 	one := [8]byte{1}
-	unix.Write(g.bell, one[:])
+	unix.Write(g.wakeFD, one[:])
 }

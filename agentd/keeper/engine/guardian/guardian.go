@@ -20,19 +20,19 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
-// Environment is the variable that carries the guardian's orders: whoever has it is to call Main.
+// Environment is the variable that carries the guardian's Config. A process that has it must call Main.
 const Environment = "DISTSUPER_GUARDIAN"
 
 // Descriptors that the guardian is born with.
 const (
 	guardianKeeper = 3 + iota // pidfd of the keeper
 	guardianPage
-	guardianBell  // eventfd: the page's deadline came nearer
+	guardianWake  // eventfd: the page's deadline came nearer
 	guardianReady // pipe: a byte says that it watches
 )
 
-// Orders are what a guardian is to guard.
-type Orders struct {
+// Config says what a guardian guards.
+type Config struct {
 	Instance string `json:"instance"`
 	Cgroup   string `json:"cgroup,omitempty"` // the keeper's base
 	State    string `json:"state"`            // path of keeper.json
@@ -42,7 +42,7 @@ type Orders struct {
 // that this keeper started, and returns the exit status. When a deadline has passed that the keeper did not
 // enforce, it kills the keeper, too. The binary calls it for its hidden command "guardian".
 func Main() int {
-	var o Orders
+	var o Config
 	if err := json.Unmarshal([]byte(os.Getenv(Environment)), &o); err != nil {
 		fmt.Fprintln(os.Stderr, "guardian: it is started by the keeper, not by hand")
 		return 2
@@ -57,7 +57,7 @@ func Main() int {
 	if err != nil {
 		return 1
 	}
-	g := guardian{Orders: o, page: p}
+	g := guardian{Config: o, page: p}
 	self.LowerNoFile() // where the keeper can read it
 	unix.Write(guardianReady, []byte{1})
 	unix.Close(guardianReady)
@@ -74,7 +74,7 @@ func Main() int {
 }
 
 type guardian struct {
-	Orders
+	Config
 	page *page
 }
 
@@ -86,7 +86,7 @@ func (g guardian) watch() error {
 	}
 	fds := []unix.PollFd{
 		{Fd: guardianKeeper, Events: unix.POLLIN},
-		{Fd: guardianBell, Events: unix.POLLIN},
+		{Fd: guardianWake, Events: unix.POLLIN},
 		{Fd: int32(timer), Events: unix.POLLIN},
 	}
 	for enforced := false; ; {
@@ -126,10 +126,10 @@ func armTimer(timer int, at clock.Instant) error {
 	return unix.TimerfdSettime(timer, unix.TFD_TIMER_ABSTIME, &spec, nil)
 }
 
-// killBelowKeeper kills the processes below a keeper that is late. The keeper is stopped first, so that it
-// starts no others, and is their subreaper as long as it stands: whatever detached itself, cleared its environment or
-// was orphaned is below it. Parents also answer at once, where the environment of a process may be held up by
-// what that process does. A cgroup needs none of this.
+// killBelowKeeper kills the processes below a keeper that is late. It first stops the keeper, so that it
+// starts no others and stays their subreaper: processes that detached themselves, cleared their environment or
+// were orphaned are below it. Also, the parent of a process can be read at once, while reading its environment may
+// block on what the process does. With a cgroup none of this is needed.
 func (g guardian) killBelowKeeper() {
 	if g.Cgroup != "" {
 		return
@@ -169,34 +169,34 @@ func pidOf(pidfd int) int {
 	return 0
 }
 
-// stateWait is how long the guardian waits for the disk with what it must do in time.
-const stateWait = 20 * time.Millisecond
+// urgentTimeout is how long the guardian waits for the disk while a deadline stands.
+const urgentTimeout = 20 * time.Millisecond
 
-// patience is how long a guardian may take to begin, and wait for its disk when nothing is urgent.
-const patience = 20 * time.Second
+// calmTimeout is how long a guardian may take to start, and to wait for its disk without a deadline.
+const calmTimeout = 20 * time.Second
 
-// left are the marks of children that runs left alone by the user's wish. A disk that does not tell them in time
-// makes them die, too. Where no deadline stands behind a run, as after an orderly end, there is time.
+// left returns the marks of children that were left alone because of leave_children. If the disk does not answer in time, they
+// are killed, too. Without a deadline, as after an orderly end, there is more time.
 func (g guardian) left() map[contain.Mark]bool {
 	read := make(chan map[contain.Mark]bool, 1)
-	go func() { // nobody can wait for it on a disk that hangs; it ends with this process
+	go func() { // on a disk that hangs nobody can wait for it; it ends with this process
 		state, _ := contain.ReadState(g.State)
 		read <- state.LeftMarks()
 	}()
 	select {
 	case marks := <-read:
 		return marks
-	case <-time.After(diskPatience(g.page.deadline())):
+	case <-time.After(stateTimeout(g.page.deadline())):
 		return nil
 	}
 }
 
-// diskPatience is how long the disk is waited for before a deadline, which may be deadline.None.
-func diskPatience(d deadline.Deadline) time.Duration {
+// stateTimeout is how long to wait for the disk before a deadline, which may be deadline.None.
+func stateTimeout(d deadline.Deadline) time.Duration {
 	if d == deadline.None {
-		return patience
+		return calmTimeout
 	}
-	return stateWait
+	return urgentTimeout
 }
 
 // killAll kills what the keeper started, and returns when nothing of it is alive.

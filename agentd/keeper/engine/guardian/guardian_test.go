@@ -22,7 +22,7 @@ func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	g := guardian{Orders: Orders{State: state}, page: p}
+	g := guardian{Config: Config{State: state}, page: p}
 	told := make(chan map[contain.Mark]bool, 1)
 	go func() { told <- g.left() }()
 	disk, err := os.OpenFile(state, os.O_WRONLY, 0) // returns when it is being read
@@ -30,10 +30,10 @@ func TestTheGuardianWaitsForItsDiskWhenNothingIsUrgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer disk.Close()
-	if d := diskPatience(p.deadline()); d != patience {
+	if d := stateTimeout(p.deadline()); d != calmTimeout {
 		t.Errorf("without a deadline it waits %v for its disk", d)
 	}
-	if d := diskPatience(deadline.Deadline{Boot: 1, Raw: 1}); d != stateWait {
+	if d := stateTimeout(deadline.Deadline{Boot: 1, Raw: 1}); d != urgentTimeout {
 		t.Errorf("before a deadline it waits %v for its disk", d)
 	}
 	fmt.Fprint(disk, `{"left":[{"keeper":"k","process":"p","token":"7"}]}`)

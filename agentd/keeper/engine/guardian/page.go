@@ -48,7 +48,7 @@ func newPage() (*page, error) {
 	return p, nil
 }
 
-// mapPage takes fd over.
+// mapPage takes ownership of fd.
 func mapPage(fd int) (*page, error) {
 	data, err := unix.Mmap(fd, 0, int(unsafe.Sizeof(pageBody{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -62,7 +62,7 @@ func (p *page) deadline() deadline.Deadline {
 	return deadline.Deadline{Boot: atomic.LoadInt64(&p.body.boot), Raw: atomic.LoadInt64(&p.body.raw)}
 }
 
-// setDeadline reports whether the deadline came nearer, which the guardian must be told.
+// setDeadline reports whether the deadline came nearer; then the guardian must be woken.
 func (p *page) setDeadline(d deadline.Deadline) (nearer bool) {
 	old := p.deadline()
 	atomic.StoreInt64(&p.body.boot, d.Boot)
@@ -87,7 +87,7 @@ func (g *Groups) Drop(slot int) {
 	}
 }
 
-// livingGroups returns the process groups that were alive when the keeper was last.
+// livingGroups returns the process groups that were alive when the keeper was.
 func (p *page) livingGroups() map[int]bool {
 	groups := map[int]bool{}
 	for i := range p.body.groups {

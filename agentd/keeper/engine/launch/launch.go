@@ -32,7 +32,7 @@ func inherited(name string) bool {
 	return name != "" && !slices.Contains(notInherited, name)
 }
 
-// A Host is what a resolution takes from the machine and from the keeper.
+// A Host has what Resolve needs to know of the machine and the keeper.
 type Host struct {
 	env      map[string]string // of the keeper, as far as it is inherited
 	vars     ini.Vars          // for every expansion
@@ -43,7 +43,7 @@ type Host struct {
 	uid      int
 }
 
-// Options are what a keeper says of itself to its processes.
+// Options of a Host.
 type Options struct {
 	Instance string    // of the keeper
 	Environ  []string  // what processes inherit
@@ -172,7 +172,7 @@ func (h Host) expandEnvironment(p api.Process, vars ini.Vars) (map[string]string
 	for name := range p.Environment {
 		names = append(names, name)
 	}
-	slices.Sort(names) // so that of several errors always the same is told
+	slices.Sort(names) // so that the first of several errors is always the same
 	for _, name := range names {
 		value, err := expand("environment "+name, p.Environment[name], vars)
 		if err != nil {

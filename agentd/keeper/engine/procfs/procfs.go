@@ -1,6 +1,6 @@
-// Package procfs reads what /proc tells about processes, and kills by it without hitting a stranger.
+// Package procfs reads processes from /proc, and kills them without hitting another process that got the same pid.
 //
-// Nothing here blocks on what a process does: only a process in the moment of its exec is waited for, and not for long.
+// Nothing here blocks on what a process does, except for a few milliseconds on one that is just executing a program.
 package procfs
 
 import (
@@ -93,7 +93,7 @@ func All() []Process {
 	}
 }
 
-// Children returns the children of this process; ok is false where the kernel does not tell. All are
+// Children returns the children of this process; ok is false on a kernel that does not list them. All are
 // children of its first thread: that one forks, and to it the kernel gives orphans. The list of a moment may lack
 // a child while another one ends, so it is read twice.
 func Children() (pids []int, ok bool) {

@@ -44,7 +44,7 @@ func RaiseNoFile() {
 }
 
 // LowerNoFile gives this process back the limit of open files that it was born with: package syscall, which raised it at the
-// start and tells nobody from what, does that before an exec, and this one fails. Only for a process that opens few.
+// start and keeps the old value to itself, restores it before an exec, and this exec fails. Only for a process that opens few files.
 func LowerNoFile() { _ = syscall.Exec("", []string{""}, nil) }
 
 // PreferThisThread gives this thread the lowest real-time priority where that is allowed, so that a
