@@ -101,7 +101,7 @@ func (s *step) take(ev Event) {
 	case KeysReset:
 		s.reset(ev)
 	case KeysChanged:
-		s.changed(s.mirror.apply(ev.Rev, ev.Events))
+		s.changed(s.mirror.apply(ev.Rev, ev.Changes))
 	case StoreConnection:
 		s.connected = ev.Connected
 	case StoreBehind:

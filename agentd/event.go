@@ -19,8 +19,8 @@ type (
 	}
 	// KeysChanged: what changed there up to Rev.
 	KeysChanged struct {
-		Rev    int64
-		Events []store.Event
+		Rev     int64
+		Changes []store.Change
 	}
 	// StoreConnection: the store answers, or does not, which Why explains.
 	StoreConnection struct {

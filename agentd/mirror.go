@@ -52,14 +52,14 @@ func (m *mirror) reset(rev int64, entries []store.Entry) []string {
 }
 
 // apply takes what the watch tells and returns the keys that changed.
-func (m *mirror) apply(rev int64, events []store.Event) []string {
+func (m *mirror) apply(rev int64, events []store.Change) []string {
 	m.rev = max(m.rev, rev)
 	var changed []string
 	for _, ev := range events {
 		if asOf, ok := m.ahead[ev.Entry.Key]; ok && ev.Entry.ModRev <= asOf {
 			continue
 		}
-		if ev.Kind == store.EventDelete {
+		if ev.Kind == store.ChangeDelete {
 			delete(m.entries, ev.Entry.Key)
 		} else {
 			m.entries[ev.Entry.Key] = ev.Entry

@@ -52,12 +52,12 @@ func (s *stepper) step(ev Event) *stepper {
 // put and del are what the watch tells.
 func (s *stepper) put(key string, value any, lease store.LeaseID) *stepper {
 	s.rev++
-	return s.step(KeysChanged{s.rev, []store.Event{{Entry: store.Entry{Key: key, Value: store.Encode(value), ModRev: s.rev, Lease: lease}}}})
+	return s.step(KeysChanged{s.rev, []store.Change{{Entry: store.Entry{Key: key, Value: store.Encode(value), ModRev: s.rev, Lease: lease}}}})
 }
 
 func (s *stepper) del(key string) *stepper {
 	s.rev++
-	return s.step(KeysChanged{s.rev, []store.Event{{Kind: store.EventDelete, Entry: store.Entry{Key: key, ModRev: s.rev}}}})
+	return s.step(KeysChanged{s.rev, []store.Change{{Kind: store.ChangeDelete, Entry: store.Entry{Key: key, ModRev: s.rev}}}})
 }
 
 func (s *stepper) want(want string) *stepper {
@@ -168,7 +168,7 @@ func TestLateListOfRunsBringsNoEarlierTokenBack(t *testing.T) {
 func TestKeyThatCannotBeReadStopsDecisionsAboutItsProcess(t *testing.T) {
 	s := newStepper(t)
 	s.rev++
-	s.step(KeysChanged{s.rev, []store.Event{{Entry: store.Entry{Key: s.c.o.Keys.Placement("m1", "web"), Value: []byte("{"), ModRev: s.rev}}}})
+	s.step(KeysChanged{s.rev, []store.Change{{Entry: store.Entry{Key: s.c.o.Keys.Placement("m1", "web"), Value: []byte("{"), ModRev: s.rev}}}})
 	s.want("")
 	if h := s.c.health(s.now); !strings.Contains(h.Problem, "placements/web") {
 		t.Fatalf("health %+v", h)
@@ -181,7 +181,7 @@ func TestMirrorKeepsAnswersAheadOfTheWatch(t *testing.T) {
 	m.reset(10, []store.Entry{{Key: "/p/a", ModRev: 5}, {Key: "/p/b", ModRev: 6}})
 	m.answer(store.Txn{Then: []store.Op{store.Put("/p/a", []byte("x")), store.Delete("/p/b"), store.Put("/q", nil)}},
 		store.TxnResult{Rev: 20, Succeeded: true})
-	m.apply(15, []store.Event{{Entry: store.Entry{Key: "/p/a", ModRev: 15}}, {Entry: store.Entry{Key: "/p/b", ModRev: 14}}})
+	m.apply(15, []store.Change{{Entry: store.Entry{Key: "/p/a", ModRev: 15}}, {Entry: store.Entry{Key: "/p/b", ModRev: 14}}})
 	if e, _ := m.get("/p/a"); e.ModRev != 20 {
 		t.Errorf("an older change took the place of an answer: %+v", e)
 	}
@@ -192,7 +192,7 @@ func TestMirrorKeepsAnswersAheadOfTheWatch(t *testing.T) {
 	if _, ok := m.get("/p/a"); !ok {
 		t.Error("an older reading removed what a transaction put")
 	}
-	m.apply(25, []store.Event{{Entry: store.Entry{Key: "/p/b", ModRev: 25}}})
+	m.apply(25, []store.Change{{Entry: store.Entry{Key: "/p/b", ModRev: 25}}})
 	if e, _ := m.get("/p/b"); e.ModRev != 25 || len(m.ahead) != 0 || len(m.entries) != 2 {
 		t.Errorf("after the watch came by: %+v, ahead %v", m.entries, m.ahead)
 	}

@@ -181,6 +181,6 @@ func (f follower) Reset(rev int64, entries []store.Entry) {
 	f.a.post(f.ctx, KeysReset{rev, entries})
 }
 
-func (f follower) Apply(rev int64, events []store.Event) {
+func (f follower) Apply(rev int64, events []store.Change) {
 	f.a.post(f.ctx, KeysChanged{rev, events})
 }

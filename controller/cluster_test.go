@@ -75,7 +75,7 @@ func inCluster(t *testing.T, test func(c *cluster)) {
 }
 
 // observe sees every revision.
-func (c *cluster) observe(rev int64, events []store.Event) {
+func (c *cluster) observe(rev int64, events []store.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range events {
@@ -95,7 +95,7 @@ func (c *cluster) observe(rev int64, events []store.Event) {
 		if where[name.ID] == nil {
 			where[name.ID] = map[string]bool{}
 		}
-		if e.Kind == store.EventDelete {
+		if e.Kind == store.ChangeDelete {
 			delete(where[name.ID], name.Machine)
 		} else {
 			where[name.ID][name.Machine] = true

@@ -185,8 +185,8 @@ func (f feed) Reset(rev int64, entries []store.Entry) {
 	f.c.post(f.ctx, ViewReset{Rev: rev, Entries: entries})
 }
 
-func (f feed) Apply(rev int64, events []store.Event) {
-	f.c.post(f.ctx, ViewChanged{Rev: rev, Events: events})
+func (f feed) Apply(rev int64, changes []store.Change) {
+	f.c.post(f.ctx, ViewChanged{Rev: rev, Changes: changes})
 }
 
 func (c *Controller) follow(ctx context.Context) error {

@@ -94,7 +94,7 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 	case ViewReset:
 		c.view.Reset(now, e.Rev, e.Entries)
 	case ViewChanged:
-		c.view.Apply(now, e.Rev, e.Events)
+		c.view.Apply(now, e.Rev, e.Changes)
 	case Elected:
 		c.elected(now, e.Leadership)
 	case Deposed:

@@ -43,7 +43,7 @@ func TestLeaderDecidesNothingBeforeItsViewShowsItsElection(t *testing.T) {
 	if got := c.Step(2, time.Time{}, Elected{lead}); len(got) != 0 || c.Next() != clock.Never {
 		t.Fatalf("does %+v with an old view", got)
 	}
-	got := c.Step(3, time.Time{}, ViewChanged{Rev: 50, Events: []store.Event{{Entry: store.Entry{Key: lead.Key, ModRev: 50}}}})
+	got := c.Step(3, time.Time{}, ViewChanged{Rev: 50, Changes: []store.Change{{Entry: store.Entry{Key: lead.Key, ModRev: 50}}}})
 	if len(got) != 1 {
 		t.Fatalf("does %+v, want one write", got)
 	}

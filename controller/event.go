@@ -16,8 +16,8 @@ type (
 	}
 	// ViewChanged: what changed up to Rev.
 	ViewChanged struct {
-		Rev    int64
-		Events []store.Event
+		Rev     int64
+		Changes []store.Change
 	}
 	// Elected: this replica leads.
 	Elected struct{ Leadership store.Leadership }

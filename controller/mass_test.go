@@ -13,25 +13,25 @@ import (
 func TestMachinesThatAreLostAtOnceAreWaitedForAMoment(t *testing.T) {
 	const start = clock.Instant(time.Hour)
 	rev := int64(60)
-	put := func(key string, v any) store.Event {
-		return store.Event{Entry: store.Entry{Key: key, Value: store.Encode(v), ModRev: rev, CreateRev: rev, Version: 1}}
+	put := func(key string, v any) store.Change {
+		return store.Change{Entry: store.Entry{Key: key, Value: store.Encode(v), ModRev: rev, CreateRev: rev, Version: 1}}
 	}
-	gone := func(machine string) store.Event {
-		return store.Event{Kind: store.EventDelete, Entry: store.Entry{Key: testKeys.Alive(machine), ModRev: rev}}
+	gone := func(machine string) store.Change {
+		return store.Change{Kind: store.ChangeDelete, Entry: store.Entry{Key: testKeys.Alive(machine), ModRev: rev}}
 	}
-	back := func(machine string) store.Event {
+	back := func(machine string) store.Change {
 		return put(testKeys.Alive(machine), api.Alive{Instance: "i-" + machine})
 	}
 	for _, c := range []struct {
 		name   string
 		lost   []string
-		then   func() []store.Event // a second later
-		placed time.Duration        // after the loss
+		then   func() []store.Change // a second later
+		placed time.Duration         // after the loss
 	}{
-		{"two of three", []string{"m1", "m2"}, func() []store.Event { return nil }, massHold},
-		{"two of three, and both return", []string{"m1", "m2"}, func() []store.Event { return []store.Event{back("m1"), back("m2")} }, time.Second},
-		{"two of three, and one returns", []string{"m1", "m2"}, func() []store.Event { return []store.Event{back("m1")} }, massHold},
-		{"one of three", []string{"m1"}, func() []store.Event { return nil }, 0},
+		{"two of three", []string{"m1", "m2"}, func() []store.Change { return nil }, massHold},
+		{"two of three, and both return", []string{"m1", "m2"}, func() []store.Change { return []store.Change{back("m1"), back("m2")} }, time.Second},
+		{"two of three, and one returns", []string{"m1", "m2"}, func() []store.Change { return []store.Change{back("m1")} }, massHold},
+		{"one of three", []string{"m1"}, func() []store.Change { return nil }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			core, now := newCore(), start
@@ -46,9 +46,9 @@ func TestMachinesThatAreLostAtOnceAreWaitedForAMoment(t *testing.T) {
 					}
 				}
 			}
-			change := func(events ...store.Event) {
+			change := func(events ...store.Change) {
 				rev++
-				step(ViewChanged{Rev: rev, Events: events})
+				step(ViewChanged{Rev: rev, Changes: events})
 			}
 			var entries []store.Entry
 			for _, m := range []string{"m1", "m2", "m3"} {
@@ -56,7 +56,7 @@ func TestMachinesThatAreLostAtOnceAreWaitedForAMoment(t *testing.T) {
 			}
 			step(ViewReset{Rev: rev, Entries: entries})
 			step(Elected{store.Leadership{Key: "/distsuper/election/1", Rev: rev - 10}})
-			var lost []store.Event
+			var lost []store.Change
 			for _, m := range c.lost {
 				lost = append(lost, gone(m))
 			}

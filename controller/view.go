@@ -32,7 +32,7 @@ func (v *View) Reset(now clock.Instant, rev int64, entries []store.Entry) {
 }
 
 // Apply takes changes in.
-func (v *View) Apply(now clock.Instant, rev int64, changes []store.Event) {
+func (v *View) Apply(now clock.Instant, rev int64, changes []store.Change) {
 	v.take(now)(v.State.Apply(rev, changes))
 }
 

@@ -16,8 +16,8 @@ import (
 type Handler interface {
 	// Reset replaces all that was known: entries is everything there is at rev.
 	Reset(rev int64, entries []Entry)
-	// Apply tells what changed since the call before, up to rev. Events are never empty.
-	Apply(rev int64, events []Event)
+	// Apply tells what changed since the call before, up to rev. Changes are never empty.
+	Apply(rev int64, changes []Change)
 }
 
 // FollowOptions of Follow. The zero value is good.

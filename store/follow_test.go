@@ -45,7 +45,7 @@ func (m *mirror) Reset(rev int64, entries []store.Entry) {
 	}
 }
 
-func (m *mirror) Apply(rev int64, events []store.Event) {
+func (m *mirror) Apply(rev int64, events []store.Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, ev := range events {
@@ -53,7 +53,7 @@ func (m *mirror) Apply(rev int64, events []store.Event) {
 			m.wrong = fmt.Sprintf("event of revision %d in a batch from %d to %d", ev.Entry.ModRev, m.rev, rev)
 		}
 		m.applied = append(m.applied, ev.Entry.ModRev)
-		if ev.Kind == store.EventDelete {
+		if ev.Kind == store.ChangeDelete {
 			delete(m.keys, ev.Entry.Key)
 		} else {
 			m.keys[ev.Entry.Key] = ev.Entry.ModRev
@@ -232,7 +232,7 @@ func (f forgetful) Watch(ctx context.Context, keys store.Span, rev int64) store.
 	go func() {
 		defer close(w.c)
 		for res := range inner.C() {
-			res.Events = slices.DeleteFunc(res.Events, func(ev store.Event) bool { return ev.Entry.Key == f.key })
+			res.Changes = slices.DeleteFunc(res.Changes, func(ev store.Change) bool { return ev.Entry.Key == f.key })
 			select {
 			case w.c <- res:
 			case <-ctx.Done():

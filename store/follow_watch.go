@@ -79,31 +79,31 @@ func (f *follower) apply(res WatchResult) (doubt bool) {
 	if res.Rev < f.rev {
 		return true
 	}
-	events := res.Events
-	for len(events) > 0 && events[0].Entry.ModRev <= f.rev {
-		events = events[1:]
+	changes := res.Changes
+	for len(changes) > 0 && changes[0].Entry.ModRev <= f.rev {
+		changes = changes[1:]
 	}
 	f.tries = 0
 	f.setConnected(true, nil)
 	f.rev = res.Rev
-	if len(events) == 0 {
+	if len(changes) == 0 {
 		return false
 	}
-	f.note(events)
-	f.h.Apply(res.Rev, events)
+	f.note(changes)
+	f.h.Apply(res.Rev, changes)
 	return false
 }
 
 // note keeps known in step.
-func (f *follower) note(events []Event) {
-	for _, ev := range events {
+func (f *follower) note(changes []Change) {
+	for _, ev := range changes {
 		if f.changed != nil {
 			f.changed[ev.Entry.Key] = true
 		}
 		if f.known == nil {
 			continue
 		}
-		if ev.Kind == EventDelete {
+		if ev.Kind == ChangeDelete {
 			delete(f.known, ev.Entry.Key)
 		} else {
 			f.known[ev.Entry.Key] = ev.Entry.ModRev

@@ -166,25 +166,25 @@ type TxnResult struct {
 	Got       []*Entry
 }
 
-// EventKind tells a put from a delete.
-type EventKind int
+// ChangeKind tells a put from a delete.
+type ChangeKind int
 
 const (
-	EventPut EventKind = iota
-	EventDelete
+	ChangePut ChangeKind = iota
+	ChangeDelete
 )
 
-// Event is one change. A deleted key has Key and ModRev (the revision of the deletion) only.
-type Event struct {
-	Kind  EventKind
+// Change is a put or a delete of one key. A deleted key has Key and ModRev (the revision of the deletion) only.
+type Change struct {
+	Kind  ChangeKind
 	Entry Entry
 }
 
 // WatchResult is a batch of whole revisions: every change up to Rev of what is watched has been sent. It has
-// no events when it only tells that the watch is alive (progress).
+// no changes when it only tells that the watch is alive (progress).
 type WatchResult struct {
-	Rev    int64
-	Events []Event
+	Rev     int64
+	Changes []Change
 }
 
 // Watcher receives changes. Its channel closes when the watch ends; Err then tells why:

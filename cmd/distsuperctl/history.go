@@ -188,10 +188,10 @@ func (f *historyFollower) Reset(_ int64, entries []store.Entry) {
 }
 
 // Apply implements store.Handler.
-func (f *historyFollower) Apply(_ int64, changes []store.Event) {
+func (f *historyFollower) Apply(_ int64, changes []store.Change) {
 	var entries []store.Entry
 	for _, e := range changes {
-		if e.Kind == store.EventPut {
+		if e.Kind == store.ChangePut {
 			entries = append(entries, e.Entry)
 		}
 	}

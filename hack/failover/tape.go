@@ -24,7 +24,7 @@ type tape struct {
 
 type change struct {
 	at   int64 // boot time, ns
-	kind store.EventKind
+	kind store.ChangeKind
 	key  string // below the root
 }
 
@@ -42,7 +42,7 @@ func newTape(ctx context.Context, c *client.Client) *tape {
 				rev = res.Rev + 1
 			}
 			for r := range c.KV().Watch(ctx, store.Below(t.root), rev).C() {
-				t.note(r.Events)
+				t.note(r.Changes)
 				rev = r.Rev + 1
 			}
 		}
@@ -50,7 +50,7 @@ func newTape(ctx context.Context, c *client.Client) *tape {
 	return t
 }
 
-func (t *tape) note(events []store.Event) {
+func (t *tape) note(events []store.Change) {
 	now := witness.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -69,7 +69,7 @@ func (t *tape) first(key string, after int64) int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range t.seen {
-		if c.at >= after && c.kind == store.EventPut && c.key == key {
+		if c.at >= after && c.kind == store.ChangePut && c.key == key {
 			return c.at
 		}
 	}
@@ -86,7 +86,7 @@ func (t *tape) tell(after int64) string {
 			continue
 		}
 		verb := "put"
-		if c.kind == store.EventDelete {
+		if c.kind == store.ChangeDelete {
 			verb = "deleted"
 		}
 		fmt.Fprintf(&b, "  %8.0f ms  %s %s\n", float64(c.at-after)/float64(time.Millisecond), verb, c.key)

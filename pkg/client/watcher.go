@@ -58,11 +58,11 @@ func (w *watcher) Reset(rev int64, entries []store.Entry) {
 }
 
 // Apply implements store.Handler.
-func (w *watcher) Apply(rev int64, changes []store.Event) {
+func (w *watcher) Apply(rev int64, changes []store.Change) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.only != nil {
-		var own []store.Event
+		var own []store.Change
 		for _, c := range changes {
 			if w.concernsLocked(c.Entry.Key) {
 				own = append(own, c)

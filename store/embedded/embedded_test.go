@@ -524,7 +524,7 @@ func TestLongQuietWatchOfAStoreThatRestsStaysOpen(t *testing.T) {
 	for end := time.After(22 * time.Second); ; {
 		select {
 		case r, ok := <-w.C():
-			if !ok || r.Rev != now.Rev || len(r.Events) != 0 {
+			if !ok || r.Rev != now.Rev || len(r.Changes) != 0 {
 				t.Fatalf("after %d signs of life: %+v, open=%v, %v", signs, r, ok, w.Err())
 			}
 			signs++

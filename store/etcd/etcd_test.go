@@ -111,11 +111,11 @@ func TestWatchResumesAfterItsConnectionBreaks(t *testing.T) {
 		t.Helper()
 		select {
 		case r := <-w.C():
-			for _, ev := range r.Events {
+			for _, ev := range r.Changes {
 				seen = append(seen, string(ev.Entry.Value))
 			}
-			if n := len(r.Events); n > 0 && r.Rev != r.Events[n-1].Entry.ModRev {
-				t.Errorf("revision %d with events up to %d", r.Rev, r.Events[n-1].Entry.ModRev)
+			if n := len(r.Changes); n > 0 && r.Rev != r.Changes[n-1].Entry.ModRev {
+				t.Errorf("revision %d with events up to %d", r.Rev, r.Changes[n-1].Entry.ModRev)
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("no event; seen %v", seen)
@@ -158,7 +158,7 @@ func TestWatchOutlivesEachMemberInTurn(t *testing.T) {
 				if !open { // etcd had no leader for a while
 					w = kv.Watch(t.Context(), store.Below("/w/"), 1)
 				}
-				for _, ev := range r.Events {
+				for _, ev := range r.Changes {
 					got = ev.Entry.Key
 				}
 			case <-time.After(20 * time.Second):
@@ -197,7 +197,7 @@ func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		w := kv.Watch(ctx, store.Below("/w/"), rev)
-		if r := <-w.C(); len(r.Events) != 1 {
+		if r := <-w.C(); len(r.Changes) != 1 {
 			return fmt.Sprint(r, w.Err())
 		}
 		return ""
@@ -214,7 +214,7 @@ func TestLongQuietWatchStaysOpen(t *testing.T) {
 	for end := time.After(22 * time.Second); ; {
 		select {
 		case r, ok := <-w.C():
-			if !ok || r.Rev != rev || len(r.Events) != 0 {
+			if !ok || r.Rev != rev || len(r.Changes) != 0 {
 				t.Fatalf("%+v, open=%v, %v", r, ok, w.Err())
 			}
 			progress++
@@ -369,7 +369,7 @@ func TestPasswordUserReadsWritesWatchesAndRenews(t *testing.T) {
 	res, err := kv.Txn(ctx, store.Txn{Then: []store.Op{store.PutOn("/d/a", []byte("1"), lease.ID)}})
 	must(nil, err)
 	w := kv.Watch(ctx, store.Below("/d/"), res.Rev)
-	if r := <-w.C(); len(r.Events) != 1 {
+	if r := <-w.C(); len(r.Changes) != 1 {
 		t.Errorf("watch: %+v, %v", r, w.Err())
 	}
 	s, err := kv.Renew(ctx, 0)

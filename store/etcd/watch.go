@@ -144,13 +144,13 @@ func (s *adapter) askProgress(ctx context.Context) {
 // still catching up, so the last event's counts; and servers before 3.4.25 and 3.5.8 answer a request for
 // progress before the events ahead of it, so there progress only says that the watch lives.
 func (w *etcdWatcher) deliver(ctx context.Context, resp clientv3.WatchResponse, ordered bool) bool {
-	var events []store.Event
+	var changes []store.Change
 	for _, ev := range resp.Events {
 		if ev.Type == mvccpb.DELETE {
-			events = append(events, store.Event{Kind: store.EventDelete,
+			changes = append(changes, store.Change{Kind: store.ChangeDelete,
 				Entry: store.Entry{Key: string(ev.Kv.Key), ModRev: ev.Kv.ModRevision}})
 		} else {
-			events = append(events, store.Event{Kind: store.EventPut, Entry: entry(ev.Kv)})
+			changes = append(changes, store.Change{Kind: store.ChangePut, Entry: entry(ev.Kv)})
 		}
 	}
 	switch {
@@ -159,17 +159,17 @@ func (w *etcdWatcher) deliver(ctx context.Context, resp clientv3.WatchResponse, 
 			w.last = resp.Header.Revision
 		}
 		return true
-	case len(events) > 0:
-		w.last = events[len(events)-1].Entry.ModRev
+	case len(changes) > 0:
+		w.last = changes[len(changes)-1].Entry.ModRev
 	case ordered:
 		w.last = max(w.last, resp.Header.Revision)
 	}
-	return w.send(ctx, events)
+	return w.send(ctx, changes)
 }
 
-func (w *etcdWatcher) send(ctx context.Context, events []store.Event) bool {
+func (w *etcdWatcher) send(ctx context.Context, changes []store.Change) bool {
 	select {
-	case w.c <- store.WatchResult{Rev: w.last, Events: events}:
+	case w.c <- store.WatchResult{Rev: w.last, Changes: changes}:
 		return true
 	case <-ctx.Done():
 		return false

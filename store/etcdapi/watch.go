@@ -155,7 +155,7 @@ func (w *watches) follow(n *watch, from store.Watcher, term uint64) {
 // pass sends whole revisions; without events it tells that everything up to the revision was sent.
 func (w *watches) pass(n *watch, res store.WatchResult, term uint64) error {
 	answer := &pb.WatchResponse{Header: header(res.Rev, term), WatchId: n.id}
-	for _, e := range res.Events {
+	for _, e := range res.Changes {
 		if n.wants(e) {
 			answer.Events = append(answer.Events, event(e))
 		}
@@ -169,17 +169,17 @@ func (w *watches) pass(n *watch, res store.WatchResult, term uint64) error {
 	return w.stream.Send(answer)
 }
 
-func (n *watch) wants(e store.Event) bool {
+func (n *watch) wants(e store.Change) bool {
 	for _, f := range n.filter {
-		if f == pb.WatchCreateRequest_NOPUT && e.Kind == store.EventPut || f == pb.WatchCreateRequest_NODELETE && e.Kind == store.EventDelete {
+		if f == pb.WatchCreateRequest_NOPUT && e.Kind == store.ChangePut || f == pb.WatchCreateRequest_NODELETE && e.Kind == store.ChangeDelete {
 			return false
 		}
 	}
 	return true
 }
 
-func event(e store.Event) *mvccpb.Event {
-	if e.Kind == store.EventDelete {
+func event(e store.Change) *mvccpb.Event {
+	if e.Kind == store.ChangeDelete {
 		return &mvccpb.Event{Type: mvccpb.Event_DELETE, Kv: &mvccpb.KeyValue{Key: []byte(e.Entry.Key), ModRevision: e.Entry.ModRev}}
 	}
 	return &mvccpb.Event{Type: mvccpb.Event_PUT, Kv: keyValue(e.Entry)}

@@ -25,9 +25,9 @@ type data struct {
 
 // batch is one revision's changes. Everything but next is constant.
 type batch struct {
-	rev    int64
-	events []store.Event
-	next   *batch
+	rev     int64
+	changes []store.Change
+	next    *batch
 }
 
 // lease is one lease. It expires at the first scan after expiry.
@@ -64,10 +64,10 @@ func (d *data) clone() *data {
 	for id, l := range d.leases {
 		c.leases[id] = &lease{id: id, ttl: l.ttl, expiry: l.expiry, keys: maps.Clone(l.keys)}
 	}
-	c.first = &batch{rev: d.first.rev, events: d.first.events}
+	c.first = &batch{rev: d.first.rev, changes: d.first.changes}
 	c.last = c.first
 	for b := d.first.next; b != nil; b = b.next {
-		c.last.next = &batch{rev: b.rev, events: b.events}
+		c.last.next = &batch{rev: b.rev, changes: b.changes}
 		c.last = c.last.next
 	}
 	return c
@@ -211,7 +211,7 @@ func (d *data) txn(t store.Txn) (store.TxnResult, error) {
 
 // commit makes a batch a revision; one without changes is none.
 func (d *data) commit(b *batch) {
-	if len(b.events) == 0 {
+	if len(b.changes) == 0 {
 		return
 	}
 	d.rev = b.rev
@@ -229,7 +229,7 @@ func (d *data) put(b *batch, op store.Op) {
 		d.leases[op.Lease].keys[op.Key] = struct{}{}
 	}
 	d.add(e)
-	b.events = append(b.events, store.Event{Kind: store.EventPut, Entry: e})
+	b.changes = append(b.changes, store.Change{Kind: store.ChangePut, Entry: e})
 }
 
 func (d *data) remove(b *batch, key string) {
@@ -240,7 +240,7 @@ func (d *data) remove(b *batch, key string) {
 	d.detach(old)
 	gone := store.Entry{Key: key, ModRev: b.rev}
 	d.add(gone)
-	b.events = append(b.events, store.Event{Kind: store.EventDelete, Entry: gone})
+	b.changes = append(b.changes, store.Change{Kind: store.ChangeDelete, Entry: gone})
 }
 
 func (d *data) detach(e store.Entry) {

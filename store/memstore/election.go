@@ -139,7 +139,7 @@ func (c *Client) nextChange(ctx context.Context, prefix string, rev int64) error
 	defer cancel()
 	w := c.Watch(ctx, store.Below(prefix), rev)
 	for res := range w.C() {
-		if len(res.Events) > 0 {
+		if len(res.Changes) > 0 {
 			return nil
 		}
 	}

@@ -210,7 +210,7 @@ func TestRestoreGoesBackAndAWatchTellsOfIt(t *testing.T) {
 			t.Fatalf("restored: revision %d, %v", s.Rev(), s.Entries("/"))
 		}
 		w := kv.Watch(t.Context(), store.Below("/"), 4)
-		if res := <-w.C(); res.Rev != 2 || len(res.Events) != 0 {
+		if res := <-w.C(); res.Rev != 2 || len(res.Changes) != 0 {
 			t.Fatalf("a watch from the lost future says %+v, want progress at 2", res)
 		}
 	})
@@ -232,7 +232,7 @@ func TestSilentWatchEnds(t *testing.T) {
 		w = kv.Watch(t.Context(), store.Below("/"), rev)
 		time.Sleep(time.Second)
 		kv.Heal()
-		if res := <-w.C(); len(res.Events) != 1 || res.Rev != rev {
+		if res := <-w.C(); len(res.Changes) != 1 || res.Rev != rev {
 			t.Fatalf("after healing: %+v", res)
 		}
 	})

@@ -20,7 +20,7 @@ const (
 	// What package store's etcd backend does.
 	readLimit     = 2 * time.Second
 	writeLimit    = time.Second
-	progressEvery = 5 * time.Second  // a watch without events tells that it is alive
+	progressEvery = 5 * time.Second  // a watch without changes tells that it is alive
 	silenceLimit  = 15 * time.Second // a watch that hears nothing ends
 	requireLeader = 3 * time.Second  // watches end when etcd has no leader for so long
 )
@@ -37,8 +37,8 @@ type Options struct {
 	// Manual starts no goroutine for the server's own work: whoever drives the clock calls Tick.
 	Manual bool
 	// OnCommit is called with every revision, before anybody else can see it. It must not
-	// call the server; events are not its own to change.
-	OnCommit func(rev int64, events []store.Event)
+	// call the server; changes are not its own to change.
+	OnCommit func(rev int64, changes []store.Change)
 	// Mode: in a store of a machine that is alone no lease ends but by Revoke. A daemon whose store is its own memory has
 	// nobody who might have died without it.
 	Mode mode.Mode
@@ -62,7 +62,7 @@ type Server struct {
 	mode     mode.Mode
 	history  int64
 	members  int
-	onCommit func(int64, []store.Event)
+	onCommit func(int64, []store.Change)
 	phase    clock.Instant // a scan that was
 	done     chan struct{} // closed by Close
 	poke     chan struct{} // the loop's timer has to be set anew
@@ -184,7 +184,7 @@ func (s *Server) commitLocked(change func()) {
 	defer s.shortenLocked()
 	for b := before.next; b != nil; b = b.next {
 		if s.onCommit != nil {
-			s.onCommit(b.rev, b.events)
+			s.onCommit(b.rev, b.changes)
 		}
 		for w := range s.watches {
 			w.noticeLocked(b)

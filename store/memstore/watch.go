@@ -77,7 +77,7 @@ func (w *watch) startLocked() {
 
 // noticeLocked wakes the watch if a batch concerns it.
 func (w *watch) noticeLocked(b *batch) {
-	for _, ev := range b.events {
+	for _, ev := range b.changes {
 		if w.keys.Has(ev.Entry.Key) {
 			wake(w.wake)
 			return
@@ -151,7 +151,7 @@ func (w *watch) take() (res store.WatchResult, next clock.Instant, ok bool) {
 		w.pos = w.pos.next
 		w.addLocked(&res, w.pos)
 	}
-	if len(res.Events) == 0 && now.Before(w.heard.Add(progressEvery)) {
+	if len(res.Changes) == 0 && now.Before(w.heard.Add(progressEvery)) {
 		return store.WatchResult{}, w.heard.Add(progressEvery), true
 	}
 	// The newest revision, or that of the server where it is behind what was asked for.
@@ -164,10 +164,10 @@ func (w *watch) addLocked(res *store.WatchResult, b *batch) {
 	if b.rev < w.from {
 		return
 	}
-	for _, ev := range b.events {
+	for _, ev := range b.changes {
 		if w.keys.Has(ev.Entry.Key) {
 			ev.Entry = copyOf(ev.Entry, false)
-			res.Events = append(res.Events, ev)
+			res.Changes = append(res.Changes, ev)
 		}
 	}
 }

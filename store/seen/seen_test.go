@@ -200,7 +200,7 @@ func TestGuardWatchEndsWhenTheStoreIsBehind(t *testing.T) {
 		defer cancel()
 		w := kv.Watch(ctx, store.Below("/"), 2)
 		write(t, s, store.Put("/k", nil))
-		if res := <-w.C(); len(res.Events) != 1 || memory.Mark().Rev != 2 {
+		if res := <-w.C(); len(res.Changes) != 1 || memory.Mark().Rev != 2 {
 			t.Fatalf("%+v, seen %+v", res, memory.Mark())
 		}
 		another := memstore.New(memstore.Options{})

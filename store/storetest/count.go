@@ -64,7 +64,7 @@ func (c *Counter) Watch(ctx context.Context, keys store.Span, rev int64) store.W
 	go func() {
 		defer close(w.c)
 		for res := range w.Watcher.C() {
-			c.add(0, len(res.Events))
+			c.add(0, len(res.Changes))
 			select {
 			case w.c <- res:
 			case <-ctx.Done():

@@ -89,8 +89,8 @@ func keepsEverything(t *testing.T, s Server) {
 	case <-time.After(patience):
 		t.Error("the watch is silent")
 	}
-	events, _ := b.events(b.watch(rev+1), 1)
-	equal(t, "first event after the restart", events[0].Entry.Key, b.key("b"))
+	changes, _ := b.changes(b.watch(rev+1), 1)
+	equal(t, "first event after the restart", changes[0].Entry.Key, b.key("b"))
 	if err := s.KV.Revoke(b.context(), l.ID); err != nil || b.get("a") != nil {
 		t.Errorf("the lease is not what it was: %v, %+v", err, b.get("a"))
 	}

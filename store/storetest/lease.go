@@ -99,11 +99,11 @@ func deletesInOneRevision(t *testing.T, s Server) {
 	if err := s.KV.Revoke(b.context(), l.ID); err != nil {
 		t.Fatal(err)
 	}
-	events, results := b.events(w, 500)
-	equal(t, "events", len(events), 500)
+	changes, results := b.changes(w, 500)
+	equal(t, "changes", len(changes), 500)
 	equal(t, "responses", len(results), 1)
-	for _, ev := range events {
-		if ev.Kind != store.EventDelete || ev.Entry.ModRev != rev+1 {
+	for _, ev := range changes {
+		if ev.Kind != store.ChangeDelete || ev.Entry.ModRev != rev+1 {
 			t.Fatalf("event %+v, want deletes of revision %d", ev, rev+1)
 		}
 	}
@@ -175,10 +175,10 @@ func expiresLate(t *testing.T, s Server) {
 		l := b.grant(ttl)
 		after := time.Now()
 		b.putOn("k", l.ID)
-		events, _ := b.events(w, 2)
+		changes, _ := b.changes(w, 2)
 		least, most := time.Since(after), time.Since(before)
-		if events[1].Kind != store.EventDelete {
-			t.Fatalf("events %+v", events)
+		if changes[1].Kind != store.ChangeDelete {
+			t.Fatalf("changes %+v", changes)
 		}
 		full := time.Duration(ttl) * time.Second
 		if most < full || least > full+scan+s.Slack {

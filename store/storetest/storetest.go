@@ -165,26 +165,26 @@ func (b *bed) watch(rev int64) store.Watcher {
 	return b.KV.Watch(ctx, store.Below(b.prefix), rev)
 }
 
-// events receives results until there are n events, and returns them and the results that had some.
-func (b *bed) events(w store.Watcher, n int) (events []store.Event, results []store.WatchResult) {
+// changes receives results until there are n changes, and returns them and the results that had some.
+func (b *bed) changes(w store.Watcher, n int) (changes []store.Change, results []store.WatchResult) {
 	b.t.Helper()
 	late := time.NewTimer(patience)
 	defer late.Stop()
-	for len(events) < n {
+	for len(changes) < n {
 		select {
 		case res, open := <-w.C():
 			if !open {
-				b.t.Fatalf("the watch ended after %d of %d events: %v", len(events), n, w.Err())
+				b.t.Fatalf("the watch ended after %d of %d changes: %v", len(changes), n, w.Err())
 			}
-			if len(res.Events) > 0 {
-				events = append(events, res.Events...)
+			if len(res.Changes) > 0 {
+				changes = append(changes, res.Changes...)
 				results = append(results, res)
 			}
 		case <-late.C:
-			b.t.Fatalf("%d of %d events came", len(events), n)
+			b.t.Fatalf("%d of %d changes came", len(changes), n)
 		}
 	}
-	return events, results
+	return changes, results
 }
 
 // ended waits for a watch to end and returns why.

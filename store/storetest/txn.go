@@ -110,9 +110,9 @@ func deletesPrefixes(t *testing.T, s Server) {
 	if names := b.all(); !slices.Equal(names, []string{"ab", "b"}) {
 		t.Errorf("left: %v", names)
 	}
-	events, _ := b.events(w, 2)
-	for _, ev := range events {
-		if ev.Kind != store.EventDelete || ev.Entry.ModRev != rev+1 {
+	changes, _ := b.changes(w, 2)
+	for _, ev := range changes {
+		if ev.Kind != store.ChangeDelete || ev.Entry.ModRev != rev+1 {
 			t.Errorf("event %+v, want deletes of revision %d", ev, rev+1)
 		}
 	}

@@ -27,18 +27,18 @@ func watchesFromARevision(t *testing.T, s Server) {
 		t.Fatal(err)
 	}
 	r4 := b.do(store.Txn{Then: []store.Op{store.Put(b.key("b"), []byte("new"))}}).Rev
-	events, results := b.events(b.watch(r1), 4)
+	changes, results := b.changes(b.watch(r1), 4)
 	last := results[len(results)-1]
-	if len(events) != 4 || last.Rev < r4 {
-		t.Fatalf("%d events up to revision %d: %+v", len(events), last.Rev, events)
+	if len(changes) != 4 || last.Rev < r4 {
+		t.Fatalf("%d changes up to revision %d: %+v", len(changes), last.Rev, changes)
 	}
-	b.same(events[0], store.Event{Kind: store.EventPut, Entry: store.Entry{Key: b.key("a"), Value: []byte("a"), CreateRev: r1, ModRev: r1, Version: 1}})
-	b.same(events[1], store.Event{Kind: store.EventPut, Entry: store.Entry{Key: b.key("b"), Value: []byte("b"), CreateRev: r1, ModRev: r1, Version: 1}})
-	b.same(events[2], store.Event{Kind: store.EventDelete, Entry: store.Entry{Key: b.key("a"), ModRev: r2}})
-	b.same(events[3], store.Event{Kind: store.EventPut, Entry: store.Entry{Key: b.key("b"), Value: []byte("new"), CreateRev: r1, ModRev: r4, Version: 2}})
+	b.same(changes[0], store.Change{Kind: store.ChangePut, Entry: store.Entry{Key: b.key("a"), Value: []byte("a"), CreateRev: r1, ModRev: r1, Version: 1}})
+	b.same(changes[1], store.Change{Kind: store.ChangePut, Entry: store.Entry{Key: b.key("b"), Value: []byte("b"), CreateRev: r1, ModRev: r1, Version: 1}})
+	b.same(changes[2], store.Change{Kind: store.ChangeDelete, Entry: store.Entry{Key: b.key("a"), ModRev: r2}})
+	b.same(changes[3], store.Change{Kind: store.ChangePut, Entry: store.Entry{Key: b.key("b"), Value: []byte("new"), CreateRev: r1, ModRev: r4, Version: 2}})
 }
 
-func (b *bed) same(got, want store.Event) {
+func (b *bed) same(got, want store.Change) {
 	b.t.Helper()
 	if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", want) {
 		b.t.Errorf("event\n%+v, want\n%+v", got, want)
@@ -56,14 +56,14 @@ func watchesASpan(t *testing.T, s Server) {
 		b.put("a/1", "b/1", "d/1", "e")
 		b.put("a/1", "e") // nothing of it
 	}
-	events, results := b.events(w, 2*writes)
-	for i, ev := range events {
+	changes, results := b.changes(w, 2*writes)
+	for i, ev := range changes {
 		if want := []string{"b/1", "d/1"}[i%2]; ev.Entry.Key != b.key(want) || ev.Entry.ModRev != rev+1+2*int64(i/2) {
 			t.Fatalf("event %d is of %s at %d, after %d", i, ev.Entry.Key, ev.Entry.ModRev, rev)
 		}
 	}
 	for _, res := range results {
-		if len(res.Events)%2 != 0 {
+		if len(res.Changes)%2 != 0 {
 			t.Fatal("a response ends in the middle of a revision")
 		}
 	}
@@ -76,8 +76,8 @@ func watchesWhatIsToCome(t *testing.T, s Server) {
 	b.put("b")
 	b.put("c")
 	b.put("d")
-	events, results := b.events(w, 1)
-	if len(events) != 1 || events[0].Entry.Key != b.key("d") || results[0].Rev < rev+3 {
+	changes, results := b.changes(w, 1)
+	if len(changes) != 1 || changes[0].Entry.Key != b.key("d") || results[0].Rev < rev+3 {
 		t.Errorf("watching from %d on: %+v", rev+3, results)
 	}
 }
@@ -90,14 +90,14 @@ func losesNothing(t *testing.T, s Server) {
 	for i := range writes {
 		b.put("a", fmt.Sprint(i%7))
 	}
-	events, results := b.events(w, 2*writes)
-	for i, ev := range events {
+	changes, results := b.changes(w, 2*writes)
+	for i, ev := range changes {
 		if want := rev + 1 + int64(i/2); ev.Entry.ModRev != want {
 			t.Fatalf("event %d is of revision %d, want %d", i, ev.Entry.ModRev, want)
 		}
 	}
 	for _, res := range results {
-		if len(res.Events)%2 != 0 {
+		if len(res.Changes)%2 != 0 {
 			t.Fatal("a response ends in the middle of a revision")
 		}
 	}
@@ -121,12 +121,12 @@ func tellsOfCompaction(t *testing.T, s Server) {
 	r1 := b.put("a")
 	live := b.watch(r1 + 1)
 	b.put("a")
-	b.events(live, 1)
+	b.changes(live, 1)
 	r3 := b.put("a")
 	if err := s.Compact(b.context(), r3); err != nil {
 		t.Fatal(err)
 	}
-	b.events(live, 1) // a watch that is up to date does not mind
+	b.changes(live, 1) // a watch that is up to date does not mind
 	if err := b.ended(b.watch(r1)); !errors.Is(err, store.ErrCompacted) {
 		t.Errorf("watch from %d after a compaction at %d: %v, want ErrCompacted", r1, r3, err)
 	}
@@ -137,8 +137,8 @@ func tellsOfCompaction(t *testing.T, s Server) {
 		t.Errorf("the compacted revision itself cannot be read: %+v", res)
 	}
 	r4 := b.put("a")
-	events, _ := b.events(b.watch(r3+1), 1)
-	equal(t, "first event after the compaction", events[0].Entry.ModRev, r4)
+	changes, _ := b.changes(b.watch(r3+1), 1)
+	equal(t, "first event after the compaction", changes[0].Entry.ModRev, r4)
 	if e := b.get("a"); e.CreateRev != r1 || e.Version != 4 {
 		t.Errorf("compaction changed the key: %+v", e)
 	}

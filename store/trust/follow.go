@@ -36,13 +36,13 @@ func (f follower) Reset(_ int64, entries []store.Entry) {
 }
 
 // Apply implements store.Handler.
-func (f follower) Apply(_ int64, events []store.Event) {
+func (f follower) Apply(_ int64, changes []store.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := maps.Clone(f.known)
-	for _, e := range events {
+	for _, e := range changes {
 		delete(known, e.Entry.Key)
-		if e.Kind == store.EventPut {
+		if e.Kind == store.ChangePut {
 			maps.Copy(known, fingerprints([]store.Entry{e.Entry}))
 		}
 	}

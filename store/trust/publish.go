@@ -71,11 +71,11 @@ func (p *publisher) Reset(_ int64, entries []store.Entry) {
 }
 
 // Apply implements store.Handler.
-func (p *publisher) Apply(_ int64, events []store.Event) {
-	for _, e := range events {
+func (p *publisher) Apply(_ int64, changes []store.Change) {
+	for _, e := range changes {
 		switch {
 		case e.Entry.Key != p.key:
-		case e.Kind == store.EventDelete:
+		case e.Kind == store.ChangeDelete:
 			p.see(nil)
 		default:
 			p.see(e.Entry.Value)

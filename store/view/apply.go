@@ -42,14 +42,14 @@ func (v *View) Reset(rev int64, entries []store.Entry) (*View, Delta) {
 }
 
 // Apply makes the view after changes, up to rev. Of a key that is known to be newer than a change the change is skipped.
-func (v *View) Apply(rev int64, changes []store.Event) (*View, Delta) {
+func (v *View) Apply(rev int64, changes []store.Change) (*View, Delta) {
 	e := v.edit()
 	for i := range changes {
 		c := &changes[i]
 		name, ok := v.Parse(c.Entry.Key)
 		switch {
 		case !ok || e.next.revOf(name) > c.Entry.ModRev:
-		case c.Kind == store.EventDelete:
+		case c.Kind == store.ChangeDelete:
 			e.take(name, nil)
 		default:
 			e.take(name, &c.Entry)
@@ -61,9 +61,9 @@ func (v *View) Apply(rev int64, changes []store.Event) (*View, Delta) {
 // Merge makes the view in which some more keys are known: each entry as it was read at rev. It is for who knows a part
 // of the store, and learns more.
 func (v *View) Merge(rev int64, entries []store.Entry) (*View, Delta) {
-	changes := make([]store.Event, len(entries))
+	changes := make([]store.Change, len(entries))
 	for i, e := range entries {
-		changes[i] = store.Event{Entry: e}
+		changes[i] = store.Change{Entry: e}
 	}
 	return v.Apply(rev, changes)
 }

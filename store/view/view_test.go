@@ -31,7 +31,7 @@ func program(name string, numprocs int) api.Program {
 type world struct {
 	rev     int64
 	entries map[string]store.Entry
-	changes []store.Event
+	changes []store.Change
 }
 
 func newWorld() *world { return &world{rev: 1, entries: map[string]store.Entry{}} }
@@ -48,18 +48,18 @@ func (w *world) put(key string, value any) {
 		e.Value = store.Encode(value)
 	}
 	w.entries[key] = e
-	w.changes = append(w.changes, store.Event{Entry: e})
+	w.changes = append(w.changes, store.Change{Entry: e})
 }
 
 func (w *world) remove(key string) {
 	if _, ok := w.entries[key]; ok {
 		delete(w.entries, key)
-		w.changes = append(w.changes, store.Event{Kind: store.EventDelete, Entry: store.Entry{Key: key, ModRev: w.rev}})
+		w.changes = append(w.changes, store.Change{Kind: store.ChangeDelete, Entry: store.Entry{Key: key, ModRev: w.rev}})
 	}
 }
 
 // take returns the changes of the revision, and begins the next.
-func (w *world) take() (int64, []store.Event) {
+func (w *world) take() (int64, []store.Change) {
 	rev, changes := w.rev, w.changes
 	w.rev, w.changes = rev+1, nil
 	return rev, changes

@@ -43,7 +43,7 @@ func (f *fixture) watchStore(rev int64, d time.Duration) []string {
 	var changed []string
 	for ctx.Err() == nil { // a watch that is silent for long is given up by the store
 		for r := range f.Client.KV().Watch(ctx, store.Below(f.Client.Keys().Root()), rev).C() {
-			for _, e := range r.Events {
+			for _, e := range r.Changes {
 				changed = append(changed, e.Entry.Key)
 			}
 			rev = r.Rev + 1

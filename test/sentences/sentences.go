@@ -142,14 +142,14 @@ func (w *watcher) Err() error                  { return w.kv.failure(w.from.Err(
 func (w *watcher) run(ctx context.Context) {
 	defer close(w.to)
 	for res := range w.from.C() {
-		events := make([]store.Event, len(res.Events))
-		for i, e := range res.Events {
-			if e.Kind == store.EventPut {
+		events := make([]store.Change, len(res.Changes))
+		for i, e := range res.Changes {
+			if e.Kind == store.ChangePut {
 				e.Entry = w.kv.entry(e.Entry)
 			}
 			events[i] = e
 		}
-		res.Events = events
+		res.Changes = events
 		select {
 		case w.to <- res:
 		case <-ctx.Done():
