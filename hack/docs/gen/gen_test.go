@@ -14,7 +14,7 @@ import (
 )
 
 // bin is the programs that are asked for their help.
-var bin = build.Folder{Names: build.Everything}
+var bin = build.Folder{Names: programs}
 
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 

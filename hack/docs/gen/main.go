@@ -36,7 +36,7 @@ func run(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	if err := build.Programs(ctx, bin, "", build.Everything...); err != nil {
+	if err := build.Programs(ctx, bin, "", programs...); err != nil {
 		return err
 	}
 	filled, err := pages(ctx, bin, dir)
