@@ -114,7 +114,7 @@ func (c *Core) step(now deadline.Moment, e Event) (err error) {
 	case Settle:
 		c.settle(now)
 	}
-	c.wind(now)
+	c.continueShutdown(now)
 	return err
 }
 

@@ -13,15 +13,15 @@ import (
 
 // run is one run.
 type run struct {
-	request keeper.StartRequest
-	policy  fsm.Policy
-	life    fsm.Lifecycle
-	fence   fence
-	copies  uint64 // Spawns: N of the last copy
-	seen    state
-	told    state // seen, as Changed told it last
+	request   keeper.StartRequest
+	policy    fsm.Policy
+	life      fsm.Lifecycle
+	fence     fence
+	copies    uint64 // Spawns: N of the last copy
+	seen      state
+	published state // seen, as Changed told it last
 
-	toldState api.State // as Stepped told it last
+	lastState api.State // as Stepped told it last
 	ended     *end      // how the last copy ended; nil while one is wanted or alive
 
 	enforced enforced
@@ -65,7 +65,7 @@ func (c *Core) advance(now deadline.Moment, r *run, e fsm.Event) {
 	c.publish(r)
 	c.tellEntered(now, r, old)
 	for _, effect := range effects {
-		c.handOn(now, r, effect)
+		c.translate(now, r, effect)
 	}
 	if c.closing == nil {
 		return
@@ -76,8 +76,8 @@ func (c *Core) advance(now deadline.Moment, r *run, e fsm.Event) {
 	c.closing.next = c.closing.next || r.life.Done()
 }
 
-// handOn turns what a lifecycle wants into effects.
-func (c *Core) handOn(now deadline.Moment, r *run, effect fsm.Effect) {
+// translate turns what a lifecycle wants into effects.
+func (c *Core) translate(now deadline.Moment, r *run, effect fsm.Effect) {
 	p := &r.request.Process
 	switch effect {
 	case fsm.Spawn:
@@ -108,11 +108,11 @@ func (c *Core) publish(r *run) {
 	if s.cause == keeper.CauseFenced && s.Fault == api.FaultNone {
 		s.Fault, s.Reason = api.FaultFenced, "fenced: the deadline of its lease came before a renewal"
 	}
-	old := r.told
+	old := r.published
 	if old == *s {
 		return
 	}
-	r.told = *s
+	r.published = *s
 	c.emit(Changed{Run: r.view(), From: old.State, Ended: old.PID != 0 && s.PID == 0})
 }
 

@@ -39,8 +39,8 @@ func (c *Core) keepDown(now deadline.Moment, r *run) {
 	}
 }
 
-// wind goes on with a shutdown: group by group, the highest priority number first, as supervisor does.
-func (c *Core) wind(now deadline.Moment) {
+// continueShutdown goes on with a shutdown: group by group, the highest priority number first, as supervisor does.
+func (c *Core) continueShutdown(now deadline.Moment) {
 	s := c.closing
 	if s == nil || s.ended {
 		return

@@ -18,7 +18,7 @@ type end struct {
 
 // transition is one of a run that stays in the state that was told last.
 func (r *run) transition(now deadline.Moment, kind keeper.TransitionKind) keeper.Transition {
-	return keeper.Transition{Boot: now.Boot, Ref: r.ref(), Kind: kind, From: r.toldState, To: r.toldState, PID: r.seen.PID,
+	return keeper.Transition{Boot: now.Boot, Ref: r.ref(), Kind: kind, From: r.lastState, To: r.lastState, PID: r.seen.PID,
 		Starts: r.life.Starts, Tries: r.life.Failures, Reason: r.life.Reason, Fault: r.life.Fault, Cause: causeOf(r.life)}
 }
 
@@ -49,7 +49,7 @@ func (c *Core) tellKill(now deadline.Moment, r *run) {
 // since, was RUNNING.
 func (c *Core) tellEnd(now deadline.Moment, r *run, e Exited) {
 	r.ended = &end{pid: e.PID, status: e.Status, signal: e.Signal, core: e.CoreDumped, expected: r.policy.Expects(e.Status)}
-	if r.toldState == api.Starting {
+	if r.lastState == api.Starting {
 		if r.ended.quick = now.Boot.Sub(r.life.Started) < r.policy.StartTime; !r.ended.quick {
 			c.tellState(now, r, api.Running, 0)
 		}
@@ -62,10 +62,10 @@ func (c *Core) tellEnd(now deadline.Moment, r *run, e Exited) {
 // tellEntered tells that a run is in another state than was told last. before is what the lifecycle was.
 func (c *Core) tellEntered(now deadline.Moment, r *run, before fsm.Lifecycle) {
 	to := r.life.State
-	if to == r.toldState {
+	if to == r.lastState {
 		return
 	}
-	switch from := r.toldState; {
+	switch from := r.lastState; {
 	case from == api.Starting && to == api.Fatal && r.life.Over == fsm.GaveUp: // the last try failed as all others did
 		c.tellState(now, r, api.Backoff, before.Failures+1)
 	case (from == api.Stopping || from == api.Unknown) && to == api.Starting: // its deadline moved away while it ended
@@ -85,6 +85,6 @@ func (c *Core) tellState(now deadline.Moment, r *run, to api.State, tries int) {
 	if r.ended != nil && (to == api.Exited || to == api.Backoff || stopped) {
 		r.ended.add(&t)
 	}
-	r.toldState = to
+	r.lastState = to
 	c.emit(Stepped{t})
 }

@@ -146,7 +146,7 @@ func (r *run) gone(group bool) bool {
 // leaveAlone lets what is left of a copy live. Writing that down and moving it takes its time.
 func (l *loop) leaveAlone(r *run, c core.Copy) {
 	e, mark := l.engine, l.mark(r)
-	e.aside.Go(func() {
+	e.background.Go(func() {
 		err := e.file.AddLeft(mark)
 		if err == nil {
 			err = r.cage.Leave()

@@ -88,11 +88,11 @@ type Engine struct {
 	file  *contain.StateFile
 	loop  *loop
 
-	journal *journal.Journal
-	watch   func(keeper.Transition, api.Process)
-	orphan  func(keeper.Transition)
-	alone   bool
-	aside   sync.WaitGroup // of what takes its time beside the loop; Run waits for it
+	journal    *journal.Journal
+	watch      func(keeper.Transition, api.Process)
+	orphan     func(keeper.Transition)
+	alone      bool
+	background sync.WaitGroup // of what takes its time beside the loop; Run waits for it
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended

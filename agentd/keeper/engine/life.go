@@ -40,17 +40,17 @@ func (e *Engine) Run() error {
 	close(quit)
 	listeners.Wait()
 	e.close()
-	e.awaitAside()
+	e.awaitBackground()
 	e.loop.end()
 	e.log.close()
 	return nil
 }
 
-// awaitAside waits for what is done beside the loop, within bounds.
-func (e *Engine) awaitAside() {
+// awaitBackground waits for what is done beside the loop, within bounds.
+func (e *Engine) awaitBackground() {
 	done := make(chan struct{})
 	go func() {
-		e.aside.Wait()
+		e.background.Wait()
 		close(done)
 	}()
 	select {

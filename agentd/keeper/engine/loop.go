@@ -79,13 +79,13 @@ func (l *loop) run() {
 	l.log.info("The keeper runs", zap.String("instance", l.engine.hello.Instance),
 		zap.String("containment", l.engine.hello.Containment), zap.Int("pid", os.Getpid()))
 	for !l.ended {
-		l.tags = l.poll.wait(l.mayRest(), l.tags[:0])
+		l.tags = l.poll.wait(l.armTimer(), l.tags[:0])
 		l.turn()
 	}
 }
 
-// mayRest sets the timer, and reports whether there is time until then.
-func (l *loop) mayRest() bool {
+// armTimer sets the timer for the next turn, and reports whether there is time until then.
+func (l *loop) armTimer() bool {
 	at := min(l.wake, l.guardAt)
 	if at <= l.Moment().Boot {
 		return false

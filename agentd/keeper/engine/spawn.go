@@ -67,7 +67,7 @@ func (l *loop) spawn(r *run, c core.Copy) core.Event {
 	if err != nil {
 		return l.notSpawned(r, c, ends, err)
 	}
-	l.born(r, pid, pidfd, ends)
+	l.adopt(r, pid, pidfd, ends)
 	if execed {
 		l.unprotect(pid)
 	} else {
@@ -101,8 +101,8 @@ func (l *loop) fork(r *run, ends *pipes, pidfd *int) (pid int, execed bool, err 
 	return l.start(plan.Path, plan.Argv, attr)
 }
 
-// born takes a new main process over.
-func (l *loop) born(r *run, pid, pidfd int, ends *pipes) {
+// adopt takes a new main process over.
+func (l *loop) adopt(r *run, pid, pidfd int, ends *pipes) {
 	if pidfd < 0 {
 		pidfd, _ = unix.PidfdOpen(pid, 0) // it is not reaped, so the number is its own
 	}
@@ -141,7 +141,7 @@ func (l *loop) notSpawned(r *run, c core.Copy, ends *pipes, err error) core.Even
 	}
 	l.attach(r.plan, ends)
 	e, plan := l.engine, r.plan
-	e.aside.Go(func() {
+	e.background.Go(func() {
 		why := plan.Explain(errno)
 		if why.InChild {
 			unix.Write(ends.stderr.write, []byte("supervisor: "+why.Text+"\n"+supervisor.ChildNotSpawned))

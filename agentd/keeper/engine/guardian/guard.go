@@ -58,9 +58,6 @@ func (g *Guard) Unnest() {
 // Groups records the process groups of living runs for the guardian. It may be used from any goroutine.
 func (g *Guard) Groups() *Groups { return &g.page.body.groups }
 
-// Deadline is when the guardian steps in, but for its slack.
-func (g *Guard) Deadline() deadline.Deadline { return g.page.deadline() }
-
 // SetDeadline says when the guardian is to step in.
 func (g *Guard) SetDeadline(d deadline.Deadline) {
 	if g.page.setDeadline(d) {
