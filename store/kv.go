@@ -115,6 +115,7 @@ func AbsentPrefix(prefix string) Cmp { return Cmp{Key: prefix, Kind: CmpAbsentPr
 // OpKind is what an Op does.
 type OpKind int
 
+// The kinds: write a key, delete one, delete all below a prefix, read one.
 const (
 	OpPut OpKind = iota
 	OpDelete
@@ -169,6 +170,7 @@ type TxnResult struct {
 // ChangeKind tells a put from a delete.
 type ChangeKind int
 
+// The kinds of an Event.
 const (
 	ChangePut ChangeKind = iota
 	ChangeDelete

@@ -51,7 +51,7 @@ type Lease struct {
 type Cause string
 
 const (
-	CauseNone     Cause = ""
+	CauseNone     Cause = ""         // it is not over
 	CauseFinished Cause = "finished" // EXITED and not to be restarted
 	CauseFatal    Cause = "fatal"    // gave up: FATAL
 	CauseRefused  Cause = "refused"  // this machine cannot run it: no such command, user, directory

@@ -92,9 +92,9 @@ const (
 	// PutTouch, MoveTouch, Release and Report are transactions. PutTouch puts the touch of a run that is to
 	// start, MoveTouch that of a live one on another lease, Report writes a status.
 	PutTouch
-	MoveTouch
-	Release
-	Report
+	MoveTouch // to another lease, or to the lease that took the place of a lost one
+	Release   // of a run that is over
+	Report    // of what changed
 	// Start, Update, Stop, Kill, Forget and RemoveLogs are calls of the keeper.
 	Start
 	Update

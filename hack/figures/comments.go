@@ -4,12 +4,13 @@ import (
 	"go/ast"
 	"go/token"
 	"path"
+	"slices"
 	"strings"
 )
 
 // comments counts the packages that introduce themselves and the exported identifiers that are explained: functions,
 // methods of exported types, types, constants and variables of product packages, but not the fields of a struct. A
-// comment above a group of constants or variables explains them all.
+// comment above a group of constants or variables explains them all. Error, Unwrap and String need none.
 func (t *tree) comments(c *column) {
 	introduced := map[string]bool{}
 	var exported, documented int
@@ -45,6 +46,9 @@ func (t *tree) comments(c *column) {
 	c.add("exported identifiers", "%d, %d%% documented (%d are not)", exported, 100*documented/max(exported, 1), exported-documented)
 }
 
+// known are methods that mean the same everywhere.
+var known = []string{"Error", "Unwrap", "String"}
+
 type export struct {
 	name       string
 	pos        token.Pos
@@ -54,7 +58,7 @@ type export struct {
 func exports(d ast.Decl) (all []export) {
 	switch d := d.(type) {
 	case *ast.FuncDecl:
-		if d.Name.IsExported() && (d.Recv == nil || ast.IsExported(receiver(d))) {
+		if d.Name.IsExported() && !(d.Recv != nil && slices.Contains(known, d.Name.Name)) && (d.Recv == nil || ast.IsExported(receiver(d))) {
 			all = append(all, export{d.Name.Name, d.Pos(), d.Doc != nil})
 		}
 	case *ast.GenDecl:

@@ -4,7 +4,7 @@ package api
 type WaitingFor string
 
 const (
-	WaitingForNothing WaitingFor = ""
+	WaitingForNothing WaitingFor = ""             // it waits for nothing
 	WaitingForMachine WaitingFor = "machine"      // no machine may take it
 	WaitingForAgent   WaitingFor = "agent"        // its touch was deleted by hand; the agent puts it back
 	WaitingForLastRun WaitingFor = "last run"     // its machine has lost etcd and says that the run goes on
@@ -15,7 +15,7 @@ const (
 type MoveRefused string
 
 const (
-	MoveNotRefused     MoveRefused = ""
+	MoveNotRefused     MoveRefused = ""                // it followed, or nobody asked
 	MoveFinished       MoveRefused = "finished"        // it ended by itself and is not started again
 	MoveAlreadyThere   MoveRefused = "already there"   // it is on that machine
 	MoveUnknownMachine MoveRefused = "unknown machine" // no machine of that name is known

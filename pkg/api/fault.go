@@ -5,7 +5,7 @@ package api
 type Fault string
 
 const (
-	FaultNone          Fault = ""
+	FaultNone          Fault = ""                   // nothing is wrong, or it is not known
 	FaultNoFile        Fault = "no such file"       // the command is not there
 	FaultNotExecutable Fault = "not executable"     // the command is a directory, or may not be run
 	FaultSpawn         Fault = "spawn error"        // anything else that kept a copy from being started

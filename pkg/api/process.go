@@ -6,8 +6,8 @@ import "time"
 type Want string
 
 const (
-	WantRun  Want = "run"
-	WantStop Want = "stop"
+	WantRun  Want = "run"  // it is to run, until it ends by itself
+	WantStop Want = "stop" // it is not to run
 )
 
 // Intent is the value of intents/<process>: what the user wants now.

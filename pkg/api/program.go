@@ -106,19 +106,20 @@ const (
 // Autorestart is supervisor's autorestart: "true", "false" or "unexpected".
 type Autorestart string
 
+// What is done when a process that was RUNNING has exited.
 const (
 	RestartAlways     Autorestart = "true"
 	RestartNever      Autorestart = "false"
-	RestartUnexpected Autorestart = "unexpected"
+	RestartUnexpected Autorestart = "unexpected" // unless it exits with one of exitcodes
 )
 
 // OnPartition says what a process does when its machine loses etcd.
 type OnPartition string
 
 const (
-	PartitionUnset OnPartition = ""
-	PartitionStop  OnPartition = "stop"
-	PartitionKeep  OnPartition = "keep"
+	PartitionUnset OnPartition = ""     // nobody wrote one: keep while one machine matches, stop from two on
+	PartitionStop  OnPartition = "stop" // it ends before its lease does
+	PartitionKeep  OnPartition = "keep" // it goes on
 )
 
 // Process is one copy that a program asks for. Its whole spec travels in the placement,

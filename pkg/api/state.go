@@ -6,6 +6,8 @@ import "fmt"
 // (supervisor: states.py, ProcessStates).
 type State int
 
+// The states: of a process that is not wanted, of one that is being started, that runs, that waits to be started again,
+// that is being stopped, that ended by itself, that could not be started, and of one of which nobody knows.
 const (
 	Stopped  State = 0
 	Starting State = 10

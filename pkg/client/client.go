@@ -84,8 +84,10 @@ func (c *Client) Close() error {
 	return c.kv.Close()
 }
 
-// KV is the store behind the client, and Keys its keys.
-func (c *Client) KV() store.KV     { return c.kv }
+// KV is the store behind the client.
+func (c *Client) KV() store.KV { return c.kv }
+
+// Keys are the keys of that store.
 func (c *Client) Keys() store.Keys { return c.keys }
 
 // By is who asks.

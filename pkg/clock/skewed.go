@@ -25,6 +25,7 @@ func NewSkewed(inner Clock, offset time.Duration, rate float64) *Skewed {
 	return &Skewed{inner: inner, base: inner.Now(), offset: offset, rate: rate}
 }
 
+// Now is what this clock shows.
 func (s *Skewed) Now() Instant { return s.see(s.inner.Now()) }
 
 // Raw is Now: both clocks of the node are off alike.
@@ -36,6 +37,7 @@ func (s *Skewed) Wall() time.Time {
 	return s.inner.Wall().Add(s.see(now).Sub(now))
 }
 
+// NewTimer makes a timer that goes by this clock.
 func (s *Skewed) NewTimer() Timer { return skewedTimer{clock: s, Timer: s.inner.NewTimer()} }
 
 // see returns what this clock shows when inner shows i.

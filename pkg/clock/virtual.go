@@ -21,6 +21,7 @@ func NewVirtual(now Instant, wall time.Time) *Virtual {
 	return &Virtual{start: now, wall: wall, now: now}
 }
 
+// Now is where the clock was moved to.
 func (v *Virtual) Now() Instant {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -30,12 +31,14 @@ func (v *Virtual) Now() Instant {
 // Raw is Now.
 func (v *Virtual) Raw() int64 { return int64(v.Now()) }
 
+// Wall goes along with Now.
 func (v *Virtual) Wall() time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.wall.Add(v.now.Sub(v.start))
 }
 
+// NewTimer makes a timer that Advance fires.
 func (v *Virtual) NewTimer() Timer { return &virtualTimer{clock: v, c: make(chan struct{}, 1)} }
 
 // Advance moves the clock d further and fires the timers on the way, each when the

@@ -10,6 +10,7 @@ import (
 // Program is one of the three binaries.
 type Program string
 
+// The programs, by the names of their binaries and of their sections.
 const (
 	Distsuperd Program = "distsuperd"
 	Agent      Program = "distsuperagent"

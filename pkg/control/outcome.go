@@ -8,6 +8,7 @@ import (
 // Verb is what was asked of processes.
 type Verb int
 
+// What may be asked.
 const (
 	Start Verb = iota
 	Stop

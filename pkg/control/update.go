@@ -15,6 +15,7 @@ import (
 // GroupChange is how a group differs from what is in force, or what was done about it.
 type GroupChange int
 
+// The ways in which it may differ.
 const (
 	GroupAdded GroupChange = iota
 	GroupChanged

@@ -67,11 +67,11 @@ func (c Copy) String() string {
 type Over int
 
 const (
-	NotOver  Over = iota
-	Finished      // EXITED, and not to be restarted
-	GaveUp        // FATAL after startretries
-	Refused       // FATAL: this machine cannot run it at all
-	Stopped       // asked for
+	NotOver  Over = iota // it goes on
+	Finished             // EXITED, and not to be restarted
+	GaveUp               // FATAL after startretries
+	Refused              // FATAL: this machine cannot run it at all
+	Stopped              // asked for
 )
 
 func (o Over) String() string {

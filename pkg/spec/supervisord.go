@@ -41,7 +41,7 @@ const LogfileSyslog = "syslog"
 type ExitOn string
 
 const (
-	ExitNever ExitOn = "never"
+	ExitNever ExitOn = "never"    // nothing
 	ExitFatal ExitOn = "fatal"    // a process is FATAL
 	ExitAny   ExitOn = "any-exit" // a process that was RUNNING has ended by itself, or one is FATAL
 )

@@ -5,6 +5,7 @@ import "fmt"
 // Fault is the code of an XML-RPC fault, and of the status in a list of results.
 type Fault int
 
+// The codes (supervisor: xmlrpc.py, Faults).
 const (
 	UnknownMethod        Fault = 1
 	IncorrectParameters  Fault = 2

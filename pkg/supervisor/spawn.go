@@ -64,10 +64,12 @@ func CantSetuid(uid int, reason string) string {
 	return fmt.Sprintf("couldn't setuid to %d: %s", uid, reason)
 }
 
+// CantChdir: see CantSetuid.
 func CantChdir(directory, errno string) string {
 	return fmt.Sprintf("couldn't chdir to %s: %s", directory, errno)
 }
 
+// CantExec: see CantSetuid.
 func CantExec(argv0, errno string) string {
 	return fmt.Sprintf("couldn't exec %s: %s", argv0, errno)
 }

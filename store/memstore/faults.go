@@ -11,6 +11,7 @@ import (
 // OpName names a kind of call.
 type OpName string
 
+// The calls that a Fault may hit.
 const (
 	OpRange      OpName = "range"
 	OpTxn        OpName = "txn"
