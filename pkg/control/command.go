@@ -12,10 +12,10 @@ import (
 // command is what is done for one verb.
 type command struct {
 	verb Verb
-	// goal ends waiting; nil is for a verb that nobody waits for.
+	// goal ends waiting; nil is for a verb without waiting.
 	goal Goal
-	// done reports the fault of a process for which there is nothing to wait for, as it was before, given whether the
-	// request changed what is wanted of it; nil is for a verb of which all are waited for.
+	// done reports whether there is nothing to wait for, and the fault of such a process. It is given the process as it was
+	// before, and whether the request changed what is wanted of it. Nil waits for all.
 	done func(p *client.Process, changed bool) (supervisor.Fault, bool)
 }
 
@@ -27,7 +27,7 @@ type subject struct {
 	changed []string // those of which the request changed what is wanted
 }
 
-// names are those of all processes.
+// names are the names of all its processes.
 func (s *subject) names() (out []string) {
 	for _, b := range s.batches {
 		out = append(out, b.Processes...)
@@ -80,7 +80,7 @@ func (c *Control) ask(ctx context.Context, names []string, request requester) (*
 }
 
 // Start asks for processes to run, and waits for that.
-func (c *Control) Start(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
+func (c *Control) Start(ctx context.Context, names []string, w Wait, report func(Outcome)) error {
 	l := w.begin()
 	s, err := c.ask(ctx, names, c.client.StartFrom)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c *Control) Start(ctx context.Context, names []string, w Wait, tell func(O
 	}
 	_, err = c.settle(ctx, s, l, command{verb: Start, goal: c.running(), done: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
 		return supervisor.AlreadyStarted, !changed && c.started(p)
-	}}, tell)
+	}}, report)
 	return err
 }
 
@@ -106,7 +106,7 @@ func (c *Control) started(p *client.Process) bool {
 }
 
 // Stop asks for processes not to run, and waits until they are down.
-func (c *Control) Stop(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
+func (c *Control) Stop(ctx context.Context, names []string, w Wait, report func(Outcome)) error {
 	l := w.begin()
 	s, err := c.ask(ctx, names, c.client.StopFrom)
 	if err != nil {
@@ -115,39 +115,38 @@ func (c *Control) Stop(ctx context.Context, names []string, w Wait, tell func(Ou
 	_, err = c.settle(ctx, s, l, command{verb: Stop, goal: Down, done: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
 		// What waits for a machine is wanted, and so there is something to stop.
 		return supervisor.NotRunning, isDown(p) && (!changed || p.State != api.Stopped)
-	}}, tell)
+	}}, report)
 	return err
 }
 
-// Restart asks for one restart, and tells of it as supervisorctl does: first all the stops, then all the starts of what has
-// stopped.
-func (c *Control) Restart(ctx context.Context, names []string, w Wait, tell func(Outcome)) error {
+// Restart asks for one restart, and reports it as supervisorctl does: first all stops, then the starts of what has stopped.
+func (c *Control) Restart(ctx context.Context, names []string, w Wait, report func(Outcome)) error {
 	l := w.begin()
 	s, err := c.ask(ctx, names, c.client.RestartFrom)
 	if err != nil {
 		return err
 	}
 	if w.Not {
-		_, err = c.settle(ctx, s, l, command{verb: Restart}, tell)
+		_, err = c.settle(ctx, s, l, command{verb: Restart}, report)
 		return err
 	}
 	failed, err := c.settle(ctx, s, l, command{verb: Stop, goal: Replaced(s.before), done: func(p *client.Process, _ bool) (supervisor.Fault, bool) {
 		return supervisor.NotRunning, isDown(p)
-	}}, tell)
+	}}, report)
 	if err != nil {
 		return err
 	}
-	_, err = c.settle(ctx, s.without(failed), l, command{verb: Start, goal: c.running()}, tell)
+	_, err = c.settle(ctx, s.without(failed), l, command{verb: Start, goal: c.running()}, report)
 	return err
 }
 
-// settle tells what is known already, waits for the rest, and names those that failed to reach the goal.
-func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, tell func(Outcome)) (failed []string, err error) {
-	order := newSequence(s.batches, tell)
+// settle reports what is known already, waits for the rest, and returns the names of those that failed to reach the goal.
+func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, report func(Outcome)) (failed []string, err error) {
+	order := newSequence(s.batches, report)
 	var wait []string
 	for i, b := range s.batches {
 		if b.Bad != nil {
-			order.addBad(i, badOutcome(cmd.verb, b.Bad))
+			order.addTo(i, badOutcome(cmd.verb, b.Bad))
 		}
 		for _, name := range b.Processes {
 			o := s.outcome(cmd.verb, name)

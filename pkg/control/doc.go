@@ -1,12 +1,12 @@
-// Package control carries out what somebody asks of processes and groups, and says what became of it.
+// Package control carries out commands about processes and groups, and reports what became of them.
 //
-// It finds the processes that names mean, asks package client for the change, waits until each process is as it was
-// asked to be or cannot become so, and gives each an Outcome with one of supervisor's fault codes. It decides by facts
-// (api.Fault, api.WaitingFor, api.MoveRefused, client.Awaits), never by a sentence: those are for people, and may be
-// rewritten.
+// It finds the processes that names mean, asks package client for the change, waits until each process has reached its
+// Goal or cannot reach it, and reports an Outcome with one of supervisor's fault codes for each. It decides by facts
+// (api.Fault, api.WaitingFor, api.MoveRefused, client.Awaits) and never by a sentence, since sentences are for people and
+// may be rewritten.
 //
-// Whoever takes commands shares it: distsuperctl, and what answers over the network. It prints nothing, and knows
-// neither flags nor exit codes; these are its callers'. A Control may be used by several goroutines.
+// All front ends share it: distsuperctl, the Go API, and whatever answers over the network. It prints nothing and knows
+// neither flags nor exit codes. A Control may be used by several goroutines.
 package control
 
 import (
@@ -22,19 +22,20 @@ type Control struct {
 	o      Options
 }
 
-// Options are what differs between those who ask. The zero Options are a fleet's.
+// Options are what differs between deployments. The zero Options are those of a fleet.
 type Options struct {
-	// FirstTryTells: a start has failed when its first try has, as with supervisorctl, whose scripts rely on it; else it
-	// goes on until the process runs or is given up.
+	// FirstTryTells: a start fails with its first try, as with supervisorctl, whose scripts rely on it. Otherwise it goes
+	// on until the process runs or is given up.
 	FirstTryTells bool
-	// InOrder tells the outcomes of a group, too, in the order in which its processes start; else as they come.
+	// InOrder reports the outcomes of a group in the order in which its processes start. Otherwise they are reported as
+	// they come.
 	InOrder bool
-	// SlowAfter is how long a process may be in one state before Progress is told of it; 0 is 700 ms.
+	// SlowAfter is how long a process may be in one state before Progress hears of it; 0 is 700 ms.
 	SlowAfter time.Duration
-	// Listens reports whether the daemon that carries out what was asked is there. When it has not been for some
-	// seconds, waiting ends with ErrEnded. Nil is for a fleet, where others take over.
+	// Listens reports whether the daemon that carries out requests is there. When it has been away for some seconds,
+	// waiting ends with ErrEnded. Nil is for a fleet, where other daemons take over.
 	Listens func(context.Context) bool
-	// Progress is told how waiting goes, from one goroutine; nil is for nobody.
+	// Progress receives news while a call waits, from one goroutine. Nil drops it.
 	Progress func(Progress)
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 )
 
-// UnplaceableError says that what is left on a machine which is drained stays there, since no other machine can take it.
+// UnplaceableError: the processes that are left on a drained machine stay there, since no other machine can take them.
 type UnplaceableError struct {
 	Machine   string
 	Processes []string
@@ -25,7 +25,7 @@ func (e *UnplaceableError) Error() string {
 func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left []string, empty bool, err error) {
 	limit, cancel := w.begin().bound(ctx)
 	defer cancel()
-	var told time.Time
+	var summed time.Time
 	err = c.await(limit, nil, func(s *client.Snapshot, now time.Time) (bool, error) {
 		left = onMachine(s, machine)
 		empty = len(left) == 0
@@ -34,9 +34,9 @@ func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left 
 			return true, nil
 		case !slices.ContainsFunc(left, func(name string) bool { return !staysOn(s, name, machine) }):
 			return false, &UnplaceableError{machine, left}
-		case now.Sub(told) > leftEvery:
+		case now.Sub(summed) > leftEvery:
 			c.o.Progress(Left{Processes: left, Machine: machine})
-			told = now
+			summed = now
 		}
 		return false, nil
 	})

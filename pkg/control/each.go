@@ -13,9 +13,9 @@ import (
 // Signal sends a signal, by name or number, to processes, one after the other. send asks a process's machine for it, by the
 // signal's proper name.
 func (c *Control) Signal(ctx context.Context, signal string, names []string, send func(ctx context.Context, p *client.Process, signal string) error,
-	tell func(Outcome)) error {
+	report func(Outcome)) error {
 	parsed, bad := ini.ParseSignal(signal)
-	return c.each(ctx, names, Signal, tell, func(many bool, p *client.Process) Check {
+	return c.each(ctx, names, Signal, report, func(many bool, p *client.Process) Check {
 		switch {
 		case bad != nil && (!many || p.State.IsSignallable()):
 			return ended(supervisor.BadSignal, bad.Error())
@@ -34,8 +34,8 @@ func (c *Control) Signal(ctx context.Context, signal string, names []string, sen
 }
 
 // Clear empties the logs of processes, one after the other. empty asks a process's machine for it.
-func (c *Control) Clear(ctx context.Context, names []string, empty func(context.Context, *client.Process) error, tell func(Outcome)) error {
-	return c.each(ctx, names, Clear, tell, func(_ bool, p *client.Process) Check {
+func (c *Control) Clear(ctx context.Context, names []string, empty func(context.Context, *client.Process) error, report func(Outcome)) error {
+	return c.each(ctx, names, Clear, report, func(_ bool, p *client.Process) Check {
 		if p.Owner == nil || p.Owner.Machine == "" {
 			return ended(supervisor.Success, "") // it has never run: there is nothing to clear
 		}
@@ -46,17 +46,17 @@ func (c *Control) Clear(ctx context.Context, names []string, empty func(context.
 	})
 }
 
-// each does something with each process that names mean, one after the other. What does not run is passed over where many
-// were meant.
-func (c *Control) each(ctx context.Context, names []string, v Verb, tell func(Outcome), do func(many bool, p *client.Process) Check) error {
+// each applies do to the processes that names mean, one after the other. A process that does not run is passed over where
+// a name means many.
+func (c *Control) each(ctx context.Context, names []string, v Verb, report func(Outcome), do func(many bool, p *client.Process) Check) error {
 	s, err := c.find(ctx, names)
 	if err != nil {
 		return err
 	}
-	order := newSequence(s.batches, tell)
+	order := newSequence(s.batches, report)
 	for i, b := range s.batches {
 		if b.Bad != nil {
-			order.addBad(i, badOutcome(v, b.Bad))
+			order.addTo(i, badOutcome(v, b.Bad))
 		}
 		for _, name := range b.Processes {
 			o := s.outcome(v, name)
@@ -75,7 +75,7 @@ func (c *Control) each(ctx context.Context, names []string, v Verb, tell func(Ou
 	return ctx.Err()
 }
 
-// Refusal is what a daemon answered, without who was asked.
+// Refusal is the text of a daemon's answer, without the name of the daemon that was asked.
 func Refusal(err error) string {
 	if answer := new(rpc.Error); errors.As(err, &answer) {
 		return answer.Text

@@ -22,12 +22,12 @@ import (
 
 var keys = store.NewKeys("")
 
-// situation is what the store says of the process web.
-type situation map[string]any
+// storeState is what the store says of the process web.
+type storeState map[string]any
 
-// drawSituation makes any that the daemons could write, and some that they could not.
-func drawSituation(t *rapid.T) situation {
-	s := situation{}
+// drawStoreState makes any that the daemons could write, and some that they could not.
+func drawStoreState(t *rapid.T) storeState {
+	s := storeState{}
 	flip := func(what string) bool { return rapid.Bool().Draw(t, what) }
 	sentence := func(what string) string { return rapid.SampledFrom(sentences.Tempting).Draw(t, what) }
 	count := func(what string) int64 { return rapid.Int64Range(1, 2).Draw(t, what) }
@@ -80,9 +80,9 @@ func drawFault(t *rapid.T) api.Fault {
 		api.FaultSignal, api.FaultFenced}).Draw(t, "fault")
 }
 
-// web is what a client sees of the process of a situation, with its sentences as next gives them; nil leaves them as they
+// web is what a client sees of the process of a store, with its sentences as next gives them; nil leaves them as they
 // are.
-func (s situation) web(t interface{ Fatal(...any) }, next func() string) *client.Process {
+func (s storeState) web(t interface{ Fatal(...any) }, next func() string) *client.Process {
 	p := s.read(t, next).Process("web")
 	if p != nil && next != nil {
 		p.Text = next()
@@ -90,7 +90,7 @@ func (s situation) web(t interface{ Fatal(...any) }, next func() string) *client
 	return p
 }
 
-func (s situation) read(t interface{ Fatal(...any) }, next func() string) *client.Snapshot {
+func (s storeState) read(t interface{ Fatal(...any) }, next func() string) *client.Snapshot {
 	server := memstore.New(memstore.Options{})
 	defer server.Close()
 	kv := server.Client("x")
@@ -119,7 +119,7 @@ func goals(t interface{ Fatal(...any) }) map[string]control.Goal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := situation{keys.Program("web"): program("web", nil), keys.Owner("web"): api.Owner{Token: 6}}.read(t, nil)
+	before := storeState{keys.Program("web"): program("web", nil), keys.Owner("web"): api.Owner{Token: 6}}.read(t, nil)
 	return map[string]control.Goal{
 		"Running": control.Running, "FirstTry": control.FirstTry, "Down": control.Down, "Moved": control.Moved("m1"),
 		"Replaced": control.Replaced(before), "Renewed": control.Renewed(map[string]api.Process{"web": processes[0]}),
@@ -131,9 +131,9 @@ func decided(c control.Check) string {
 	return fmt.Sprint(c.Done, c.Fault, c.Stalled, c.Awaits, supervisor.StartExit(c.Fault), supervisor.StopExit(c.Fault), supervisor.SignalExit(c.Fault))
 }
 
-// differs says where a goal decides otherwise once the sentences of a situation are rewritten, "" for nowhere.
+// differs says where a goal decides otherwise once the sentences of a store are rewritten, "" for nowhere.
 func differs(t *rapid.T, goal control.Goal) string {
-	s := drawSituation(t)
+	s := drawStoreState(t)
 	next := func() string {
 		return rapid.OneOf(rapid.SampledFrom(sentences.Tempting), rapid.String()).Draw(t, "sentence")
 	}
@@ -201,7 +201,7 @@ func TestAGoalThatReadsASentenceIsFound(t *testing.T) {
 
 // TestTheWordsOfAnErrorDecideNothing: what an agent answered is found in the error, whatever that says.
 func TestTheWordsOfAnErrorDecideNothing(t *testing.T) {
-	s := situation{keys.Schema(): api.Schema{Version: api.SchemaVersion}, keys.Program("web"): program("web", nil), keys.Alive("m1"): api.Alive{Instance: "i1"},
+	s := storeState{keys.Schema(): api.Schema{Version: api.SchemaVersion}, keys.Program("web"): program("web", nil), keys.Alive("m1"): api.Alive{Instance: "i1"},
 		keys.Intent("web"):       api.Intent{Want: api.WantRun, Restarts: 1},
 		keys.Owner("web"):        api.Owner{Machine: "m1", Instance: "i1", Token: 7, Placed: true, Restarts: 1},
 		keys.Touch("m1", "web"):  api.Touch{Token: 7, Instance: "i1"},

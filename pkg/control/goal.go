@@ -10,7 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
-// A Goal looks at a process, nil for one that is not there, and says whether it is as it was asked to be. Goals are
+// A Goal looks at a process, nil for one that is not there, and says whether it has become what was asked for. Goals are
 // pure, and decide by facts only.
 type Goal func(p *client.Process) Check
 
@@ -21,8 +21,8 @@ type Check struct {
 	Fault supervisor.Fault
 	// Text is for people: why it failed, or what is waited for.
 	Text string
-	// Stalled: nothing will happen unless somebody does something; Awaits is who. It may pass, as machines and
-	// controllers come.
+	// Stalled: nothing will happen unless somebody acts; Awaits is who. That may pass, since machines and controllers
+	// come and go.
 	Stalled bool
 	Awaits  client.Awaits
 }

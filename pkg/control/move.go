@@ -9,7 +9,7 @@ import (
 
 // Move asks that a process go to a machine, or with "" to any other one, and waits until it runs there or cannot go. A
 // name that does not mean one process is a *BadName, a machine that is not known a *BadMachine.
-func (c *Control) Move(ctx context.Context, name, to string, w Wait, tell func(Outcome)) error {
+func (c *Control) Move(ctx context.Context, name, to string, w Wait, report func(Outcome)) error {
 	before, err := c.client.Snapshot(ctx)
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func (c *Control) Move(ctx context.Context, name, to string, w Wait, tell func(O
 		from = p.Owner.Machine
 	}
 	s := &subject{before: before, batches: []Batch{{Name: p.Name, Processes: []string{p.Name}}}, changed: []string{p.Name}}
-	_, err = c.settle(ctx, s, w.begin(), command{verb: Move, goal: Moved(from)}, tell)
+	_, err = c.settle(ctx, s, w.begin(), command{verb: Move, goal: Moved(from)}, report)
 	return err
 }
 

@@ -29,26 +29,26 @@ type Outcome struct {
 	Text  string
 	// Changed: the request changed what is wanted of it, or for Signal and Clear did something to it.
 	Changed bool
-	// Asked: nobody waited, so that Fault says nothing yet.
+	// Asked: the caller does not wait, so Fault says nothing yet.
 	Asked bool
-	// Passed: "all", a group or a pattern meant it, and there was nothing to do. Supervisor says nothing of it.
+	// Passed: there was nothing to do, and "all", a group or a pattern meant it. Supervisor does not mention such a process.
 	Passed bool
 	// Process as it was last seen; nil for one that is not there.
 	Process *client.Process
 }
 
-// sequence tells outcomes as soon as they are known, but in the order of the names: what one name means waits for those
-// before it.
+// sequence reports outcomes as soon as they are known, but in the order of the names: the outcomes of one name wait for
+// those of the names before it.
 type sequence struct {
-	tell func(Outcome)
-	of   map[string]int // the batch of a process
-	open []int          // how many outcomes of a batch are to come
-	held [][]Outcome    // those of a batch that are known and not told yet
-	next int            // the batches before it are told whole
+	report func(Outcome)
+	of     map[string]int // the batch of a process
+	open   []int          // how many outcomes of a batch are to come
+	held   [][]Outcome    // those of a batch that are known and not reported yet
+	next   int            // the batches before it are reported completely
 }
 
-func newSequence(batches []Batch, tell func(Outcome)) *sequence {
-	s := &sequence{tell: tell, of: map[string]int{}, open: make([]int, len(batches)), held: make([][]Outcome, len(batches))}
+func newSequence(batches []Batch, report func(Outcome)) *sequence {
+	s := &sequence{report: report, of: map[string]int{}, open: make([]int, len(batches)), held: make([][]Outcome, len(batches))}
 	for i, b := range batches {
 		s.open[i] = len(b.Processes)
 		if b.Bad != nil {
@@ -61,17 +61,17 @@ func newSequence(batches []Batch, tell func(Outcome)) *sequence {
 	return s
 }
 
-// addBad takes the outcome of a batch whose name means nothing.
-func (s *sequence) addBad(batch int, o Outcome) {
+// addTo takes an outcome of a batch.
+func (s *sequence) addTo(batch int, o Outcome) {
 	s.open[batch]--
 	s.held[batch] = append(s.held[batch], o)
 	s.flush()
 }
 
 // add takes the outcome of a process.
-func (s *sequence) add(o Outcome) { s.addBad(s.of[o.Name], o) }
+func (s *sequence) add(o Outcome) { s.addTo(s.of[o.Name], o) }
 
-// flush tells what it is the turn of.
+// flush reports everything up to the first batch that is not complete, and what is known of that one.
 func (s *sequence) flush() {
 	for ; s.next < len(s.held); s.next++ {
 		s.release(s.next)
@@ -81,7 +81,7 @@ func (s *sequence) flush() {
 	}
 }
 
-// abandon tells out of turn what else is known: nothing more will come.
+// abandon reports everything that is known, out of order: nothing more will come.
 func (s *sequence) abandon() {
 	for i := range s.held {
 		s.release(i)
@@ -90,7 +90,7 @@ func (s *sequence) abandon() {
 
 func (s *sequence) release(batch int) {
 	for _, o := range s.held[batch] {
-		s.tell(o)
+		s.report(o)
 	}
 	s.held[batch] = nil
 }

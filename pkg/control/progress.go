@@ -2,22 +2,23 @@ package control
 
 import "github.com/distsuper/distsuper/pkg/client"
 
-// Progress is what somebody who waits is told meanwhile: a Slow, Left, Silent or Answering.
+// Progress is news for a caller that waits: a Slow, Left, Silent or Answering.
 type Progress interface{ progress() }
 
-// Slow is told once of a process that has been in one state for Options.SlowAfter, while few are waited for.
+// Slow: a process has been in one state for Options.SlowAfter. It comes once for each state, while few processes are left.
 type Slow struct {
 	Process string
 	Text    string // the state, and what is waited for
 }
 
-// Left is told now and then while many are waited for. Machine is the one that is to be free of them, "" for none.
+// Left is a summary that comes now and then while many processes are left. Machine is the one that is being emptied, "" for
+// none.
 type Left struct {
 	Processes []string
 	Machine   string
 }
 
-// Silent is told when the store stops answering, Answering when it does again.
+// Silent: the store has stopped answering. Answering: it answers again.
 type Silent struct{ Why error }
 
 // Answering: see Silent.
@@ -31,13 +32,13 @@ func (Answering) progress() {}
 // silence is whether the store has stopped answering, true while it has.
 type silence bool
 
-// see takes news in, reports whether the store is silent, and tells when that begins and ends.
-func (is *silence) see(s client.Seen, tell func(Progress)) bool {
+// see takes a state of the watch in, reports whether the store is silent, and passes on when that begins and ends.
+func (is *silence) see(s client.Seen, report func(Progress)) bool {
 	switch {
 	case !s.Connected && !bool(*is):
-		tell(Silent{s.Why})
+		report(Silent{s.Why})
 	case s.Connected && bool(*is):
-		tell(Answering{})
+		report(Answering{})
 	}
 	*is = silence(!s.Connected)
 	return bool(*is)

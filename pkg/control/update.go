@@ -1,14 +1,12 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
@@ -39,58 +37,11 @@ type GroupOutcome struct {
 	Running []string
 }
 
-// GroupReport is told what becomes of groups.
+// GroupReport receives what becomes of groups.
 type GroupReport interface {
 	Group(GroupOutcome)
-	// Late is told of a process that has not ended as it should have, and is waited for no longer.
+	// Late: a process has not ended as it should have, and is not waited for any longer.
 	Late(process, why string)
-}
-
-// Reread compares the groups of a source that are in force with those that are wanted.
-func (c *Control) Reread(ctx context.Context, source string, want []api.Program) (GroupChanges, error) {
-	have, err := c.client.SourcePrograms(ctx, source)
-	if err != nil {
-		return GroupChanges{}, err
-	}
-	return DiffGroups(have, want), nil
-}
-
-// Available is a process that the configuration asks for.
-type Available struct {
-	api.Process
-	Autostart bool
-	InUse     bool // its group is in force
-}
-
-// Available are the processes that are wanted, in supervisor's order: the process's own name counts first.
-func (c *Control) Available(ctx context.Context, want []api.Program) ([]Available, error) {
-	active, err := c.activeGroups(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var out []Available
-	for _, p := range want {
-		processes, err := spec.Processes(p)
-		if err != nil {
-			return nil, err
-		}
-		for _, proc := range processes {
-			out = append(out, Available{proc, p.Autostart, slices.Contains(active, proc.Group)})
-		}
-	}
-	slices.SortFunc(out, func(a, b Available) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), a.Process.Compare(b.Process))
-	})
-	return out, nil
-}
-
-// activeGroups are the groups in force, of every source.
-func (c *Control) activeGroups(ctx context.Context) ([]string, error) {
-	programs, err := c.client.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return groupNames(programs), nil
 }
 
 // Update makes the groups of a source as they are wanted, all or the named ones, and waits until what that stops is down;
@@ -211,63 +162,4 @@ func (c *Control) awaitDown(ctx context.Context, w Wait, processes []string, goa
 		}
 	})
 	return err
-}
-
-// RemoveGroups forgets groups, whatever their source. One of which something runs, or is to run, is left as it is, unless
-// stop says to stop that first.
-func (c *Control) RemoveGroups(ctx context.Context, groups []string, stop bool, w Wait, report GroupReport) error {
-	for _, name := range groups {
-		if err := c.removeGroup(ctx, name, stop, w, report); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Control) removeGroup(ctx context.Context, name string, stop bool, w Wait, report GroupReport) error {
-	snap, err := c.client.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	if known := groupNames(snap.Programs()); !slices.Contains(known, name) {
-		report.Group(GroupOutcome{Group: name, Fault: supervisor.BadName, Bad: notAmong(known, BadName{Name: name, Group: true}),
-			MemberOf: memberOf(snap.Programs(), name)})
-		return nil
-	}
-	running := runningOf(snap, name)
-	if len(running) > 0 && !stop {
-		report.Group(GroupOutcome{Group: name, Fault: supervisor.StillRunning, Running: running})
-		return nil
-	}
-	err = c.client.RemoveGroup(ctx, name)
-	if err != nil && !errors.Is(err, client.ErrNotFound) { // not found: somebody else removed it meanwhile
-		return err
-	}
-	if err := c.awaitDown(ctx, w, running, Down, report); err != nil {
-		return err
-	}
-	report.Group(GroupOutcome{Group: name, Change: GroupRemoved, Fault: supervisor.Success, Stopped: running})
-	return nil
-}
-
-// memberOf is the first group of a program, "" for none.
-func memberOf(programs []client.ProgramState, name string) string {
-	for _, p := range programs {
-		if p.Name == name {
-			return p.GroupList()[0].Name
-		}
-	}
-	return ""
-}
-
-// runningOf are the processes of a group that run, or are to.
-func runningOf(snap *client.Snapshot, group string) (out []string) {
-	for _, p := range snap.Processes() {
-		// What ended by itself is wanted, and yet does not run; what waits for a machine is to run.
-		waits := p.State == api.Stopped && wanted(&p)
-		if p.Group == group && p.Spec != nil && (!isDown(&p) || waits) {
-			out = append(out, p.Name)
-		}
-	}
-	return out
 }

@@ -14,9 +14,9 @@ const (
 	// How long something may be stalled before waiting ends: a machine or a controller may just be coming.
 	stallLimit      = 5 * time.Second
 	controllerLimit = 20 * time.Second
-	// few is how many processes are told of one by one; of more there is a summary.
+	// few is how many processes are reported one by one; of more there is a summary.
 	few = 5
-	// leftEvery is how often a summary is told at most.
+	// leftEvery is the shortest time between two summaries.
 	leftEvery = 2 * time.Second
 )
 
@@ -27,10 +27,10 @@ type checked struct {
 	check Check
 }
 
-// wait waits until every process has reached the goal or cannot, and tells of each as soon as that is known. When the time
-// is up those that are left are told of as failed. It begins with what was seen of them, nil for nothing, and returns what
-// was seen last.
-func (c *Control) wait(ctx context.Context, l limit, seen *client.Snapshot, names []string, goal Goal, tell func(checked)) (*client.Snapshot, error) {
+// wait returns when every process has reached the goal or cannot reach it, and reports each as soon as that is known. When
+// the time is up, those that are left are reported as failed. It begins with what was seen of them, nil for nothing, and
+// returns what was seen last.
+func (c *Control) wait(ctx context.Context, l limit, seen *client.Snapshot, names []string, goal Goal, report func(checked)) (*client.Snapshot, error) {
 	if len(names) == 0 {
 		return seen, nil
 	}
@@ -41,7 +41,7 @@ func (c *Control) wait(ctx context.Context, l limit, seen *client.Snapshot, name
 		seen = s
 		over, news := w.look(s, now)
 		for _, e := range over {
-			tell(e)
+			report(e)
 		}
 		for _, n := range news {
 			c.o.Progress(n)
@@ -55,12 +55,12 @@ func (c *Control) wait(ctx context.Context, l limit, seen *client.Snapshot, name
 		return seen, err
 	}
 	for _, e := range w.giveUp(l.Timeout) {
-		tell(e)
+		report(e)
 	}
 	return seen, nil
 }
 
-// waiting is who is waited for, and how long each has been as it is. It is a state machine without a clock of its own.
+// waiting is which processes are left, and how long each has been as it is. It has no clock of its own.
 type waiting struct {
 	goal      Goal
 	slowAfter time.Duration
@@ -68,18 +68,18 @@ type waiting struct {
 	left     []string
 	stalled  map[string]time.Time // since when
 	slow     map[string]slowness
-	told     time.Time // when the last summary was
+	summed   time.Time // when the last summary was
 	snapshot *client.Snapshot
 }
 
-// slowness is a state that lasts: since when, and whether it was told.
+// slowness is a state that lasts: since when, and whether it was reported.
 type slowness struct {
-	text  string
-	since time.Time
-	told  bool
+	text     string
+	since    time.Time
+	reported bool
 }
 
-// look checks those that are waited for.
+// look checks the processes that are left.
 func (w *waiting) look(s *client.Snapshot, now time.Time) (over []checked, news []Progress) {
 	w.snapshot = s
 	var pending []checked
@@ -99,7 +99,7 @@ func (w *waiting) look(s *client.Snapshot, now time.Time) (over []checked, news 
 	return over, append(news, w.summary(now)...)
 }
 
-// check is the goal's word, but gives up on what has been stalled for too long.
+// check asks the goal, and gives up on a process that has been stalled for too long.
 func (w *waiting) check(name string, p *client.Process, now time.Time) Check {
 	c := w.goal(p)
 	if c.Done || !c.Stalled {
@@ -126,29 +126,29 @@ func (w *waiting) check(name string, p *client.Process, now time.Time) Check {
 	return ended(supervisor.Failed, c.Text)
 }
 
-// slowNews tells once of a state that lasts.
+// slowNews is the news of a state that lasts, once for each.
 func (w *waiting) slowNews(e checked, now time.Time) []Progress {
 	s := w.slow[e.name]
 	if s.text != e.check.Text {
 		s = slowness{text: e.check.Text, since: now}
 	}
 	defer func() { w.slow[e.name] = s }()
-	if s.told || s.text == "" || now.Sub(s.since) < w.slowAfter || len(w.left) > few {
+	if s.reported || s.text == "" || now.Sub(s.since) < w.slowAfter || len(w.left) > few {
 		return nil
 	}
-	s.told = true
+	s.reported = true
 	return []Progress{Slow{e.name, s.text}}
 }
 
-// summary tells now and then who is left, when there are many.
+// summary is the news of which processes are left, now and then while there are many.
 func (w *waiting) summary(now time.Time) []Progress {
-	if w.told.IsZero() {
-		w.told = now
+	if w.summed.IsZero() {
+		w.summed = now
 	}
-	if len(w.left) <= few || now.Sub(w.told) < leftEvery {
+	if len(w.left) <= few || now.Sub(w.summed) < leftEvery {
 		return nil
 	}
-	w.told = now
+	w.summed = now
 	return []Progress{Left{Processes: slices.Clone(w.left)}}
 }
 

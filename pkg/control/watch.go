@@ -15,19 +15,19 @@ var ErrEnded = errors.New("the daemon has ended, and what was asked of it with i
 const endedAfter = 5 * time.Second
 
 // Watch calls look with what the store says, at first and after every change, until ctx ends (nil) or look returns an
-// error. While the store does not answer it waits, which Progress is told of.
+// error. While the store does not answer it waits, and passes that on to Progress.
 func (c *Control) Watch(ctx context.Context, look func(*client.Snapshot) error) error {
-	var is silence
+	var silent silence
 	return c.client.Watch(ctx, func(s client.Seen) error {
-		if is.see(s, c.o.Progress) {
+		if silent.see(s, c.o.Progress) {
 			return nil
 		}
 		return look(s.Snapshot)
 	})
 }
 
-// await is the one loop in which somebody waits. It calls look after every change of the store, and every second for what
-// lasts too long, until look is done or fails, ctx ends (nil) or waiting cannot help. It begins with what was seen, nil for
+// await is the one loop that waits. It calls look after every change of the store, and every second for what lasts too
+// long, until look is done or fails, ctx ends (nil), or waiting cannot help. It begins with what was seen, nil for
 // everything there is.
 func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s *client.Snapshot, now time.Time) (done bool, err error)) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -50,7 +50,7 @@ func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s 
 	defer cancel()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var is silence
+	var silent silence
 	var last *client.Snapshot
 	var away time.Time // since when nobody listens; zero while somebody does
 	for {
@@ -61,7 +61,7 @@ func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s 
 			failed <- err
 			return err
 		case s := <-news:
-			if !is.see(s, c.o.Progress) {
+			if !silent.see(s, c.o.Progress) {
 				last = s.Snapshot
 			}
 		case <-tick.C:
@@ -69,7 +69,7 @@ func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s 
 				return ErrEnded
 			}
 		}
-		if last == nil || bool(is) {
+		if last == nil || bool(silent) {
 			continue
 		}
 		if done, err := look(last, time.Now()); done || err != nil {
