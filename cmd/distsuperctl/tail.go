@@ -36,7 +36,10 @@ func newTail(c *ctl) *cobra.Command {
 		Use:   "tail [-f] [-N] NAME [stdout|stderr]",
 		Short: "show the end of a process's log, whichever machine it runs on",
 		Long: `tail shows the last bytes of a process's log (1600, or N). It gets them from the agent of the machine where the process
-is, or ran last; if that cannot be reached from here, through a controller.`,
+is, or ran last; if that cannot be reached from here, through a controller.
+
+With -f it goes on wherever the process moves. When a connection breaks it goes on exactly where it was; output that is gone by then
+(rotated away, cleared) is reported on stderr.`,
 		Example:           "  distsuperctl tail test\n  distsuperctl tail -f -100 web:web_1 stderr",
 		ValidArgsFunction: then(c.completeProcesses, words("stdout", "stderr")),
 		RunE: func(cmd *cobra.Command, args []string) error {

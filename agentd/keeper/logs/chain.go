@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,20 +16,19 @@ import (
 // ended. It belongs to the log thread and outlives its target, so that positions keep their meaning.
 //
 // The numbering begins with the first file that this collector saw, so files that an earlier keeper rotated are below 0. Readers
-// get a logstream.Position, which is relative to a file of the chain: after a restart of the keeper a reader still finds
-// its place as long as that file exists.
+// get a logstream.Position that is relative to a file, and says where in which chain that file began. So this collector
+// needs to remember no file of old to know a place, and one that was started later finds it as long as that file exists.
 type chain struct {
-	files []chainFile // the last is the current one; never empty once a file was seen
-	made  int         // names that were made up
+	id    string      // differs from those of all other chains
+	files []chainFile // the last is the current one; empty until follow or a write needs one
 }
 
-// maxChain is how many files a chain remembers.
-const maxChain = 256
+// maxChain is how many files a chain remembers, so as to recognise what rotation has made of them.
+const maxChain = 16
 
 type chainFile struct {
-	name     string // for others; unique in the chain
-	file     string // its fileName; name is the same unless that was taken
-	dev, ino uint64 // 0 for a file that was expected and not seen yet
+	file     string // its fileName; "" for one that was expected and not seen yet
+	dev, ino uint64
 	start    int64
 	size     int64 // as far as it is known
 	// kept is how many bytes a truncation left. They have numbers in the entry before, too.
@@ -40,11 +40,12 @@ func (f *chainFile) is(st *unix.Stat_t) bool { return f.dev == uint64(st.Dev) &&
 func (c *chain) current() *chainFile { return &c.files[len(c.files)-1] }
 func (c *chain) end() int64          { return c.current().start + c.current().size }
 
-// chain returns that of a path, made when it is not there.
+// chain returns the chain of a path and makes it if there is none.
 func (c *Collector) chain(path string) *chain {
 	ch := c.chains[path]
 	if ch == nil {
-		ch = &chain{}
+		c.lastChain++
+		ch = &chain{id: fmt.Sprintf("%s.%d", c.id, c.lastChain)}
 		c.chains[path] = ch
 	}
 	return ch
@@ -61,44 +62,29 @@ func (c *chain) observe(fd int, st *unix.Stat_t, opened bool) (cut bool) {
 	case same && st.Size >= c.current().size:
 	case same:
 		cut = true
-		c.begin(fd, st, c.end()-st.Size)
+		c.add(fd, st, c.end()-st.Size)
 		c.current().kept = st.Size
 	case len(c.files) > 0:
-		c.begin(fd, st, c.end())
+		c.add(fd, st, c.end())
 	default:
-		c.begin(fd, st, 0)
+		c.add(fd, st, 0)
 	}
 	c.current().size = st.Size
 	return cut
 }
 
-func (c *chain) begin(fd int, st *unix.Stat_t, start int64) {
-	f := chainFile{file: fileName(fd, st), dev: uint64(st.Dev), ino: st.Ino, start: start}
-	f.name = f.file
-	if slices.ContainsFunc(c.files, func(old chainFile) bool { return old.name == f.name }) {
-		f.name = c.makeName(f.name) // it was truncated, or has come back
-	}
-	c.add(f)
-}
-
-// expect begins a chain whose first file does not exist yet.
-func (c *chain) expect() {
-	if len(c.files) == 0 {
-		c.add(chainFile{name: c.makeName("expected-" + strconv.FormatInt(int64(os.Getpid()), 36))})
-	}
-}
-
-func (c *chain) add(f chainFile) {
-	c.files = append(c.files, f)
+func (c *chain) add(fd int, st *unix.Stat_t, start int64) {
+	c.files = append(c.files, chainFile{file: fileName(fd, st), dev: uint64(st.Dev), ino: st.Ino, start: start})
 	if len(c.files) > maxChain {
 		c.files = slices.Delete(c.files, 0, 1)
 	}
 }
 
-// makeName makes up a name for a file whose own name cannot be used. Only this collector knows it.
-func (c *chain) makeName(of string) string {
-	c.made++
-	return fmt.Sprintf("%s.%d", of, c.made)
+// expect begins a chain whose first file does not exist yet.
+func (c *chain) expect() {
+	if len(c.files) == 0 {
+		c.files = []chainFile{{}}
+	}
 }
 
 // fileName is the identity of a file. Inode numbers are reused, so the time of creation is part of it; on a file system
@@ -113,7 +99,8 @@ func fileName(fd int, st *unix.Stat_t) string {
 
 // position converts a byte number into a position.
 func (c *chain) position(at int64) logstream.Position {
-	return logstream.Position{File: c.current().name, Offset: at - c.current().start}
+	f := c.current()
+	return logstream.Position{File: f.file + "@" + c.id + "+" + strconv.FormatInt(f.start, 10), Offset: at - f.start}
 }
 
 // find converts a position into a byte number; known is false if that is not possible any more.
@@ -121,25 +108,38 @@ func (c *chain) find(path string, p logstream.Position) (at int64, known bool) {
 	if p.File == "" {
 		return min(c.current().start+max(p.Offset, 0), c.end()), true
 	}
-	for _, f := range c.files {
-		if f.name == p.File {
-			at = f.start + p.Offset
-			return at, at <= c.end()
+	file, rest, _ := strings.Cut(p.File, "@")
+	id, number, _ := strings.Cut(rest, "+")
+	start, err := strconv.ParseInt(number, 10, 64)
+	known = id == c.id && err == nil
+	if !known {
+		start, known = c.startOf(path, file)
+	}
+	at = start + p.Offset
+	return at, known && at <= c.end()
+}
+
+// startOf is where a file begins that an earlier collector knew: it is the current one, or one that rotation has made.
+func (c *chain) startOf(path, name string) (start int64, known bool) {
+	if name == "" {
+		return 0, false
+	}
+	for _, f := range slices.Backward(c.files) {
+		if f.file == name {
+			return f.start, true
 		}
 	}
-	// It comes from an earlier collector; its file may be one of the rotated ones.
-	start := c.current().start
+	start = c.current().start
 	for i := 1; ; i++ {
 		file, st, err := c.older(path, i)
 		if err != nil {
 			return 0, false
 		}
 		start -= st.Size
-		name := fileName(int(file.Fd()), st)
+		found := fileName(int(file.Fd()), st)
 		file.Close()
-		if name == p.File {
-			at = start + p.Offset
-			return at, at <= c.end()
+		if found == name {
+			return start, true
 		}
 	}
 }

@@ -12,6 +12,7 @@ package logs
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -85,14 +86,16 @@ type Collector struct {
 	paths    map[channelKey]string
 
 	// What follows belongs to the log thread.
-	buf    []byte
-	now    func() clock.Instant
-	lastID uint64
-	pipes  map[uint64]*pipe
+	buf       []byte
+	now       func() clock.Instant
+	lastID    uint64
+	lastChain int
+	pipes     map[uint64]*pipe
 	// channels are the same pipes: of a channel more than one only while copies that ended have left some open.
 	channels map[channelKey][]*pipe
 	targets  map[string]*target
 	chains   map[string]*chain
+	id       string               // differs from those of earlier collectors; part of the ids of its chains
 	stuck    map[*target]struct{} // those that wait to be written again
 	partial  map[*pipe]struct{}   // those with an unfinished line
 }
@@ -127,7 +130,7 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 	c := &Collector{auto: o.Auto, log: log, copy: o.Copy, syslog: NewSyslog(o.Syslog, o.SyslogTag, log),
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
-		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{}, chains: map[string]*chain{},
+		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{}, chains: map[string]*chain{}, id: rand.Text()[:10],
 		stuck: map[*target]struct{}{}, partial: map[*pipe]struct{}{}}
 	go c.run()
 	return c, nil
