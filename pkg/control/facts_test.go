@@ -161,6 +161,21 @@ func TestNothingIsDecidedByASentence(t *testing.T) {
 	}
 }
 
+// TestNoGoalWaitsForAControllerForEver: where a controller is to act and none does, waiting ends.
+func TestNoGoalWaitsForAControllerForEver(t *testing.T) {
+	for name, goal := range goals(t) {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				s := drawStoreState(t)
+				p := s.web(t, nil)
+				if c := goal(p); !c.Done && (p.Awaits.Controller() || c.Awaits.Controller()) && !c.Stalled {
+					t.Fatalf("it waits for %q and %q without end: %+v", p.Awaits, c.Awaits, s)
+				}
+			})
+		})
+	}
+}
+
 // TestAGoalThatReadsASentenceIsFound plants what there was before there were facts.
 func TestAGoalThatReadsASentenceIsFound(t *testing.T) {
 	for name, planted := range map[string]control.Goal{

@@ -131,7 +131,7 @@ func Replaced(before *client.Snapshot) Goal {
 		case was.Owner == nil || p.Owner.Token != was.Owner.Token && p.Status != nil:
 			return ended(supervisor.Success, "")
 		}
-		return pending(p)
+		return stalledIf(p.Awaits.Controller(), p)
 	}
 }
 
@@ -157,7 +157,7 @@ func Renewed(want map[string]api.Process) Goal {
 		case p.Owner.Spec != print && p.Live:
 			return awaitsController(p, client.AwaitsRestart, "restart")
 		}
-		return pending(p)
+		return stalledIf(p.Awaits.Controller(), p)
 	}
 }
 
