@@ -2,7 +2,8 @@
 //
 // KV is what we need of etcd: linearizable reads, transactions, watches, leases, and an election. Package store/etcd
 // implements it on etcd's client, package store/memstore in memory, and package store/storetest holds both to the same
-// behaviour. Keys builds and parses every key. Follow hands on what stands below a prefix and every change of it.
+// behaviour. Keys builds and parses every key. Follow hands on what stands in a range of keys, and every change of it; package
+// store/view makes of that what there is.
 //
 // Around these: History tells what happened in the transaction of the change itself, and Init, CheckSchema and Drop make,
 // check and remove a key space. Package store/seen refuses a store that went back, and store/keepalive renews leases.

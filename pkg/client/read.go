@@ -41,20 +41,38 @@ func (c *Client) Snapshot(ctx context.Context) (snap *Snapshot, err error) {
 	return snap, err
 }
 
-// readState reads all of the state as it was at one revision.
+// readState reads all of the state as it was at one revision. Who may not read the signing key, which lies within its
+// range, reads it by subtrees.
 func (c *Client) readState(ctx context.Context) (store.RangeResult, error) {
 	for {
 		res, err := store.ReadPages(ctx, c.kv, store.Range{Span: c.keys.State(), Limit: pageSize})
+		if errors.Is(err, store.ErrPermission) {
+			res, err = c.readSubtrees(ctx)
+		}
 		if !errors.Is(err, store.ErrCompacted) {
 			return res, err
 		}
 	}
 }
 
+func (c *Client) readSubtrees(ctx context.Context) (all store.RangeResult, err error) {
+	for _, prefix := range []string{c.keys.Intents(), c.keys.Machines(), c.keys.Owners(), c.keys.Programs()} {
+		res, err := store.ReadPages(ctx, c.kv, store.Range{Key: prefix, Prefix: true, Rev: all.Rev, Limit: pageSize})
+		if err != nil {
+			return res, err
+		}
+		if all.Rev == 0 {
+			all.Rev, all.Term = res.Rev, res.Term
+		}
+		all.Entries = append(all.Entries, res.Entries...)
+	}
+	return all, nil
+}
+
 // Look reads what tells of the processes that names mean, and checks the schema. Of single processes it reads these only,
-// with their programs and machines but nothing of where they ran before, in a few small reads. It reads everything where it must: for "all", groups and
-// patterns, for many, for a process that is in a group of another name than its program's or that is not there at all,
-// and for one that waits to be placed, which depends on all machines.
+// with their programs and machines but nothing of where they ran before, in a few small reads. It reads everything where
+// it must: for "all", groups and patterns, for many, for a process that is in a group of another name than its program's
+// or that is not there at all, and for one that waits to be placed, which depends on all machines.
 func (c *Client) Look(ctx context.Context, names ...string) (*Snapshot, error) {
 	reread := func(ctx context.Context) (*Snapshot, error) { return c.Look(ctx, names...) }
 	if targets := single(names); targets != nil {

@@ -20,6 +20,9 @@ type Seen struct {
 // placingTime is how long a process that is watched by itself may wait to be placed before all machines are looked at.
 const placingTime = time.Second
 
+// pollEvery is how often everything is read where it may not be watched.
+const pollEvery = time.Second
+
 // errOutgrown says that a watch of some processes does not tell all any more that is to be known of them.
 var errOutgrown = errors.New("to be read anew")
 
@@ -28,18 +31,29 @@ var errOutgrown = errors.New("to be read anew")
 // or the store says what waiting cannot heal, such as store.ErrPermission. While the store does not answer it waits, and
 // says so.
 func (c *Client) Watch(ctx context.Context, tell func(Seen) error) error {
-	return c.WatchFrom(ctx, newSnapshot(c.emptyView(), c.wall(), nil, nil), tell)
+	return c.WatchFrom(ctx, newSnapshot(c.emptyView(), c.wall(), nil, c.Snapshot), tell)
 }
 
 // WatchFrom is Watch of what a snapshot was made of, from there on: it reads nothing that the snapshot has. What tells of
-// a few processes goes on to do so as long as that can be, and then tells of everything.
+// a few processes goes on to do so as long as that can be, and then tells of everything. Who may not watch the state, since
+// the signing key lies within its range, has it read every second.
 func (c *Client) WatchFrom(ctx context.Context, snap *Snapshot, tell func(Seen) error) error {
+	polls := false
 	for {
-		err := c.watch(ctx, snap, tell)
-		if ctx.Err() != nil {
-			return nil
+		var err error
+		if polls {
+			if err = tell(Seen{Snapshot: snap, Connected: true}); err != nil {
+				return err
+			}
+			sleep(ctx, pollEvery)
+		} else {
+			err = c.watch(ctx, snap, tell)
+			polls = errors.Is(err, store.ErrPermission)
 		}
-		if !errors.Is(err, errOutgrown) {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case !polls && !errors.Is(err, errOutgrown):
 			return err
 		}
 		next, err := snap.again(ctx)

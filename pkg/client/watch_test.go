@@ -187,3 +187,35 @@ func (w *world) delete(gone ...string) {
 		w.t.Fatal(err)
 	}
 }
+
+// withoutKeys is a store of whose keys/ its user may read nothing.
+type withoutKeys struct{ store.KV }
+
+func (k withoutKeys) Range(ctx context.Context, r store.Range) (store.RangeResult, error) {
+	if span, one := r.Keys(); !one && span.Has(keys.SigningKey()) || r.Key == keys.SigningKey() {
+		return store.RangeResult{}, store.ErrPermission
+	}
+	return k.KV.Range(ctx, r)
+}
+
+func TestWhoMayNotReadTheSigningKeySeesTheRest(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.put(keys.SigningKey(), "secret")
+		w.machine("m1", true)
+		w.put(keys.Program("web"), client.Program("web", "/bin/web"))
+		c := client.New(withoutKeys{w.kv}, keys, "bob@desk")
+		s, err := c.Snapshot(t.Context())
+		if err != nil || s.Process("web") == nil || s.Machine("m1") == nil {
+			t.Fatalf("of everything there is %v", err)
+		}
+		latest := w.watches(c.Watch)
+		if s := latest(); s.Snapshot == nil || !s.Connected || s.Process("web") == nil {
+			t.Fatalf("at first it is told %+v", s)
+		}
+		w.put(keys.Owner("web"), api.Owner{Machine: "m1"})
+		time.Sleep(2 * time.Second)
+		if p := latest().Process("web"); p.Owner == nil {
+			t.Errorf("later it is told %+v", p)
+		}
+	})
+}

@@ -13,7 +13,7 @@
 // says that the second one has come to where the first one is, but a progress notification, which servers before 3.4.25
 // and 3.5.8 send too early. So there is one watch and not one a subtree, and what one transaction wrote, such as a
 // program with the intents of its processes, comes together. The price is that the range holds keys/ and loads/, too,
-// which are few and rarely change: who follows it must be allowed to read the signing key.
+// which are few and rarely change: who follows it must be allowed to read the signing key. (Others may list by subtrees.)
 //
 // A value that cannot be read is not taken for absent: it is Broken, with the reason, at its process, machine or program.
 package view

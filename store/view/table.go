@@ -2,7 +2,6 @@ package view
 
 import (
 	"hash/fnv"
-	"iter"
 )
 
 // table is an ordered map by name that never changes: set and remove return another one, which shares all but a few
@@ -46,11 +45,7 @@ func (t table[V]) get(name string) (v V, ok bool) {
 	return v, false
 }
 
-// all goes over the names in their order.
-func (t table[V]) all() iter.Seq2[string, V] {
-	return func(yield func(string, V) bool) { t.root.walk(yield) }
-}
-
+// walk goes over the names in their order, until yield returns false.
 func (n *node[V]) walk(yield func(string, V) bool) bool {
 	return n == nil || n.left.walk(yield) && yield(n.name, n.value) && n.right.walk(yield)
 }

@@ -45,11 +45,16 @@ func TestATableIsAMapThatKeepsItsVersions(t *testing.T) {
 
 func differ(t table[int], m map[string]int) string {
 	var names []string
-	for name, value := range t.all() {
+	diff := ""
+	t.root.walk(func(name string, value int) bool {
 		names = append(names, name)
 		if got, ok := t.get(name); !ok || got != value || m[name] != value {
-			return fmt.Sprintf("%q is %d, %d, and %d in the map", name, value, got, m[name])
+			diff = fmt.Sprintf("%q is %d, %d, and %d in the map", name, value, got, m[name])
 		}
+		return diff == ""
+	})
+	if diff != "" {
+		return diff
 	}
 	if want := slices.Sorted(maps.Keys(m)); !slices.Equal(names, want) || t.len() != len(m) {
 		return fmt.Sprintf("%d names %q, want %q", t.len(), names, want)
