@@ -21,6 +21,7 @@ import (
 type subject interface {
 	ask(c call) error
 	look(id string) (keeper.Run, bool)
+	steps() []keeper.Transition
 	exit(r keeper.Run, status int)
 	crash(r keeper.Run)
 }
@@ -29,6 +30,9 @@ type subject interface {
 type real struct{ *kept }
 
 func (r real) ask(c call) error { return r.call(c).err() }
+func (r real) steps() []keeper.Transition {
+	return r.must(call{Method: "transitions"}).Transitions.Transitions
+}
 func (r real) exit(run keeper.Run, status int) {
 	r.must(call{Method: "stdin", Ref: keeper.Ref{ID: run.ID, Token: run.Token}, Text: strconv.Itoa(status) + "\n"})
 }
@@ -45,6 +49,12 @@ type pretended struct {
 }
 
 func (p pretended) look(id string) (keeper.Run, bool) { return p.f.Run(id) }
+
+func (p pretended) steps() []keeper.Transition {
+	found, err := p.f.Transitions(context.Background(), keeper.Cursor{})
+	p.must(err)
+	return found.Transitions
+}
 
 func (p pretended) ask(c call) error {
 	ctx := context.Background()
@@ -126,6 +136,16 @@ func play(t *testing.T, s subject, script []move) (all []seen) {
 	return all
 }
 
+// alike makes the same of the same transition on both: all but numbers, times, pids, and whether the kernel wrote a core.
+func alike(t keeper.Transition) string {
+	exit := "none"
+	if t.Exit != nil {
+		exit = strconv.Itoa(*t.Exit)
+	}
+	t.Seq, t.Time, t.Boot, t.Exit, t.CoreDumped, t.PID = 0, time.Time{}, 0, nil, false, min(t.PID, 1)
+	return fmt.Sprintf("exit %s, %+v", exit, t)
+}
+
 // obedient exits with the status that it reads.
 func obedient(change func(*api.Process)) api.Process {
 	p := program("a", `read status; exit "$status"`)
@@ -202,12 +222,21 @@ func TestTheFakeDoesWhatTheEngineDoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake := keepertest.New(t, keepertest.Options{Clock: clock.Real{}})
-			got := play(t, pretended{t, fake}, script)
-			want := play(t, real{startKeeper(t, t.TempDir(), either)}, script)
+			p, r := pretended{t, fake}, real{startKeeper(t, t.TempDir(), either)}
+			got, want := play(t, p, script), play(t, r, script)
 			for i, m := range script {
 				if got[i] != want[i] {
 					t.Errorf("%s:\nthe Fake   %+v\nthe engine %+v", m.name, got[i], want[i])
 				}
+			}
+			faked, real := p.steps(), r.steps()
+			for i := range min(len(faked), len(real)) {
+				if got, want := alike(faked[i]), alike(real[i]); got != want {
+					t.Errorf("transition %d:\nthe Fake   %s\nthe engine %s", i, got, want)
+				}
+			}
+			if len(faked) != len(real) {
+				t.Errorf("the Fake told %d transitions, the engine %d", len(faked), len(real))
 			}
 		})
 	}

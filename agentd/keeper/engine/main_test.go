@@ -80,11 +80,12 @@ type call struct {
 
 // answer is a line from the keeper to the test.
 type answer struct {
-	ID       int             `json:"id"`
-	Error    string          `json:"error,omitempty"`
-	Kind     string          `json:"kind,omitempty"`
-	Hello    keeper.Hello    `json:"hello,omitzero"`
-	Snapshot keeper.Snapshot `json:"snapshot,omitzero"`
+	ID          int                `json:"id"`
+	Error       string             `json:"error,omitempty"`
+	Kind        string             `json:"kind,omitempty"`
+	Hello       keeper.Hello       `json:"hello,omitzero"`
+	Snapshot    keeper.Snapshot    `json:"snapshot,omitzero"`
+	Transitions keeper.Transitions `json:"transitions,omitzero"`
 }
 
 // sentinels keep their identity over the pipe.
@@ -166,6 +167,8 @@ func perform(e *Engine, c call) answer {
 		a.Hello, err = e.Hello(ctx)
 	case "changes":
 		a.Snapshot, err = e.Changes(ctx, c.Since)
+	case "transitions":
+		a.Transitions, err = e.Transitions(ctx, keeper.Cursor{})
 	case "start":
 		err = e.Start(ctx, c.Start)
 	case "start abandoned":
