@@ -9,6 +9,7 @@ package agentd
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -42,8 +43,9 @@ type Options struct {
 	HistoryLost func()
 	Clock       clock.Clock // nil is clock.Real
 	Log         *zap.Logger // nil is silent
-	Host        string      // "" is os.Hostname
-	PID         int         // 0 is os.Getpid
+	// Host is this host's identity; an empty name is os.Hostname. What it lacks proves nothing.
+	Host api.HostIdentity
+	PID  int // 0 is os.Getpid
 	// TouchTimeout is the TTL of the alive key's lease while no process asks for a shorter one; 0 is 5 for a fleet.
 	TouchTimeout int64
 	// Mode: an agent that is alone has its store and its keeper in its own process.
@@ -110,16 +112,16 @@ func New(o Options) (*Agent, error) {
 	if o.TouchTimeout == 0 {
 		o.TouchTimeout = o.touchTimeout()
 	}
-	if o.Host == "" {
+	if o.Host.Name == "" {
 		host, err := os.Hostname()
 		if err != nil {
 			return nil, fmt.Errorf("find this machine's host name: %w", err)
 		}
-		o.Host = host
+		o.Host.Name = host
 	}
 	a := &Agent{o: o, events: make(chan Event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
-	a.core = NewCore(CoreOptions{Machine: o.Machine, Host: o.Host, PID: o.PID, Mode: o.Mode, TouchTimeout: o.TouchTimeout,
+	a.core = NewCore(CoreOptions{Machine: o.Machine, Host: o.Host, Incarnation: rand.Text()[:16], PID: o.PID, Mode: o.Mode, TouchTimeout: o.TouchTimeout,
 		Keys: o.Keys, Info: o.Info, Log: o.Log})
 	a.holder = lease.New(lease.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("lease"), Mode: o.Mode})
 	a.health = Health{Machine: o.Machine, Problem: "starting"}

@@ -41,10 +41,10 @@ func (s *step) newKeeper(ev NewKeeper) {
 	s.epoch++
 	s.silent = nil
 	s.hello = ev.Hello
-	s.predecessors = map[string]bool{}
-	for _, i := range ev.Hello.Predecessors {
-		s.predecessors[i] = true
+	if s.o.Host.BootID == "" {
+		s.o.Host.BootID = ev.Hello.BootID
 	}
+	s.meet(ev.Hello)
 	if s.epoch > 1 {
 		s.o.Log.Warn("the keeper is another one: what the last one ran is released",
 			zap.String("instance", ev.Hello.Instance), zap.Strings("predecessors", ev.Hello.Predecessors))

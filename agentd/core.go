@@ -18,8 +18,9 @@ const slowTick = time.Minute
 // CoreOptions of a Core; all but Info are needed.
 type CoreOptions struct {
 	Machine      string
-	Host         string // host name
-	PID          int    // the agent's
+	Host         api.HostIdentity // its boot id is the keeper's where none is given
+	Incarnation  string           // of this agent
+	PID          int              // the agent's
 	Mode         mode.Mode
 	TouchTimeout int64 // of the alive key's lease while no process asks for a shorter one
 	Keys         store.Keys
@@ -42,9 +43,12 @@ type Core struct {
 	refused   error // why etcd took the last write for no good, nil when it takes them
 
 	// epoch counts keepers: answers of calls to an earlier one say nothing.
-	epoch        int
-	hello        keeper.Hello
-	predecessors map[string]bool
+	epoch int
+	hello keeper.Hello
+	// predecessors are the earlier keepers of which nothing is alive, and how that is known. Those of an earlier boot are among
+	// them only once the machine's name is ours; proved has them before.
+	predecessors map[string]api.Proof
+	proved       map[string]api.Proof
 
 	procs  map[string]*proc
 	dirty  map[string]bool

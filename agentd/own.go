@@ -30,6 +30,7 @@ type own struct {
 	encoded  []byte // info; nil when it has changed
 	slot     slot   // one transaction at a time
 	claimed  bool   // alive carries our instance
+	wrote    int64  // the revision at which it last carried our incarnation, 0 for never
 	leaving  bool
 	left     bool // leaving, and alive does not carry our instance
 	reported bool // Left was given
@@ -37,6 +38,8 @@ type own struct {
 	// alive is what stood at the machine's alive key when its last change was aliveRev, 0 for absent.
 	alive    api.Alive
 	aliveRev int64
+
+	learned int64 // the change of info from which earlier keepers were learned of
 
 	// A namesake on this host is waited for: it may be an agent that crashed and lost its state.
 	namesake string // its instance
@@ -63,9 +66,16 @@ func (s *step) claim() {
 	entry, found := s.mirror.get(key)
 	alive := s.own.read(entry, s.o.Log)
 	claimed := found && alive.Instance == s.hello.Instance
+	if claimed && s.replaced(entry, alive) {
+		return
+	}
+	s.learn()
 	left := s.own.leaving && !claimed
 	if claimed != s.own.claimed || left != s.own.left {
 		s.own.claimed, s.own.left = claimed, left
+		s.lookAtAll()
+	}
+	if claimed && s.adoptProved() {
 		s.lookAtAll()
 	}
 	switch {
@@ -74,7 +84,7 @@ func (s *step) claim() {
 	case s.own.leaving:
 		s.writeOwn(Write{What: whatLeave, Reason: "the machine is leaving", Txn: s.leaveTxn(key, entry.ModRev)})
 		return
-	case found && !claimed && alive.Instance != "" && !s.predecessors[alive.Instance]:
+	case found && !claimed && alive.Instance != "" && s.predecessors[alive.Instance] != api.ProofSuccessor:
 		s.namesake(alive, int64(entry.Lease))
 		return
 	}
@@ -94,7 +104,7 @@ func (s *step) claim() {
 
 // leaveTxn takes the alive key away and says that this is no loss.
 func (s *step) leaveTxn(key string, rev int64) store.Txn {
-	info := s.own.info
+	info := s.info()
 	info.Leaving = true
 	t := s.guarded(key, rev, store.Delete(key))
 	t.Then = append(t.Then, store.Put(s.o.Keys.Info(s.o.Machine), store.Encode(info)))
@@ -103,7 +113,8 @@ func (s *step) leaveTxn(key string, rev int64) store.Txn {
 
 // alive is what the key should say. It is since when this instance has been there.
 func (s *step) alive(now api.Alive, claimed bool) api.Alive {
-	a := api.Alive{Instance: s.hello.Instance, BootID: s.hello.BootID, Host: hostName(s.o.Host, s.o.PID), Hostname: s.o.Host, Since: now.Since}
+	a := api.Alive{Instance: s.hello.Instance, BootID: s.o.Host.BootID, Host: hostName(s.o.Host.Name, s.o.PID), Hostname: s.o.Host.Name,
+		Incarnation: s.o.Incarnation, Identity: s.o.Host, Since: now.Since}
 	if !claimed {
 		a.Since = s.wall.UTC().Truncate(time.Second)
 	}
@@ -117,14 +128,20 @@ func hostName(host string, pid int) string { return fmt.Sprintf("%s (agent's pid
 
 func (s *step) putInfo() {
 	if s.own.encoded == nil {
-		info := s.own.info
-		info.TakesAll = s.o.Mode == mode.Alone
-		s.own.encoded = store.Encode(info)
+		s.own.encoded = store.Encode(s.info())
 	}
 	key, value := s.o.Keys.Info(s.o.Machine), s.own.encoded
 	if entry, found := s.mirror.get(key); !found || !bytes.Equal(entry.Value, value) {
 		s.writeOwn(Write{What: whatInfo, Reason: "info differs", Txn: s.guarded(key, entry.ModRev, store.Put(key, value))})
 	}
+}
+
+// info is what the key should say.
+func (s *step) info() api.MachineInfo {
+	info := s.own.info
+	info.TakesAll = s.o.Mode == mode.Alone
+	info.Instance, info.Identity, info.Dead = s.hello.Instance, s.o.Host, s.deadToTell()
+	return info
 }
 
 // guarded does op if the key is as it was seen, and reads it again if not.
@@ -162,12 +179,13 @@ func (s *step) ownWritten(ev Written) {
 	}
 }
 
-// namesake decides about another instance under our name. One of another host is live: we refuse. One
-// of this host, or of nobody knows which, may be an agent that crashed and whose state was wiped: its lease is waited out.
+// namesake decides about another instance under our name, which holds it as long as its lease lives: nobody takes a name over from a
+// live holder. One of another host is refused at once. One of this host may be an agent that crashed and whose state was wiped, or
+// one from before a boot: its lease is waited out, and when that outlives its time, the holder is alive and we are refused.
 func (s *step) namesake(a api.Alive, lease int64) {
-	if a.BootID != s.hello.BootID && a.Hostname != "" && a.Hostname != s.o.Host {
-		s.do(Fail{fmt.Errorf("%w: %q is held by the agent on host %s: give this machine another name, or stop that agent",
-			ErrName, s.o.Machine, a.Host)})
+	if s.elsewhere(a) {
+		s.do(Fail{fmt.Errorf("%w: machine %s is held by the agent on host %s, and this is host %s; %s",
+			ErrName, s.o.Machine, a.Host, s.o.Host.Name, waysOn(s.o.Machine))})
 		return
 	}
 	if s.own.namesake != a.Instance {
@@ -180,11 +198,26 @@ func (s *step) namesake(a api.Alive, lease int64) {
 		s.own.asked = true
 		s.do(AskLease{lease})
 	case s.own.until != 0 && s.now >= s.own.until:
-		s.do(Fail{fmt.Errorf("%w: %q is held by another agent on this host, %s, which keeps renewing its lease: "+
-			"stop that agent, or give one of the two another name", ErrName, s.o.Machine, a.Host)})
+		s.do(Fail{fmt.Errorf("%w: machine %s is held by another agent, %s, which keeps renewing its lease, and this is host %s; %s",
+			ErrName, s.o.Machine, a.Host, s.o.Host.Name, waysOn(s.o.Machine))})
 	case s.own.until != 0:
 		s.wake.add(s.own.until, "")
 	}
+}
+
+// elsewhere reports whether a holder of our name is on another host, as far as is known: neither of this boot, nor of an earlier one.
+func (s *step) elsewhere(a api.Alive) bool {
+	if a.BootID == s.o.Host.BootID || s.o.Host.RebootedSince(a.Identity) {
+		return false
+	}
+	other := a.Identity.Hardware != "" && a.Identity.Hardware != s.o.Host.Hardware
+	return other || a.Hostname != "" && a.Hostname != s.o.Host.Name
+}
+
+// waysOn says what to do about two machines of one name.
+func waysOn(machine string) string {
+	return fmt.Sprintf("if this is another machine, for instance a copy of that one, give it a name of its own with --as NEWNAME; if it "+
+		"replaces that one, remove that one first with \"distsuperctl machines remove %s\"", machine)
 }
 
 // leaseAnswered sets how long a namesake is waited for: until its lease must have run out, even if
@@ -216,7 +249,7 @@ func (s *step) checkLeft() {
 	}
 	m := s.view()
 	for _, p := range s.procs {
-		held := p.touch != nil && (p.touch.Instance == m.Instance || m.Predecessors[p.touch.Instance])
+		held := p.touch != nil && (p.touch.Instance == m.Instance || m.Predecessors[p.touch.Instance] != api.ProofNone)
 		if p.run != nil || held || p.store.busy || p.memory.Doubt != nil || len(plan.Decide(m, p.view())) > 0 {
 			return
 		}

@@ -20,10 +20,105 @@ func (b *box) restartKeeper(context.Context) error {
 
 // twin is another machine state under the same name: a keeper of its own.
 func (w *world) twin(of *box, boot string) *box {
-	b := &box{w: w, name: of.name, kv: w.s.Client("twin"), host: "host-twin",
+	b := &box{w: w, name: of.name, kv: w.s.Client("twin"), host: hostOf("host-twin", boot),
 		keeper: keepertest.New(w.t, keepertest.Options{Clock: clock.Go{}, Machine: "twin", Witness: w.witness, BootID: boot})}
 	w.boxes = append(w.boxes, b)
 	return b
+}
+
+// successor is the host of a box after a boot, with a state directory of its own or, where dir is not changed, the same.
+func (w *world) successor(of *box, change func(*api.HostIdentity), rebooted ...string) *box {
+	b := &box{w: w, name: of.name, kv: w.s.Client("after"), host: of.host,
+		keeper: keepertest.New(w.t, keepertest.Options{Clock: clock.Go{}, Machine: of.name + "-after", Witness: w.witness, BootID: "after",
+			Rebooted: rebooted})}
+	b.host.BootID = "after"
+	change(&b.host)
+	w.boxes = append(w.boxes, b)
+	return b
+}
+
+// keptRun starts a process under on_partition keep on a box, whose host then loses its power.
+func (w *world) keptRun(b *box) (token int64) {
+	w.t.Helper()
+	token = w.place(b, "web", keep)
+	w.status(b, "web", token, func(s api.Status) bool { return running(s) && s.OnPartition == api.PartitionKeep })
+	return token
+}
+
+func TestBootOfTheSameHostReleasesWhatRanBefore(t *testing.T) {
+	for name, change := range map[string]func(*api.HostIdentity){
+		"its state is there": func(*api.HostIdentity) {},
+		"it was wiped":       func(h *api.HostIdentity) { h.Directory = "wiped" },
+		"it was reinstalled": func(h *api.HostIdentity) { h.Directory, h.MachineID = "wiped", "new" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				b := w.box("m1").up()
+				token := w.keptRun(b)
+				_ = b.stop()
+				b.keeper.Crash()
+				w.successor(b, change).up()
+				st := w.status(b, "web", token, func(s api.Status) bool { return s.Released })
+				if st.Proof != api.ProofRebooted {
+					t.Errorf("released with proof %q: %+v", st.Proof, st)
+				}
+			})
+		})
+	}
+}
+
+func TestBootOfAnotherHostReleasesNothing(t *testing.T) {
+	for name, change := range map[string]func(*api.HostIdentity){
+		"a cloned virtual machine": func(h *api.HostIdentity) { h.Hardware = "other" },
+		"a copied directory":       func(h *api.HostIdentity) { h.Hardware, h.MachineID, h.Directory = "other", "other", "other" },
+		"nothing can be read":      func(h *api.HostIdentity) { *h = api.HostIdentity{Name: h.Name, BootID: h.BootID} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				b := w.box("m1").up()
+				token := w.keptRun(b)
+				b.kv.Cut() // and the process goes on
+				time.Sleep(30 * time.Second)
+				w.successor(b, change).up()
+				time.Sleep(time.Minute)
+				st, _ := get[api.Status](w, w.keys.Status("m1", "web"))
+				if st.Token != token || st.Released || len(w.witness.Alive("web")) != 1 {
+					t.Errorf("released: %+v, alive: %+v", st, w.witness.Alive("web"))
+				}
+			})
+		})
+	}
+}
+
+// A clone may be like its original in everything that can be read. As long as that holds the name, it is alive.
+func TestLiveHolderIsNeverTakenForDeadWhateverIdentitiesSay(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		token := w.keptRun(b)
+		clone := w.successor(b, func(*api.HostIdentity) {}, b.keeper.Instance()).start()
+		err := <-clone.ended
+		clone.cancel = nil
+		wantEnd(t, err, ErrName)
+		for _, part := range []string{"host-m1 (agent's pid 100)", "this is host host-m1", "--as NEWNAME", "distsuperctl machines remove m1"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v does not say %q", err, part)
+			}
+		}
+		if st := w.status(b, "web", token, running); st.Released || len(w.witness.Alive("web")) != 1 {
+			t.Errorf("released: %+v, alive: %+v", st, w.witness.Alive("web"))
+		}
+	})
+}
+
+func TestLaterAgentOfTheSameKeeperEndsTheEarlier(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		later := &box{w: w, name: "m1", kv: w.s.Client("later"), host: b.host, keeper: b.keeper}
+		later.start()
+		wantEnd(t, <-b.ended, ErrName)
+		b.cancel = nil
+		_ = later.stop()
+	})
 }
 
 func TestNamesakeOnAnotherHostIsRefusedByName(t *testing.T) {
@@ -33,8 +128,10 @@ func TestNamesakeOnAnotherHostIsRefusedByName(t *testing.T) {
 		err := <-twin.ended
 		twin.cancel = nil
 		wantEnd(t, err, ErrName)
-		if !strings.Contains(err.Error(), "host-m1") {
-			t.Fatalf("%v does not name the host", err)
+		for _, part := range []string{"host-m1 (agent's pid 100)", "this is host host-twin", "--as NEWNAME", "distsuperctl machines remove m1"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v does not say %q", err, part)
+			}
 		}
 		if a, _ := get[api.Alive](w, w.keys.Alive("m1")); a.Instance != b.keeper.Instance() {
 			t.Fatalf("alive %+v", a)

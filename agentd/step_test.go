@@ -30,12 +30,13 @@ const stepLease = 10
 
 // newStepper is a machine m1 with a claimed name, one lease, and keeper instance "k1".
 func newStepper(t *testing.T) *stepper {
-	s := &stepper{t: t, now: 1, rev: 100, c: NewCore(CoreOptions{Machine: "m1", Host: "h", PID: 1, TouchTimeout: 5,
+	s := &stepper{t: t, now: 1, rev: 100, c: NewCore(CoreOptions{Machine: "m1", Host: api.HostIdentity{Name: "h"}, PID: 1, TouchTimeout: 5,
 		Keys: store.NewKeys(store.DefaultPrefix), Log: zap.NewNop()})}
 	s.step(NewKeeper{keeper.Hello{Instance: "k1", BootID: "b"}, keeper.Snapshot{Instance: "k1"}})
 	s.step(StoreConnection{Connected: true})
 	s.step(LeasesAdopted{[]keeper.Lease{{ID: stepLease, TTL: 5}}})
-	alive := store.Encode(api.Alive{Instance: "k1", BootID: "b", Host: hostName("h", 1), Hostname: "h"})
+	alive := store.Encode(api.Alive{Instance: "k1", BootID: "b", Host: hostName("h", 1), Hostname: "h",
+		Identity: api.HostIdentity{Name: "h", BootID: "b"}})
 	s.step(KeysReset{s.rev, []store.Entry{
 		{Key: s.c.o.Keys.Alive("m1"), Value: alive, ModRev: 50, Lease: stepLease},
 		{Key: s.c.o.Keys.Info("m1"), Value: store.Encode(api.MachineInfo{}), ModRev: 51},

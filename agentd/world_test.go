@@ -43,7 +43,7 @@ type box struct {
 	agent  *Agent
 	cancel context.CancelFunc
 	ended  chan error
-	host   string
+	host   api.HostIdentity
 	revive func(context.Context) error
 	// through stands between agent and keeper, nil is nothing.
 	through keeper.Keeper
@@ -77,10 +77,15 @@ func (w *world) end() {
 
 // box makes a machine with a keeper; start runs its agent.
 func (w *world) box(name string) *box {
-	b := &box{w: w, name: name, kv: w.s.Client(name), host: "host-" + name,
+	b := &box{w: w, name: name, kv: w.s.Client(name), host: hostOf("host-"+name, "boot-"+name),
 		keeper: keepertest.New(w.t, keepertest.Options{Clock: clock.Go{}, Machine: name, Witness: w.witness})}
 	w.boxes = append(w.boxes, b)
 	return b
+}
+
+// hostOf is a host of which everything can be read, and named after it but its boot.
+func hostOf(name, boot string) api.HostIdentity {
+	return api.HostIdentity{Name: name, BootID: boot, MachineID: "id-" + name, Hardware: "serial-" + name, Directory: "dir-" + name}
 }
 
 func (b *box) start() *box {

@@ -100,9 +100,12 @@ type Hello struct {
 	Config string `json:"config,omitempty"`
 	// Containment says how descendants are held: "cgroup2" or "subreaper".
 	Containment string `json:"containment"`
-	// Predecessors are the instances of earlier keepers on this state directory, newest first. Nothing
-	// that they ran is alive any more: a keeper makes sure of that before it answers its first call.
+	// Predecessors are the instances of earlier keepers on this state directory and this boot, newest first. Nothing
+	// that they ran is alive any more: a keeper makes sure of that before it answers its first call. Rebooted are those of
+	// earlier boots of this very host, as their identities prove. Of whom the state directory names beside these, such as the
+	// keepers of the host that it was copied from, nothing is known, and nothing is said.
 	Predecessors []string `json:"predecessors,omitempty"`
+	Rebooted     []string `json:"rebooted,omitempty"`
 	// Owner is what the agent last stored with SetOwner: its machine name.
 	Owner string `json:"owner,omitempty"`
 }

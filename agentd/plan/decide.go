@@ -70,7 +70,7 @@ func (d decider) held() (ttl int64, ok bool) {
 
 // ours: the instance is this keeper's, or one of which nothing is alive.
 func (d decider) ours(instance string) bool {
-	return instance == d.Instance || d.Predecessors[instance]
+	return instance == d.Instance || d.Predecessors[instance] != api.ProofNone
 }
 
 // released: the run of this token is over and may never be started again.
@@ -115,7 +115,7 @@ func (d decider) begin() []Action {
 			return d.action(Grant, token, "a start needs a lease", d.ttl)
 		}
 		return d.touch()
-	case d.Predecessors[d.Touch.Instance]:
+	case d.Predecessors[d.Touch.Instance] != api.ProofNone:
 		return d.release(d.leftover(d.Touch.Token, d.Touch.Instance), "the keeper that ran it is gone", nil)
 	}
 	return nil // an unknown instance's touch expires; one of a later token says that our view is old

@@ -23,7 +23,7 @@ const (
 )
 
 func machine(change ...func(*Machine)) Machine {
-	m := Machine{Name: "m1", Keys: store.NewKeys(""), Instance: me, Predecessors: map[string]bool{before: true},
+	m := Machine{Name: "m1", Keys: store.NewKeys(""), Instance: me, Predecessors: map[string]api.Proof{before: api.ProofSuccessor},
 		Held: map[int64]int64{held: 5, next: 5}, Claimed: true}
 	for _, c := range change {
 		c(&m)

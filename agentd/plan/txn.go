@@ -112,7 +112,10 @@ func (d decider) leftover(token int64, instance string) api.Status {
 		st = d.Status.Status
 	}
 	if instance != d.Instance {
-		st.Reason = "the keeper that ran it ended; nothing of it is alive"
+		st.Reason, st.Proof = "the keeper that ran it ended; nothing of it is alive", d.Predecessors[instance]
+		if st.Proof == api.ProofRebooted {
+			st.Reason = "the host was booted again; nothing of it is alive"
+		}
 	}
 	st.State, st.Released, st.PID, st.Lease = api.Stopped, true, 0, 0
 	return st

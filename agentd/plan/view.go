@@ -70,9 +70,9 @@ type Process struct {
 type Machine struct {
 	Name string
 	Keys store.Keys
-	// Instance is the present keeper's; nothing of the Predecessors' is alive any more.
+	// Instance is the present keeper's. Of the Predecessors' nothing is alive any more, as is proved.
 	Instance     string
-	Predecessors map[string]bool
+	Predecessors map[string]api.Proof
 	// Held are the leases held, each with the touch_timeout in seconds that it serves.
 	Held map[int64]int64
 	// Claimed: the machine's alive key carries our instance. Without it nothing new starts.

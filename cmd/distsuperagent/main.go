@@ -15,9 +15,9 @@ import (
 )
 
 var self = daemoncmd.Daemon{
-	Name: config.Agent,
-	Home: func(c *config.Config) (string, config.LogConfig) { return c.Agent.StateDir, c.Agent.Log },
-	Busy: busy,
+	Name:   config.Agent,
+	Home:   func(c *config.Config) (string, config.LogConfig) { return c.Agent.StateDir, c.Agent.Log },
+	Adjust: givenName, Busy: busy,
 }
 
 const long = `distsuperagent runs the processes that distsuperd places on this machine. They are children
@@ -43,19 +43,19 @@ func main() {
 func newRoot() *cobra.Command {
 	root := self.Root("runs the processes of this machine", long, example)
 	root.AddCommand(
-		self.NewStart(&cobra.Command{
+		withName(self.NewStart(&cobra.Command{
 			Short: "start the agent in the background, and its keeper if none runs",
 			Long: `start starts the agent in the background. It returns when the agent has joined the fleet, or
 says why it has not. The agent takes over the processes that the keeper of this machine runs.`,
-			Example: "  distsuperagent start\n  distsuperagent start -c /etc/distsuper.ini --labels zone=a",
-		}, 30*time.Second),
+			Example: "  distsuperagent start\n  distsuperagent start -c /etc/distsuper.ini --labels zone=a\n  distsuperagent start --as m7",
+		}, 30*time.Second)),
 		newStop(),
 		self.NewRestart(&cobra.Command{
 			Short: "stop the agent and start it again; processes do not notice",
 			Long:  "restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes do not notice.",
 		}, unix.SIGTERM, 30*time.Second),
 		self.NewStatus(&cobra.Command{Short: "show whether the agent and its keeper run, and how they are"}, "https", report),
-		self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer),
+		withName(self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer)),
 		newKeeper())
 	return root
 }

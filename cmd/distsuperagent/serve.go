@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -172,10 +173,14 @@ func (s *server) open(ctx context.Context) error {
 	if s.https, err = rpc.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven, "[distsuperagent] http"); err != nil {
 		return err
 	}
+	host, err := hostid.Read(dir)
+	if err != nil {
+		return err
+	}
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
 		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.ensureKeeper,
-		Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.Log.Named("agent"),
+		Host: host, Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.Log.Named("agent"),
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -106,7 +106,8 @@ func (f *fleet) startMachine(name string) {
 	kv := f.server.Client(name)
 	b := &box{kv: kv, keeper: keepertest.New(f.t, keepertest.Options{Clock: clock.Go{}, Machine: name})}
 	history := store.NewHistory(kv, f.keys, "agent "+name, clock.Go{})
-	a, err := agentd.New(agentd.Options{Machine: name, KV: kv, Keys: f.keys, Keeper: b.keeper, Clock: clock.Go{}, Host: "host-" + name, PID: 100,
+	a, err := agentd.New(agentd.Options{Machine: name, KV: kv, Keys: f.keys, Keeper: b.keeper, Clock: clock.Go{},
+		Host: api.HostIdentity{Name: "host-" + name}, PID: 100,
 		Info: api.MachineInfo{Name: name, Version: "test"}, History: history.Op, HistoryLost: history.Forget})
 	if err != nil {
 		f.t.Fatal(err)

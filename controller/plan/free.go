@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -40,7 +41,7 @@ func (d *decider) free(p *Process, machine string) freeCheck {
 	case s.Status == nil:
 		f.ok, f.proof = true, api.ProofUntouched
 	case s.Status.Value.Released:
-		f.ok, f.proof = true, api.ProofReleased
+		f.ok, f.proof = true, cmp.Or(s.Status.Value.Proof, api.ProofReleased)
 		if p.Owner != nil && p.Owner.Value.Token != s.Status.Value.Token {
 			f.proof = api.ProofUntouched
 		}

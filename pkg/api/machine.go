@@ -18,6 +18,11 @@ type MachineInfo struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Leaving: the machine stopped and released its processes by itself, and took its alive key away. It was not lost.
 	Leaving bool `json:"leaving,omitempty"`
+	// Instance and Identity are those of the last keeper that held the name, known after its death, too. Dead are the earlier ones
+	// of which was proved that nothing is alive: for good, since no instance ever comes back.
+	Instance string           `json:"instance,omitempty"`
+	Identity HostIdentity     `json:"identity,omitzero"`
+	Dead     map[string]Proof `json:"dead,omitempty"`
 	// Warning is shown by machines and status, such as that fencing is not guaranteed on this etcd.
 	Warning string `json:"warning,omitempty"`
 }
@@ -28,8 +33,11 @@ type Alive struct {
 	BootID   string `json:"boot_id"`
 	Host     string `json:"host"` // host name and agent's pid, to name a namesake to people
 	// Hostname is the host's name alone. An earlier version does not write it.
-	Hostname string    `json:"hostname,omitempty"`
-	Since    time.Time `json:"since"`
+	Hostname string `json:"hostname,omitempty"`
+	// Incarnation is made by each agent at its start: a keeper outlives many.
+	Incarnation string       `json:"incarnation,omitempty"`
+	Identity    HostIdentity `json:"identity,omitzero"`
+	Since       time.Time    `json:"since"`
 }
 
 // Cordon is the value of machines/<m>/cordon: no new placements; with Drain the

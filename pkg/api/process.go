@@ -86,6 +86,8 @@ const (
 	ProofAsked     Proof = "agent says no"      // written keep: the agent's API said it does not run
 	ProofNoAnswer  Proof = "agent unreachable"  // written keep: two copies are possible
 	ProofInPlace   Proof = "restarted in place" // the same agent stops the old run before the new one
+	ProofSuccessor Proof = "next keeper"        // the next keeper of the same boot killed what was left of it
+	ProofRebooted  Proof = "host rebooted"      // the very host that ran it was booted again
 )
 
 // Touch is the value of machines/<m>/touch/<process>, on a lease of touch_timeout.
@@ -124,6 +126,8 @@ type Status struct {
 	// Released is true when the run is over: this write deleted its touch, or found
 	// it gone, and nothing that the run started is alive.
 	Released bool `json:"released,omitempty"`
+	// Proof says how the machine knew that nothing of the run is alive, where a later keeper released it.
+	Proof Proof `json:"proof,omitempty"`
 	// OnPartition that the machine applies to the run now.
 	OnPartition OnPartition `json:"on_partition,omitempty"`
 	// Lease on which the touch was put last: the leader asks etcd for it before it believes an expiry.

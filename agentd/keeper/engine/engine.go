@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/journal"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mode"
 )
 
@@ -78,15 +78,16 @@ func LogDir(dir string) string { return filepath.Join(dir, "logs") }
 // Engine is a keeper. All methods but Run may be called from any goroutine, also before Run: then they
 // wait for it. It implements keeper.Keeper but for the calls about logs.
 type Engine struct {
-	hello keeper.Hello
-	host  launch.Host
-	makes contain.Maker
-	logs  Logs
-	log   *logQueue
-	board *board
-	poll  *poller
-	file  *contain.StateFile
-	loop  *loop
+	hello    keeper.Hello
+	identity api.HostIdentity
+	host     launch.Host
+	makes    contain.Maker
+	logs     Logs
+	log      *logQueue
+	board    *board
+	poll     *poller
+	file     *contain.StateFile
+	loop     *loop
 
 	journal    *journal.Journal
 	watch      func(keeper.Transition, api.Process)
@@ -106,15 +107,15 @@ func New(o Options) (*Engine, error) {
 	if err := self.CloseOnExec(); err != nil {
 		return nil, err
 	}
-	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	identity, err := hostid.Read(o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("read the boot id: %w", err)
+		return nil, err
 	}
 	id := make([]byte, 8)
 	rand.Read(id)
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
-		Instance: hex.EncodeToString(id), BootID: strings.TrimSpace(string(bootID)), PID: os.Getpid(), Version: o.Version, Config: o.Config},
-		watch: o.Watch, orphan: o.Orphan, alone: o.Mode == mode.Alone}
+		Instance: hex.EncodeToString(id), BootID: identity.BootID, PID: os.Getpid(), Version: o.Version, Config: o.Config},
+		identity: identity, watch: o.Watch, orphan: o.Orphan, alone: o.Mode == mode.Alone}
 	e.journal = journal.New(e.hello.Instance, journal.Capacity)
 	if o.Linger == 0 && !e.alone {
 		o.Linger = defaultLinger
@@ -135,8 +136,9 @@ func New(o Options) (*Engine, error) {
 	if e.poll, err = newPoller(); err != nil {
 		return nil, err
 	}
-	e.hello.Predecessors = e.file.State().Predecessors()
-	contain.KillLeftovers(e.file.State(), e.hello.BootID)
+	e.hello.Predecessors = e.file.State().Dead(identity, api.ProofSuccessor)
+	e.hello.Rebooted = e.file.State().Dead(identity, api.ProofRebooted)
+	contain.KillLeftovers(e.file.State(), identity)
 	if err := e.prepare(o); err != nil {
 		return nil, err
 	}
@@ -201,7 +203,7 @@ func (e *Engine) tryCgroups(g *guardian.Guard) (contain.Maker, error) {
 
 // record is this keeper in the state file.
 func (e *Engine) record(cgroup string) contain.KeeperRecord {
-	return contain.KeeperRecord{Instance: e.hello.Instance, BootID: e.hello.BootID, Cgroup: cgroup, Started: wallNow()}
+	return contain.KeeperRecord{Instance: e.hello.Instance, BootID: e.hello.BootID, Cgroup: cgroup, Started: wallNow(), Host: e.identity}
 }
 
 // do has the loop carry f out and returns its error. When ctx ends first, f may still be carried out.

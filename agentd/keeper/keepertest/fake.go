@@ -28,6 +28,8 @@ type Options struct {
 	Machine string   // names instances: "m1-1", "m1-2" after a restart
 	Witness *Witness // nil: one of its own
 	BootID  string
+	// Rebooted are what Hello tells as that.
+	Rebooted []string
 }
 
 // Fake is a keeper in memory. All methods may be called at once.

@@ -24,6 +24,8 @@ type Daemon struct {
 	Name config.Program
 	// Home is where its state and its log are.
 	Home func(*config.Config) (stateDir string, log config.LogConfig)
+	// Adjust changes settings by what the state directory says, where no flag does; nil changes none.
+	Adjust func(flags *pflag.FlagSet, cfg *config.Config) error
 	// Busy asks the daemon at addr, which is stopping, what it still waits for. Nil, and an answer of "", say nothing.
 	Busy func(ctx context.Context, cfg *config.Config, addr string) string
 }
@@ -87,7 +89,7 @@ func (d Daemon) Execute(root *cobra.Command) int {
 
 // Load reads the settings, and tells their warnings on stderr.
 func (d Daemon) Load(cmd *cobra.Command) (*config.Config, error) {
-	cfg, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name})
+	cfg, err := d.settings(cmd)
 	if err != nil {
 		return nil, daemon.Usage(err)
 	}
@@ -95,6 +97,15 @@ func (d Daemon) Load(cmd *cobra.Command) (*config.Config, error) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", d.Name, w)
 	}
 	return cfg, nil
+}
+
+// settings are those of flags, environment, file and state directory.
+func (d Daemon) settings(cmd *cobra.Command) (*config.Config, error) {
+	cfg, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name})
+	if err == nil && d.Adjust != nil {
+		err = d.Adjust(cmd.Flags(), cfg)
+	}
+	return cfg, err
 }
 
 // PIDFile is the daemon's.

@@ -100,7 +100,7 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 	}
 	p := &Process{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file}
 	s := serve(p)
-	p.Check = func() error { _, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name}); return err }
+	p.Check = func() error { _, err := d.settings(cmd); return err }
 	var rereading sync.Mutex // a signal and a request may come together
 	p.Reread = func() error {
 		rereading.Lock()
@@ -150,7 +150,7 @@ func (d Daemon) reread(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) 
 	if err := log.Reopen(); err != nil {
 		log.Error("the log file cannot be opened again", zap.Error(err))
 	}
-	next, err := config.Load(config.Options{Flags: cmd.Flags(), Program: d.Name})
+	next, err := d.settings(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("read the settings again: %w", err)
 	}

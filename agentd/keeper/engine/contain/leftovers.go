@@ -4,14 +4,16 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// KillLeftovers kills what earlier keepers of this boot left behind, and returns when nothing of it is alive.
-// A process in uninterruptible sleep holds it up: a new copy must not start beside it.
-func KillLeftovers(d State, bootID string) {
+// KillLeftovers kills what earlier keepers of this directory and this boot left behind, and returns when nothing of it is alive.
+// A process in uninterruptible sleep holds it up: a new copy must not start beside it. Nobody else's processes are touched: those of the
+// directory that this one was copied from may live here, too.
+func KillLeftovers(d State, host api.HostIdentity) {
 	instances := map[string]bool{}
 	for _, k := range d.Keepers {
-		if k.BootID != bootID {
+		if !host.SameLife(k.Host) {
 			continue
 		}
 		instances[k.Instance] = true
@@ -23,7 +25,7 @@ func KillLeftovers(d State, bootID string) {
 		Suspects{Instances: instances, Spared: d.LeftMarks()}.Kill()
 	}
 	for _, k := range d.Keepers {
-		if k.BootID == bootID && k.Cgroup != "" {
+		if host.SameLife(k.Host) && k.Cgroup != "" {
 			RemoveCgroups(k.Cgroup) // fails while its guardian still stands in it; the next keeper tries again
 		}
 	}

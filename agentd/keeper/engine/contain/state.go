@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/api"
 )
 
 const (
@@ -37,6 +39,8 @@ type KeeperRecord struct {
 	BootID   string    `json:"boot_id"`
 	Cgroup   string    `json:"cgroup,omitempty"` // its base, where it had one
 	Started  time.Time `json:"started"`
+	// Host is where it ran. The directory may be a copy of another host's, whose keepers and processes are none of ours.
+	Host api.HostIdentity `json:"host,omitzero"`
 }
 
 // A StateFile is the state directory's file, held by one keeper at a time.
@@ -163,11 +167,13 @@ func (s *StateFile) State() State {
 // Close lets another keeper have the directory.
 func (s *StateFile) Close() { unix.Close(s.lock) }
 
-// Predecessors returns the instances of earlier keepers, newest first.
-func (d State) Predecessors() []string {
+// Dead returns the instances of the keepers of which the identity of this host proves so that nothing is alive, newest first.
+func (d State) Dead(host api.HostIdentity, proof api.Proof) []string {
 	var ids []string
 	for _, k := range d.Keepers {
-		ids = append(ids, k.Instance)
+		if host.DeathOf(k.Host) == proof {
+			ids = append(ids, k.Instance)
+		}
 	}
 	return ids
 }
