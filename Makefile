@@ -47,7 +47,7 @@ vet: ## go vet
 deps: ## what the tests need from the system (Debian packages)
 	@hack/install-test-deps
 
-test: deps vet build ## everything but the long runs (at most 6 minutes with a warm build cache)
+test: deps check vet build ## everything but the long runs (at most 6 minutes with a warm build cache)
 	$(GO) test -timeout 6m ./...
 
 test-long: deps build ## the long runs: soaks of faults, every seed, many machines (at most 25 minutes)
