@@ -80,6 +80,9 @@ func newFleet(t *testing.T) *fleet {
 	log := zaptest.NewLogger(t)
 	agentHandler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == rpc.PathLog {
+			if part, err := rpc.LogRange(r); err == nil && part.From != nil {
+				logstream.Start{Position: part.From.Forward(3), Gap: 3}.SetHeader(w.Header())
+			}
 			io.WriteString(w, "first\n")
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
@@ -141,11 +144,15 @@ func TestCallerReachesAnAgentThroughTheController(t *testing.T) {
 
 func TestFollowedLogPassesThroughAsItComes(t *testing.T) {
 	f := newFleet(t)
-	log, err := f.client(t, f.caller).Through("m1").Log(t.Context(), "web", "stdout", logstream.Range{Last: 1, Follow: true})
+	from := logstream.Position{File: "1-2-3@x.1+7", Offset: -5}
+	log, err := f.client(t, f.caller).Through("m1").Log(t.Context(), "web", "stdout", logstream.Range{From: &from, Follow: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
+	if log.Position != from.Forward(3) || log.Gap != 3 {
+		t.Errorf("it begins at %+v, asked for %+v", log.Start, from)
+	}
 	piece := make([]byte, 16)
 	if n, err := log.Read(piece); err != nil || string(piece[:n]) != "first\n" {
 		t.Errorf("the first piece is %q, %v", piece[:n], err)
