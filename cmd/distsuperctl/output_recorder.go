@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// outputRecorder is stdout while one command runs. It knows whether anything was said, and what kept it from being said.
+// outputRecorder is stdout while one command runs. It knows whether anything was written, and the first error of writing.
 type outputRecorder struct {
 	to  io.Writer
 	any bool
@@ -32,7 +32,7 @@ func (c *ctl) recordOutput() (r *outputRecorder, stop func()) {
 	return r, func() { c.out, c.recorder = r.to, nil }
 }
 
-// follows is said by a command that goes on until it is ended: nobody who has gone is followed for.
+// follows is called by a command that goes on until it is ended: it ends when the reader of its output has gone.
 func (c *ctl) follows() {
 	if c.recorder != nil {
 		endWithReader(c.recorder.to)
@@ -45,8 +45,8 @@ type failureDoc struct {
 	ExitCode int    `json:"exit_code"`
 }
 
-// conclude makes the end of a command whole: what could not be written is a failure, too, and --json is one document
-// even when the command failed.
+// conclude turns the error of a command into its final one: output that could not be written is a failure, too, and --json
+// is one document even when the command failed.
 func (r *outputRecorder) conclude(err error, json bool) error {
 	if r.err != nil && !errors.Is(err, r.err) {
 		lost := fmt.Errorf("what was done cannot be told: %w", r.err)

@@ -13,7 +13,7 @@ import (
 const brokenPipe = 128 + int(unix.SIGPIPE)
 
 // endWithReader ends the program once nobody reads a pipe any more, as SIGPIPE does at the next write: what follows something quiet
-// would write it, and end, only when something happens. What is no pipe is left alone.
+// would write it, and end, only when something happens. Anything but a pipe is left alone.
 func endWithReader(out io.Writer) {
 	file, ok := out.(*os.File)
 	if !ok {

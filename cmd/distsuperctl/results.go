@@ -110,8 +110,8 @@ func faultText(f supervisor.Fault) string {
 	return supervisor.ResultText(f)
 }
 
-// finish ends a command that was carried out. Of a restart, which tells of a stop and a start of each process, the JSON
-// has what came last.
+// finish ends a command that was carried out. A restart reports a stop and a start of each process; the JSON has the last
+// of them.
 func (r *results) finish() error {
 	if len(r.list) == 0 {
 		r.c.warnf("distsuperctl: there is no process at all; see distsuperctl load")

@@ -16,7 +16,7 @@ import (
 )
 
 // shell runs the lines that are typed, or that come by a pipe, each by commands of its own: no flag of one reaches the
-// next. What stays is the open store, and the flags with which distsuperctl was started. It exits with 0 whatever its
+// next. Only the open store stays, and the flags with which distsuperctl was started. It exits with 0 whatever its
 // commands did, as supervisorctl does.
 type shell struct {
 	c *ctl
@@ -49,7 +49,7 @@ func newShell(c *ctl, flags *pflag.FlagSet) *shell {
 	return s
 }
 
-// run shows the status, as supervisorctl does, and then does as it is told until there is no more, or ctx ends.
+// run shows the status, as supervisorctl does, and then runs lines until there are no more or ctx ends.
 func (s *shell) run(ctx context.Context, typed *input) int {
 	s.prompted = s.prompted || isTerminal(typed.from)
 	s.command(ctx, typed, []string{"status"})
@@ -93,7 +93,7 @@ func (s *shell) source(typed *input) lines {
 	return &plain{c: s.c, typed: typed, prompted: s.prompted}
 }
 
-// forgetInterrupt drops a Ctrl-C that came when nothing ran any more.
+// forgetInterrupt drops a Ctrl-C that came when no command was running any more.
 func (s *shell) forgetInterrupt() {
 	select {
 	case <-s.c.interrupts:
@@ -101,7 +101,7 @@ func (s *shell) forgetInterrupt() {
 	}
 }
 
-// line does what a line says.
+// line runs one line.
 func (s *shell) line(ctx context.Context, typed *input, line string) {
 	line = strings.TrimSpace(line)
 	if rest, ok := strings.CutPrefix(line, "?"); ok { // as in supervisorctl
@@ -126,13 +126,13 @@ func (s *shell) command(ctx context.Context, typed *input, words []string) {
 	}
 }
 
-// ready forgets what belongs to one line: the configuration too, which may be written anew between two.
+// ready drops what belongs to one line only. That includes the configuration, whose file may change between two lines.
 func (s *shell) ready() {
 	s.c.cfg, s.c.json, s.c.interactive = nil, s.json, true
 	s.offer = offer{}
 }
 
-// printable is text without what a terminal would obey.
+// printable is text without control characters.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.C, r) {
@@ -142,7 +142,7 @@ func printable(text string) string {
 	}, text)
 }
 
-// interruptible is a context that Ctrl-C ends, and what must be called when its work is done.
+// interruptible returns a context that Ctrl-C ends, and a function to call when the work is done.
 func (c *ctl) interruptible(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	if c.interrupts == nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
-// addShell adds what is for the shell, and makes the others fit for it.
+// addShell adds the commands of the shell, and adapts the other commands to it.
 func (c *ctl) addShell(root *cobra.Command) {
 	root.PersistentFlags().BoolVarP(&c.interactive, "interactive", "i", c.interactive, "ask before a daemon is stopped; without a command, show prompts even without a terminal")
 	root.PersistentFlags().Lookup("interactive").DefValue = "false" // what help shows, in the shell too
@@ -39,7 +39,7 @@ func (c *ctl) addShell(root *cobra.Command) {
 	}
 }
 
-// asking are the commands that ask in a shell before they do what they are for, in supervisorctl's words.
+// asking are the commands that ask for confirmation in a shell, in supervisorctl's words.
 var asking = map[string]string{
 	"shutdown": "Really shut the remote supervisord process down y/N? ",
 	"reload":   "Really restart the remote supervisord process y/N? ",
@@ -47,7 +47,7 @@ var asking = map[string]string{
 
 type runner = func(cmd *cobra.Command, args []string) error
 
-// asked is run behind a question. Whoever says no has got what he wanted: that is no failure.
+// asked puts a question before a command. An answer of no is not a failure.
 func (c *ctl) asked(question string, run runner) runner {
 	return func(cmd *cobra.Command, args []string) error {
 		if !c.interactive || len(args) > 0 { // none of them takes any: it says so
@@ -73,7 +73,7 @@ func (c *ctl) asked(question string, run runner) runner {
 	}
 }
 
-// unknown is the error of a command that is not there.
+// unknown is the error of a command that does not exist.
 func (c *ctl) unknown(root *cobra.Command, args []string) error {
 	fmt.Fprintf(c.supervisorOut(), "*** Unknown syntax: %s\n", strings.Join(args, " "))
 	var names []string
@@ -130,7 +130,7 @@ not answer now, so that no command reaches another fleet than the one you meant.
 	}
 }
 
-// whatToOpen tells a file from endpoints, and makes it a flag. What is neither is the name of a file that is missing.
+// whatToOpen tells a file from endpoints, and makes it a flag. Anything else is the name of a file that is missing.
 func whatToOpen(what string) (flag, value string, err error) {
 	_, err = os.Stat(what)
 	if err != nil && (strings.Contains(what, "://") || !slices.ContainsFunc(strings.Split(what, ","), isNoAddress)) {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 )
 
-// input hands out lines: to the shell, and to the command that runs. Nobody waits in a read, so that whoever ends
-// leaves the next line to the next.
+// input hands out lines to the shell and to the command that is running. Nobody blocks in a read, so that a command that
+// ends leaves the next line to its successor.
 type input struct {
 	mu   sync.Mutex
 	from io.Reader
@@ -36,7 +36,7 @@ func (in *input) next(ctx context.Context) (string, error) {
 	}
 }
 
-// take takes a line if one is there. What stands behind the last line end is a line, too.
+// take takes a line if one is there. The rest behind the last line end is a line, too.
 func (in *input) take(ctx context.Context) (line string, ok bool, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -64,7 +64,7 @@ func (in *input) take(ctx context.Context) (line string, ok bool, err error) {
 	}
 }
 
-// settle returns when nobody whose context has ended reads any more. Where reads may wait, it cannot tell.
+// settle returns when no reader whose context has ended is left. Where reads may block, it cannot tell.
 func (in *input) settle() {
 	if readsWait {
 		return
@@ -73,8 +73,8 @@ func (in *input) settle() {
 	defer in.mu.Unlock()
 }
 
-// commandInput is what a command reads: a line at a time, so that one that reads ahead takes no more than it is given, and
-// nothing when it has ended.
+// commandInput is the input of one command. It hands out a line at a time, so that a command that reads ahead takes no more than it
+// is given, and nothing after it has ended.
 type commandInput struct {
 	ctx   context.Context
 	typed *input

@@ -12,7 +12,7 @@ import (
 
 const readsWait = false // since ready is asked first
 
-// ready reports whether a read would not wait, and waits for that some time at most. What is no file is always ready.
+// ready reports whether a read would not wait, and waits for that some time at most. Anything but a file is always ready.
 func ready(from io.Reader, within time.Duration) bool {
 	file, ok := from.(*os.File)
 	if !ok {

@@ -20,7 +20,7 @@ const opsAtOnce = 100
 
 // Load carries a plan out: in one transaction if it fits, else in several of at most 100 operations under a
 // record, loads/<source>. A load that is cut short leaves the record, and the next load of the source, which
-// finds what is still to be done by comparing, completes it. Of two loads of one source at once the first
+// finds what is still to be done by comparing, completes it. When two loads of one source run at once, the first
 // notices and returns ErrStale. Intents stand before the program that they belong to, and go before it,
 // so a part of a load never shows a program without its intents.
 func (c *Client) Load(ctx context.Context, p *LoadPlan) error {

@@ -15,8 +15,8 @@ const (
 	AwaitsNothing  Awaits = ""         // it is as wanted, or on its way there by itself
 	AwaitsPlacing  Awaits = "placing"  // a controller is to place it
 	AwaitsRemoval  Awaits = "removal"  // a controller is to take it off its machine
-	AwaitsRestart  Awaits = "restart"  // a controller is to replace its run, and
-	AwaitsMove     Awaits = "move"     // to move it: only who asked for that can say so
+	AwaitsRestart  Awaits = "restart"  // a controller is to replace its run; who asked for that can tell, a snapshot cannot
+	AwaitsMove     Awaits = "move"     // a controller is to move it; likewise
 	AwaitsStart    Awaits = "start"    // the machine where it is placed is to start it
 	AwaitsStop     Awaits = "stop"     // its last run is ending, on a live machine
 	AwaitsMachine  Awaits = "machine"  // its machine is to come back, or its lease to end
@@ -38,8 +38,8 @@ type condition struct {
 
 const toBePlaced = "waiting for a controller to place it"
 
-// missing says why a leader may be slow to place what waits for it: one that is new waits for machines first when most are absent.
-// It is "" when they are not.
+// missing says why a leader may be slow to place a process: a new leader waits for machines first when most of them are
+// absent. It is "" when they are not.
 func missing(absent, known int) string {
 	if 2*absent <= known {
 		return ""
@@ -66,7 +66,7 @@ func (p *Process) describe(now time.Time, missing string) {
 	}
 }
 
-// fault is the machine's word about the last copy, or else the leader's.
+// fault is what the machine says of the last copy, or else what the leader says.
 func (p *Process) fault() api.Fault {
 	if p.Status != nil && p.Status.Fault != api.FaultNone {
 		return p.Status.Fault
@@ -83,19 +83,19 @@ func (p *Process) condition(now time.Time) condition {
 	case o == nil:
 		return condition{api.Stopped, AwaitsNothing, "Not started"}
 	case !wanted:
-		return p.leaving(now)
+		return p.unwanted(now)
 	case p.Intent.Restarts != o.Restarts && !(o.Placed && p.Live):
-		return p.awaited()
+		return p.unplaced()
 	case o.Finished != nil:
 		return p.ended(*o.Finished, now)
 	case !o.Placed:
-		return p.awaited()
+		return p.unplaced()
 	}
 	return p.placed(now)
 }
 
-// leaving: it is not to run.
-func (p *Process) leaving(now time.Time) condition {
+// unwanted is the condition of a process that is not to run.
+func (p *Process) unwanted(now time.Time) condition {
 	o, s := p.Owner, p.Status
 	switch {
 	case p.Touch != nil && p.Live && o.Placed:
@@ -103,9 +103,9 @@ func (p *Process) leaving(now time.Time) condition {
 	case p.Touch != nil && p.Live:
 		return condition{api.Stopping, AwaitsStop, ""}
 	case p.Touch != nil:
-		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.lack()}
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence()}
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
-		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.lack() + " and may still run it (on_partition keep)"}
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence() + " and may still run it (on_partition keep)"}
 	case o.Placed && s == nil: // placed, and not started
 		return condition{api.Stopping, AwaitsRemoval, ""}
 	case o.Finished != nil:
@@ -118,23 +118,23 @@ func (p *Process) leaving(now time.Time) condition {
 	return p.ended(api.Stopped, now)
 }
 
-// awaited: it is to run, and not placed for the present request.
-func (p *Process) awaited() condition {
+// unplaced is the condition of a process that is to run and is not placed for the present request.
+func (p *Process) unplaced() condition {
 	o := p.Owner
 	switch {
 	case p.Touch != nil && o.Placed:
-		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.lack()}
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence()}
 	case p.Touch != nil && p.Live:
 		return condition{api.Stopping, AwaitsStop, "waiting for " + o.Machine}
 	case p.Touch != nil:
-		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.lack()}
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence()}
 	case o.WaitingFor != api.WaitingForNothing:
 		return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 	}
 	return condition{api.Starting, AwaitsPlacing, toBePlaced}
 }
 
-// placed: it is to run, on the machine where it is placed.
+// placed is the condition of a process that is to run on the machine where it is placed.
 func (p *Process) placed(now time.Time) condition {
 	o, s := p.Owner, p.Status
 	switch {
@@ -144,9 +144,9 @@ func (p *Process) placed(now time.Time) condition {
 		if o.WaitingFor != api.WaitingForNothing {
 			return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 		}
-		return condition{api.Starting, AwaitsPlacing, o.Machine + " " + p.lack() + "; " + toBePlaced + " elsewhere"}
+		return condition{api.Starting, AwaitsPlacing, o.Machine + " " + p.absence() + "; " + toBePlaced + " elsewhere"}
 	case !p.Live:
-		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.lack()}
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence()}
 	case s == nil:
 		return condition{api.Starting, AwaitsStart, "waiting for " + o.Machine + " to start it"}
 	case s.Released:
@@ -155,8 +155,8 @@ func (p *Process) placed(now time.Time) condition {
 	return p.described(s.State, now)
 }
 
-// lack says how the machine that had the run is not there for it.
-func (p *Process) lack() string {
+// absence says in which way the machine that had the run is not there for it.
+func (p *Process) absence() string {
 	if p.back {
 		return "is back without this run"
 	}
@@ -170,7 +170,7 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-// ended: it stopped or finished. Of a failure the reason is the machine's, or else the leader's.
+// ended is the condition of a process that stopped or finished. The reason of a failure is the machine's, or else the leader's.
 func (p *Process) ended(state api.State, now time.Time) condition {
 	switch {
 	case state == api.Fatal && (p.Status == nil || p.Status.Reason == ""):
