@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
@@ -99,20 +100,11 @@ func (a *agent) startLocked(process string, r *run) {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // renew keeps the lease alive; a lost one is replaced.
 func (a *agent) renew(ctx context.Context) {
 	for {
 		a.renewOnce(ctx)
-		if !sleep(ctx, 800*time.Millisecond) {
+		if !clock.Sleep(ctx, 800*time.Millisecond) {
 			return
 		}
 	}
@@ -165,7 +157,7 @@ func (a *agent) renewed(lease store.LeaseID, sent time.Time) {
 
 // fence ends copies at the deadline of their lease.
 func (a *agent) fence(ctx context.Context) {
-	for sleep(ctx, 50*time.Millisecond) {
+	for clock.Sleep(ctx, 50*time.Millisecond) {
 		a.mu.Lock()
 		for id, r := range a.runs {
 			if !time.Now().Before(a.deadline) && r.policy == api.PartitionStop {
@@ -178,7 +170,7 @@ func (a *agent) fence(ctx context.Context) {
 
 // look makes the machine match its keys, again and again.
 func (a *agent) look(ctx context.Context) {
-	for sleep(ctx, 50*time.Millisecond) {
+	for clock.Sleep(ctx, 50*time.Millisecond) {
 		limited, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 		a.lookOnce(limited)
 		cancel()

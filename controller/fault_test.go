@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store/memstore"
 )
 
@@ -73,7 +74,7 @@ func TestCourseWithTroubleAtEveryWrite(t *testing.T) {
 	late := func(c *cluster, kv *memstore.Client) {
 		fault(memstore.HoldBack)(c, kv)
 		c.wg.Go(func() {
-			if sleep(c.ctx, 1500*time.Millisecond) {
+			if clock.Sleep(c.ctx, 1500*time.Millisecond) {
 				c.s.Deliver()
 			}
 		})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
@@ -145,7 +146,7 @@ func (f *foreground) watch(ctx context.Context, cancel context.CancelCauseFunc) 
 		return nil
 	})
 	if err != nil {
-		pause(ctx, lastWords)
+		clock.Sleep(ctx, lastWords)
 		cancel(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
@@ -129,7 +130,7 @@ func (c *ctl) awaitNew(ctx context.Context, was *peer, d rpc.Daemon, before cand
 		case time.Since(away) > goneLimit:
 			return err
 		}
-		pause(ctx, 50*time.Millisecond)
+		clock.Sleep(ctx, 50*time.Millisecond)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
@@ -56,12 +57,12 @@ const exitTimeout = 2 * time.Second
 // awaitEnd waits until nobody listens at a daemon's address, and then for its process.
 func awaitEnd(ctx context.Context, addr string, pid int) error {
 	for listens(ctx, addr) {
-		if pause(ctx, 50*time.Millisecond); ctx.Err() != nil {
+		if clock.Sleep(ctx, 50*time.Millisecond); ctx.Err() != nil {
 			return ctx.Err()
 		}
 	}
 	for limit := time.Now().Add(exitTimeout); !ended(pid) && time.Now().Before(limit) && ctx.Err() == nil; {
-		pause(ctx, 20*time.Millisecond)
+		clock.Sleep(ctx, 20*time.Millisecond)
 	}
 	return ctx.Err()
 }
@@ -133,7 +134,7 @@ func (c *ctl) findFleet(ctx context.Context) (controllers, agents []fleetDaemon,
 			}
 			closeAll(slices.Concat(controllers, agents))
 		}
-		pause(ctx, 200*time.Millisecond)
+		clock.Sleep(ctx, 200*time.Millisecond)
 		if ctx.Err() != nil || time.Now().After(limit) || errors.Is(err, store.ErrUnavailable) {
 			return nil, nil, fmt.Errorf("nothing was stopped, since from here these cannot be reached: %w", err)
 		}
@@ -317,7 +318,7 @@ func (c *ctl) awaitIdle(ctx context.Context, d fleetDaemon) error {
 			c.warnf("%s: %s", d.name, busy)
 			told = time.Now()
 		}
-		pause(ctx, 100*time.Millisecond)
+		clock.Sleep(ctx, 100*time.Millisecond)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/supervisor"
@@ -182,7 +183,7 @@ func (c *ctl) followLog(ctx context.Context, o tailOptions, name, channel string
 		if read.opened && next.From == nil {
 			c.warnf("==> output may be missing here: the agent of %s is of an earlier version and cannot say <==", at.machine)
 		}
-		pause(ctx, 500*time.Millisecond)
+		clock.Sleep(ctx, 500*time.Millisecond)
 	}
 	return nil
 }
@@ -255,15 +256,6 @@ func (c *ctl) watchPlace(ctx context.Context, fixed, name, channel string, last 
 		last = now
 		return nil
 	})
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // copyLog copies a part of a log to stdout, and says on stderr what is missing before it.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/witness"
@@ -80,7 +81,7 @@ type usage struct {
 
 // settled waits until the start is over and then watches the idle daemons for a time.
 func settled(ctx context.Context, f *fleet.Fleet, d time.Duration) (map[string]usage, error) {
-	if !rest(ctx, 5*time.Second) {
+	if !clock.Sleep(ctx, 5*time.Second) {
 		return nil, ctx.Err()
 	}
 	before, err := usages(f)
@@ -88,7 +89,7 @@ func settled(ctx context.Context, f *fleet.Fleet, d time.Duration) (map[string]u
 		return nil, err
 	}
 	began := witness.Now()
-	if !rest(ctx, d) {
+	if !clock.Sleep(ctx, d) {
 		return nil, ctx.Err()
 	}
 	took := time.Duration(witness.Now() - began)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/witness"
 )
@@ -72,7 +73,7 @@ func restarts(ctx context.Context, out io.Writer, o fleet.Options, kills int) er
 	defer bare.end()
 	var ours, floor []time.Duration
 	for range kills {
-		if !rest(ctx, pause) {
+		if !clock.Sleep(ctx, pause) {
 			return ctx.Err()
 		}
 		began := witness.Now()
@@ -83,7 +84,7 @@ func restarts(ctx context.Context, out io.Writer, o fleet.Options, kills int) er
 			return err
 		}
 		ours = append(ours, time.Duration(copyOf.start-began))
-		if !rest(ctx, pause) {
+		if !clock.Sleep(ctx, pause) {
 			return ctx.Err()
 		}
 		took, err := bare.round(ctx)
@@ -103,17 +104,6 @@ func restarts(ctx context.Context, out io.Writer, o fleet.Options, kills int) er
 	fmt.Fprintf(out, "| ratio of the medians (promised: at most 3) | %.2f | | |\n",
 		float64(fleet.Quantile(ours, 0.5))/float64(fleet.Quantile(floor, 0.5)))
 	return nil
-}
-
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // loop is the least that a supervisor could do: wait for the child, fork, exec.

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/fleet"
 )
@@ -132,7 +133,7 @@ func startSolo(ctx context.Context, dir, bin string, size int) (*soloRun, error)
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if !rest(ctx, time.Second) { // to read its log all the time takes a core from what is measured
+	if !clock.Sleep(ctx, time.Second) { // to read its log all the time takes a core from what is measured
 		return nil, firstOf(s.end(), ctx.Err())
 	}
 	err := fleet.Until(ctx, time.Minute, "all sleepers run", func() (bool, string) {
@@ -192,7 +193,7 @@ func (s *soloRun) idle(ctx context.Context, d time.Duration) (sum usage, err err
 	if len(pids) != 2 {
 		return sum, fmt.Errorf("solo has %d guardians, want one", len(pids)-1)
 	}
-	if !rest(ctx, 5*time.Second) { // the start is over
+	if !clock.Sleep(ctx, 5*time.Second) { // the start is over
 		return sum, ctx.Err()
 	}
 	var busy time.Duration
@@ -209,7 +210,7 @@ func (s *soloRun) idle(ctx context.Context, d time.Duration) (sum usage, err err
 				sum.pss += u.pss
 			}
 		}
-		if !rest(ctx, pause) {
+		if !clock.Sleep(ctx, pause) {
 			return sum, ctx.Err()
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -70,7 +71,7 @@ func (c *Client) change(ctx context.Context, decide func(context.Context) (draft
 		if !errors.Is(err, errAgain) && !errors.Is(err, store.ErrUnavailable) {
 			return nil, err
 		}
-		if !sleep(ctx, again) {
+		if !clock.Sleep(ctx, again) {
 			if errors.Is(err, errAgain) {
 				err = fmt.Errorf("%w: others kept changing the same; try again", ErrRefused)
 			}
@@ -128,16 +129,4 @@ func (c *Client) happened(ctx context.Context, unknown []receipt) (*done, error)
 		}
 	}
 	return nil, nil
-}
-
-// sleep waits and returns false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

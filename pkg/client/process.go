@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/view"
 )
@@ -290,7 +291,7 @@ func (c *Client) retry(ctx context.Context, read func(context.Context) error) er
 	}
 	for {
 		err := read(ctx)
-		if err == nil || !errors.Is(err, store.ErrUnavailable) || !sleep(ctx, again) {
+		if err == nil || !errors.Is(err, store.ErrUnavailable) || !clock.Sleep(ctx, again) {
 			return err
 		}
 	}

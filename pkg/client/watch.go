@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -45,7 +46,7 @@ func (c *Client) WatchFrom(ctx context.Context, snap *Snapshot, tell func(Seen) 
 			if err = tell(Seen{Snapshot: snap, Connected: true}); err != nil {
 				return err
 			}
-			sleep(ctx, pollEvery)
+			clock.Sleep(ctx, pollEvery)
 		} else {
 			err = c.watch(ctx, snap, tell)
 			polls = errors.Is(err, store.ErrPermission)

@@ -1,6 +1,7 @@
 package clock
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -28,6 +29,22 @@ func (Go) Wall() time.Time { return time.Now() }
 
 // NewTimer makes a stopped timer.
 func (Go) NewTimer() Timer { return &goTimer{c: make(chan struct{}, 1)} }
+
+// Sleep waits for d, by package time, and returns false when ctx ended first. It is for those who wait for somebody else to
+// be ready, and decide nothing by the time.
+func Sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
 
 type goTimer struct {
 	c chan struct{}

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"go.uber.org/zap"
 )
 
@@ -97,7 +98,7 @@ func Start(ctx context.Context, cfg Config) (*Child, error) {
 		default:
 			return nil, fmt.Errorf("start embedded etcd: %w", err)
 		}
-		if !sleep(ctx, 50*time.Millisecond) {
+		if !clock.Sleep(ctx, 50*time.Millisecond) {
 			return nil, fmt.Errorf("start embedded etcd: %w; see %s", ctx.Err(), d.Log())
 		}
 	}
@@ -241,7 +242,7 @@ func Stop(ctx context.Context, stateDir string) error {
 				return fmt.Errorf("stop embedded etcd (pid %d): %w", pid, err)
 			}
 		}
-		if !sleep(ctx, 10*time.Millisecond) {
+		if !clock.Sleep(ctx, 10*time.Millisecond) {
 			return fmt.Errorf("stop embedded etcd (pid %d): %w", pid, ctx.Err())
 		}
 	}
@@ -287,7 +288,7 @@ func Keep(ctx context.Context, cfg Config, c *Child) error {
 			pause = least
 		}
 		for {
-			if !sleep(ctx, pause) {
+			if !clock.Sleep(ctx, pause) {
 				return nil
 			}
 			pause = min(2*pause, most)
@@ -302,16 +303,5 @@ func Keep(ctx context.Context, cfg Config, c *Child) error {
 			}
 			cfg.Logger.Error("the embedded etcd does not start", zap.Error(err))
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

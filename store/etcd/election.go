@@ -58,7 +58,7 @@ func (s *adapter) campaign(ctx context.Context, connect func() (*clientv3.Client
 		case errors.Is(err, store.ErrPermission), errors.Is(err, store.ErrInvalid), errors.Is(err, store.ErrBehind):
 			return store.Leadership{}, fmt.Errorf("campaign for %s: %w", name, err)
 		}
-		sleep(ctx, pause)
+		clock.Sleep(ctx, pause)
 	}
 }
 
@@ -142,7 +142,7 @@ func (c *candidacy) verify(ctx context.Context) (store.TxnResult, error) {
 // watchdog ends a campaign that is not told that its turn has come. It only reads, so a waiting
 // candidate writes nothing.
 func (c *candidacy) watchdog(running context.Context, end context.CancelFunc) {
-	for wait := turnProbe; sleep(running, wait); {
+	for wait := turnProbe; clock.Sleep(running, wait); {
 		first, err := c.election.Leader(running)
 		switch {
 		case err == nil && string(first.Kvs[0].Key) != c.key:
@@ -203,21 +203,6 @@ func again[T any](ctx context.Context, f func(context.Context) (T, error)) (T, e
 		if err == nil || !errors.Is(err, store.ErrUnavailable) || ctx.Err() != nil {
 			return v, err
 		}
-		sleep(ctx, pause)
-	}
-}
-
-// sleep reports whether d passed before ctx ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+		clock.Sleep(ctx, pause)
 	}
 }

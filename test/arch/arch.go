@@ -38,7 +38,8 @@ func (f Functions) has(n *source.Node) bool {
 
 // Clocks are the ways to ask what time it is, to wait, and to be waked, other than by a clock that is handed in. A context's
 // timeout is none of them: it bounds how long somebody else may take to answer.
-var Clocks = Functions{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick"}
+var Clocks = Functions{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick",
+	"pkg/clock.Sleep"}
 
 // Outside is all by which a function may depend on more than its arguments, or change more than it returns: the system, the
 // network, the log, chance and the clocks.

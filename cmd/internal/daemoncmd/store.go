@@ -65,7 +65,7 @@ func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, not
 			log.Warn("waiting for etcd", zap.Error(why))
 			reported = time.Now()
 		}
-		if !Sleep(ctx, 200*time.Millisecond) {
+		if !clock.Sleep(ctx, 200*time.Millisecond) {
 			return ctx.Err()
 		}
 	}
@@ -88,7 +88,7 @@ func WatchMembers(ctx context.Context, kv store.KV, log *zap.Logger, report func
 				log.Info("etcd's servers are in order again")
 			}
 		}
-		if !Sleep(ctx, membersInterval) {
+		if !clock.Sleep(ctx, membersInterval) {
 			return
 		}
 	}
@@ -116,22 +116,10 @@ func Warning(members []store.Member) (warning string, ok bool) {
 	return strings.Join(parts, "; "), ok
 }
 
-// Sleep waits and returns false when ctx ended first.
-func Sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // Until waits for a condition and returns false when ctx ended first.
 func Until(ctx context.Context, is func() bool) bool {
 	for !is() {
-		if !Sleep(ctx, 20*time.Millisecond) {
+		if !clock.Sleep(ctx, 20*time.Millisecond) {
 			return false
 		}
 	}
