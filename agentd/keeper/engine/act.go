@@ -49,7 +49,7 @@ func (l *loop) tell(effect core.Effect) {
 	case core.Forgotten:
 		l.forget(e.Ref)
 	case core.Leases:
-		l.engine.board.setLeases(e.Leases)
+		l.engine.board.SetLeases(e.Leases)
 	case core.Stepped:
 		l.tellStep(e.Transition)
 	case core.Fenced:
@@ -98,7 +98,7 @@ func (l *loop) forget(ref keeper.Ref) {
 	r := l.runs[ref.ID]
 	delete(l.runs, ref.ID)
 	l.publish() // nothing of it may come after this
-	l.engine.board.remove(ref)
+	l.engine.board.Remove(ref)
 	r.cage.Close()
 }
 

@@ -35,9 +35,7 @@ func (e *Engine) SetOwner(_ context.Context, owner string) error {
 
 // Changes returns what changed after since.
 func (e *Engine) Changes(ctx context.Context, since uint64) (keeper.Snapshot, error) {
-	s, err := e.board.since(ctx, since)
-	s.Instance = e.hello.Instance
-	return s, err
+	return e.board.Since(ctx, since)
 }
 
 // Transitions returns what happened after a cursor.

@@ -6,7 +6,7 @@
 // enforces deadlines. It never waits for a disk, a user database or a lock that is held over one:
 // what needs those (users, templates, paths) is resolved on the goroutine of the call that asks for a run,
 // log lines go through a queue, and output belongs to the log collector. Calls from other goroutines
-// reach the loop as closures in a queue and read what it publishes on the board.
+// reach the loop as closures in a queue and read what it publishes: how the runs are (package board), and what happened (journal).
 //
 // The kernel watches the loop: a POSIX timer whose signal is SIGKILL to the keeper itself stands a
 // little behind the earliest deadline that the loop has not enforced yet, and is moved on by the loop alone.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/board"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
@@ -84,7 +85,7 @@ type Engine struct {
 	makes    contain.Maker
 	logs     Logs
 	log      *logQueue
-	board    *board
+	board    *board.Board
 	poll     *poller
 	file     *contain.StateFile
 	loop     *loop
@@ -113,10 +114,10 @@ func New(o Options) (*Engine, error) {
 	}
 	id := make([]byte, 8)
 	rand.Read(id)
-	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), board: newBoard(), hello: keeper.Hello{
+	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), hello: keeper.Hello{
 		Instance: hex.EncodeToString(id), BootID: identity.BootID, PID: os.Getpid(), Version: o.Version, Config: o.Config},
 		identity: identity, watch: o.Watch, orphan: o.Orphan, alone: o.Mode == mode.Alone}
-	e.journal = journal.New(e.hello.Instance, journal.Capacity)
+	e.board, e.journal = board.New(e.hello.Instance), journal.New(e.hello.Instance, journal.Capacity)
 	if o.Linger == 0 && !e.alone {
 		o.Linger = defaultLinger
 	}

@@ -130,7 +130,7 @@ func (l *loop) drive(now deadline.Moment, e core.Event) { _ = l.core.Drive(l, no
 // publish puts what changed in this turn on the board.
 func (l *loop) publish() {
 	if len(l.changed) > 0 {
-		l.engine.board.put(l.changed)
+		l.engine.board.Put(l.changed...)
 		clear(l.changed)
 		l.changed = l.changed[:0]
 	}

@@ -34,12 +34,9 @@ func (f *Fake) SetOwner(ctx context.Context, owner string) error {
 
 // Changes implements keeper.Keeper.
 func (f *Fake) Changes(ctx context.Context, since uint64) (s keeper.Snapshot, err error) {
-	return s, f.poll(ctx, "Changes", func() bool {
-		if since == 0 || since != f.seq {
-			s = f.snapshotLocked(since)
-			return true
-		}
-		return false
+	return s, f.poll(ctx, "Changes", func() (news bool) {
+		s, news = f.board.Look(since)
+		return news
 	})
 }
 
@@ -165,7 +162,7 @@ func (f *Fake) ClearLogs(ctx context.Context, id string) error {
 		return err
 	}
 	defer f.mu.Unlock()
-	_, known := f.runs[id]
+	_, known := f.runLocked(id)
 	for _, channel := range []string{"stdout", "stderr"} {
 		if _, ok := f.logs[id+"/"+channel]; ok {
 			f.logs[id+"/"+channel], known = "", true
@@ -192,7 +189,7 @@ func (f *Fake) RemoveLogs(ctx context.Context, id string) error {
 		return err
 	}
 	defer f.mu.Unlock()
-	if _, known := f.runs[id]; known {
+	if _, known := f.runLocked(id); known {
 		return fmt.Errorf("remove the logs of %s: %w", id, keeper.ErrToken)
 	}
 	f.removed = append(f.removed, id)

@@ -1,6 +1,7 @@
 package keepertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/board"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -44,13 +46,14 @@ func (f *Fake) GoFatal(id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dueLocked()
-	r := f.runs[id]
+	r, _ := f.runLocked(id)
 	q := keeper.StartRequest{Token: r.Token, Process: r.Process, Leases: r.Leases, OnPartition: r.OnPartition}
 	fragile := q
 	fragile.Process.StartSecs, fragile.Process.StartRetries, fragile.Process.Autorestart = 1, 0, api.RestartAlways
 	err := f.turnLocked(core.Update{Request: fragile})
-	for err == nil && f.runs[id].State != api.Fatal {
+	for err == nil && r.State != api.Fatal {
 		err = f.dieLocked(id, 1, "")
+		r, _ = f.runLocked(id)
 	}
 	return errors.Join(err, f.turnLocked(core.Update{Request: q}))
 }
@@ -123,7 +126,7 @@ func (f *Fake) crashLocked() {
 	for _, id := range slices.Sorted(maps.Keys(f.procs)) {
 		f.endLocked(id, -1, "SIGKILL")
 	}
-	f.runs, f.leases, f.ended = map[string]keeper.Run{}, nil, nil
+	f.board, f.ended = board.New(f.instance), nil
 	f.down = true
 	f.resumeLocked()
 	f.changedLocked()
@@ -151,8 +154,7 @@ func (f *Fake) Run(id string) (keeper.Run, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dueLocked()
-	r, ok := f.runs[id]
-	return clone(r), ok
+	return f.runLocked(id)
 }
 
 // Runs returns every run, by process name.
@@ -160,18 +162,18 @@ func (f *Fake) Runs() []keeper.Run {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dueLocked()
-	var runs []keeper.Run
-	for _, id := range slices.Sorted(maps.Keys(f.runs)) {
-		runs = append(runs, clone(f.runs[id]))
-	}
-	return runs
+	s, _ := f.board.Look(0)
+	slices.SortFunc(s.Runs, func(a, b keeper.Run) int { return cmp.Compare(a.ID, b.ID) })
+	return s.Runs
 }
 
 // Leases returns the leases that the keeper holds, by number.
 func (f *Fake) Leases() []keeper.Lease {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.leasesLocked()
+	s, _ := f.board.Look(0)
+	slices.SortFunc(s.Leases, func(a, b keeper.Lease) int { return cmp.Compare(a.ID, b.ID) })
+	return s.Leases
 }
 
 // Env is the environment that the run of a process was started or last updated with.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/board"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/agentd/keeper/journal"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -54,10 +55,7 @@ type Fake struct {
 	ended []core.Event // facts for the next turn
 	pid   int
 
-	seq     uint64
-	runs    map[string]keeper.Run // as they were told last
-	leases  []keeper.Lease
-	forgot  []forgotten
+	board   *board.Board
 	journal *journal.Journal
 	changed chan struct{} // closed at the next change
 
@@ -112,13 +110,20 @@ func (f *Fake) freshLocked() {
 	}
 	f.instances++
 	f.instance = fmt.Sprintf("%s-%d", f.opts.Machine, f.instances)
-	f.seq, f.owner, f.down = 1, "", false
+	f.owner, f.down = "", false
 	f.core = core.New(deadline.Now(f.opts.Clock), core.Options{})
 	f.wake, f.guard, f.procs, f.ended = clock.Never, clock.Never, map[string]*proc{}, nil
-	f.runs, f.leases, f.forgot, f.env = map[string]keeper.Run{}, nil, nil, map[string]map[string]string{}
-	f.journal = journal.New(f.instance, journal.Capacity)
+	f.board, f.journal, f.env = board.New(f.instance), journal.New(f.instance, journal.Capacity), map[string]map[string]string{}
 	f.changedLocked()
 	f.kickLocked()
+}
+
+// changedLocked wakes those who wait for a change.
+func (f *Fake) changedLocked() {
+	if f.changed != nil {
+		close(f.changed)
+	}
+	f.changed = make(chan struct{})
 }
 
 // kickLocked lets the enforcing goroutine look again.

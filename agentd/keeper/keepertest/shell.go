@@ -42,15 +42,18 @@ func (s shell) Do(effect core.Effect) core.Event {
 	case core.LeaveAlone:
 		s.ended = append(s.ended, core.LeftAlone{Copy: e.Copy})
 	case core.Changed:
-		s.putLocked(e.Run)
+		s.board.Put(e.Run)
+		s.changedLocked()
 	case core.Stepped:
 		e.Transition.Time = s.opts.Clock.Wall()
 		s.journal.Append(e.Transition)
 		s.changedLocked()
 	case core.Forgotten:
-		s.dropLocked(e.Ref)
+		delete(s.env, e.Ref.ID)
+		s.board.Remove(e.Ref)
+		s.changedLocked()
 	case core.Leases:
-		s.leases = e.Leases
+		s.board.SetLeases(e.Leases)
 	case core.Guard:
 		s.guard = e.At
 	case core.Wake:
@@ -60,6 +63,17 @@ func (s shell) Do(effect core.Effect) core.Event {
 		s.changedLocked()
 	}
 	return nil
+}
+
+// runLocked returns how the run of a process is now.
+func (f *Fake) runLocked(id string) (keeper.Run, bool) {
+	s, _ := f.board.Look(0)
+	for _, r := range s.Runs {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return keeper.Run{}, false
 }
 
 // spawnLocked makes a copy.
