@@ -22,7 +22,7 @@ type View struct {
 
 // NewView makes an empty view; expand and print are spec.Processes and spec.Fingerprint.
 func NewView(keys store.Keys, expand func(api.Program) ([]api.Process, error), print func(api.Process) string, log *zap.Logger) *View {
-	return &View{View: plan.NewView(expand, print), State: view.New(keys, expand), keys: keys, log: log}
+	return &View{View: plan.NewView(print), State: view.New(keys, expand), keys: keys, log: log}
 }
 
 // Reset takes in that entries are all there is at rev. What did not change keeps what was observed of it.
@@ -58,15 +58,12 @@ func (v *View) takeProgram(name string) {
 	p := v.State.Program(name)
 	switch {
 	case p == nil:
-		v.SetProgram(name, nil)
-		return
-	case p.Object == nil:
+		v.SetProgram(name, nil, nil)
+	case p.Broken != nil:
+		v.log.Error("program cannot be used; its processes stay as they are", zap.String("program", name), zap.String("reason", p.Broken.Why))
 		v.BreakProgram(name, p.Broken.Why)
 	default:
-		v.SetProgram(name, p.Object)
-	}
-	if p.Broken != nil {
-		v.log.Error("program cannot be used; its processes stay as they are", zap.String("program", name), zap.String("reason", p.Broken.Why))
+		v.SetProgram(name, p.Object, p.Processes)
 	}
 }
 

@@ -66,14 +66,18 @@ func runRebalance(ctx context.Context, c *ctl, dry bool) error {
 
 // viewOf is a snapshot as the planner reads it, as far as loads go.
 func viewOf(s *client.Snapshot) *plan.View {
-	v := plan.NewView(spec.Processes, spec.Fingerprint)
+	v := plan.NewView(spec.Fingerprint)
 	for _, m := range s.Machines() {
 		v.SetInfo(m.Name, entry(m.Info))
 		v.SetAlive(m.Name, entry(m.Alive), 0)
 		v.SetCordon(m.Name, entry(m.Cordon))
 	}
 	for _, p := range s.Programs() {
-		v.SetProgram(p.Name, &api.Stored[api.Program]{Value: p.Program})
+		processes := make([]api.Process, len(p.Processes))
+		for i, q := range p.Processes {
+			processes[i] = *q.Spec
+		}
+		v.SetProgram(p.Name, &api.Stored[api.Program]{Value: p.Program}, processes)
 	}
 	for _, p := range s.Processes() {
 		v.SetIntent(p.Name, entry(p.Intent))

@@ -384,7 +384,7 @@ func TestRemovedProgramLeavesNothingBehind(t *testing.T) {
 	m.release("x", api.Stopped)
 	m.run()
 	m.touch("x")
-	m.change(func(v *View, _ int64) { v.SetProgram("x", nil); v.SetIntent("x", nil) })
+	m.change(func(v *View, _ int64) { v.SetProgram("x", nil, nil); v.SetIntent("x", nil) })
 	m.run()
 	if p := m.v.Processes["x"]; p == nil || p.Owner == nil {
 		t.Fatal("the owner went while a touch is under it")

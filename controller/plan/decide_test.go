@@ -91,10 +91,10 @@ var situations = []situation{
 		kind: Note, on: "m1", reason: "m3: cordoned", stays: api.MoveNoMachine},
 	{name: "move to nobody", happen: func(m *model) { m.want("x", wantMove("m9")) },
 		kind: Note, on: "m1", reason: "m9: unknown machine", stays: api.MoveUnknownMachine},
-	{name: "program removed", happen: func(m *model) { m.change(func(v *View, _ int64) { v.SetProgram("x", nil) }) },
+	{name: "program removed", happen: func(m *model) { m.change(func(v *View, _ int64) { v.SetProgram("x", nil, nil) }) },
 		kind: Unplace, reason: "removed"},
 	{name: "program cannot be read", happen: func(m *model) {
-		m.change(func(v *View, _ int64) { v.SetProgram("x", nil); v.BreakProgram("x", "bad value") })
+		m.change(func(v *View, _ int64) { v.SetProgram("x", nil, nil); v.BreakProgram("x", "bad value") })
 	}, kind: nothing, on: "m1", reason: "bad value"},
 	{name: "value cannot be read", happen: func(m *model) {
 		m.want("x", wantStop)

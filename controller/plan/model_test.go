@@ -27,7 +27,7 @@ func newModel(tb interface {
 	Fatalf(string, ...any)
 	Helper()
 }) *model {
-	v := NewView(spec.Processes, spec.Fingerprint)
+	v := NewView(spec.Fingerprint)
 	v.Commit(100, clock.Instant(time.Hour))
 	return &model{tb: tb, v: v, in: Input{
 		View: v, Now: clock.Instant(time.Hour), Wall: time.Unix(1000, 0).UTC(),
@@ -84,7 +84,11 @@ func program(name string, copies int, edit ...func(*api.Program)) api.Program {
 
 func (m *model) program(name string, copies int, edit ...func(*api.Program)) {
 	p := program(name, copies, edit...)
-	m.change(func(v *View, rev int64) { v.SetProgram(name, &api.Stored[api.Program]{Value: p, Rev: rev}) })
+	processes, err := spec.Processes(p)
+	if err != nil {
+		m.tb.Fatalf("program %s: %v", name, err)
+	}
+	m.change(func(v *View, rev int64) { v.SetProgram(name, &api.Stored[api.Program]{Value: p, Rev: rev}, processes) })
 }
 
 // want edits the intent of one process.

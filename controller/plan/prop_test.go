@@ -77,7 +77,7 @@ func (m *model) happen(t *rapid.T) {
 	case 13:
 		program := p.programName()
 		if rapid.Bool().Draw(t, "remove") && program != "" {
-			m.change(func(v *View, _ int64) { v.SetProgram(program, nil) })
+			m.change(func(v *View, _ int64) { v.SetProgram(program, nil, nil) })
 		} else {
 			m.program("p0", rapid.IntRange(1, 4).Draw(t, "copies"))
 			m.wantAll()
@@ -184,7 +184,7 @@ func (m *model) checkPlacements(t *rapid.T) {
 
 // again builds the same view in another way: as a new leader does.
 func again(v *View) *View {
-	w := NewView(v.expand, v.fingerprint)
+	w := NewView(v.fingerprint)
 	for _, name := range sortedKeys(v.Machines) {
 		m := v.Machines[name]
 		w.SetAlive(name, m.Alive, m.AliveSince)
@@ -204,7 +204,7 @@ func again(v *View) *View {
 		w.SetIntent(id, p.Intent)
 	}
 	for _, name := range sortedKeys(v.Programs) {
-		w.SetProgram(name, v.Programs[name])
+		w.SetProgram(name, v.Programs[name], v.asked[name])
 	}
 	for _, name := range sortedKeys(v.Machines) {
 		w.SetInfo(name, v.Machines[name].Info)

@@ -1,29 +1,21 @@
 package plan
 
 import (
-	"fmt"
-
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// SetProgram takes a program in and makes the processes that it asks for, and those that
-// it does not ask for any more, dirty.
-func (v *View) SetProgram(name string, e *api.Stored[api.Program]) {
+// SetProgram takes a program in with the processes that it asks for, and makes these, and those that it does not ask
+// for any more, dirty.
+func (v *View) SetProgram(name string, e *api.Stored[api.Program], processes []api.Process) {
 	wasBroken := v.Broken[name] != ""
 	delete(v.Broken, name)
 	if e == nil {
 		delete(v.Programs, name)
-		v.setExpanded(name, nil)
 	} else {
 		v.Programs[name] = e
-		procs, err := v.expand(e.Value)
-		if err != nil {
-			v.BreakProgram(name, fmt.Sprintf("expand program %s: %v", name, err))
-			return
-		}
-		v.setExpanded(name, procs)
 	}
+	v.setProcesses(name, processes)
 	if wasBroken {
 		v.MarkAll()
 	}
@@ -35,8 +27,8 @@ func (v *View) BreakProgram(name, why string) {
 	v.MarkAll()
 }
 
-func (v *View) setExpanded(name string, procs []api.Process) {
-	old := v.expanded[name]
+func (v *View) setProcesses(name string, procs []api.Process) {
+	old := v.asked[name]
 	for _, p := range old {
 		delete(v.claims[p.ID()], name)
 	}
@@ -47,9 +39,9 @@ func (v *View) setExpanded(name string, procs []api.Process) {
 		}
 		v.claims[id][name] = p
 	}
-	v.expanded[name] = procs
+	v.asked[name] = procs
 	if len(procs) == 0 {
-		delete(v.expanded, name)
+		delete(v.asked, name)
 	}
 	for _, list := range [][]api.Process{old, procs} {
 		for _, p := range list {

@@ -70,7 +70,7 @@ func (m *Machine) LiveAs(instance string) bool {
 }
 
 // View is the store as this replica has seen it. Its setters take nil for a key that
-// is gone. It belongs to one goroutine; readers need a lock of the owner's.
+// is gone. It belongs to one goroutine; others read the store's own view (store/view).
 type View struct {
 	// Rev is the store revision up to which the view is complete.
 	Rev       int64
@@ -81,9 +81,8 @@ type View struct {
 	// processes of such a program stay as they are.
 	Broken map[string]string
 
-	expand      func(api.Program) ([]api.Process, error)
 	fingerprint func(api.Process) string
-	expanded    map[string][]api.Process          // by program
+	asked       map[string][]api.Process          // by program
 	claims      map[string]map[string]api.Process // by process, then by program
 	known       int                               // machines with info
 	dirty       map[string]struct{}               // to be planned
@@ -92,16 +91,15 @@ type View struct {
 	lost        map[string]struct{}               // machines that were lost, of which nobody has written it
 }
 
-// NewView makes an empty view. expand and print are spec.Processes and spec.Fingerprint.
-func NewView(expand func(api.Program) ([]api.Process, error), print func(api.Process) string) *View {
+// NewView makes an empty view. print is spec.Fingerprint.
+func NewView(print func(api.Process) string) *View {
 	return &View{
 		Processes:   map[string]*Process{},
 		Machines:    map[string]*Machine{},
 		Programs:    map[string]*api.Stored[api.Program]{},
 		Broken:      map[string]string{},
-		expand:      expand,
 		fingerprint: print,
-		expanded:    map[string][]api.Process{},
+		asked:       map[string][]api.Process{},
 		claims:      map[string]map[string]api.Process{},
 		dirty:       map[string]struct{}{},
 		fresh:       map[string]struct{}{},
