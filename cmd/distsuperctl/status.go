@@ -98,7 +98,7 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 	if err != nil {
 		return err
 	}
-	rows, bad := chooseRows(snap, names)
+	rows, bad := chooseRows(snap.Processes(), names)
 	c.addSilence(ctx, snap, rows)
 	c.printBadNames(bad)
 	states := make([]api.State, len(rows))
@@ -117,14 +117,18 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 }
 
 // chooseRows are the processes that are meant, all without a name.
-func chooseRows(snap *client.Snapshot, names []string) (rows []row, bad []*control.BadName) {
+func chooseRows(processes []client.Process, names []string) (rows []row, bad []*control.BadName) {
 	if len(names) == 0 {
 		names = []string{"all"}
 	}
-	found, bad := control.Find(snap.Processes(), names)
+	found, bad := control.Find(processes, names)
+	of := make(map[string]*client.Process, len(processes))
+	for i := range processes {
+		of[processes[i].Name] = &processes[i]
+	}
 	rows = []row{}
 	for _, name := range found {
-		rows = append(rows, rowOf(*snap.Process(name)))
+		rows = append(rows, rowOf(*of[name]))
 	}
 	return rows, bad
 }
@@ -207,30 +211,44 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 
 // watchStatus shows all rows, and then those that change, until it is interrupted.
 func watchStatus(ctx context.Context, c *ctl, names []string) error {
-	var last map[string]row
+	shown := map[string]row{}
+	var last *client.Snapshot
 	return c.control().Watch(ctx, func(s *client.Snapshot) error {
-		rows, bad := chooseRows(s, names)
-		if last == nil {
+		since := last
+		last = s
+		if since == nil {
+			rows, bad := chooseRows(s.Processes(), names)
 			c.printBadNames(bad) // they may come yet
-		}
-		next := make(map[string]row, len(rows))
-		var changed []row
-		for _, r := range rows {
-			next[r.Name] = r
-			if !same(last[r.Name], r) {
-				changed = append(changed, r)
+			for _, r := range rows {
+				shown[r.Name] = r
 			}
+			return c.printChanges(rows, true)
 		}
-		for _, name := range slices.Sorted(maps.Keys(last)) {
-			if r := last[name]; next[name].Name == "" {
-				r.State, r.StateCode, r.Description, r.PID = api.Stopped, int(api.Stopped), "removed", 0
-				changed = append(changed, r)
-			}
-		}
-		first := last == nil
-		last = next
-		return c.printChanges(changed, first)
+		return c.printChanges(changedRows(shown, s, s.Changed(since), names), false)
 	})
+}
+
+// changedRows are the rows of those of some processes that are not as they are shown, and brings shown up to date.
+func changedRows(shown map[string]row, s *client.Snapshot, processes, names []string) (changed []row) {
+	for _, name := range processes {
+		var rows []row
+		if p := s.Process(name); p != nil {
+			rows, _ = chooseRows([]client.Process{*p}, names)
+		}
+		was, known := shown[name]
+		switch {
+		case len(rows) > 0:
+			shown[name] = rows[0]
+			if !known || !same(was, rows[0]) {
+				changed = append(changed, rows[0])
+			}
+		case known:
+			delete(shown, name)
+			was.State, was.StateCode, was.Description, was.PID = api.Stopped, int(api.Stopped), "removed", 0
+			changed = append(changed, was)
+		}
+	}
+	return changed
 }
 
 // same ignores what passes with time alone.

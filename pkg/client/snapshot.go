@@ -189,6 +189,23 @@ func (s *Snapshot) Broken() map[string]string {
 	return out
 }
 
+// Changed are the processes, sorted, of which this snapshot may tell something else than an earlier one of the same: few
+// when little has changed, however many there are.
+func (s *Snapshot) Changed(since *Snapshot) (ids []string) {
+	if missing(s.view.Absent, s.view.Known) != missing(since.view.Absent, since.view.Known) { // this is told of many
+		for _, v := range []*view.View{s.view, since.view} {
+			for p := range v.Processes() {
+				ids = append(ids, p.ID)
+			}
+		}
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
+	} else {
+		ids = view.Diff(since.view, s.view).Processes
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return s.only != nil && !s.only[id] })
+}
+
 // Elsewhere are the statuses of a process on machines where it is not now, by machine.
 func (s *Snapshot) Elsewhere(process string) (out []OldStatus) {
 	p := s.view.Process(process)

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,5 +182,42 @@ func TestWhatWaitsForAPlaceWhileMostMachinesAreAbsentSaysSo(t *testing.T) {
 	add(testKeys.Alive("m2"), api.Alive{Instance: "i2"})
 	if got := joined(waiting, testNow).Process("web").Text; got != toBePlaced {
 		t.Errorf("with one of three absent: %q", got)
+	}
+}
+
+func TestChangedAreThoseOfWhichSomethingElseIsTold(t *testing.T) {
+	var entries []store.Entry
+	put := func(rev int64, key string, v any) {
+		entries = append(slices.DeleteFunc(slices.Clone(entries), func(e store.Entry) bool { return e.Key == key }),
+			store.Entry{Key: key, Value: store.Encode(v), CreateRev: rev, ModRev: rev})
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		put(1, testKeys.Program(name), Program(name, "/bin/"+name))
+	}
+	for _, m := range []string{"m1", "m2"} {
+		put(1, testKeys.Info(m), api.MachineInfo{Name: m})
+		put(1, testKeys.Alive(m), api.Alive{Instance: "i1"})
+	}
+	put(1, testKeys.Owner("a"), api.Owner{Machine: "m1", Token: 1})
+	put(1, testKeys.Owner("b"), api.Owner{Machine: "m2", Token: 1})
+	v := joined(entries, testNow).view
+	for i, c := range []struct {
+		key  string
+		v    any
+		want string
+	}{
+		{testKeys.Intent("c"), api.Intent{Want: api.WantRun}, "c"},
+		{testKeys.Program("b"), Program("b", "/bin/other"), "b"},
+		{testKeys.Alive("m1"), api.Alive{Instance: "i2"}, "a"},
+		{testKeys.Info("m3"), api.MachineInfo{Name: "m3"}, ""},
+		{testKeys.Info("m4"), api.MachineInfo{Name: "m4"}, ""},
+		{testKeys.Info("m5"), api.MachineInfo{Name: "m5"}, "a b c"}, // most machines are absent
+	} {
+		put(int64(i+2), c.key, c.v)
+		next, _ := v.Reset(int64(i+2), entries)
+		if got := strings.Join(newSnapshot(next, testNow, nil, nil).Changed(newSnapshot(v, testNow, nil, nil)), " "); got != c.want {
+			t.Errorf("after %s changed are %q, want %q", c.key, got, c.want)
+		}
+		v = next
 	}
 }

@@ -131,6 +131,7 @@ func TestOneByOneIsAsBuiltAfresh(t *testing.T) {
 			old, told = append(old, v), append(told, picture(v))
 		}
 		fresh, _ := empty().Reset(w.rev, w.list())
+		checkDiff(t, old[rapid.IntRange(0, len(old)-1).Draw(t, "before")], old[rapid.IntRange(0, len(old)-1).Draw(t, "after")])
 		if got, want := picture(v), picture(fresh); got != want {
 			t.Fatalf("one by one:\n%s\nafresh:\n%s", got, want)
 		}
@@ -177,6 +178,28 @@ func change(t *rapid.T, w *world) {
 		w.put(key, "{")
 	default:
 		w.put(key, values[key])
+	}
+}
+
+// checkDiff: a diff has all that is not the same, and of what is its own nothing else.
+func checkDiff(t *rapid.T, before, after *view.View) {
+	d := view.Diff(before, after)
+	checkDelta(t, before, after, d)
+	for _, name := range d.Machines {
+		if before.Machine(name) == after.Machine(name) {
+			t.Fatalf("machine %s is the same, and in the diff", name)
+		}
+	}
+	for _, id := range d.Processes {
+		own := before.Process(id) != after.Process(id)
+		for _, name := range d.Machines {
+			for _, m := range []*view.Machine{before.Machine(name), after.Machine(name)} {
+				own = own || m != nil && slices.Contains(slices.Collect(m.Processes()), id)
+			}
+		}
+		if !own {
+			t.Fatalf("process %s is the same, as are its machines, and in the diff", id)
+		}
 	}
 }
 
@@ -241,6 +264,13 @@ func TestAChangeTouchesOnlyWhatItIsAbout(t *testing.T) {
 	allocated := testing.AllocsPerRun(10, func() { v.Apply(rev, changes) })
 	if next, d := v.Apply(rev, changes); !slices.Equal(d.Processes, []string{"p500"}) || next.Process("p499") != v.Process("p499") {
 		t.Errorf("the delta has %v", d.Processes)
+	}
+	next, _ := v.Apply(rev, changes)
+	if d := view.Diff(v, next); !slices.Equal(d.Processes, []string{"p500"}) || len(d.Machines)+len(d.Programs) > 0 {
+		t.Errorf("the diff is %+v", d)
+	}
+	if allocated := testing.AllocsPerRun(10, func() { view.Diff(v, next) }); allocated > 150 {
+		t.Errorf("the diff of a change in 1000 programs allocates %v times", allocated)
 	}
 	if allocated > 150 {
 		t.Errorf("a change in 1000 programs allocates %v times", allocated)
