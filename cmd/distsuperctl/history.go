@@ -48,67 +48,67 @@ it, or for everything. The last 100 entries of a process are kept, for a week.`,
 }
 
 func runHistory(ctx context.Context, c *ctl, o historyOptions, name string) error {
-	about, err := c.eventsOf(ctx, name)
+	filter, err := c.historyFilter(ctx, name)
 	if err != nil {
 		return err
 	}
 	if o.follow {
 		c.follows()
-		return c.followHistory(ctx, o, about)
+		return c.followHistory(ctx, o, filter)
 	}
-	events, err := c.events(ctx, about, o.number)
+	entries, err := c.history(ctx, filter, o.number)
 	if err != nil {
 		return err
 	}
-	if len(events) == 0 && name != "" && !about.known {
+	if len(entries) == 0 && name != "" && !filter.known {
 		return fmt.Errorf("nothing is known of %s: it is neither a process nor a machine", name)
 	}
 	if c.json {
-		return printJSON(c.out, events)
+		return printJSON(c.out, entries)
 	}
-	return c.printEvents(events)
+	return c.printHistory(entries)
 }
 
-// about is which events are meant.
-type about struct {
+// historyFilter selects entries of the history.
+type historyFilter struct {
 	subject store.Subject // where they are kept; "" is everywhere
 	machine string        // only those of this machine
 	known   bool
 }
 
-// eventsOf finds out whether a name is a process or a machine.
-func (c *ctl) eventsOf(ctx context.Context, name string) (about, error) {
+// historyFilter finds out whether a name is a process or a machine.
+func (c *ctl) historyFilter(ctx context.Context, name string) (historyFilter, error) {
 	if name == "" {
-		return about{known: true}, nil
+		return historyFilter{known: true}, nil
 	}
 	snap, err := c.client.Snapshot(ctx)
 	if err != nil {
-		return about{}, err
+		return historyFilter{}, err
 	}
 	if snap.Process(name) == nil && snap.Machine(name) != nil {
-		return about{machine: name, known: true}, nil
+		return historyFilter{machine: name, known: true}, nil
 	}
 	if p, err := control.One(snap.Processes(), name); err == nil {
-		return about{subject: store.ProcessSubject(p.Name), known: true}, nil
+		return historyFilter{subject: store.ProcessSubject(p.Name), known: true}, nil
 	}
-	return about{subject: store.Subject(name)}, nil // a process that was removed has a history still, and "load SOURCE"
+	return historyFilter{subject: store.Subject(name)}, nil // a process that was removed has a history still, and "load SOURCE"
 }
 
-func (a about) has(e api.HistoryEntry) bool { return a.machine == "" || e.Machine == a.machine }
+func (f historyFilter) has(e api.HistoryEntry) bool { return f.machine == "" || e.Machine == f.machine }
 
-// events reads the last n of them, the oldest first.
-func (c *ctl) events(ctx context.Context, a about, n int) ([]api.HistoryEntry, error) {
+// history reads the last n entries that a filter selects, the oldest first.
+func (c *ctl) history(ctx context.Context, f historyFilter, n int) ([]api.HistoryEntry, error) {
 	limit := n
-	if a.machine != "" {
+	if f.machine != "" {
 		limit = 0 // they stand among others
 	}
-	all, err := store.NewHistory(c.kv, c.keys, c.who, nil).List(ctx, a.subject, limit)
+	all, err := store.NewHistory(c.kv, c.keys, c.who, nil).List(ctx, f.subject, limit)
 	if err != nil {
 		return nil, err
 	}
 	out := []api.HistoryEntry{}
 	for _, e := range all {
-		if a.has(e) {
+		if f.has(e) {
 			out = append(out, e)
 		}
 	}
@@ -118,23 +118,23 @@ func (c *ctl) events(ctx context.Context, a about, n int) ([]api.HistoryEntry, e
 	return out, nil
 }
 
-func (c *ctl) printEvents(events []api.HistoryEntry) error {
+func (c *ctl) printHistory(entries []api.HistoryEntry) error {
 	if c.json {
-		for _, e := range events {
+		for _, e := range entries {
 			if err := printLine(c.out, e); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	for _, e := range events {
-		fmt.Fprintln(c.out, eventLine(e))
+	for _, e := range entries {
+		fmt.Fprintln(c.out, historyLine(e))
 	}
 	return nil
 }
 
-// eventLine is one event for people.
-func eventLine(e api.HistoryEntry) string {
+// historyLine is one entry for people.
+func historyLine(e api.HistoryEntry) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  ", e.At.Local().Format("2006-01-02 15:04:05.000"))
 	subject := e.Process
@@ -155,13 +155,13 @@ func eventLine(e api.HistoryEntry) string {
 	return b.String()
 }
 
-// followHistory shows the last events, and then every new one, until it is interrupted.
-func (c *ctl) followHistory(ctx context.Context, o historyOptions, a about) error {
+// followHistory shows the last entries, and then every new one, until it is interrupted.
+func (c *ctl) followHistory(ctx context.Context, o historyOptions, filter historyFilter) error {
 	prefix := c.keys.Histories()
-	if a.subject != "" {
-		prefix = c.keys.History(a.subject)
+	if filter.subject != "" {
+		prefix = c.keys.History(filter.subject)
 	}
-	f := &historyFollower{c: c, about: a, number: o.number, seen: map[string]bool{}}
+	f := &historyFollower{c: c, filter: filter, number: o.number, seen: map[string]bool{}}
 	err := store.Follow(ctx, c.kv, store.Below(prefix), store.FollowOptions{}, f)
 	if ctx.Err() != nil {
 		return nil
@@ -169,10 +169,10 @@ func (c *ctl) followHistory(ctx context.Context, o historyOptions, a about) erro
 	return err
 }
 
-// historyFollower shows each event once. Follow calls it from one goroutine.
+// historyFollower shows each entry once. Follow calls it from one goroutine.
 type historyFollower struct {
 	c      *ctl
-	about  about
+	filter historyFilter
 	number int
 	seen   map[string]bool
 }
@@ -180,11 +180,11 @@ type historyFollower struct {
 // Reset implements store.Handler.
 func (f *historyFollower) Reset(_ int64, entries []store.Entry) {
 	first := len(f.seen) == 0
-	events := f.fresh(entries)
-	if first && f.number > 0 && len(events) > f.number {
-		events = events[len(events)-f.number:]
+	shown := f.fresh(entries)
+	if first && f.number > 0 && len(shown) > f.number {
+		shown = shown[len(shown)-f.number:]
 	}
-	_ = f.c.printEvents(events) // a closed stdout ends the program by its signal
+	_ = f.c.printHistory(shown) // a closed stdout ends the program by its signal
 }
 
 // Apply implements store.Handler.
@@ -195,10 +195,10 @@ func (f *historyFollower) Apply(_ int64, changes []store.Change) {
 			entries = append(entries, e.Entry)
 		}
 	}
-	_ = f.c.printEvents(f.fresh(entries))
+	_ = f.c.printHistory(f.fresh(entries))
 }
 
-// fresh are the events that were not shown yet, by time.
+// fresh are the entries that were not shown yet, by time.
 func (f *historyFollower) fresh(entries []store.Entry) []api.HistoryEntry {
 	var out []api.HistoryEntry
 	for _, e := range entries {
@@ -206,8 +206,8 @@ func (f *historyFollower) fresh(entries []store.Entry) []api.HistoryEntry {
 			continue
 		}
 		f.seen[e.Key] = true
-		if ev, err := store.Decode[api.HistoryEntry](e); err == nil && f.about.has(ev) {
-			out = append(out, ev)
+		if entry, err := store.Decode[api.HistoryEntry](e); err == nil && f.filter.has(entry) {
+			out = append(out, entry)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b api.HistoryEntry) int { return a.At.Compare(b.At) })

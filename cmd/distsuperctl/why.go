@@ -40,7 +40,7 @@ type whyRow struct {
 	TouchLeft   *int64             `json:"touch_seconds_left,omitempty"`
 	Partition   string             `json:"on_partition,omitempty"`
 	Status      *api.Status        `json:"status,omitempty"`
-	Events      []api.HistoryEntry `json:"history"`
+	History     []api.HistoryEntry `json:"history"`
 }
 
 func newWhy(c *ctl) *cobra.Command {
@@ -74,7 +74,7 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 			w.TouchLeft = &left
 		}
 	}
-	if w.Events, err = c.events(ctx, about{subject: store.ProcessSubject(p.Name)}, 10); err != nil {
+	if w.History, err = c.history(ctx, historyFilter{subject: store.ProcessSubject(p.Name)}, 10); err != nil {
 		return err
 	}
 	if c.json {
@@ -118,10 +118,10 @@ func (c *ctl) printWhy(w whyRow) error {
 			c.printf("  %s: %s\n", m, w.Rejected[m])
 		}
 	}
-	if len(w.Events) > 0 {
+	if len(w.History) > 0 {
 		c.printf("\nhistory:\n")
-		for _, e := range w.Events {
-			c.printf("  %s\n", eventLine(e))
+		for _, e := range w.History {
+			c.printf("  %s\n", historyLine(e))
 		}
 	}
 	return nil

@@ -20,15 +20,15 @@ const (
 
 // draft is one transaction in the making. A draft without operations changes nothing.
 type draft struct {
-	cmps   []store.Cmp
-	ops    []store.Op
-	events []api.HistoryEntry
-	names  []string // of the processes that it changes
+	cmps    []store.Cmp
+	ops     []store.Op
+	history []api.HistoryEntry
+	names   []string // of the processes that it changes
 }
 
-func (d *draft) compare(c ...store.Cmp)          { d.cmps = append(d.cmps, c...) }
-func (d *draft) do(ops ...store.Op)              { d.ops = append(d.ops, ops...) }
-func (d *draft) tell(events ...api.HistoryEntry) { d.events = append(d.events, events...) }
+func (d *draft) compare(c ...store.Cmp)             { d.cmps = append(d.cmps, c...) }
+func (d *draft) do(ops ...store.Op)                 { d.ops = append(d.ops, ops...) }
+func (d *draft) record(entries ...api.HistoryEntry) { d.history = append(d.history, entries...) }
 
 // puts are the entries that a draft leaves, written at a revision.
 func (d *draft) puts(rev int64) (entries []store.Entry) {
@@ -94,7 +94,7 @@ func (c *Client) try(ctx context.Context, decide func(context.Context) (draft, e
 		return nil, err
 	}
 	ops, of := d.ops, receipt{draft: d}
-	for _, e := range d.events {
+	for _, e := range d.history {
 		e.By, e.At = c.who, c.wall()
 		op, err := c.history.Op(ctx, e)
 		if err != nil {

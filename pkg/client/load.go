@@ -75,7 +75,7 @@ func (c *Client) beginLoad(ctx context.Context, p *LoadPlan) (int64, error) {
 	d.compare(store.Unchanged(c.keys.Load(p.Source), p.record))
 	d.do(store.Put(c.keys.Load(p.Source), store.Encode(api.LoadRecord{
 		By: c.who, At: c.wall(), Added: len(p.Added), Changed: len(p.Changed), Removed: len(p.Removed)})))
-	d.tell(loadEvent(p.Source, "load begun", p.Summary()))
+	d.record(loadEntry(p.Source, "load begun", p.Summary()))
 	did, err := c.changeAsPlanned(ctx, d)
 	if err != nil {
 		return 0, err
@@ -83,15 +83,15 @@ func (c *Client) beginLoad(ctx context.Context, p *LoadPlan) (int64, error) {
 	return did.rev, nil
 }
 
-func loadEvent(source, what, why string) api.HistoryEntry {
+func loadEntry(source, what, why string) api.HistoryEntry {
 	return api.HistoryEntry{Process: string(store.LoadSubject(source)), What: what, Why: why}
 }
 
 // step is what must not be torn apart.
 type step struct {
-	cmps   []store.Cmp
-	ops    []store.Op
-	events []api.HistoryEntry
+	cmps    []store.Cmp
+	ops     []store.Op
+	history []api.HistoryEntry
 }
 
 // loadSteps are the single changes of a load, in their order.
@@ -108,11 +108,11 @@ func (c *Client) loadSteps(ctx context.Context, p *LoadPlan) ([]step, error) {
 		steps = append(steps, step{cmps: []store.Cmp{store.Unchanged(key, rev)}, ops: []store.Op{store.Put(key, store.Encode(change.New))}})
 	}
 	for _, id := range p.Restarts {
-		steps = append(steps, step{events: []api.HistoryEntry{{Process: id, What: "changed", Why: "load of source " + p.Source + ": it restarts"}}})
+		steps = append(steps, step{history: []api.HistoryEntry{{Process: id, What: "changed", Why: "load of source " + p.Source + ": it restarts"}}})
 	}
 	for _, id := range p.with(spec.EffectStops) {
 		steps = append(steps, step{ops: []store.Op{store.Delete(c.keys.Intent(id))},
-			events: []api.HistoryEntry{{Process: id, What: "removed", Why: "no longer in source " + p.Source}}})
+			history: []api.HistoryEntry{{Process: id, What: "removed", Why: "no longer in source " + p.Source}}})
 	}
 	for _, change := range p.Removed {
 		key := c.keys.Program(change.Name)
@@ -132,29 +132,29 @@ func (c *Client) addSteps(ctx context.Context, p *LoadPlan) (steps []step, err e
 		for i, id := range part {
 			d := draft{}
 			c.draftFirst(&d, id, "source "+p.Source, slices.Contains(starts, id), seen[i])
-			steps = append(steps, step{d.cmps, d.ops, d.events})
+			steps = append(steps, step{d.cmps, d.ops, d.history})
 		}
 	}
 	return steps, nil
 }
 
-// pack puts steps together, in their order, into drafts of at most opsAtOnce operations. Each gets an event of
+// pack puts steps together, in their order, into drafts of at most opsAtOnce operations. Each gets an entry of
 // its own, so that each has a receipt, and leaves room for the record.
 func pack(source string, steps []step) []draft {
 	fresh := func() (d draft) {
-		d.tell(loadEvent(source, "loaded", ""))
+		d.record(loadEntry(source, "loaded", ""))
 		return d
 	}
 	out := []draft{fresh()}
 	for _, s := range steps {
 		d := &out[len(out)-1]
-		if len(d.ops)+len(d.events)+len(s.ops)+len(s.events) >= opsAtOnce || len(d.cmps)+len(s.cmps) >= opsAtOnce {
+		if len(d.ops)+len(d.history)+len(s.ops)+len(s.history) >= opsAtOnce || len(d.cmps)+len(s.cmps) >= opsAtOnce {
 			out = append(out, fresh())
 			d = &out[len(out)-1]
 		}
 		d.compare(s.cmps...)
 		d.do(s.ops...)
-		d.tell(s.events...)
+		d.record(s.history...)
 	}
 	return out
 }

@@ -46,7 +46,7 @@ func (c *Client) cordon(ctx context.Context, machine, what string, want api.Cord
 		}
 		d.compare(store.Unchanged(c.keys.Cordon(machine), revOf(old)))
 		d.do(store.Put(c.keys.Cordon(machine), store.Encode(want)))
-		d.tell(api.HistoryEntry{Machine: machine, What: what})
+		d.record(api.HistoryEntry{Machine: machine, What: what})
 		return d, nil
 	})
 	return did != nil, err
@@ -74,7 +74,7 @@ func (c *Client) Uncordon(ctx context.Context, machine string) (changed bool, er
 		}
 		d.compare(store.Unchanged(c.keys.Cordon(machine), old.ModRev))
 		d.do(store.Delete(c.keys.Cordon(machine)))
-		d.tell(api.HistoryEntry{Machine: machine, What: "uncordoned"})
+		d.record(api.HistoryEntry{Machine: machine, What: "uncordoned"})
 		return d, nil
 	})
 	return did != nil, err
@@ -112,7 +112,7 @@ func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []s
 			return d, err
 		}
 		d.do(store.Put(c.keys.Dead(machine), store.Encode(api.ConfirmDead{Instance: instance, By: c.who, At: c.wall()})))
-		d.tell(api.HistoryEntry{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
+		d.record(api.HistoryEntry{Machine: machine, What: "confirmed dead", Why: strings.Join(processes, ", ")})
 		return d, nil
 	})
 	return processes, err
@@ -156,7 +156,7 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 			return d, err
 		}
 		d.do(store.DeletePrefix(c.keys.Machine(machine)))
-		d.tell(api.HistoryEntry{Machine: machine, What: "forgotten"})
+		d.record(api.HistoryEntry{Machine: machine, What: "forgotten"})
 		return d, nil
 	})
 	return err

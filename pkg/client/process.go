@@ -91,7 +91,7 @@ func (c *Client) draftRequest(r request, targets []target, all []seen) (d draft,
 		}
 		d.compare(store.Unchanged(c.keys.Intent(t.process), s.intentRev), store.Unchanged(c.keys.Owner(t.process), s.ownerRev))
 		d.do(store.Put(c.keys.Intent(t.process), store.Encode(intent)))
-		d.tell(api.HistoryEntry{Process: t.process, What: r.what, Why: r.why})
+		d.record(api.HistoryEntry{Process: t.process, What: r.what, Why: r.why})
 		d.names = append(d.names, t.process)
 	}
 	return d, nil

@@ -90,17 +90,17 @@ func (c *Client) draftCreate(ctx context.Context, p api.Program, processes []api
 func (c *Client) draftFirst(d *draft, id, from string, autostart bool, s seen) {
 	key := c.keys.Intent(id)
 	d.compare(store.Unchanged(key, s.intentRev))
-	event := api.HistoryEntry{Process: id, What: "added", Why: from}
+	entry := api.HistoryEntry{Process: id, What: "added", Why: from}
 	switch {
 	case autostart:
 		intent := s.next(api.WantRun, s.restarts()+1)
 		intent.By, intent.At = c.who, c.wall()
 		d.do(store.Put(key, store.Encode(intent)))
-		event.Why += ", to be started"
+		entry.Why += ", to be started"
 	case s.intent != nil:
 		d.do(store.Delete(key))
 	}
-	d.tell(event)
+	d.record(entry)
 }
 
 // Start makes every process of a program run. It changes nothing of those that are wanted and have not ended.
@@ -179,10 +179,10 @@ func (c *Client) draftRemove(s stored, processes []api.Process) (d draft) {
 	d.compare(store.Created(c.keys.Program(s.Name), s.createRev))
 	for _, p := range processes {
 		d.do(store.Delete(c.keys.Intent(p.ID())))
-		d.tell(api.HistoryEntry{Process: p.ID(), What: "removed", Why: "program " + s.Name + " was removed"})
+		d.record(api.HistoryEntry{Process: p.ID(), What: "removed", Why: "program " + s.Name + " was removed"})
 	}
 	if len(processes) == 0 { // even then there is a receipt
-		d.tell(api.HistoryEntry{Process: s.Name, What: "removed", Why: "the program had no processes"})
+		d.record(api.HistoryEntry{Process: s.Name, What: "removed", Why: "the program had no processes"})
 	}
 	return d
 }
