@@ -64,8 +64,13 @@ func introduction(dir string, files []string) (string, error) {
 		base := path.Base(filepath.ToSlash(dir))
 		for _, lead := range []string{"Package " + f.Name.Name, "Command " + base, strings.ToUpper(base[:1]) + base[1:]} {
 			if rest, found := strings.CutPrefix(sentence, lead+" "); found {
-				sentence = rest
+				sentence = strings.TrimPrefix(rest, "is ")
 				break
+			}
+		}
+		for _, program := range []string{"etcd", "supervisord", "distsuper"} { // are never capitalised
+			if strings.HasPrefix(sentence, program) {
+				return sentence, nil
 			}
 		}
 		return strings.ToUpper(sentence[:1]) + sentence[1:], nil
