@@ -54,7 +54,7 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 	if p.State != api.Running || p.Owner == nil {
 		return c.failure("ERROR: process not running")
 	}
-	f := &foreground{c: c, in: c.in, process: p.Name, machine: p.Owner.Machine, token: p.Owner.Token}
+	f := &foreground{c: c, in: c.in, seen: snap, process: p.Name, machine: p.Owner.Machine, token: p.Owner.Token}
 	return f.run(ctx)
 }
 
@@ -62,6 +62,7 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 type foreground struct {
 	c                *ctl
 	in               io.Reader
+	seen             *client.Snapshot // as it was at first
 	process, machine string
 	token            int64
 	mu               sync.Mutex // guards what is written
@@ -135,7 +136,7 @@ func (f *foreground) copy(log io.Reader) {
 
 // watch notices that the run is over.
 func (f *foreground) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	err := f.c.client.Watch(ctx, func(s client.Seen) error {
+	err := f.c.client.WatchFrom(ctx, f.seen, func(s client.Seen) error {
 		if !s.Connected {
 			return nil
 		}
