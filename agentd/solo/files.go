@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
@@ -43,10 +45,14 @@ func randomName() string {
 	return hex.EncodeToString(b)
 }
 
-// removePidfile removes the pid file that this daemon wrote. Whoever has it in /dev/null wants that to stay.
+// removePidfile removes the pid file that this daemon wrote, unless another one has written it since. Whoever has it in /dev/null
+// wants that to stay.
 func removePidfile(path string) {
 	info, err := os.Stat(path)
-	if err == nil && info.Mode().IsRegular() && !logs.IsStream(path) {
+	if err != nil || !info.Mode().IsRegular() || logs.IsStream(path) {
+		return
+	}
+	if text, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(text)) == strconv.Itoa(os.Getpid()) {
 		os.Remove(path) // somebody else may have done it
 	}
 }

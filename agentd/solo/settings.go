@@ -27,7 +27,9 @@ type Settings struct {
 	Warnings []string
 	Included []string
 
-	flags []Flag
+	flags     []Flag
+	servers   []spec.Server // of [unix_http_server] and [inet_http_server], which another daemon of the file serves
+	serverURL string        // of [supervisorctl], where it is written
 }
 
 // Flag is a setting of [supervisord] that stands on the command line.
@@ -121,7 +123,12 @@ func (s *Settings) readFile(o spec.Options) error {
 	if err := errors.Join(ownErr, err); err != nil {
 		return err
 	}
-	s.Supervisord, s.Programs = own, programs.Programs
+	s.Supervisord, s.Programs, s.servers = own, programs.Programs, programs.Servers
+	if ctl, ok := f.Section("supervisorctl"); ok && programs.Ctl != nil {
+		if _, written := ctl.Get("serverurl"); written {
+			s.serverURL = programs.Ctl.ServerURL
+		}
+	}
 	s.Warnings = append(s.Warnings, f.Warnings...)
 	for _, r := range append(remarks, programs.Warnings...) {
 		s.Warnings = append(s.Warnings, r.String())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -46,6 +47,7 @@ type Solo struct {
 	notify   *daemon.Notifier
 	restart  func(env ...string) error
 
+	hold       *net.UnixListener // of the configuration file; nil where a stranger has its name
 	lock       *daemon.Lock
 	log        *mainlog.Log
 	reporter   *reporter
@@ -72,7 +74,10 @@ func New(o Options) (*Solo, error) {
 	if _, runs := config.SoloEndpoint(s.settings.File); runs {
 		return nil, s.alreadyRuns()
 	}
-	if err := s.settings.refuseBesideAgent(); err != nil {
+	if err := s.holdFile(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.settings.refuseBesideAgent(), s.settings.refuseBesideSupervisord()); err != nil {
 		return nil, err
 	}
 	account, err := findAccount(s.settings.User)
@@ -97,14 +102,30 @@ func New(o Options) (*Solo, error) {
 		return nil, err
 	}
 	if err := s.open(o, account, messages); err != nil {
-		s.lock.Release()
+		s.release()
 		return nil, err
 	}
 	return s, nil
 }
 
+// holdFile makes this the one solo of its file, also where somebody has taken the runtime directory of another away.
+func (s *Solo) holdFile() error {
+	hold, pid, err := config.HoldSolo(s.settings.File)
+	switch {
+	case err != nil:
+		return err
+	case pid != 0:
+		return s.alreadyRuns()
+	}
+	s.hold = hold
+	return nil
+}
+
 func (s *Solo) alreadyRuns() error {
-	return usagef("another %s runs with %s already; stop it first", Program, s.settings.File)
+	if pid := config.SoloHolder(s.settings.File); pid != 0 {
+		return usagef("another %s runs with %s already (pid %d); stop it first (kill %d)", Program, s.settings.File, pid, pid)
+	}
+	return usagef("another %s runs with %s already; stop it first (distsuperctl -c %s shutdown)", Program, s.settings.File, s.settings.File)
 }
 
 // open opens the log and makes the components.
@@ -126,7 +147,7 @@ func (s *Solo) open(o Options, a *account, messages []string) (err error) {
 // Run is the life of the daemon, and ends when everything has stopped; its error has the exit code. It must be called once, on the main
 // goroutine.
 func (s *Solo) Run() error {
-	defer s.lock.Release()
+	defer s.release()
 	if err := s.components.start(s.daemonServer()); err != nil {
 		return errors.Join(err, s.components.close())
 	}
@@ -148,6 +169,14 @@ func (s *Solo) Run() error {
 	return s.end(err)
 }
 
+// release lets another solo of the file begin.
+func (s *Solo) release() {
+	s.lock.Release()
+	if s.hold != nil {
+		s.hold.Close()
+	}
+}
+
 func (s *Solo) writePidfile() bool {
 	if err := os.WriteFile(s.settings.Pidfile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
 		s.log.Critical("could not write pidfile %s", s.settings.Pidfile)
@@ -167,7 +196,7 @@ func (s *Solo) end(failed error) error {
 	s.log.Close()
 	if s.restarting {
 		os.Unsetenv(envRaised)
-		s.lock.Release()
+		s.release()
 		return s.startAgain()
 	}
 	if code := s.exitCode.Load(); code != 0 {
@@ -184,6 +213,9 @@ func (s *Solo) startAgain(env ...string) error {
 // removeRuntime leaves nothing behind when all ended well. The pid file goes last: it is what keeps another solo out. The directory itself
 // stays where it is not ours to remove, another solo begins there, or children were left running.
 func (s *Solo) removeRuntime() error {
+	if !s.lock.Current() {
+		return nil // it was removed under us, and may be another's now
+	}
 	if err := contain.RemoveState(s.runtime); err != nil {
 		return err
 	}

@@ -224,19 +224,19 @@ func TestAPidFileThatWasRemovedIsNotTakenForALock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !gone.current() {
+	if !gone.Current() {
 		t.Error("the file that was just locked is not the one of its name")
 	}
 	if err := gone.Remove(); err != nil {
 		t.Fatal(err)
 	}
-	if gone.current() {
+	if gone.Current() {
 		t.Error("the removed file counts as the one of its name")
 	}
 	if _, _, err := s.spawn(limit(t), "works"); err != nil {
 		t.Errorf("the name is not free: %v", err)
 	}
-	if gone.current() {
+	if gone.Current() {
 		t.Error("another's file counts as ours")
 	}
 	gone.Release()

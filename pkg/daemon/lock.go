@@ -81,7 +81,7 @@ func Acquire(path string) (*Lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.current() {
+		if l.Current() {
 			held[path] = true
 			return l, nil
 		}
@@ -118,8 +118,8 @@ func acquire(path string) (*Lock, error) {
 	return &Lock{path: path, file: file}, nil
 }
 
-// current reports whether the file that is locked is still the one of its name.
-func (l *Lock) current() bool {
+// Current reports whether the file that is locked is still the one of its name.
+func (l *Lock) Current() bool {
 	there, err := os.Stat(l.path)
 	if err != nil {
 		return false
@@ -144,7 +144,7 @@ func (l *Lock) Remove() error {
 func (l *Lock) Release() {
 	heldMu.Lock()
 	defer heldMu.Unlock()
-	if l.current() {
+	if l.Current() {
 		os.Remove(infoFile(l.path))
 	}
 	l.file.Truncate(0)
