@@ -58,7 +58,7 @@ var table = []row{
 	{coming, Exit, (*step).diedStarting},
 	{[]api.State{api.Running}, Exit, (*step).exited},
 	{ending, Exit, (*step).diedEnding},
-	{ending, GroupGone, (*step).parted},
+	{ending, GroupGone, (*step).groupGone},
 
 	{notEnding, Swept, (*step).cleared},
 	{ending, Swept, (*step).ended},
@@ -391,8 +391,8 @@ func (s *step) diedEnding() {
 	s.sweepEnding()
 }
 
-// parted: nothing of the group is left. What is left of the copy left the group, and was told nothing.
-func (s *step) parted() {
+// groupGone: nothing of the group is left. What is left of the copy left the group, and was told nothing.
+func (s *step) groupGone() {
 	if s.Copy == AwaitingGroup {
 		s.sweepEnding()
 	}
