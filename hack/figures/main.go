@@ -73,6 +73,7 @@ func run(w io.Writer, dirs []string, asJSON, offenders bool) error {
 		if err := t.walks(&c); err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
+		t.costs(&c)
 		columns = append(columns, c)
 		if offenders {
 			for _, line := range t.offenders {
