@@ -136,6 +136,7 @@ func TestPlainOffsetIsOneInThePresentFile(t *testing.T) {
 }
 
 func TestWhatRotationHasRemovedIsToldAsAGap(t *testing.T) {
+	t.Parallel()
 	c, dir := newCollector(t)
 	path := filepath.Join(dir, "out.log")
 	w := attach(t, c, Sink{Path: path, MaxBytes: 10, Backups: 1})
@@ -154,6 +155,7 @@ func TestWhatRotationHasRemovedIsToldAsAGap(t *testing.T) {
 
 // A keeper that is started anew has another collector. It finds the place of a reader by the file that the reader names.
 func TestPositionOutlivesTheCollector(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out.log")
 	start := func() (*Collector, *os.File) {
@@ -190,6 +192,7 @@ func TestPositionOutlivesTheCollector(t *testing.T) {
 // A reader that is cut off again and again gets every byte once and in order, or is told how many it missed, whatever happens to
 // the files meanwhile.
 func TestReconnectingReaderGetsEveryByteOnceOrIsToldTheGap(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		c, dir := newCollector(t)
 		path := filepath.Join(dir, "out.log")
@@ -251,6 +254,7 @@ func TestReconnectingReaderGetsEveryByteOnceOrIsToldTheGap(t *testing.T) {
 
 // The same under a writer that never stops.
 func TestReaderReconnectsUnderAWriter(t *testing.T) {
+	t.Parallel()
 	c, dir := newCollector(t)
 	path := filepath.Join(dir, "out.log")
 	w := attach(t, c, Sink{Path: path, MaxBytes: 50_000, Backups: 100})
