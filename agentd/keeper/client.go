@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/logstream"
+	"github.com/distsuper/distsuper/pkg/privatesock"
 )
 
 // CallTimeout bounds every call but Changes, Transitions and Log, whatever the caller's context allows. The keeper answers
@@ -44,7 +45,7 @@ func Dial(path string) *Client {
 				}
 				return nil, err
 			}
-			if err := checkPeer(conn); err != nil {
+			if err := privatesock.CheckPeer(conn); err != nil {
 				conn.Close()
 				return nil, err
 			}

@@ -359,14 +359,3 @@ func TestServerRefusesWhatItCannotRead(t *testing.T) {
 		t.Fatal("something was started")
 	}
 }
-
-func TestOnlyOurUserAndRootMayConnect(t *testing.T) {
-	for _, c := range []struct {
-		peer, own int
-		ok        bool
-	}{{0, 0, true}, {1000, 1000, true}, {0, 1000, true}, {1000, 0, false}, {1001, 1000, false}} {
-		if err := keeper.Allow(c.peer, c.own); (err == nil) != c.ok || err != nil && !errors.Is(err, keeper.ErrPeer) {
-			t.Errorf("uid %d at the socket of uid %d: %v", c.peer, c.own, err)
-		}
-	}
-}

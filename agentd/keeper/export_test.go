@@ -4,6 +4,3 @@ import "net/http"
 
 // HTTPClient lets tests speak to a server past the client.
 func HTTPClient(c *Client) *http.Client { return c.http }
-
-// Allow is what decides whether a peer's uid may connect.
-var Allow = allow

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/logstream"
+	"github.com/distsuper/distsuper/pkg/privatesock"
 )
 
 // maxBody bounds a request: one process's whole spec, or a piece of stdin.
@@ -59,7 +60,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog:          zap.NewStdLog(s.log),
 	}
 	served := make(chan error, 1)
-	go func() { served <- h.Serve(&peerListener{Listener: l, log: s.log}) }()
+	go func() { served <- h.Serve(privatesock.Guard(l, s.refused)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve the keeper's socket: %w", err)
@@ -74,25 +75,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// peerListener drops connections of other users.
-type peerListener struct {
-	net.Listener
-	log *zap.Logger
-}
-
-func (l *peerListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if err := checkPeer(conn); err != nil {
-			l.log.Warn("a connection to the keeper was refused", zap.Error(err))
-			conn.Close()
-			continue
-		}
-		return conn, nil
-	}
+func (s *Server) refused(err error) {
+	s.log.Warn("a connection to the keeper was refused", zap.Error(err))
 }
 
 // handle registers POST /v1/<call>.

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"golang.org/x/sys/unix"
+	"github.com/distsuper/distsuper/pkg/privatesock"
 )
 
 // longestSocket is what the kernel takes as the path of a unix socket.
@@ -42,30 +42,13 @@ func longSocket(stateDir string) string {
 
 // runtimeDir is the first of the user's own runtime directory, the system's, and one below /tmp.
 func runtimeDir() string {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && len(dir) < 60 && private(dir) == nil {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && len(dir) < 60 && privatesock.CheckDir(dir) == nil {
 		return filepath.Join(dir, "distsuper")
 	}
 	if os.Geteuid() == 0 {
 		return "/run/distsuper"
 	}
 	return "/tmp/distsuper-" + strconv.Itoa(os.Geteuid())
-}
-
-// private reports what keeps a directory from being ours alone.
-func private(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(dir, &st); err != nil {
-		return fmt.Errorf("look at %s: %w", dir, err)
-	}
-	switch {
-	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
-		return fmt.Errorf("%s is not a directory", dir)
-	case int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to uid %d, not to us; remove it or set XDG_RUNTIME_DIR", dir, st.Uid)
-	case st.Mode&0o077 != 0:
-		return fmt.Errorf("%s is open to others (mode %04o); chmod 0700 it", dir, st.Mode&0o7777)
-	}
-	return nil
 }
 
 // Listen opens the keeper's socket, 0600, in a directory that only its user may enter. The caller holds the lock of
@@ -77,23 +60,16 @@ func Listen(stateDir string) (net.Listener, error) {
 		return nil, fmt.Errorf("make the directory of the keeper's socket: %w", err)
 	}
 	if path != long {
-		if err := private(dir); err != nil {
-			return nil, fmt.Errorf("the keeper's socket: %w", err)
+		if err := privatesock.CheckDir(dir); err != nil {
+			return nil, fmt.Errorf("the keeper's socket, which XDG_RUNTIME_DIR may put elsewhere: %w", err)
 		}
 		if err := relink(path, long); err != nil {
 			return nil, fmt.Errorf("leave a link to the keeper's socket: %w", err)
 		}
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("remove the socket of an earlier keeper: %w", err)
-	}
-	l, err := net.Listen("unix", path)
+	l, err := privatesock.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open the keeper's socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		l.Close()
-		return nil, fmt.Errorf("close the keeper's socket to others: %w", err)
+		return nil, fmt.Errorf("the keeper's socket: %w", err)
 	}
 	return l, nil
 }
@@ -106,37 +82,4 @@ func relink(path, link string) error {
 		return err
 	}
 	return os.Symlink(path, link)
-}
-
-// ErrPeer: the other end of the socket is another user's.
-var ErrPeer = errors.New("the other end of the keeper's socket belongs to another user")
-
-// checkPeer lets through our own user and root.
-func checkPeer(conn net.Conn) error {
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
-		return fmt.Errorf("%w: it is no unix socket", ErrPeer)
-	}
-	raw, err := unixConn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return err
-	}
-	if credErr != nil {
-		return fmt.Errorf("ask who is at the other end of the keeper's socket: %w", credErr)
-	}
-	return allow(int(cred.Uid), os.Geteuid())
-}
-
-func allow(peer, own int) error {
-	if peer == own || peer == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: uid %d", ErrPeer, peer)
 }

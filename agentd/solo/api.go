@@ -16,6 +16,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/mtls"
+	"github.com/distsuper/distsuper/pkg/privatesock"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -28,7 +29,7 @@ func (c *components) apiSocket() string { return filepath.Join(c.runtime, "agent
 
 // serveStore lets distsuperctl in.
 func (c *components) serveStore() error {
-	l, err := etcdapi.Listen(config.SoloSocket(c.runtime))
+	l, err := privatesock.Listen(config.SoloSocket(c.runtime))
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,7 @@ func (c *components) publish(id mtls.Identity) error {
 
 // serveAPI answers what is asked of agents (logs, signals, stdin) and of this daemon itself.
 func (c *components) serveAPI(id mtls.Identity, self rpc.DaemonServer) error {
-	l, err := etcdapi.Listen(c.apiSocket())
+	l, err := privatesock.Listen(c.apiSocket())
 	if err != nil {
 		return err
 	}

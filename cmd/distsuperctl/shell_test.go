@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/privatesock"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcdapi"
 	"github.com/distsuper/distsuper/store/memstore"
@@ -232,7 +233,7 @@ func serveStore(t *testing.T, p api.Program) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "s", "x.sock")
-	l, err := etcdapi.Listen(path)
+	l, err := privatesock.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/privatesock"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/etcdapi"
@@ -19,7 +20,7 @@ func serve(t *testing.T) (*memstore.Server, store.KV, string) {
 	mem := memstore.New(memstore.Options{})
 	t.Cleanup(mem.Close)
 	path := filepath.Join(t.TempDir(), "private", "store.sock")
-	l, err := etcdapi.Listen(path)
+	l, err := privatesock.Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}

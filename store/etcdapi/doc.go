@@ -1,4 +1,4 @@
-// Package etcdapi serves a store over the etcd v3 gRPC API on a private unix socket, so that whoever speaks to etcd
+// Package etcdapi serves a store over the etcd v3 gRPC API to whomever its listener lets in, so that whoever speaks to etcd
 // (etcd.Open, etcdctl get, put, del and watch) speaks to it unchanged. distsuperd solo serves its store in memory so.
 //
 // It serves a store.KV, and so no more than that can do: of compares and ranges those that etcd.Open, the election

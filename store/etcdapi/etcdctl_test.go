@@ -3,16 +3,13 @@ package etcdapi_test
 import (
 	"bufio"
 	"context"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/etcdapi"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -93,25 +90,4 @@ func TestEtcdctlWatches(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("DELETE", "/a/1")
-}
-
-func TestSocketIsForItsUserOnly(t *testing.T) {
-	_, _, path := serve(t)
-	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
-		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s has mode %v (%v), want %v", name, info.Mode().Perm(), err, want)
-		}
-	}
-	open := filepath.Join(t.TempDir(), "open")
-	if err := os.Mkdir(open, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if l, err := etcdapi.Listen(filepath.Join(open, "s")); err == nil {
-		l.Close()
-		t.Error("it listens in a directory that others may enter")
-	}
-	if l, err := net.Listen("unix", path); err == nil {
-		l.Close()
-		t.Error("somebody else can listen there")
-	}
 }
