@@ -67,7 +67,7 @@ func (v *View) takeProgram(name string) {
 	}
 }
 
-// takeMachine: a value about a machine that cannot be read is as good as absent, since the machine gets nothing new.
+// takeMachine takes a key of a machine. A value that cannot be read counts as absent: the machine then gets nothing new.
 func (v *View) takeMachine(name store.Name, now clock.Instant) {
 	m := v.State.Machine(name.Machine)
 	if m == nil {
@@ -94,8 +94,8 @@ func (v *View) takeMachine(name store.Name, now clock.Instant) {
 	}
 }
 
-// takeProcess: a value about a process that cannot be read stops all decisions about it. To take it for absent could make
-// a second copy.
+// takeProcess takes a key of a process. A value that cannot be read stops all decisions about the process: to take it for
+// absent could make a second copy.
 func (v *View) takeProcess(name store.Name) {
 	p := v.State.Process(name.ID)
 	if p == nil {

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// mostNamed is of how many processes each one is read by itself; beyond it everything is.
+	// mostNamed is the largest number of processes that are read one by one; for more of them everything is read.
 	mostNamed = 64
-	// readAtOnce is of how many of them at once, so that none of a transaction's lists is longer than etcd allows.
+	// readAtOnce is how many of them one transaction reads: none of its lists may be longer than etcd allows.
 	readAtOnce = 16
-	// pageSize is that of a read of everything.
+	// pageSize is the number of entries in one page when everything is read.
 	pageSize = 2000
 )
 
-// rereading reads anew what a snapshot was made of.
+// rereading reads again what a snapshot was made of.
 type rereading func(context.Context) (*Snapshot, error)
 
 func (c *Client) emptyView() *view.View { return view.New(c.keys, spec.Processes) }
@@ -41,8 +41,8 @@ func (c *Client) Snapshot(ctx context.Context) (snap *Snapshot, err error) {
 	return snap, err
 }
 
-// readState reads all of the state as it was at one revision. Who may not read the signing key, which lies within its
-// range, reads it by subtrees.
+// readState reads the whole state at one revision. The signing key lies within its range; a user who may not read that
+// key reads the four subtrees instead.
 func (c *Client) readState(ctx context.Context) (store.RangeResult, error) {
 	for {
 		res, err := store.ReadPages(ctx, c.kv, store.Range{Span: c.keys.State(), Limit: pageSize})
@@ -69,10 +69,10 @@ func (c *Client) readSubtrees(ctx context.Context) (all store.RangeResult, err e
 	return all, nil
 }
 
-// Look reads what tells of the processes that names mean, and checks the schema. Of single processes it reads these only,
-// with their programs and machines but nothing of where they ran before, in a few small reads. It reads everything where
-// it must: for "all", groups and patterns, for many, for a process that is in a group of another name than its program's
-// or that is not there at all, and for one that waits to be placed, which depends on all machines.
+// Look checks the schema and reads the processes that names mean. For a few single processes it makes a few small reads:
+// the processes, their programs and their machines, but not the machines where they ran before. It reads everything when
+// it has to: for "all", groups, patterns and long lists; for a process whose group has another name than its program; for
+// a name that does not exist; and for a process that waits to be placed, because that depends on all machines.
 func (c *Client) Look(ctx context.Context, names ...string) (*Snapshot, error) {
 	reread := func(ctx context.Context) (*Snapshot, error) { return c.Look(ctx, names...) }
 	if targets := single(names); targets != nil {
@@ -86,7 +86,7 @@ func (c *Client) Look(ctx context.Context, names ...string) (*Snapshot, error) {
 	return c.Snapshot(ctx)
 }
 
-// lookFor is Look of processes by their very names, without the schema.
+// lookFor is Look for exact process names, without the check of the schema.
 func (c *Client) lookFor(ctx context.Context, processes []string) (*Snapshot, error) {
 	if targets := single(processes); len(targets) == len(processes) {
 		if snap, err := c.lookAt(ctx, reading{targets: targets}, nil); snap != nil || err != nil {
@@ -96,8 +96,8 @@ func (c *Client) lookFor(ctx context.Context, processes []string) (*Snapshot, er
 	return c.Snapshot(ctx)
 }
 
-// single takes names for those of single processes; nil where one of them may mean several. Each is looked for in the
-// program of its group's name.
+// single returns a target for each name, or nil when one of them may mean several processes. A process is first looked for
+// in the program that has the name of its group.
 func single(names []string) (targets []target) {
 	for _, name := range strings.Fields(strings.Join(names, " ")) {
 		group, rest, grouped := strings.Cut(name, ":")
@@ -115,13 +115,13 @@ func single(names []string) (targets []target) {
 	return targets
 }
 
-// reading is which processes are read, and whether the schema is to be checked on the way.
+// reading says which processes to read, and whether to check the schema with them.
 type reading struct {
 	targets []target
 	schema  bool
 }
 
-// lookAt reads these processes only; nil when that does not tell all that is to be known of them.
+// lookAt reads only these processes. It returns nil when that is not enough to tell everything about them.
 func (c *Client) lookAt(ctx context.Context, r reading, reread rereading) (snap *Snapshot, err error) {
 	only := map[string]bool{}
 	for _, t := range r.targets {
@@ -150,7 +150,7 @@ func (c *Client) lookAt(ctx context.Context, r reading, reread rereading) (snap 
 	return snap, nil
 }
 
-// together adds what was read at another revision. The view is known up to the lower one.
+// together adds entries that were read at another revision. The view is complete up to the lower of the two.
 func together(v *view.View, rev int64, entries []store.Entry) *view.View {
 	known := v.Rev
 	v, _ = v.Merge(rev, entries)
@@ -160,8 +160,8 @@ func together(v *view.View, rev int64, entries []store.Entry) *view.View {
 	return v
 }
 
-// readTargets reads the program, intent and owner of each, and then what the owners' machines say, as all that is at one
-// revision.
+// readTargets reads the program, intent and owner of each process, and then what the owners' machines say. Everything is
+// as it was at one revision.
 func (c *Client) readTargets(ctx context.Context, r reading) (int64, []store.Entry, error) {
 	var first []string
 	if r.schema {
@@ -197,7 +197,7 @@ func (c *Client) readTargets(ctx context.Context, r reading) (int64, []store.Ent
 	}
 }
 
-// atOwners are the keys of the machines that owners name, and of the processes there.
+// atOwners returns the keys of the machines that owners name, and of the processes on them.
 func (c *Client) atOwners(entries []store.Entry) (keys []string) {
 	for _, e := range entries {
 		name, err := c.keys.Parse(e.Key)
@@ -271,6 +271,6 @@ func (c *Client) lookAtProgram(ctx context.Context, ref string) (*Snapshot, erro
 		if p := snap.view.Program(s.Name); p != nil && p.Object != nil && p.Object.Rev == s.modRev {
 			return snap, nil
 		}
-		// It has changed between the two reads.
+		// The program changed between the two reads.
 	}
 }

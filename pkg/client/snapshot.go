@@ -12,13 +12,13 @@ import (
 	"github.com/distsuper/distsuper/store/view"
 )
 
-// Snapshot is what the store says at one moment, joined. It never changes. What Look read of a few processes tells of
-// these, of their programs and of their machines only.
+// Snapshot is what the store says at one moment, joined. It never changes. A snapshot by Look may have only a few
+// processes in it, with their programs and machines.
 type Snapshot struct {
 	view *view.View
 	at   time.Time       // the wall clock, for what says how long something lasts
 	only map[string]bool // the processes that were read; nil is all
-	// again reads the same anew: what there is to be read may be something else then.
+	// again reads the same once more.
 	again rereading
 	all   func() []Process
 }
@@ -76,7 +76,7 @@ type OldStatus struct {
 	Status  api.Status
 }
 
-// newSnapshot joins a view when it is asked to. only are the processes that were read, nil is all.
+// newSnapshot makes a snapshot of a view. It joins when it is asked. only has the processes that were read; nil is all.
 func newSnapshot(v *view.View, at time.Time, only map[string]bool, again rereading) *Snapshot {
 	s := &Snapshot{view: v, at: at, only: only, again: again}
 	s.all = sync.OnceValue(s.joinAll)
@@ -110,8 +110,8 @@ func (s *Snapshot) joinAll() []Process {
 	return out
 }
 
-// shows reports whether a process is one for people: a program asks for it, or its machine has it still. Else the leader
-// is about to forget it.
+// shows reports whether people see a process: a program asks for it, or its machine still has it. The leader is about to
+// forget any other.
 func (s *Snapshot) shows(p *view.Process) bool {
 	if s.only != nil && !s.only[p.ID] {
 		return false
@@ -189,10 +189,10 @@ func (s *Snapshot) Broken() map[string]string {
 	return out
 }
 
-// Changed are the processes, sorted, of which this snapshot may tell something else than an earlier one of the same: few
-// when little has changed, however many there are.
+// Changed returns, sorted, the processes about which this snapshot may say something else than an earlier one. Its cost
+// depends on what has changed, not on how many processes there are.
 func (s *Snapshot) Changed(since *Snapshot) (ids []string) {
-	if missing(s.view.Absent, s.view.Known) != missing(since.view.Absent, since.view.Known) { // this is told of many
+	if missing(s.view.Absent, s.view.Known) != missing(since.view.Absent, since.view.Known) { // many say this
 		for _, v := range []*view.View{s.view, since.view} {
 			for p := range v.Processes() {
 				ids = append(ids, p.ID)

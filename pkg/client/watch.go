@@ -18,13 +18,13 @@ type Seen struct {
 	Why       error
 }
 
-// placingTime is how long a process that is watched by itself may wait to be placed before all machines are looked at.
+// placingTime is how long a watched process may wait to be placed before the watch looks at all machines.
 const placingTime = time.Second
 
-// pollEvery is how often everything is read where it may not be watched.
+// pollEvery is how often a user who may not watch the state reads it.
 const pollEvery = time.Second
 
-// errOutgrown says that a watch of some processes does not tell all any more that is to be known of them.
+// errOutgrown says that the watch of a few processes has to read again: it no longer has all that it needs.
 var errOutgrown = errors.New("to be read anew")
 
 // Watch calls tell with what the store says, at first and after every change; changes that come fast are told
@@ -35,9 +35,9 @@ func (c *Client) Watch(ctx context.Context, tell func(Seen) error) error {
 	return c.WatchFrom(ctx, newSnapshot(c.emptyView(), c.wall(), nil, c.Snapshot), tell)
 }
 
-// WatchFrom is Watch of what a snapshot was made of, from there on: it reads nothing that the snapshot has. What tells of
-// a few processes goes on to do so as long as that can be, and then tells of everything. Who may not watch the state, since
-// the signing key lies within its range, has it read every second.
+// WatchFrom is Watch, but begins with a snapshot instead of a listing. After a Look it tells only about the processes of
+// the Look, as long as that is possible, and then about everything. The signing key lies within the watched range; for a
+// user who may not read that key, WatchFrom reads the state every second instead.
 func (c *Client) WatchFrom(ctx context.Context, snap *Snapshot, tell func(Seen) error) error {
 	polls := false
 	for {
@@ -92,7 +92,7 @@ func (c *Client) WatchProgram(ctx context.Context, ref string, tell func(Program
 	})
 }
 
-// watch tells of one snapshot and what comes after it.
+// watch tells about a snapshot and what changes after it.
 func (c *Client) watch(ctx context.Context, snap *Snapshot, tell func(Seen) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	w := newWatcher(snap)
@@ -141,7 +141,7 @@ func (c *Client) watch(ctx context.Context, snap *Snapshot, tell func(Seen) erro
 	}
 }
 
-// next is what is to be told now; without a snapshot when that is nothing.
+// next returns what is to be told now, or no snapshot when there is nothing to tell yet.
 func (c *Client) next(ctx context.Context, w *watcher, snap *Snapshot) (Seen, error) {
 	for {
 		v, seen, err := w.take()
@@ -161,7 +161,7 @@ func (c *Client) next(ctx context.Context, w *watcher, snap *Snapshot) (Seen, er
 	}
 }
 
-// places reports whether one of the processes that are watched by themselves waits to be placed.
+// places reports whether one of the few processes that are watched waits to be placed.
 func (s Seen) places() bool {
 	for id := range s.only {
 		if p := s.Process(id); p != nil && p.Awaits == AwaitsPlacing {

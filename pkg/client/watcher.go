@@ -20,7 +20,7 @@ type watcher struct {
 	down     bool
 	why      error
 	outgrown bool
-	// programs and machines are those that are known of, where only some processes are.
+	// programs and machines are the ones that the watch of a few processes has read.
 	programs, machines map[string]bool
 }
 
@@ -76,7 +76,8 @@ func (w *watcher) Apply(rev int64, changes []store.Change) {
 	}
 }
 
-// concernsLocked reports whether a key is of what is watched. Another program may be another set of processes.
+// concernsLocked reports whether a key belongs to what is watched. A program that changes may ask for other processes, so
+// then the watch has to begin again.
 func (w *watcher) concernsLocked(key string) bool {
 	name, ok := w.view.Parse(key)
 	switch {
@@ -91,7 +92,7 @@ func (w *watcher) concernsLocked(key string) bool {
 	return w.only[name.ID]
 }
 
-// outgrow makes the watch end, to begin anew. It is about some processes only.
+// outgrow ends a watch of a few processes, so that it begins again.
 func (w *watcher) outgrow() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -100,7 +101,7 @@ func (w *watcher) outgrow() error {
 	return errOutgrown
 }
 
-// take returns the view as it is to be told; nil when nothing is known yet.
+// take returns the present view, or nil when nothing has been read yet.
 func (w *watcher) take() (*view.View, Seen, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -113,7 +114,7 @@ func (w *watcher) take() (*view.View, Seen, error) {
 	return w.view, Seen{Connected: !w.down, Why: w.why}, nil
 }
 
-// unknown are the keys of machines that owners name and of which nothing has been read.
+// unknown returns the keys of machines that an owner names and that have not been read.
 func (w *watcher) unknown(c *Client, v *view.View) (keys []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -125,7 +126,7 @@ func (w *watcher) unknown(c *Client, v *view.View) (keys []string) {
 		keys = append(keys, c.ofMachine(p.Owner.Value.Machine)...)
 		keys = append(keys, c.ofSlot(p.Owner.Value.Machine, id)...)
 	}
-	for _, key := range keys { // from now on the watch tells of them
+	for _, key := range keys { // from now on their changes are taken in
 		if name, ok := w.view.Parse(key); ok {
 			w.machines[name.Machine] = true
 		}
@@ -134,7 +135,7 @@ func (w *watcher) unknown(c *Client, v *view.View) (keys []string) {
 	return slices.Compact(keys)
 }
 
-// learn takes in what was read of a machine. The watch may not have come so far.
+// learn adds entries that were read. The watch may not have reached their revision yet.
 func (w *watcher) learn(entries []store.Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// Cost is what somebody asked of a store: calls of any kind, of which each page of a read, each question about a lease and
-// each watch is one, and the entries that came back, by reads and by watches.
+// Cost is what was asked of a store: its calls, where each page of a read, each question about a lease and each watch
+// counts as one, and the entries that reads and watches returned.
 type Cost struct{ Calls, Entries int }
 
 func (c Cost) String() string { return fmt.Sprintf("%d calls, %d entries", c.Calls, c.Entries) }

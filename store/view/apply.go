@@ -7,10 +7,10 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// Delta is what differs between a view and the one before it. A process or machine is in it when something of its own
-// differs; what a machine's change means to its processes is told by Machine.Processes.
+// Delta is what differs between two views. A process or machine is in it when its own keys or its program differ; use
+// Machine.Processes to find the processes that a changed machine concerns.
 type Delta struct {
-	// Keys are the keys that came, changed or went, in the order in which they were taken in.
+	// Keys are the keys that were added, changed or removed, in the order in which they were applied.
 	Keys []store.Name
 	// Programs, Processes and Machines are sorted, each once.
 	Programs, Processes, Machines []string
@@ -41,7 +41,7 @@ func (v *View) Reset(rev int64, entries []store.Entry) (*View, Delta) {
 	return e.done(rev)
 }
 
-// Apply makes the view after changes, up to rev. Of a key that is known to be newer than a change the change is skipped.
+// Apply makes the view after changes, up to rev. It skips a change of a key that is known as of a later revision.
 func (v *View) Apply(rev int64, changes []store.Change) (*View, Delta) {
 	e := v.edit()
 	for i := range changes {
@@ -58,8 +58,8 @@ func (v *View) Apply(rev int64, changes []store.Change) (*View, Delta) {
 	return e.done(rev)
 }
 
-// Merge makes the view in which some more keys are known: each entry as it was read at rev. It is for who knows a part
-// of the store, and learns more.
+// Merge makes the view with some more entries, which were read at rev. It is for a reader that knows a part of the store
+// and reads more of it.
 func (v *View) Merge(rev int64, entries []store.Entry) (*View, Delta) {
 	changes := make([]store.Change, len(entries))
 	for i, e := range entries {
@@ -99,8 +99,8 @@ func (e *editor) done(rev int64) (*View, Delta) {
 
 func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
 
-// Parse reads a key, and tells whether it is of those that a view has. One that none of ours builds so, but that reads
-// like one, is not.
+// Parse parses a key, and reports whether a view has keys of that kind. A key that parses, but that Keys would have
+// escaped in another way, is not one of ours.
 func (v *View) Parse(key string) (store.Name, bool) {
 	name, err := v.keys.Parse(key)
 	return name, err == nil && has(name.Kind) && v.keys.Of(name) == key

@@ -2,8 +2,8 @@ package view
 
 import "maps"
 
-// Diff tells what differs between two views, in no more time than what differs asks for: what they share is passed over.
-// Its Keys are empty. A process is in it also when a machine differs on which something of it stands.
+// Diff finds what differs between two views. It skips what they share, so its cost depends on the differences only. Its
+// Keys are empty. It also has the processes of the machines that differ.
 func Diff(old, now *View) Delta {
 	programs, processes, machines := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	diff(old.programs.root, now.programs.root, programs)
@@ -21,8 +21,8 @@ func Diff(old, now *View) Delta {
 	return Delta{Programs: sorted(programs), Processes: sorted(processes), Machines: sorted(machines)}
 }
 
-// diff finds the names whose values are not the same. Of trees with equal contents the shape is equal, so what two
-// versions have in common mostly is one and the same subtree.
+// diff finds the names whose values are not the same. Trees with equal contents have the same shape, so two versions
+// usually share whole subtrees.
 func diff[V comparable](a, b *node[V], found map[string]bool) {
 	if a == b {
 		return
@@ -55,7 +55,7 @@ func split[V any](n *node[V], name string) (left, at, right *node[V]) {
 	return c.shared(n), at, right
 }
 
-// shared is the copy, or the node itself where that is the same.
+// shared returns the original instead of a copy that is equal to it.
 func (n *node[V]) shared(with *node[V]) *node[V] {
 	if n.left == with.left && n.right == with.right {
 		return with

@@ -7,7 +7,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// names goes over the keys that the view has. One that is broken and has a value nevertheless comes twice.
+// names goes over the keys that the view has. A key that is broken and has a value nevertheless comes twice.
 func (v *View) names() iter.Seq[store.Name] {
 	return func(yield func(store.Name) bool) {
 		for p := range v.Programs() {
@@ -57,7 +57,7 @@ func (m *Machine) names(yield func(store.Name) bool) bool {
 		one(store.KindCordon, revOf(m.Cordon)) && one(store.KindDead, revOf(m.Dead)) && one(store.KindLosses, revOf(m.Losses))
 }
 
-// rev is the revision of the last change, 0 for what there is not.
+// revOf is the revision of the last change, 0 for nil.
 func revOf[T any](o *api.Stored[T]) int64 {
 	if o == nil {
 		return 0

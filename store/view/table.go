@@ -14,11 +14,11 @@ type node[V any] struct {
 	left, right *node[V]
 	size        int
 	priority    uint64
-	// made is the edit that made the node: until that is done nobody else knows the node, so it may be changed in place.
+	// made is the edit that made the node. Until the edit is done nobody else knows the node, so it may change it in place.
 	made *edit
 }
 
-// edit is one batch of changes. It has a size, since pointers to what has none may be equal.
+// edit is one batch of changes. It is not empty, because pointers to empty values may be equal.
 type edit struct{ _ byte }
 
 func (n *node[V]) len() int {

@@ -15,7 +15,7 @@ type Expand func(api.Program) ([]api.Process, error)
 // View is the store at one revision. It never changes, and may be read by several goroutines.
 type View struct {
 	Rev int64
-	// Known are the machines that have told of themselves (their info is there), Absent those of them that are not alive.
+	// Known counts the machines that have an info, Absent those of them that are not alive.
 	Known, Absent int
 
 	keys      store.Keys
@@ -36,11 +36,11 @@ type Broken struct {
 	Why string
 }
 
-// Program is one program, or what cannot be read of it.
+// Program is one program, readable or not.
 type Program struct {
 	Name   string
 	Object *api.Stored[api.Program] // nil when it cannot be read
-	// Processes are those that it asks for, also where another program has them.
+	// Processes are those that it asks for, even if another program has them.
 	Processes []api.Process
 	// Broken says why it cannot be read, or cannot be expanded: then Processes is empty.
 	Broken *Broken
@@ -49,13 +49,13 @@ type Program struct {
 // Process is everything that stands in the store about one process. Pointers are nil for what there is not.
 type Process struct {
 	ID string
-	// Spec is what Program asks for. Of two programs that ask for one process the first in the alphabet has it: a load
+	// Spec is what Program asks for. When two programs ask for one process the first in the alphabet has it. A load
 	// refuses such a clash before it is written.
 	Spec    *api.Process
 	Program *Program
 	Intent  *api.Stored[api.Intent]
 	Owner   *api.Stored[api.Owner]
-	// Slots are what machines say of it, and are told of it, by machine.
+	// Slots are what stands below each machine about it, by machine.
 	Slots  []Slot
 	Broken []Broken // by key
 	claims []claim  // by program
@@ -98,7 +98,7 @@ func (v *View) Programs() iter.Seq[*Program] { return values(v.programs) }
 // Process finds a process, nil for none.
 func (v *View) Process(id string) *Process { p, _ := v.processes.get(id); return p }
 
-// Processes goes over all processes by id: all that a program asks for, and those of which something else stands there.
+// Processes goes over all processes by id: those that a program asks for, and those of which any other key exists.
 func (v *View) Processes() iter.Seq[*Process] { return values(v.processes) }
 
 // Machine finds a machine, nil for none.
@@ -133,7 +133,7 @@ func (p *Process) empty() bool {
 	return p.Spec == nil && p.Intent == nil && p.Owner == nil && len(p.Slots)+len(p.Broken) == 0
 }
 
-// Processes goes over the processes of which something stands below the machine, or whose owner names it, by id.
+// Processes goes over the processes, by id, that have a key below the machine or an owner that names it.
 func (m *Machine) Processes() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		m.processes.root.walk(func(id string, _ struct{}) bool { return yield(id) })
@@ -145,7 +145,7 @@ func (m *Machine) LiveAs(instance string) bool {
 	return m != nil && m.Alive != nil && m.Alive.Value.Instance == instance
 }
 
-// Told reports whether anything stands there of the machine itself, readable or not, or it has or holds a process.
+// Told reports whether there is any key about the machine itself, readable or not, or a placement or touch below it.
 func (m *Machine) Told() bool {
 	return m.Info != nil || m.Alive != nil || m.Cordon != nil || m.Dead != nil || m.Losses != nil || m.Placed+m.Touched+len(m.Broken) > 0
 }
