@@ -58,8 +58,8 @@ type (
 	Forgotten struct{ Ref keeper.Ref }
 	// Leases are those that the keeper holds from now on.
 	Leases struct{ Leases []keeper.Lease }
-	// Stepped tells of one step in the life of a run, where Changed tells how the run is by now. Its Seq and Time are not set.
-	Stepped struct{ Transition keeper.Transition }
+	// Transitioned is one step in the life of a run, where Changed is the run as it is by now. Its Seq and Time are not set.
+	Transitioned struct{ Transition keeper.Transition }
 	// Fenced tells that a deadline was enforced: with the stop signal, or with Killed by SIGKILL to everything.
 	Fenced struct {
 		Ref    keeper.Ref
@@ -102,7 +102,7 @@ func (LeaveAlone) effect()   {}
 func (Changed) effect()      {}
 func (Forgotten) effect()    {}
 func (Leases) effect()       {}
-func (Stepped) effect()      {}
+func (Transitioned) effect() {}
 func (Fenced) effect()       {}
 func (NotLeftAlone) effect() {}
 func (ShuttingDown) effect() {}

@@ -63,8 +63,8 @@ func (w *world) do(effect Effect) Event {
 		return w.look(e)
 	case LeaveAlone:
 		w.leave(e)
-	case Stepped:
-		w.stepped(e.Transition)
+	case Transitioned:
+		w.transitioned(e.Transition)
 	case Changed:
 		w.changed(e)
 	case Fenced:

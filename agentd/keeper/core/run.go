@@ -21,7 +21,7 @@ type run struct {
 	seen      state
 	published state // seen, as Changed told it last
 
-	lastState api.State // as Stepped told it last
+	lastState api.State // of the last Transitioned
 	ended     *end      // how the last copy ended; nil while one is wanted or alive
 
 	enforced enforced
@@ -63,7 +63,7 @@ func (c *Core) advance(now deadline.Moment, r *run, e fsm.Event) {
 	life, effects := fsm.Next(old, now.Boot, e, r.policy)
 	r.life = life
 	c.publish(r)
-	c.tellEntered(now, r, old)
+	c.recordStates(now, r, old)
 	for _, effect := range effects {
 		c.translate(now, r, effect)
 	}
@@ -85,7 +85,7 @@ func (c *Core) translate(now deadline.Moment, r *run, effect fsm.Effect) {
 	case fsm.Terminate:
 		c.emit(Terminate{Ref: r.ref(), Group: p.StopAsGroup})
 	case fsm.KillMain:
-		c.tellKill(now, r)
+		c.recordKill(now, r)
 		c.emit(KillMain{Ref: r.ref(), Group: p.KillAsGroup || p.StopAsGroup})
 	case fsm.KillAll:
 		c.emit(KillTree{Ref: r.ref()})

@@ -39,7 +39,7 @@ func (c *Core) spawned(now deadline.Moment, e Spawned) {
 		return
 	}
 	r.seen.PID, r.seen.Started = e.PID, e.At
-	c.tellSpawned(now, r)
+	c.recordSpawned(now, r)
 	c.advance(now, r, fsm.Event{Kind: fsm.Spawned})
 }
 
@@ -57,7 +57,7 @@ func (c *Core) spawnFailed(now deadline.Moment, e SpawnFailed) {
 // noCopy tells that there is no new copy.
 func (c *Core) noCopy(now deadline.Moment, r *run, why Failure) {
 	fault := cmp.Or(why.Fault, api.FaultSpawn)
-	c.tellNotSpawned(now, r, fault, why.Text)
+	c.recordNotSpawned(now, r, fault, why.Text)
 	c.advance(now, r, fsm.Event{Kind: fsm.SpawnFailed, Fault: fault, Text: why.Text, Refused: why.Refused})
 }
 
@@ -67,7 +67,7 @@ func (c *Core) exited(now deadline.Moment, e Exited) {
 	if err != nil || r.seen.PID != e.PID {
 		return
 	}
-	c.tellEnd(now, r, e)
+	c.recordEnd(now, r, e)
 	r.seen.PID = 0
 	r.noteEnd(e.Status, e.Signal, e.At)
 	c.advance(now, r, fsm.Event{Kind: fsm.Exit, Status: e.Status})

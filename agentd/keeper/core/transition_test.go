@@ -15,7 +15,7 @@ import (
 func (w *world) steps() (lines []string) {
 	for _, s := range w.record {
 		for _, e := range s.effects {
-			if e, is := e.(Stepped); is {
+			if e, is := e.(Transitioned); is {
 				lines = append(lines, line(e.Transition))
 			}
 		}

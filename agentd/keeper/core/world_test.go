@@ -121,7 +121,7 @@ var edges = map[api.State][]api.State{
 }
 
 // stepped looks whether a transition goes on where the one before it has ended, and says what it must.
-func (w *world) stepped(s keeper.Transition) {
+func (w *world) transitioned(s keeper.Transition) {
 	before := w.states[s.Ref]
 	changes := s.Kind == keeper.StateChanged
 	if s.From != before || changes == (s.From == s.To) || changes && !slices.Contains(edges[s.From], s.To) {

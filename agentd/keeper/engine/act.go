@@ -50,8 +50,8 @@ func (l *loop) tell(effect core.Effect) {
 		l.forget(e.Ref)
 	case core.Leases:
 		l.engine.board.SetLeases(e.Leases)
-	case core.Stepped:
-		l.tellStep(e.Transition)
+	case core.Transitioned:
+		l.recordTransition(e.Transition)
 	case core.Fenced:
 		if e.Killed {
 			l.log.warn("The deadline has come: everything of the process is killed", processField(e.Ref), zap.Duration("late", -e.Left))
@@ -81,8 +81,8 @@ func (l *loop) tellChanged(e core.Changed) {
 	l.log.info("A process changed its state", fields...)
 }
 
-// tellStep keeps a transition for whoever follows them, and tells the watcher.
-func (l *loop) tellStep(t keeper.Transition) {
+// recordTransition adds a transition to the journal and passes it to Options.Watch.
+func (l *loop) recordTransition(t keeper.Transition) {
 	if t.Kind == keeper.CopySpawned {
 		l.log.info("Started a process", processField(t.Ref), zap.Int("pid", t.PID), zap.Int64("token", t.Token))
 	}

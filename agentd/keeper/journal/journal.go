@@ -8,8 +8,8 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 )
 
-// Capacity is how many transitions a keeper keeps. A thousand processes that crash once a second fill it in two seconds, one in
-// hours; an agent that is upgraded is back in less.
+// Capacity is how many transitions a keeper keeps. One restart takes five. A process that crashes once a second fills it
+// in half an hour, and a thousand of them in two seconds.
 const Capacity = 10_000
 
 // most bounds one answer of After.

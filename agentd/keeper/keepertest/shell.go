@@ -44,7 +44,7 @@ func (s shell) Do(effect core.Effect) core.Event {
 	case core.Changed:
 		s.board.Put(e.Run)
 		s.changedLocked()
-	case core.Stepped:
+	case core.Transitioned:
 		e.Transition.Time = s.opts.Clock.Wall()
 		s.journal.Append(e.Transition)
 		s.changedLocked()
