@@ -171,7 +171,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	defer answer.Body.Close()
 	failure := new(Error)
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	if json.Unmarshal(text, failure) != nil || failure.Text == "" {
+	if json.Unmarshal(text, failure) != nil || failure.Code == "" {
 		failure = &Error{Code: "failed", Text: answer.Status}
 	}
 	return nil, fmt.Errorf("%s: %w", c.name(), failure)
