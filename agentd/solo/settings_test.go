@@ -1,6 +1,7 @@
 package solo
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -88,17 +89,22 @@ func TestOnlyAutoLogsOfThisIdentifierAreRemoved(t *testing.T) {
 	}
 }
 
-func TestPidfileIsRemovedUnlessItIsNoFile(t *testing.T) {
+func TestPidfileIsRemovedUnlessItIsNoFileOrAnothers(t *testing.T) {
 	dir := t.TempDir()
-	file := writeFile(t, filepath.Join(dir, "pid"), "1\n")
+	file := writeFile(t, filepath.Join(dir, "pid"), fmt.Sprintln(os.Getpid()))
+	others := writeFile(t, filepath.Join(dir, "others"), "1\n")
 	device := filepath.Join(dir, "null")
 	if err := os.Symlink(os.DevNull, device); err != nil {
 		t.Fatal(err)
 	}
 	removePidfile(file)
+	removePidfile(others)
 	removePidfile(device)
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("the pid file is left: %v", err)
+	}
+	if _, err := os.Stat(others); err != nil {
+		t.Errorf("the pid file of another daemon is gone: %v", err)
 	}
 	if _, err := os.Lstat(device); err != nil {
 		t.Errorf("what leads to a device is gone: %v", err)
