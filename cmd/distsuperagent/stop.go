@@ -63,6 +63,9 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) error {
 		return errors.New("only a running agent can release processes; start it first, or stop them with --all and have their leases run out")
 	}
 	if o.all {
+		if !ran {
+			release(cmd, cfg, k, o.timeout)
+		}
 		return stopKeeper(cmd, k, o.timeout)
 	}
 	snapshot, err := k.Changes(cmd.Context(), 0)
@@ -76,6 +79,26 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) error {
 		fmt.Fprintln(cmd.OutOrStdout(), line)
 	}
 	return nil
+}
+
+// releaseTimeout is how long an agent that is started only to release what the keeper runs may take to join the fleet.
+const releaseTimeout = 10 * time.Second
+
+// release has an agent release what a keeper runs, which was left alone: nobody else can tell the fleet that it is dead. When none can
+// join, the keeper is stopped all the same, and what was kept waits for the agent's next start, or for machines remove --dead.
+func release(cmd *cobra.Command, cfg *config.Config, k *keeper.Client, timeout time.Duration) {
+	snapshot, err := k.Changes(cmd.Context(), 0)
+	if err != nil || len(snapshot.Runs) == 0 {
+		return
+	}
+	signal := unix.SIGUSR1
+	if err := self.Start(cmd, cfg, releaseTimeout); err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: the fleet cannot be told that these processes end: %v\n", self.Name, err)
+		signal = unix.SIGTERM // it may run, and wait for the fleet
+	}
+	if _, err := self.Stop(cmd, cfg, signal, timeout); err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: %v\n", self.Name, err)
+	}
 }
 
 // stopKeeper ends the keeper and everything that it still runs.

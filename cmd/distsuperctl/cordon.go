@@ -83,12 +83,23 @@ uncordon reverses a drain.`,
 }
 
 func runDrain(ctx context.Context, c *ctl, o drainOptions, machine string) error {
-	changed, err := c.client.Drain(ctx, machine, o.stopUnplaceable)
-	if err != nil {
-		return c.explainMachine(ctx, machine, err)
-	}
 	if o.noWait {
+		changed, err := c.client.Drain(ctx, machine, o.stopUnplaceable)
+		if err != nil {
+			return c.explainMachine(ctx, machine, err)
+		}
 		return c.done(machine, "draining", changed)
+	}
+	if err := c.drain(ctx, o, machine); err != nil {
+		return err
+	}
+	return c.done(machine, "drained", true)
+}
+
+// drain drains a machine and waits until it is empty.
+func (c *ctl) drain(ctx context.Context, o drainOptions, machine string) error {
+	if _, err := c.client.Drain(ctx, machine, o.stopUnplaceable); err != nil {
+		return c.explainMachine(ctx, machine, err)
 	}
 	left, empty, err := c.control().AwaitEmpty(ctx, machine, o.wait())
 	var stay *control.UnplaceableError
@@ -102,5 +113,5 @@ func runDrain(ctx context.Context, c *ctl, o drainOptions, machine string) error
 	case !empty:
 		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, cmp.Or(abbreviate(left), "nothing is known yet of what is left"))
 	}
-	return c.done(machine, "drained", true)
+	return nil
 }

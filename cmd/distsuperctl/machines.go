@@ -21,7 +21,7 @@ func newMachines(c *ctl) *cobra.Command {
 		Short: "show machines: whether they are live, their processes, labels and versions",
 		Long: `machines shows every machine that has joined and was not forgotten: whether its agent is live, how many processes are
 placed there, its addresses, labels and version, and what is wrong with it.`,
-		Example: "  distsuperctl machines\n  distsuperctl machines forget m3\n  distsuperctl machines confirm-dead m3",
+		Example: "  distsuperctl machines\n  distsuperctl machines remove m3\n  distsuperctl machines remove --dead m3",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.open(cmd); err != nil {
@@ -30,7 +30,7 @@ placed there, its addresses, labels and version, and what is wrong with it.`,
 			return runMachines(cmd.Context(), c)
 		},
 	}
-	cmd.AddCommand(newForget(c), newConfirmDead(c))
+	cmd.AddCommand(newMachineRemove(c), newForget(c), newConfirmDead(c))
 	return cmd
 }
 
@@ -130,9 +130,9 @@ func labels(m map[string]string) string {
 func newForget(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "forget MACHINE",
-		Short: "remove a machine that is gone for good",
-		Long: `forget removes what is known of a machine. It refuses while the machine is live or may still hold a process. If the
-machine comes back, it joins again.`,
+		Short: "remove what is known of a machine that is gone and holds nothing",
+		Long: `forget removes what is known of a machine. It refuses while the machine is live or may still hold a process; remove
+sees to both first. If the machine comes back, it joins again.`,
 		Example: "  distsuperctl machines forget m3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.open(cmd); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
@@ -208,24 +209,34 @@ func (c *ctl) busyAgents(ctx context.Context) (out []fleetDaemon, err error) {
 		return nil, err
 	}
 	for _, m := range snap.Machines() {
-		info := api.MachineInfo{Name: m.Name}
-		if m.Info != nil {
-			info = *m.Info
+		d, err := c.agentOf(m, rpc.Agents{Cert: cert})
+		if err != nil {
+			return nil, err
 		}
-		d := fleetDaemon{name: "distsuperagent of " + m.Name, addr: info.API, leaving: m.Alive == nil,
-			busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }}
 		if d.leaving {
 			if busy, err := d.busy(ctx); err != nil {
 				return nil, err
 			} else if busy == "" {
 				continue
 			}
-		} else if d.ask, err = (rpc.Agents{Cert: cert}).Client(info); err != nil {
-			return nil, err
 		}
 		out = append(out, d)
 	}
 	return out, nil
+}
+
+// agentOf is the agent of a machine. It can be asked while the machine is live.
+func (c *ctl) agentOf(m client.Machine, agents rpc.Agents) (d fleetDaemon, err error) {
+	info := api.MachineInfo{Name: m.Name}
+	if m.Info != nil {
+		info = *m.Info
+	}
+	d = fleetDaemon{name: "distsuperagent of " + m.Name, addr: info.API, leaving: m.Alive == nil,
+		busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }}
+	if !d.leaving {
+		d.ask, err = agents.Client(info)
+	}
+	return d, err
 }
 
 // holds says what keeps a machine's agent: it stops and releases processes, and takes its alive key away before that.

@@ -80,7 +80,7 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 	if c.json {
 		return printJSON(c.out, w)
 	}
-	return c.printWhy(w)
+	return c.printWhy(w, w.Machine != "" && snap.Machine(w.Machine) == nil)
 }
 
 func whyOf(p client.Process) whyRow {
@@ -105,8 +105,9 @@ func whyOf(p client.Process) whyRow {
 	return w
 }
 
-func (c *ctl) printWhy(w whyRow) error {
-	if err := c.printFacts(w); err != nil {
+// printWhy prints it for people. removed: its machine was, from the fleet.
+func (c *ctl) printWhy(w whyRow, removed bool) error {
+	if err := c.printFacts(w, removed); err != nil {
 		return err
 	}
 	for _, line := range lastCopy(w.Status) {
@@ -128,13 +129,16 @@ func (c *ctl) printWhy(w whyRow) error {
 }
 
 // printFacts says what is wanted of a process and what stands about it in etcd, each in a line.
-func (c *ctl) printFacts(w whyRow) error {
+func (c *ctl) printFacts(w whyRow, removed bool) error {
 	asked := string(w.Want)
 	if w.AskedBy != "" {
 		asked += ", asked by " + w.AskedBy + " at " + moment(w.AskedAt)
 	}
 	machine := w.Machine
-	if machine != "" && !w.Live {
+	switch {
+	case removed:
+		machine += " (removed since)"
+	case machine != "" && !w.Live:
 		machine += " (not live)"
 	}
 	token := ""

@@ -60,6 +60,9 @@ func (d *decider) candidates(p *Process, q query) (found []candidate, rejected m
 	rejected, wake = map[string]string{}, clock.Never
 	for _, name := range sortedKeys(d.v.Machines) {
 		m := d.v.Machines[name]
+		if m.Info == nil && m.Alive == nil {
+			continue // forgotten: only what ran there is still known
+		}
 		total, program := d.load.of(m, p)
 		if why := exclude(p, m, q, total); why != "" {
 			rejected[name] = why

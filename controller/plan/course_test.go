@@ -291,6 +291,23 @@ func TestAMachineThatIsBackWithoutItsRunsGetsThemAnewByTheOperatorsWord(t *testi
 	}
 }
 
+func TestConfirmedDeathFreesAMachineOfWhatCanRunNowhereElse(t *testing.T) {
+	m := kept(t)
+	m.expire("m1")
+	m.run()
+	m.confirmDead("m1", "i-m1")
+	m.run()
+	if o := m.v.Processes["x"].Owner.Value; o.Placed || len(m.placements("x")) > 0 || o.WaitingFor != api.WaitingForMachine {
+		t.Fatalf("owner %+v, placed on %v: want it to wait for a machine", o, m.placements("x"))
+	}
+	m.machine("m2")
+	m.program("x", 1)
+	m.run()
+	if o := m.v.Processes["x"].Owner.Value; o.Machine != "m2" || o.Proof != api.ProofOperator {
+		t.Fatalf("owner %+v, want m2 by the operator's word", o)
+	}
+}
+
 func TestConfirmDeadOfALiveMachineMovesNothing(t *testing.T) {
 	m := kept(t)
 	m.machine("m2")

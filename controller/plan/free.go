@@ -73,7 +73,7 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 func (d *decider) kept(p *Process, machine string, s *Slot, f *freeCheck) {
 	m := d.v.Machines[machine]
 	instance := s.Status.Value.Instance
-	if m != nil && m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance) {
+	if m != nil && m.confirmedDead(instance) {
 		f.ok, f.proof = true, api.ProofOperator
 		return
 	}

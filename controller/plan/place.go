@@ -46,6 +46,9 @@ func (d *decider) place(p *Process, why string, q query) Decision {
 	}
 	c := d.choose(p, q.withMove(p))
 	if c.machine == nil {
+		if gone := d.goneForGood(p); gone != "" {
+			return d.unplace(p, gone+", and no other machine can take it")
+		}
 		return d.nowhere(p, why, c)
 	}
 	o := d.newOwner(p, c, q.failed)

@@ -61,6 +61,30 @@ func (d *decider) machineLost(p *Process, m *Machine) Decision {
 	return d.place(p, why, query{last: o.Machine, failed: o.Failed, allowFailed: true})
 }
 
+// goneForGood says why the machine of a placement does not come back for it, "" when it may. A placement must not stand there for ever
+// when no other machine can take the process: somebody may want to remove the machine.
+func (d *decider) goneForGood(p *Process) string {
+	if p.Owner == nil || !p.Owner.Value.Placed {
+		return ""
+	}
+	o := p.Owner.Value
+	m := d.v.Machines[o.Machine]
+	switch {
+	case m == nil:
+		return ""
+	case m.confirmedDead(o.Instance):
+		return fmt.Sprintf("%s was confirmed dead by %s", o.Machine, m.Dead.Value.By)
+	case m.Alive == nil && m.Info != nil && m.Info.Value.Leaving:
+		return o.Machine + " has left"
+	}
+	return ""
+}
+
+// confirmedDead reports whether an operator vouches for the death of one of the machine's keepers, and it has not come back.
+func (m *Machine) confirmedDead(instance string) bool {
+	return m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance)
+}
+
 // mustLeave says why the process is to leave the machine where it is; "" when it is not.
 func (d *decider) mustLeave(p *Process, m *Machine) string {
 	switch {

@@ -146,8 +146,8 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 	if m.Alive != nil {
 		return fmt.Errorf("%w: machine %s is live (%s); stop its agent with \"distsuperagent stop --all\"", ErrRefused, machine, m.Alive.Host)
 	}
-	if names := mayHold(m, snap); len(names) > 0 {
-		return fmt.Errorf("%w: machine %s may still hold %s; when it is off, say machines confirm-dead %s, or stop these",
+	if names := snap.MayHold(machine); len(names) > 0 {
+		return fmt.Errorf("%w: machine %s may still hold %s; when it is off, run distsuperctl machines remove --dead %s",
 			ErrRefused, machine, strings.Join(names, ", "), machine)
 	}
 	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
@@ -162,24 +162,28 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 	return err
 }
 
-// mayHold names the processes of which a machine may have a copy. A run under on_partition stop whose touch is gone
-// is dead; one that is kept is not before its agent or an operator says so.
-func mayHold(m *Machine, snap *Snapshot) []string {
+// MayHold names the processes that are placed on a machine, or of which it may have a copy. A run under on_partition stop whose
+// touch is gone is dead; one that is kept is not before its agent or an operator says so.
+func (s *Snapshot) MayHold(machine string) []string {
+	m := s.Machine(machine)
+	if m == nil {
+		return nil
+	}
 	names := m.Touches()
-	for _, p := range snap.Processes() {
+	for _, p := range s.Processes() {
 		if p.Owner != nil && p.Owner.Machine == m.Name && p.Owner.Placed {
 			names = append(names, p.Name)
 		}
 	}
-	for id := range snap.view.Machine(m.Name).Processes() {
-		p := snap.view.Process(id)
+	for id := range s.view.Machine(m.Name).Processes() {
+		p := s.view.Process(id)
 		status := p.On(m.Name).Status
 		if status == nil || p.Owner == nil || p.Owner.Value.Machine != m.Name || p.Owner.Value.Token != status.Value.Token {
 			continue // of an earlier run
 		}
-		s := status.Value
-		dead := m.Dead != nil && m.Dead.Instance == s.Instance
-		if !s.Released && s.OnPartition != api.PartitionStop && !dead {
+		last := status.Value
+		dead := m.Dead != nil && m.Dead.Instance == last.Instance
+		if !last.Released && last.OnPartition != api.PartitionStop && !dead {
 			names = append(names, id)
 		}
 	}
