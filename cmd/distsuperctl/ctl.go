@@ -14,6 +14,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
 )
@@ -151,12 +152,14 @@ func (c *ctl) close() error {
 // printf writes to people; JSON output has none of it.
 func (c *ctl) printf(format string, args ...any) {
 	if !c.json {
-		fmt.Fprintf(c.out, format, args...)
+		io.WriteString(c.out, visible.Text(fmt.Sprintf(format, args...)))
 	}
 }
 
 // warnf writes a remark to stderr.
-func (c *ctl) warnf(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
+func (c *ctl) warnf(format string, args ...any) {
+	io.WriteString(c.err, visible.Text(fmt.Sprintf(format+"\n", args...)))
+}
 
 // confirm asks on a terminal; elsewhere --yes must have been given. It returns nil for yes.
 func (c *ctl) confirm(yes bool, question string) error {
@@ -190,7 +193,7 @@ func (c *ctl) supervisorOut() io.Writer {
 
 // failure says in supervisorctl's words what failed.
 func (c *ctl) failure(format string, args ...any) error {
-	fmt.Fprintf(c.supervisorOut(), format+"\n", args...)
+	io.WriteString(c.supervisorOut(), visible.Text(fmt.Sprintf(format+"\n", args...)))
 	return failed(exitGeneric)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/control"
+	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -152,7 +153,7 @@ func historyLine(e api.HistoryEntry) string {
 		fmt.Fprintf(&b, ": %s", e.Why)
 	}
 	fmt.Fprintf(&b, "  [%s]", e.By)
-	return b.String()
+	return visible.Line(b.String())
 }
 
 // followHistory shows the last entries, and then every new one, until it is interrupted.

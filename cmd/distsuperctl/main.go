@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"regexp"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/version"
+	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -89,7 +91,7 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 // printError says what went wrong, and returns the exit code for it.
 func (c *ctl) printError(err error) int {
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(c.err, "distsuperctl: %v\n", err)
+		io.WriteString(c.err, visible.Text(fmt.Sprintf("distsuperctl: %v\n", err)))
 	}
 	return exitCode(err)
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // printJSON writes one value, indented; printLine writes one on a line of its own, for what goes on.
@@ -25,6 +26,8 @@ func table(w io.Writer, header []string, rows [][]string) error {
 	all := append([][]string{header}, rows...)
 	for _, row := range all {
 		for i, cell := range row {
+			cell = visible.Line(cell)
+			row[i] = cell
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
@@ -55,7 +58,7 @@ func facts(w io.Writer, pairs ...string) error {
 		if pairs[i+1] == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], pairs[i+1]); err != nil {
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], visible.Line(pairs[i+1])); err != nil {
 			return err
 		}
 	}

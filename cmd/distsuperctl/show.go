@@ -11,6 +11,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // hidden stands for the value of an environment variable.
@@ -67,7 +68,7 @@ func runShow(ctx context.Context, c *ctl, environment bool, names []string) erro
 		if i > 0 {
 			fmt.Fprintln(c.out)
 		}
-		fmt.Fprintf(c.out, "; id %s, source %s\n%s", p.ID, p.Source, b.String())
+		fmt.Fprintf(c.out, "; id %s, source %s\n%s", p.ID, visible.Line(p.Source), visible.Text(b.String()))
 	}
 	return nil
 }

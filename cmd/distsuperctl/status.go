@@ -16,6 +16,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/supervisor"
+	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
@@ -149,14 +150,14 @@ func (c *ctl) printRows(rows []row) {
 
 func (c *ctl) line(r row, width, machine int) string {
 	if c.deployment.oneMachine() && !c.colour {
-		return supervisor.StatusLine(width, r.Name, r.State, r.Description)
+		return visible.Line(supervisor.StatusLine(width, r.Name, r.State, r.Description))
 	}
-	where := padTo(orDash(r.Machine), machine+2)
+	where := padTo(visible.Line(orDash(r.Machine)), machine+2)
 	if c.deployment.oneMachine() {
 		where = ""
 	}
 	state := c.paint(r.State, padTo(r.State.String(), 10))
-	return strings.TrimRight(padTo(r.Name, width+3)+state+where+r.Description, " ")
+	return strings.TrimRight(padTo(visible.Line(r.Name), width+3)+state+where+visible.Line(r.Description), " ")
 }
 
 // addSilence says of processes that wait for a silent machine since when it is silent, as the lease of their

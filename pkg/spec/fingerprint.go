@@ -8,9 +8,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// visible is what the process itself sees of its settings: a change of it restarts the process,
+// processView is what the process itself sees of its settings: a change of it restarts the process,
 // any other applies to the live one.
-type visible struct {
+type processView struct {
 	Command        string
 	Shell          bool
 	Directory      string
@@ -27,7 +27,7 @@ func Fingerprint(p api.Process) string {
 	if !p.RedirectStderr {
 		stderr = destination(p.Stderr)
 	}
-	b, err := json.Marshal(visible{
+	b, err := json.Marshal(processView{
 		Command: p.Command, Shell: p.Shell, Directory: p.Directory, User: p.User, Umask: p.Umask,
 		Environment: p.Environment, RedirectStderr: p.RedirectStderr,
 		Stdout: destination(p.Stdout), Stderr: stderr,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/ini"
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // Processes makes the processes that a program asks for: numprocs for each of its groups, in
@@ -132,7 +133,8 @@ func (e *expander) twice(field, template string) string {
 }
 
 // ValidName checks a program, group or process name: not empty, no white space, ":" or "/" (supervisor:
-// options.py, process_or_group_name), at most 200 bytes of UTF-8 and no control characters, so that it makes a key.
+// options.py, process_or_group_name), at most 200 bytes of UTF-8 and no control characters, so that it makes a key; no "*", which
+// means many names, no ".", ".." and nothing that hides what follows, so that it is what people read.
 func ValidName(what, name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -143,8 +145,12 @@ func ValidName(what, name string) error {
 		return fmt.Errorf("%s %q is not UTF-8", what, name)
 	case strings.ContainsAny(name, ":/"), strings.ContainsFunc(name, unicode.IsSpace):
 		return fmt.Errorf("%s %q may not contain a space, ':' or '/'", what, name)
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case visible.Line(name) != name:
 		return fmt.Errorf("%s %q may not contain control characters", what, name)
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("%s %q may not contain '*', which stands for many names", what, name)
+	case name == "." || name == "..":
+		return fmt.Errorf("%s may not be %q, which is a directory in every path", what, name)
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ func TestValidName(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"a": true, "ünïcode": true, "a-b_c.d%;#": true, strings.Repeat("x", 200): true,
 		"": false, " ": false, "a b": false, "a:b": false, "a/b": false, "a\tb": false, "a\u00a0b": false,
-		"a\nb": false, "a\x00": false, "a\x7f": false, "\xff": false, strings.Repeat("x", 201): false,
+		"a\nb": false, "a\x00": false, "a\u202eb": false, "a\u0085b": false, "..": false, ".": false, "a..b": true, "web*": false, "web?": true, "a\x7f": false, "\xff": false, strings.Repeat("x", 201): false,
 	} {
 		if err := ValidName("the name of a thing", name); (err == nil) != ok {
 			t.Errorf("%q: %v", name, err)

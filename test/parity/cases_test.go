@@ -38,6 +38,7 @@ var valueCases = []valueCase{
 	{key: "process_name", values: []string{"p", "%(program_name)s", "%(group_name)s-%(process_num)03d", "%(host_node_name)s", "p%%", "%(ENV_APP)s", "a b", "a:b", "a/b", "%(nope)s"}},
 	{key: "process_name", values: []string{"%(here)s"}, differs: "names-after-expansion"},
 	{key: "process_name", values: []string{"", "%(program_name).0s"}, differs: "names-after-expansion"},
+	{key: "process_name", values: []string{"web*", "..", "a\u202eb"}, differs: "deceptive-names"},
 	{key: "command", values: []string{"/bin/cat", "cat 'a b' \"c\"", "bash -c 'foo ; bar'", "a;b#c", "a ; b", "a # b", "x %%", "x %(process_num)02d/%(numprocs)d", "x %(program_name)-6s|",
 		"x %(group_name)s %(here)s %(host_node_name)s", "x %(ENV_HOME)s", "x %(ENV_PORT)s", "x %(ENV_EMPTY)s.", "x %(ENV_ODD)s", "x %(ENV_NONE)s", "x %(ENV_PORT)d", "x %(nope)s", "x 50%", "echo %d", "echo 100% done",
 		"x %(here)", "x %(process_num)x %(process_num)+d %(process_num)5.2f", "x %(here)r", "one\n  two\n  three", "one\n\n  two", "one \\\n  two", "x=y:z", "sh -c \"echo $HOME\"", "\u65e5\u672c \u00e9"}},
