@@ -114,7 +114,7 @@ func (s *step) leaveTxn(key string, rev int64) store.Txn {
 // alive is what the key should say. It is since when this instance has been there.
 func (s *step) alive(now api.Alive, claimed bool) api.Alive {
 	a := api.Alive{Instance: s.hello.Instance, BootID: s.o.Host.BootID, Host: hostName(s.o.Host.Name, s.o.PID), Hostname: s.o.Host.Name,
-		Incarnation: s.o.Incarnation, Identity: s.o.Host, Since: now.Since}
+		Incarnation: s.o.Incarnation, Identity: s.o.Host, Containment: s.hello.Containment, Since: now.Since}
 	if !claimed {
 		a.Since = s.wall.UTC().Truncate(time.Second)
 	}
@@ -139,7 +139,7 @@ func (s *step) putInfo() {
 // info is what the key should say.
 func (s *step) info() api.MachineInfo {
 	info := s.own.info
-	info.TakesAll = s.o.Mode == mode.Alone
+	info.TakesAll, info.Containment = s.o.Mode == mode.Alone, s.hello.Containment
 	info.Instance, info.Identity, info.Dead = s.hello.Instance, s.o.Host, s.deadToTell()
 	return info
 }

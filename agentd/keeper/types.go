@@ -100,6 +100,9 @@ type Hello struct {
 	Config string `json:"config,omitempty"`
 	// Containment says how descendants are held: "cgroup2" or "subreaper".
 	Containment string `json:"containment"`
+	// KillMillis is how long it takes by now to kill a process and its descendants, where that is not done at once: deadlines are
+	// enforced that much earlier.
+	KillMillis int64 `json:"kill_ms,omitempty"`
 	// Predecessors are the instances of earlier keepers on this state directory and this boot, newest first. Nothing
 	// that they ran is alive any more: a keeper makes sure of that before it answers its first call. Rebooted are those of
 	// earlier boots of this very host, as their identities prove. Of whom the state directory names beside these, such as the

@@ -27,7 +27,9 @@ type keeperStatus struct {
 	Instance    string `json:"instance"`
 	Version     string `json:"version"`
 	Containment string `json:"containment"`
-	Processes   int    `json:"processes"`
+	// KillMillis is how long killing a process with its descendants takes by now, and how much earlier its deadline is enforced.
+	KillMillis int64 `json:"kill_ms,omitempty"`
+	Processes  int   `json:"processes"`
 	// Down are those of the processes of which nothing is alive now: the keeper starts them again, or they wait for their lease.
 	Down int `json:"down,omitempty"`
 }
@@ -81,7 +83,7 @@ func reportKeeper(ctx context.Context, cfg *config.Config) (*keeperStatus, error
 	if err != nil {
 		return nil, fmt.Errorf("the keeper does not answer: %w", err)
 	}
-	s := &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment}
+	s := &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment, KillMillis: hello.KillMillis}
 	s.count(snapshot.Runs)
 	return s, nil
 }
@@ -103,7 +105,11 @@ func (s *keeperStatus) String() string {
 	if s.Down > 0 {
 		down = fmt.Sprintf(" (%d not running now)", s.Down)
 	}
-	return fmt.Sprintf("pid %d, %d processes%s, held by %s, version %s", s.PID, s.Processes, down, s.Containment, s.Version)
+	held := s.Containment
+	if s.KillMillis > 0 {
+		held += fmt.Sprintf(" (killing a process tree takes up to %d ms)", s.KillMillis)
+	}
+	return fmt.Sprintf("pid %d, %d processes%s, held by %s, version %s", s.PID, s.Processes, down, held, s.Version)
 }
 
 // Print implements daemoncmd.Report.

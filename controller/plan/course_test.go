@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // The tests here follow one process over several steps.
@@ -423,5 +424,46 @@ func TestHoldPlacesNothingButRestartsInPlace(t *testing.T) {
 	m.run()
 	if m.where("y") != "" || m.where("x") != "m1" || m.v.Processes["x"].Owner.Value.Restarts != 1 {
 		t.Fatalf("y on %q, x on %q: %s", m.where("y"), m.where("x"), m.show())
+	}
+}
+
+// Without cgroups the last process of a tree may die later than by the measure that its keeper takes.
+func TestTheTreeOfAMachineWithoutCgroupsIsWaitedForLonger(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		info func(*api.MachineInfo)
+		wait bool
+	}{
+		{"cgroups", func(i *api.MachineInfo) { i.Containment, i.Instance = "cgroup2", "i-m1" }, false},
+		{"none", func(i *api.MachineInfo) { i.Containment, i.Instance = api.Subreaper, "i-m1" }, true},
+		{"cgroups, of another keeper than the run's", func(i *api.MachineInfo) { i.Containment, i.Instance = "cgroup2", "i-new" }, true},
+		{"nothing is known", func(*api.MachineInfo) {}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newModel(t)
+			m.machine("m1", c.info)
+			m.machine("m2")
+			m.program("x", 1, func(p *api.Program) { p.OnPartition = api.PartitionStop })
+			m.want("x")
+			m.run()
+			m.touch("x")
+			from := m.where("x")
+			if from != "m1" {
+				t.Fatalf("it runs on %s", from)
+			}
+			m.expire("m1")
+			m.run()
+			if waits := m.where("x") == "m1"; waits != c.wait {
+				t.Fatalf("once its lease has expired it is on %s: %s", m.where("x"), m.of("x").Reason)
+			}
+			if c.wait && m.of("x").Wake != m.in.Now.Add(deadline.TreeTime) {
+				t.Errorf("it is looked at again at %v", m.of("x").Wake)
+			}
+			m.pass(deadline.TreeTime)
+			m.run()
+			if o := m.v.Processes["x"].Owner.Value; o.Machine != "m2" || o.Proof != api.ProofExpired {
+				t.Errorf("owner %+v, want m2", o)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // freeCheck says whether the last run on a machine is known to be dead, so that a new one may start.
@@ -58,6 +59,10 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 	answer, known := d.in.Leases[lease]
 	again := answer.At.Add(leaseAgain)
 	switch {
+	case known && answer.Gone && d.in.Now.Before(answer.At.Add(d.treeTime(f.seen.Machine, s.Status.Value.Instance))):
+		f.wake = answer.At.Add(d.treeTime(f.seen.Machine, s.Status.Value.Instance))
+		f.why = fmt.Sprintf("its lease has expired; %s holds processes without cgroups, so the last of them gets %v more to die",
+			f.seen.Machine, deadline.TreeTime)
 	case known && answer.Gone:
 		f.ok, f.proof = true, api.ProofExpired
 	case known && d.in.Now.Before(again):
@@ -67,6 +72,19 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 		f.why = "asking etcd whether the lease of its touch is gone"
 		f.question = &Question{Lease: lease}
 	}
+}
+
+// treeTime is how much longer than its lease lives the death of a run is waited for. Info tells of the last keeper only: of an
+// earlier one it is not known whether it had cgroups.
+func (d *decider) treeTime(machine, instance string) time.Duration {
+	m := d.v.Machines[machine]
+	if m == nil || m.Info == nil {
+		return 0
+	}
+	if i := m.Info.Value; i.Containment == api.Subreaper || i.Instance != "" && i.Instance != instance {
+		return deadline.TreeTime
+	}
+	return 0
 }
 
 // kept decides about a run under on_partition keep, which its machine does not stop.

@@ -18,6 +18,8 @@ type MachineInfo struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Leaving: the machine stopped and released its processes by itself, and took its alive key away. It was not lost.
 	Leaving bool `json:"leaving,omitempty"`
+	// Containment says how the machine holds what a process starts: see Subreaper.
+	Containment string `json:"containment,omitempty"`
 	// Instance and Identity are those of the last keeper that held the name, known after its death, too. Dead are the earlier ones
 	// of which was proved that nothing is alive: for good, since no instance ever comes back.
 	Instance string           `json:"instance,omitempty"`
@@ -37,8 +39,13 @@ type Alive struct {
 	// Incarnation is made by each agent at its start: a keeper outlives many.
 	Incarnation string       `json:"incarnation,omitempty"`
 	Identity    HostIdentity `json:"identity,omitzero"`
+	Containment string       `json:"containment,omitempty"` // as in MachineInfo
 	Since       time.Time    `json:"since"`
 }
+
+// Subreaper is the Containment of a machine without cgroups: it finds the descendants of a process in /proc, and kills them one by
+// one. Whoever waits for the death of such a tree waits deadline.TreeTime longer.
+const Subreaper = "subreaper"
 
 // Cordon is the value of machines/<m>/cordon: no new placements; with Drain the
 // processes that are there move away, too.

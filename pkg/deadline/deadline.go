@@ -43,6 +43,16 @@ func Grace(ttl int64, stopWait time.Duration) time.Duration {
 	return max(min(stopWait, (seconds(ttl)-Margin(ttl))/4), 0)
 }
 
+// TreeTime is how much longer than its lease lives a process tree is waited for, where no cgroup holds it: killing takes passes
+// over /proc there, and a starved host may stretch the last of them beyond every measure that its keeper took before.
+const TreeTime = time.Second
+
+// Lead is how much earlier than at the deadline the killing of a process tree begins whose latest killing took that long. No more
+// than a quarter of what the lease gives, nor than TreeTime: else one process that hangs would have all others end for nothing.
+func Lead(ttl int64, took time.Duration) time.Duration {
+	return max(min(took, TreeTime, (seconds(ttl)-Margin(ttl))/4), 0)
+}
+
 // Interval is the time between two renewals of a lease.
 func Interval(ttl int64) time.Duration { return min(seconds(ttl)/6, time.Second) }
 

@@ -30,6 +30,7 @@ type Core struct {
 	leases    map[int64]keeper.Lease
 	forgotten map[string]int64 // by process, the last token that was forgotten: none up to it begins any more
 	queue     *startQueue
+	killTime  time.Duration     // as KillTime told it last
 	due       deadline.Deadline // nothing is to be enforced before
 	guard     deadline.Deadline // as Guard told it last
 	closing   *closing          // nil before a shutdown
@@ -133,6 +134,8 @@ func (c *Core) learn(now deadline.Moment, e Event) {
 		c.looked(now, e)
 	case LeftAlone:
 		c.leftAlone(now, e)
+	case KillTime:
+		c.setKillTime(e.Took)
 	}
 }
 

@@ -78,6 +78,9 @@ type (
 		Look Look
 		Gone bool
 	}
+	// KillTime tells how long it takes by now to kill a process tree to its last process, where that is not done at once. Every
+	// deadline is enforced that much earlier; see deadline.Lead.
+	KillTime struct{ Took time.Duration }
 	// LeftAlone answers a LeaveAlone, later: what was left of the copy lives on by itself, or Err says why it cannot.
 	LeftAlone struct {
 		Copy Copy
@@ -110,6 +113,7 @@ func (Exited) event()       {}
 func (SignalFailed) event() {}
 func (Looked) event()       {}
 func (LeftAlone) event()    {}
+func (KillTime) event()     {}
 func (Begin) event()        {}
 func (Tick) event()         {}
 func (Next) event()         {}

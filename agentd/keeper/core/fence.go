@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
@@ -39,8 +40,9 @@ func (c *Core) fenceOf(q keeper.StartRequest) fence {
 	f, stopWait := noFence, fsm.PolicyOf(q.Process.Settings).StopWait
 	for _, id := range q.Leases {
 		lease := c.leases[id]
-		f.hard = deadline.Earlier(f.hard, lease.Deadline)
-		f.soft = deadline.Earlier(f.soft, lease.Deadline.Before(deadline.Grace(lease.TTL, stopWait)))
+		hard := lease.Deadline.Before(deadline.Lead(lease.TTL, c.killTime)) // the lease's is for the last process of the tree
+		f.hard = deadline.Earlier(f.hard, hard)
+		f.soft = deadline.Earlier(f.soft, hard.Before(deadline.Grace(lease.TTL, stopWait)))
 	}
 	return f
 }
@@ -55,6 +57,18 @@ func (c *Core) refence(now deadline.Moment, r *run) {
 		}
 	}
 	c.due = deadline.Earlier(c.due, r.limit())
+}
+
+// setKillTime moves every fence. That is no renewal: what was enforced stays so.
+func (c *Core) setKillTime(took time.Duration) {
+	if took == c.killTime {
+		return
+	}
+	c.killTime = took
+	for _, r := range c.runs {
+		r.fence = c.fenceOf(r.request)
+		c.due = deadline.Earlier(c.due, r.limit())
+	}
 }
 
 // renew replaces the leases. One that a run names stays as it was when it is not named here.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -46,6 +48,55 @@ func TestTheEarliestLeaseOfARunCounts(t *testing.T) {
 				t.Errorf("got  %+v\nwant %+v", got, row.want)
 			}
 		})
+	}
+}
+
+// The margin of a lease gives ActTime for killing. A tree whose killing takes longer is killed earlier, to its last process.
+func TestADeadlineIsForTheLastOfTheTree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ttl := rapid.Int64Range(2, 60).Draw(t, "ttl")
+		most := min(deadline.TreeTime, (time.Duration(ttl)*time.Second-deadline.Margin(ttl))/4)
+		took := time.Duration(rapid.Int64Range(0, int64(most)).Draw(t, "took"))
+		w := newWorld(t, Options{})
+		lease := w.lease(1, ttl)
+		w.must(Renew{[]keeper.Lease{lease}})
+		w.must(leased(web("a", func(p *api.Process) { p.StopWaitSecs = rapid.IntRange(0, 5).Draw(t, "stopwaitsecs") }), 7, 1))
+		w.turn()
+		w.hand(KillTime{took})
+		f := w.c.byID["a"].fence
+		if last := f.hard.Boot + int64(took); last > lease.Deadline.Boot {
+			t.Fatalf("the last process dies %v after the deadline", time.Duration(last-lease.Deadline.Boot))
+		}
+		if f.soft.Boot > f.hard.Boot {
+			t.Fatalf("stop signal %v after SIGKILL", time.Duration(f.soft.Boot-f.hard.Boot))
+		}
+	})
+}
+
+func TestOneThatHangsDoesNotEndAllOthers(t *testing.T) {
+	c := New(deadline.Moment{}, Options{})
+	c.leases = map[int64]keeper.Lease{1: {ID: 1, TTL: 5, Deadline: deadline.Deadline{Boot: 1e12, Raw: 1e12}}}
+	c.setKillTime(time.Hour)
+	q := leased(web("a"), 7, 1).Request
+	if lead := 1e12 - c.fenceOf(q).hard.Boot; lead != int64(deadline.TreeTime) {
+		t.Errorf("killed %v before the deadline, want %v", time.Duration(lead), deadline.TreeTime)
+	}
+}
+
+// A longer time may put a run's deadline into the past at once; a shorter one brings nothing back.
+func TestKillTimeIsNoRenewal(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	w.must(leased(web("a", func(p *api.Process) { p.StopWaitSecs = 0 }), 7, 1))
+	w.turn()
+	w.pass(w.now.Left(w.c.byID["a"].fence.hard) - 500*time.Millisecond)
+	w.hand(KillTime{900 * time.Millisecond})
+	if r := w.c.byID["a"]; r.enforced != killed {
+		t.Fatalf("a deadline that has come is not enforced: %+v", r.fence)
+	}
+	w.hand(KillTime{0})
+	if r := w.c.byID["a"]; r.enforced != killed {
+		t.Error("it came back without a renewal")
 	}
 }
 

@@ -57,6 +57,7 @@ func (l *loop) tell(effect core.Effect) {
 			l.log.warn("The deadline has come: everything of the process is killed", processField(e.Ref), zap.Duration("late", -e.Left))
 			return
 		}
+		l.makes.Rehearse()
 		l.log.warn("No renewal came: the process ends before its lease does", processField(e.Ref), zap.Duration("left", e.Left))
 	case core.NotLeftAlone:
 		l.log.warn("Children could not be left alone and are killed", processField(e.Ref), zap.Error(e.Err))

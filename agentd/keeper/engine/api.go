@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,7 +22,7 @@ func (e *Engine) Hello(context.Context) (keeper.Hello, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := e.hello
-	h.Owner = e.owner
+	h.Owner, h.KillMillis = e.owner, e.took.Milliseconds()
 	return h, nil
 }
 
@@ -206,4 +207,11 @@ func parseSignal(text string) (unix.Signal, error) {
 		return sig, nil
 	}
 	return 0, fmt.Errorf("there is no signal %q; use a name such as TERM, HUP or USR1, or a number", text)
+}
+
+// setKillTime has Hello tell how long it takes to kill a process tree.
+func (e *Engine) setKillTime(took time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.took = took
 }

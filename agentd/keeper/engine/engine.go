@@ -100,6 +100,7 @@ type Engine struct {
 	queue  []func(*loop) // called with nil when the loop has ended
 	closed bool          // the loop has ended
 	owner  string
+	took   time.Duration // to kill a tree
 }
 
 // New takes the state directory, kills what earlier keepers left alive and starts the guardian. It

@@ -45,6 +45,7 @@ type loop struct {
 	changed  []keeper.Run  // in this turn, to be published
 	wake     clock.Instant // when the core wants the next turn
 	guardAt  clock.Instant // when to start the guardian again
+	killTime time.Duration // as the core was told it last
 	reapSoon bool
 	ended    bool
 }
@@ -98,6 +99,11 @@ func (l *loop) armTimer() bool {
 // spawns. The core sets backstop and guardian as its last act: a loop that does not come there is ended by the kernel.
 func (l *loop) turn() {
 	now := l.Moment()
+	if took := l.makes.KillTime(); took != l.killTime {
+		l.killTime = took
+		l.engine.setKillTime(took)
+		l.drive(now, core.KillTime{Took: took})
+	}
 	l.drive(now, core.Begin{})
 	for _, tag := range l.tags {
 		if tag == tagGuardian {

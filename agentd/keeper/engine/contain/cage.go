@@ -1,6 +1,9 @@
 package contain
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // A Cage holds what one run starts, so that all of it can be killed and counted. Enter, Entered, Kill, Empty and Close
 // belong to the keeper's loop and wait for nothing; Leave belongs to another goroutine and may.
@@ -31,6 +34,10 @@ type Maker interface {
 	TracksPipes() bool
 	// Exempt names the one child that belongs to no run, the guardian, 0 for none.
 	Exempt(pid int)
+	// KillTime is how long it takes by now to kill all that is in a cage, 0 where that is done at once. Rehearse has it measured
+	// anew, in the background; the maker's owner is woken when it has changed.
+	KillTime() time.Duration
+	Rehearse()
 	// KillAll kills everything that any run started, at the end of the keeper, and waits until it is dead.
 	KillAll()
 	// Close frees what the keeper has for all its cages, and returns when those that were closed are freed.

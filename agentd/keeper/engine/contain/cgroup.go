@@ -100,6 +100,12 @@ func fileNameOf(id string) string {
 	return string(name)
 }
 
+// KillTime is 0: one write kills a cgroup.
+func (c *Cgroups) KillTime() time.Duration { return 0 }
+
+// Rehearse has nothing to do.
+func (c *Cgroups) Rehearse() {}
+
 // KillAll kills what any run has started.
 func (c *Cgroups) KillAll() { killCgroup(c.run()) }
 

@@ -3,19 +3,32 @@ package contain
 import (
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 )
 
 // sweep is the sweeper: it empties the cages that Kill was called for, in as many passes as that takes.
 func (t *Trees) sweep() {
 	defer close(t.done)
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+	self.PreferThisThread()
 	for {
 		select {
 		case <-t.stop:
 			return
+		case <-t.rehearse:
+			began := time.Now()
+			procfs.ByParent(t.walk())
+			if t.pace.note(passesToKill * time.Since(began)) {
+				t.wake()
+			}
+			continue
 		case <-t.work:
 		}
 		for wait := time.Millisecond; t.pass(); wait = min(2*wait, 50*time.Millisecond) {
@@ -45,7 +58,7 @@ func (t *Trees) pass() (more bool) {
 	orphans := t.orphans()
 	var below map[int][]procfs.Process
 	if len(orphans) > 0 || slices.ContainsFunc(targets, func(g target) bool { return g.main != 0 }) {
-		below = procfs.ByParent(procfs.All())
+		below = procfs.ByParent(t.walk())
 	}
 	owners := t.owners(orphans)
 	emptied := false
@@ -54,13 +67,18 @@ func (t *Trees) pass() (more bool) {
 			continue
 		}
 		found := g.main != 0
-		procfs.KillBelow(g.main, below)
+		doomed := procfs.Below(g.main, below)
 		for _, orphan := range orphans {
 			if owners[orphan.PID] == g.cage {
 				found = true
-				procfs.Kill(orphan)
-				procfs.KillBelow(orphan.PID, below)
+				doomed = append(append(doomed, orphan), procfs.Below(orphan.PID, below)...)
 			}
+		}
+		for _, p := range doomed { // so that none of them forks while others are being killed
+			procfs.Signal(p, unix.SIGSTOP)
+		}
+		for _, p := range doomed {
+			procfs.Kill(p)
 		}
 		if t.record(g, found, len(orphans) > 0) {
 			emptied = true
@@ -112,6 +130,9 @@ func (t *Trees) record(g target, found, orphans bool) bool {
 		return false
 	}
 	c.completed = c.requested
+	if t.pace.note(time.Since(c.began)) {
+		t.wake()
+	}
 	c.forgetLocked()
 	return true
 }

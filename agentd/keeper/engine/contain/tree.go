@@ -4,10 +4,12 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/pkg/api"
 )
 
 // Trees finds the processes of a run among the keeper's descendants. The keeper is their subreaper, so each of them
@@ -23,8 +25,12 @@ type Trees struct {
 	groups   Groups
 	wake     func()        // called when a cage may have become empty
 	work     chan struct{} // capacity 1
+	rehearse chan struct{} // capacity 1
 	stop     chan struct{}
 	done     chan struct{}
+
+	pace pace
+	walk func() []procfs.Process // procfs.All, except in tests
 
 	mu    sync.Mutex // guards what follows, and all of tree
 	cages map[*tree]bool
@@ -46,14 +52,15 @@ type Groups interface {
 // this keeper, too. wake is called whenever a cage may have become empty.
 func NewTrees(instance string, groups Groups, left map[Mark]bool, wake func()) *Trees {
 	t := &Trees{instance: instance, groups: groups, wake: wake, work: make(chan struct{}, 1),
+		rehearse: make(chan struct{}, 1), walk: procfs.All,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		cages: map[*tree]bool{}, mains: map[int]*tree{}, left: left}
 	go t.sweep()
 	return t
 }
 
-// Name is "subreaper".
-func (t *Trees) Name() string { return "subreaper" }
+// Name is api.Subreaper.
+func (t *Trees) Name() string { return api.Subreaper }
 
 // TracksPipes is true: a pipe may be the only trace of a run that a process has.
 func (t *Trees) TracksPipes() bool { return true }
@@ -74,6 +81,17 @@ func (t *Trees) Exempt(pid int) {
 	t.exempt = pid
 }
 
+// KillTime is the longest that killing took lately, or would have taken by what a pass took.
+func (t *Trees) KillTime() time.Duration { return t.pace.killTime() }
+
+// Rehearse measures how long a pass takes now. It is for when a deadline comes near: the host may be busier than at the last kill.
+func (t *Trees) Rehearse() {
+	select {
+	case t.rehearse <- struct{}{}:
+	default:
+	}
+}
+
 // Close ends the sweeper.
 func (t *Trees) Close() {
 	close(t.stop)
@@ -90,6 +108,7 @@ type tree struct {
 	slot      int             // of the group in Groups
 	requested uint64          // kills asked for
 	completed uint64          // the last of them after which nothing was found
+	began     time.Time       // when the first kill was asked for that is not completed
 	passes    int             // passes in a row that found nothing
 }
 
@@ -113,6 +132,9 @@ func (c *tree) Entered(pid int, pipes []int) {
 func (c *tree) Kill(main int) {
 	c.all.mu.Lock()
 	if c.main != main || c.requested == c.completed {
+		if c.requested == c.completed {
+			c.began = time.Now()
+		}
 		c.setMainLocked(main)
 		c.passes = 0
 		c.requested++

@@ -160,7 +160,10 @@ func HoldsPipe(pid int, inodes map[uint64]bool) bool {
 }
 
 // Kill sends SIGKILL to a process, unless its number belongs to another one by now.
-func Kill(p Process) {
+func Kill(p Process) { Signal(p, unix.SIGKILL) }
+
+// Signal sends a signal to a process, unless its number belongs to another one by now.
+func Signal(p Process, sig unix.Signal) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
 		return
@@ -169,7 +172,7 @@ func Kill(p Process) {
 	if now, ok := Read(p.PID); !ok || now.Start != p.Start {
 		return
 	}
-	unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	unix.PidfdSendSignal(fd, sig, nil, 0)
 }
 
 // ByParent orders processes by their parents.
@@ -181,14 +184,21 @@ func ByParent(processes []Process) map[int][]Process {
 	return below
 }
 
-// KillBelow kills all descendants of a process, which is 0 for none.
-func KillBelow(pid int, below map[int][]Process) {
+// Below are all descendants of a process, which is 0 for none, each after its parent.
+func Below(pid int, below map[int][]Process) (all []Process) {
 	if pid == 0 {
-		return
+		return nil
 	}
 	for _, p := range below[pid] {
+		all = append(append(all, p), Below(p.PID, below)...)
+	}
+	return all
+}
+
+// KillBelow kills all descendants of a process.
+func KillBelow(pid int, below map[int][]Process) {
+	for _, p := range Below(pid, below) {
 		Kill(p)
-		KillBelow(p.PID, below)
 	}
 }
 
