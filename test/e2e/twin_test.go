@@ -9,11 +9,27 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
 // otherHost gives a folder of binaries that see another host name, boot id and machine id than the rest of the test.
 func otherHost(t *testing.T, name string) (binaries string) {
+	t.Helper()
+	return disguised(t, func(dir string) string {
+		return fmt.Sprintf("mount --bind %[1]s/boot_id /proc/sys/kernel/random/boot_id && mount --bind %[1]s/machine-id /etc/machine-id && "+
+			"{ [ ! -e /sys/class/dmi/id/product_uuid ] || mount --bind %[1]s/boot_id /sys/class/dmi/id/product_uuid; } && hostname %[2]s", dir, name)
+	})
+}
+
+// bootedAgain gives a folder of binaries that see this host after another boot.
+func bootedAgain(t *testing.T) (binaries string) {
+	t.Helper()
+	return disguised(t, func(dir string) string { return "mount --bind " + dir + "/boot_id /proc/sys/kernel/random/boot_id" })
+}
+
+// disguised gives a folder of binaries that run in namespaces of their own, after a command there.
+func disguised(t *testing.T, command func(dir string) string) (binaries string) {
 	t.Helper()
 	if _, err := exec.LookPath("unshare"); err != nil || os.Geteuid() != 0 {
 		gate.Cannot(t, "it takes root and unshare (util-linux) to look like another host")
@@ -24,8 +40,7 @@ func otherHost(t *testing.T, name string) (binaries string) {
 			t.Fatal(err)
 		}
 	}
-	bind := fmt.Sprintf("mount --bind %[1]s/boot_id /proc/sys/kernel/random/boot_id && mount --bind %[1]s/machine-id /etc/machine-id && "+
-		"{ [ ! -e /sys/class/dmi/id/product_uuid ] || mount --bind %[1]s/boot_id /sys/class/dmi/id/product_uuid; } && hostname %[2]s", dir, name)
+	bind := command(dir)
 	if out, err := exec.Command("unshare", "--mount", "--uts", "sh", "-c", bind).CombinedOutput(); err != nil {
 		gate.Cannot(t, "this host lets nobody look like another: %v: %s", err, out)
 	}
@@ -41,10 +56,20 @@ func otherHost(t *testing.T, name string) (binaries string) {
 // copyOf is a machine's folder, copied with all state to another host.
 func (f *fixture) copyOf(m *cluster.Node, host string) *cluster.Node {
 	f.t.Helper()
-	c := cluster.New(shortDir(f.t), otherHost(f.t, host))
+	n := f.again(m, shortDir(f.t), otherHost(f.t, host))
+	if out, err := exec.Command("cp", "-a", filepath.Join(m.Dir, ".distsuper"), n.Dir).CombinedOutput(); err != nil {
+		f.t.Fatalf("copy the state directory: %v: %s", err, out)
+	}
+	return n
+}
+
+// again is a machine with the same configuration, below a folder, that runs other binaries.
+func (f *fixture) again(m *cluster.Node, dir, binaries string) *cluster.Node {
+	f.t.Helper()
+	c := cluster.New(dir, binaries)
 	f.t.Cleanup(func() {
-		if f.t.Failed() {
-			tellLogs(f.t, c.Dir)
+		if f.t.Failed() && dir != f.Dir {
+			tellLogs(f.t, dir)
 		}
 		c.Close()
 	})
@@ -56,10 +81,27 @@ func (f *fixture) copyOf(m *cluster.Node, host string) *cluster.Node {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	if out, err := exec.Command("cp", "-a", filepath.Join(m.Dir, ".distsuper"), n.Dir).CombinedOutput(); err != nil {
-		f.t.Fatalf("copy the state directory: %v: %s", err, out)
-	}
 	return n
+}
+
+// Property: when a host is booted again, what its machine kept runs again there, and nobody is asked: the boot is the proof.
+func TestWhatAMachineKeptRunsAgainAfterItsHostBooted(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 1)
+	kept := f.Witness("kept")
+	kept.TouchTimeout = calm
+	f.run(1, kept)
+	before := f.process("kept")
+	m := f.Machines[0]
+	m.Kill() // all at once, as by a loss of power
+	f.until("it is dead", func() (bool, string) { return len(m.PIDs()) == 0, fmt.Sprint(m.PIDs()) })
+	f.must(f.again(m, f.Dir, bootedAgain(t)), "distsuperagent", "start")
+	f.until("it runs again", func() (bool, string) {
+		p := f.process("kept")
+		return fleet.Runs(p) && p.Owner.Token > before.Owner.Token, fleet.Describe(p)
+	})
+	says(t, f.ctl("why", "kept"), "the run before was dead: "+string(api.ProofRebooted))
+	f.onceEach()
 }
 
 // Property: a copied state directory takes over neither the name nor the processes of the machine that it was copied from, whether
