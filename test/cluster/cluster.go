@@ -203,13 +203,33 @@ func (n *Node) Kill() time.Time {
 	return at
 }
 
-// Signal sends a signal to the node's processes with one of these names (see PIDs) and says how many there were.
+// Signal sends a signal to the node's processes with one of these names (see PIDs) and says how many there were. After SIGSTOP it
+// waits until they have stopped: on a busy host their other threads run on until one of them has taken the signal.
 func (n *Node) Signal(sig unix.Signal, names ...string) int {
 	pids := n.PIDs(names...)
 	for _, pid := range pids {
 		_ = unix.Kill(pid, sig)
 	}
+	if sig == unix.SIGSTOP {
+		for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !stopped(pids); {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	return len(pids)
+}
+
+// stopped reports whether no thread of the processes runs any more.
+func stopped(pids []int) bool {
+	for _, pid := range pids {
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // none of one that has ended
+		for _, task := range tasks {
+			stat, err := os.ReadFile(task)
+			if end := bytes.LastIndexByte(stat, ')'); err == nil && end+2 < len(stat) && !strings.ContainsRune("TtZX", rune(stat[end+2])) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Close kills what any node started and waits until it is gone.

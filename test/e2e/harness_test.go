@@ -194,7 +194,11 @@ func startTime(pid int) string {
 
 func isZombie(pid int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err == nil && strings.HasPrefix(string(b[bytes.LastIndexByte(b, ')')+1:]), " Z")
+	if err != nil || !strings.HasPrefix(string(b[bytes.LastIndexByte(b, ')')+1:]), " Z") {
+		return false
+	}
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid)) // its first thread may end before others do, which hold its files
+	return err == nil && len(tasks) <= 1
 }
 
 // noticed fails the test when any process is not as it was.
