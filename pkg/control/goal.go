@@ -87,7 +87,7 @@ func FirstTry(p *client.Process) Check {
 // Moved is Running once a move was answered; from is the machine which the process is to leave.
 func Moved(from string) Goal {
 	return func(p *client.Process) Check {
-		if p != nil && p.Owner != nil && wanted(p) {
+		if p != nil && p.Spec != nil && p.Owner != nil && wanted(p) {
 			switch {
 			case p.Owner.Moves != p.Intent.Moves && p.State == api.Running:
 				return awaitsController(p, client.AwaitsMove, "move")

@@ -101,8 +101,7 @@ func TestWaitingEndsWhenNothingWillHappen(t *testing.T) {
 		{"no machine", func(w *world) { w.is("web", 5, api.Stopped, waiting) }, control.Wait{}, 5 * time.Second, "no machine can take it"},
 		{"time is up", func(*world) {}, control.Wait{Timeout: 3 * time.Second}, 3 * time.Second, "not done within 3s, and it goes on; STARTING"},
 		{"a machine is silent", func(w *world) {
-			w.is("web", 5, api.Running, nil)
-			w.put(keys.Alive("m1"), api.Alive{Instance: "another"})
+			w.is("web", 5, api.Running, func(o *api.Owner, _ *api.Status) { o.Instance = "earlier" })
 		}, control.Wait{}, 5 * time.Second, "m1 is back without this run"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
