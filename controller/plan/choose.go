@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/clock"
 )
 
 // query says which machine is looked for.
@@ -28,25 +27,24 @@ type choice struct {
 	machine  *Machine
 	reason   string
 	rejected map[string]string
-	wake     clock.Instant // when a machine that is rejected for a time can be looked at again
 }
 
 type candidate struct {
 	m              *Machine
 	rank           int // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
-	avoided        bool
+	losses         int // lately; what was lost least often comes before all but what was asked for
 	program, total int
 }
 
 // choose finds the machine for a new run of p.
 func (d *decider) choose(p *Process, q query) choice {
-	found, rejected, wake := d.candidates(p, q)
+	found, rejected := d.candidates(p, q)
 	if len(found) == 0 && q.allowFailed && len(q.failed) > 0 {
 		q.failed = nil
-		found, rejected, wake = d.candidates(p, q)
+		found, rejected = d.candidates(p, q)
 	}
 	if len(found) == 0 {
-		return choice{rejected: rejected, wake: wake}
+		return choice{rejected: rejected}
 	}
 	sort.Slice(found, func(i, j int) bool { return found[i].before(found[j]) })
 	best := found[0]
@@ -56,8 +54,8 @@ func (d *decider) choose(p *Process, q query) choice {
 	return choice{machine: best.m, reason: best.choiceReason(len(found)), rejected: rejected}
 }
 
-func (d *decider) candidates(p *Process, q query) (found []candidate, rejected map[string]string, wake clock.Instant) {
-	rejected, wake = map[string]string{}, clock.Never
+func (d *decider) candidates(p *Process, q query) (found []candidate, rejected map[string]string) {
+	rejected = map[string]string{}
 	for _, name := range sortedKeys(d.v.Machines) {
 		m := d.v.Machines[name]
 		if m.Info == nil && m.Alive == nil {
@@ -68,12 +66,7 @@ func (d *decider) candidates(p *Process, q query) (found []candidate, rejected m
 			rejected[name] = why
 			continue
 		}
-		until := m.avoidedUntil(d.in.Now, d.in.Wall)
-		if until != 0 && m.Losses.Value.Count > lossTolerance && name != q.target && name != q.last {
-			rejected[name], wake = "it was lost several times lately, and gets nothing yet", min(wake, until)
-			continue
-		}
-		c := candidate{m: m, rank: 2, avoided: until != 0, program: program, total: total}
+		c := candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), program: program, total: total}
 		switch name {
 		case q.target:
 			c.rank = 0
@@ -84,7 +77,7 @@ func (d *decider) candidates(p *Process, q query) (found []candidate, rejected m
 		}
 		found = append(found, c)
 	}
-	return found, rejected, wake
+	return found, rejected
 }
 
 // exclude says why the machine cannot take the process; "" when it can. The words do not name
@@ -119,8 +112,8 @@ func (c candidate) before(o candidate) bool {
 	switch {
 	case c.rank != o.rank && min(c.rank, o.rank) == 0:
 		return c.rank == 0
-	case c.avoided != o.avoided:
-		return o.avoided
+	case c.losses != o.losses:
+		return c.losses < o.losses
 	case c.rank != o.rank:
 		return c.rank < o.rank
 	case c.program != o.program:
@@ -151,7 +144,7 @@ func (c candidate) rejectReason(best candidate) string {
 	switch {
 	case best.rank == 0:
 		return "another machine was asked for"
-	case c.avoided && !best.avoided:
+	case c.losses > best.losses:
 		return "it was lost lately"
 	case c.rank == 3:
 		return "its last run ended there"

@@ -10,14 +10,12 @@ import (
 
 // A machine that is overloaded, or whose network comes and goes, is lost, returns, is the emptiest of all, gets everything,
 // and is lost again, with more processes each time. So a machine that was lost is avoided for a while after its return, and
-// the longer the more often it was lost without a long calm in between.
+// the longer the more often it was lost without a long calm in between. It still gets what no other can take: nothing stays down
+// for this.
 const (
 	lossWait = 10 * time.Second // after the first loss; then twice as long each time
 	lossMost = 10 * time.Minute
 	lossCalm = 10 * time.Minute // alive for so long, earlier losses count no more
-	// lossTolerance is the number of losses in a row up to which a machine that is avoided still gets what no other can
-	// take. After more even that waits: its start would be one of the reasons for the next loss.
-	lossTolerance = 2
 )
 
 // Loss is to be written of a machine that was lost.
@@ -64,17 +62,16 @@ func (v *View) LostSince(at clock.Instant) (lost int) {
 	return lost
 }
 
-// avoidedUntil is until when a machine that is alive is avoided, 0 for not. A leader that has only just seen the machine, and finds
-// losses of long ago, does not avoid it.
-func (m *Machine) avoidedUntil(now clock.Instant, wall time.Time) clock.Instant {
+// lately is how many losses in a row count against a machine that is alive now; 0 once it has been back for as long as it was to
+// be avoided. A leader that has only just seen the machine, and finds losses of long ago, counts none.
+func (m *Machine) lately(now clock.Instant, wall time.Time) int {
 	if m.Losses == nil || m.AliveSince == 0 {
 		return 0
 	}
 	l := m.Losses.Value
 	wait := time.Duration(l.Wait) * time.Second
-	until := m.AliveSince.Add(wait)
-	if !now.Before(until) || wall.Sub(l.Last) > wait+lossCalm {
+	if !now.Before(m.AliveSince.Add(wait)) || wall.Sub(l.Last) > wait+lossCalm {
 		return 0
 	}
-	return until
+	return l.Count
 }

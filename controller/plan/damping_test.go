@@ -33,8 +33,9 @@ func TestLossesInARowAreCountedAndWaitedOutLonger(t *testing.T) {
 			t.Fatalf("loss %d: %+v, want a wait of %d s", i+1, got, want)
 		}
 		m.alive("m2", "i-m2")
-		if until := m.v.Machines["m2"].avoidedUntil(m.in.Now, m.in.Wall); until != m.in.Now.Add(time.Duration(want)*time.Second) {
-			t.Fatalf("loss %d: avoided until %v", i+1, until)
+		over := time.Duration(want) * time.Second
+		if m2 := m.v.Machines["m2"]; m2.lately(m.in.Now.Add(over-1), m.in.Wall) != i+1 || m2.lately(m.in.Now.Add(over), m.in.Wall) != 0 {
+			t.Fatalf("loss %d does not count for %v", i+1, over)
 		}
 	}
 	m.pass(lossCalm)
@@ -78,13 +79,12 @@ func TestWhatIsPlacedAvoidsAMachineThatWasLostLately(t *testing.T) {
 		{"until its wait is over", func(m *model) { m.lose("m2"); m.pass(lossWait) }, "m2"},
 		{"all were lost: as if none was", func(m *model) { m.lose("m1"); m.lose("m2"); m.lose("m3") }, "m2"},
 		{"where no other can take it, it does", func(m *model) { m.lose("m2"); m.cordon("m1", false); m.cordon("m3", false) }, "m2"},
-		{"nothing, after too many losses", func(m *model) {
-			for range lossTolerance + 1 {
-				m.lose("m2")
-			}
-			m.cordon("m1", false)
-			m.cordon("m3", false)
-		}, ""},
+		{"where all were, the one that was least often", func(m *model) {
+			m.lose("m1")
+			m.lose("m3")
+			m.lose("m2")
+			m.lose("m2")
+		}, "m3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := fleet(t)
@@ -93,29 +93,6 @@ func TestWhatIsPlacedAvoidsAMachineThatWasLostLately(t *testing.T) {
 				t.Errorf("on %q, want %q", got, c.want)
 			}
 		})
-	}
-}
-
-func TestWhatWaitsForAMachineThatWasLostTooOftenStartsWhenItsWaitIsOver(t *testing.T) {
-	m := fleet(t)
-	for range lossTolerance + 1 {
-		m.lose("m2")
-	}
-	m.cordon("m1", false)
-	m.cordon("m3", false)
-	m.program("y", 1)
-	m.want("y")
-	m.run()
-	decisions := Plan(m.in, []string{"y"})
-	until := m.v.Machines["m2"].avoidedUntil(m.in.Now, m.in.Wall)
-	if len(decisions) != 1 || until == 0 || decisions[0].Wake != until {
-		t.Fatalf("%+v, want to look again at %v", decisions, until)
-	}
-	m.pass(until.Sub(m.in.Now))
-	m.v.Mark("y")
-	m.run()
-	if on := m.where("y"); on != "m2" {
-		t.Fatalf("on %q, want m2", on)
 	}
 }
 

@@ -49,7 +49,7 @@ func (d *decider) place(p *Process, why string, q query) Decision {
 		if gone := d.goneForGood(p); gone != "" {
 			return d.unplace(p, gone+", and no other machine can take it")
 		}
-		return d.nowhere(p, why, c)
+		return d.nowhere(p, why, c.rejected)
 	}
 	o := d.newOwner(p, c, q.failed)
 	o.Proof = proof
@@ -84,8 +84,7 @@ func (d *decider) put(p *Process, a *Action) {
 }
 
 // nowhere: no machine can take it. The owner says so, once.
-func (d *decider) nowhere(p *Process, why string, c choice) Decision {
-	rejected := c.rejected
+func (d *decider) nowhere(p *Process, why string, rejected map[string]string) Decision {
 	reasons := make([]string, 0, len(rejected))
 	for _, m := range sortedKeys(rejected) {
 		reasons = append(reasons, m+": "+rejected[m])
@@ -101,6 +100,5 @@ func (d *decider) nowhere(p *Process, why string, c choice) Decision {
 	}
 	dec := d.note(p, obstacle{api.WaitingForMachine, text}, rejected, why+"; "+text)
 	dec.NoMachine = true
-	dec.Wake = min(dec.Wake, c.wake)
 	return dec
 }

@@ -170,7 +170,7 @@ func (d *decider) untouched(p *Process) Decision {
 	why := fmt.Sprintf("%s has not started it for %v", o.Machine, grace(p))
 	q := query{never: o.Machine, failed: o.Failed}
 	if c := d.choose(p, q); c.machine == nil {
-		return d.nowhere(p, why, c)
+		return d.nowhere(p, why, c.rejected)
 	}
 	return d.place(p, why, q)
 }
