@@ -57,12 +57,12 @@ func (s *step) planOnce() {
 }
 
 // view is the machine as package plan sees it.
-func (c *Core) view() plan.Machine {
-	return plan.Machine{Name: c.o.Machine, Keys: c.o.Keys, Instance: c.hello.Instance, Predecessors: c.predecessors,
+func (c *Core) view() plan.MachineFacts {
+	return plan.MachineFacts{Name: c.o.Machine, Keys: c.o.Keys, Instance: c.hello.Instance, Predecessors: c.predecessors,
 		Held: c.leases.serving(), Claimed: c.own.claimed, Leaving: c.own.leaving, Left: c.own.left}
 }
 
-func (s *step) plan(m plan.Machine, p *proc) {
+func (s *step) plan(m plan.MachineFacts, p *proc) {
 	defer s.order.note(p)
 	if len(p.broken) > 0 {
 		return

@@ -45,8 +45,8 @@ func newProc(id string) *proc {
 	return &proc{id: id, broken: map[string]bool{}, bucket: bucket{tokens: reportBurst}}
 }
 
-func (p *proc) view() plan.Process {
-	return plan.Process{ID: p.id, Placement: p.placement, Touch: p.touch, Status: p.status, Run: p.run,
+func (p *proc) view() plan.ProcessFacts {
+	return plan.ProcessFacts{ID: p.id, Placement: p.placement, Touch: p.touch, Status: p.status, Run: p.run,
 		Memory: p.memory, Lease: p.lease}
 }
 

@@ -57,7 +57,7 @@ func (s *step) flush() {
 }
 
 // report is the status to be written of a process, if there is one and it may be written now.
-func (s *step) report(m plan.Machine, p *proc) (plan.Action, bool) {
+func (s *step) report(m plan.MachineFacts, p *proc) (plan.Action, bool) {
 	if p.store.busy || len(p.broken) > 0 {
 		return plan.Action{}, false // the answer makes it be looked at again
 	}

@@ -12,16 +12,16 @@ import (
 
 // decider is one process on one machine, with what follows from both.
 type decider struct {
-	Machine
-	Process
+	MachineFacts
+	ProcessFacts
 	// pl is the placement if it is one for us to act on.
 	pl *Placement
 }
 
 // Decide returns the next action at the keeper and the next transaction for a process, at most one of each,
 // or none when everything is as it should be.
-func Decide(m Machine, p Process) []Action {
-	d := decider{Machine: m, Process: p}
+func Decide(m MachineFacts, p ProcessFacts) []Action {
+	d := decider{MachineFacts: m, ProcessFacts: p}
 	if p.Placement != nil && p.Placement.Instance == m.Instance && !m.Leaving {
 		d.pl = p.Placement
 	}

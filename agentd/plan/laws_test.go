@@ -26,7 +26,7 @@ func maybe[T any](t *rapid.T, name string, draw func() *T) *T {
 	return nil
 }
 
-func anyMachine(t *rapid.T) Machine {
+func anyMachine(t *rapid.T) MachineFacts {
 	m := machine()
 	m.Claimed = rapid.Bool().Draw(t, "claimed")
 	m.Leaving = rapid.Bool().Draw(t, "leaving")
@@ -34,8 +34,8 @@ func anyMachine(t *rapid.T) Machine {
 	return m
 }
 
-func anyProcess(t *rapid.T) Process {
-	return Process{
+func anyProcess(t *rapid.T) ProcessFacts {
+	return ProcessFacts{
 		ID: "web",
 		Placement: maybe(t, "placed", func() *Placement {
 			p := placed(anyToken().Draw(t, "placement's token"))
@@ -101,7 +101,7 @@ func TestLawsOfEveryDecision(t *testing.T) {
 
 // lawsOfTransactions: nothing is released while something may run, nothing is touched but for a placement that
 // is ours and not released, and no touch but ours and a predecessor's goes.
-func lawsOfTransactions(t *rapid.T, m Machine, p Process, a Action) {
+func lawsOfTransactions(t *rapid.T, m MachineFacts, p ProcessFacts, a Action) {
 	alive := p.Run != nil && !p.Run.Done || p.Run == nil && p.Memory.Doubt != nil
 	switch a.Kind {
 	case Release:
@@ -140,7 +140,7 @@ func lawsOfTransactions(t *rapid.T, m Machine, p Process, a Action) {
 }
 
 // lawsOfCalls: a start stands on a touch, and only a status that says keep lets the keeper keep.
-func lawsOfCalls(t *rapid.T, m Machine, p Process, a Action) {
+func lawsOfCalls(t *rapid.T, m MachineFacts, p ProcessFacts, a Action) {
 	switch a.Kind {
 	case Start:
 		if p.Memory.Doubt != nil {
@@ -167,7 +167,7 @@ func lawsOfCalls(t *rapid.T, m Machine, p Process, a Action) {
 	}
 }
 
-func lawOfPolicy(t *rapid.T, p Process, a Action, present api.OnPartition) {
+func lawOfPolicy(t *rapid.T, p ProcessFacts, a Action, present api.OnPartition) {
 	q := a.Request
 	if q.OnPartition == api.PartitionStop && len(q.Leases) == 0 {
 		t.Fatal("a fenced run without a lease")

@@ -22,8 +22,8 @@ const (
 	lost = 9
 )
 
-func machine(change ...func(*Machine)) Machine {
-	m := Machine{Name: "m1", Keys: store.NewKeys(""), Instance: me, Predecessors: map[string]api.Proof{before: api.ProofSuccessor},
+func machine(change ...func(*MachineFacts)) MachineFacts {
+	m := MachineFacts{Name: "m1", Keys: store.NewKeys(""), Instance: me, Predecessors: map[string]api.Proof{before: api.ProofSuccessor},
 		Held: map[int64]int64{held: 5, next: 5}, Claimed: true}
 	for _, c := range change {
 		c(&m)
@@ -31,9 +31,9 @@ func machine(change ...func(*Machine)) Machine {
 	return m
 }
 
-func leaving(m *Machine)   { m.Leaving = true }
-func left(m *Machine)      { m.Leaving, m.Left = true, true }
-func unclaimed(m *Machine) { m.Claimed = false }
+func leaving(m *MachineFacts)   { m.Leaving = true }
+func left(m *MachineFacts)      { m.Leaving, m.Left = true, true }
+func unclaimed(m *MachineFacts) { m.Claimed = false }
 
 func web() api.Process {
 	return api.Process{Group: "web", Name: "web", Settings: api.Settings{Command: "/bin/web", TouchTimeout: 5}}
@@ -114,79 +114,79 @@ func TestDecide(t *testing.T) {
 	doubt := &keeper.StartRequest{Token: 7, Process: web(), Leases: []int64{held}, OnPartition: api.PartitionStop}
 	rows := []struct {
 		name string
-		m    Machine
-		p    Process
+		m    MachineFacts
+		p    ProcessFacts
 		want string
 	}{
-		{"nothing is known", machine(), Process{}, ""},
+		{"nothing is known", machine(), ProcessFacts{}, ""},
 		// Starts.
-		{"a placement wants a touch first", machine(), Process{Placement: placed(7), Lease: next}, "put touch 7 on 11"},
-		{"no lease has room", machine(), Process{Placement: placed(7)}, "grant 7 5s"},
-		{"a name that is not ours yet starts nothing", machine(unclaimed), Process{Placement: placed(7), Lease: next}, ""},
-		{"another instance's placement is not for us", machine(), Process{Placement: placed(7, foreign), Lease: next}, ""},
-		{"a machine that leaves starts nothing", machine(leaving), Process{Placement: placed(7), Lease: next}, ""},
-		{"the touch stands", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Lease: held}, "start 7 [10] stop"},
-		{"a kept process starts without a deadline", machine(), Process{Placement: placed(7, kept), Touch: touched(7, me, held),
+		{"a placement wants a touch first", machine(), ProcessFacts{Placement: placed(7), Lease: next}, "put touch 7 on 11"},
+		{"no lease has room", machine(), ProcessFacts{Placement: placed(7)}, "grant 7 5s"},
+		{"a name that is not ours yet starts nothing", machine(unclaimed), ProcessFacts{Placement: placed(7), Lease: next}, ""},
+		{"another instance's placement is not for us", machine(), ProcessFacts{Placement: placed(7, foreign), Lease: next}, ""},
+		{"a machine that leaves starts nothing", machine(leaving), ProcessFacts{Placement: placed(7), Lease: next}, ""},
+		{"the touch stands", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Lease: held}, "start 7 [10] stop"},
+		{"a kept process starts without a deadline", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, held),
 			Status: said(7, me, saidKeep), Lease: held}, "start 7 [] keep"},
-		{"keep is not believed before the status says so", machine(), Process{Placement: placed(7, kept), Touch: touched(7, me, held),
+		{"keep is not believed before the status says so", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, held),
 			Status: said(7, me), Lease: held}, "start 7 [10] stop"},
-		{"the touch stands on a lost lease", machine(), Process{Placement: placed(7), Touch: touched(7, me, lost), Lease: next}, "put touch 7 on 11"},
-		{"an own touch of an earlier token is taken over", machine(), Process{Placement: placed(7), Touch: touched(5, me, held), Lease: held}, "put touch 7 on 10"},
-		{"a start that was too late waits", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Lease: held,
+		{"the touch stands on a lost lease", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, lost), Lease: next}, "put touch 7 on 11"},
+		{"an own touch of an earlier token is taken over", machine(), ProcessFacts{Placement: placed(7), Touch: touched(5, me, held), Lease: held}, "put touch 7 on 10"},
+		{"a start that was too late waits", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Lease: held,
 			Memory: Memory{Late: held}}, ""},
-		{"a start in doubt is asked for again", machine(), Process{Touch: touched(7, me, held), Memory: Memory{Doubt: doubt}}, "start 7 [10] stop"},
-		{"a predecessor's touch is released first", machine(), Process{Placement: placed(7), Touch: touched(5, before, lost),
+		{"a start in doubt is asked for again", machine(), ProcessFacts{Touch: touched(7, me, held), Memory: Memory{Doubt: doubt}}, "start 7 [10] stop"},
+		{"a predecessor's touch is released first", machine(), ProcessFacts{Placement: placed(7), Touch: touched(5, before, lost),
 			Status: said(5, before), Lease: next}, "release 5 STOPPED"},
-		{"a namesake's touch is waited for", machine(), Process{Placement: placed(7), Touch: touched(5, other, lost), Lease: next}, ""},
-		{"a touch of a later token says that our view is old", machine(), Process{Placement: placed(7), Touch: touched(8, me, held), Lease: held}, ""},
-		{"a released token is never started", machine(), Process{Placement: placed(7), Status: said(7, me, saidReleased), Lease: next}, ""},
-		{"nor one whose release was sent", machine(), Process{Placement: placed(7), Lease: next, Memory: sent(7)}, ""},
-		{"a release in doubt is sent again", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me),
+		{"a namesake's touch is waited for", machine(), ProcessFacts{Placement: placed(7), Touch: touched(5, other, lost), Lease: next}, ""},
+		{"a touch of a later token says that our view is old", machine(), ProcessFacts{Placement: placed(7), Touch: touched(8, me, held), Lease: held}, ""},
+		{"a released token is never started", machine(), ProcessFacts{Placement: placed(7), Status: said(7, me, saidReleased), Lease: next}, ""},
+		{"nor one whose release was sent", machine(), ProcessFacts{Placement: placed(7), Lease: next, Memory: sent(7)}, ""},
+		{"a release in doubt is sent again", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me),
 			Lease: held, Memory: sent(7)}, "release 7 STOPPED"},
 		// Live runs.
-		{"all is well", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7), Lease: held}, ""},
-		{"the state changed", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, crashed), Lease: held}, "report 7 BACKOFF"},
-		{"the placement is gone", machine(), Process{Touch: touched(7, me, held), Status: said(7, me), Run: run(7)}, "stop 7"},
-		{"it is stopped once", machine(), Process{Touch: touched(7, me, held), Status: said(7, me), Run: run(7), Memory: stopped(7)}, ""},
-		{"the placement has another token", machine(), Process{Placement: placed(8), Touch: touched(7, me, held), Status: said(7, me), Run: run(7), Lease: held}, "stop 7"},
-		{"the machine leaves", machine(leaving), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7)}, "stop 7"},
-		{"placement and touch are gone", machine(), Process{Status: said(7, me), Run: run(7)}, "kill 7"},
-		{"it is killed once", machine(), Process{Status: said(7, me), Run: run(7), Memory: Memory{Killing: 7}}, ""},
-		{"the touch is another's", machine(), Process{Placement: placed(7), Touch: touched(9, other, lost), Run: run(7), Lease: next}, "kill 7"},
-		{"the lease is lost: both count first", machine(), Process{Placement: placed(7), Touch: touched(7, me, lost), Status: said(7, me),
+		{"all is well", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7), Lease: held}, ""},
+		{"the state changed", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, crashed), Lease: held}, "report 7 BACKOFF"},
+		{"the placement is gone", machine(), ProcessFacts{Touch: touched(7, me, held), Status: said(7, me), Run: run(7)}, "stop 7"},
+		{"it is stopped once", machine(), ProcessFacts{Touch: touched(7, me, held), Status: said(7, me), Run: run(7), Memory: stopped(7)}, ""},
+		{"the placement has another token", machine(), ProcessFacts{Placement: placed(8), Touch: touched(7, me, held), Status: said(7, me), Run: run(7), Lease: held}, "stop 7"},
+		{"the machine leaves", machine(leaving), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7)}, "stop 7"},
+		{"placement and touch are gone", machine(), ProcessFacts{Status: said(7, me), Run: run(7)}, "kill 7"},
+		{"it is killed once", machine(), ProcessFacts{Status: said(7, me), Run: run(7), Memory: Memory{Killing: 7}}, ""},
+		{"the touch is another's", machine(), ProcessFacts{Placement: placed(7), Touch: touched(9, other, lost), Run: run(7), Lease: next}, "kill 7"},
+		{"the lease is lost: both count first", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, lost), Status: said(7, me),
 			Run: run(7, onLost), Lease: next}, "update 7 [9 11] stop"},
-		{"then the touch moves", machine(), Process{Placement: placed(7), Touch: touched(7, me, lost), Status: said(7, me),
+		{"then the touch moves", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, lost), Status: said(7, me),
 			Run: run(7, onBoth), Lease: next}, "move touch 7 on 11"},
-		{"the touch is gone", machine(), Process{Placement: placed(7), Status: said(7, me), Run: run(7, onBoth), Lease: next}, "move touch 7 on 11"},
-		{"then only the new lease counts", machine(), Process{Placement: placed(7), Touch: touched(7, me, next),
+		{"the touch is gone", machine(), ProcessFacts{Placement: placed(7), Status: said(7, me), Run: run(7, onBoth), Lease: next}, "move touch 7 on 11"},
+		{"then only the new lease counts", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, next),
 			Status: said(7, me, func(s *api.Status) { s.Lease = next }), Run: run(7, onBoth), Lease: next}, "update 7 [11] stop"},
-		{"a lost lease and no other", machine(), Process{Placement: placed(7), Touch: touched(7, me, lost), Run: run(7, onLost)}, "grant 7 5s"},
-		{"a kept run's touch moves without leases", machine(), Process{Placement: placed(7, kept), Touch: touched(7, me, lost),
+		{"a lost lease and no other", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, lost), Run: run(7, onLost)}, "grant 7 5s"},
+		{"a kept run's touch moves without leases", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, lost),
 			Status: said(7, me, saidKeep), Run: run(7, runsKeep), Lease: next}, "move touch 7 on 11"},
-		{"touch_timeout changed", machine(func(m *Machine) { m.Held[12] = 9 }), Process{Placement: placed(7, longer), Touch: touched(7, me, held),
+		{"touch_timeout changed", machine(func(m *MachineFacts) { m.Held[12] = 9 }), ProcessFacts{Placement: placed(7, longer), Touch: touched(7, me, held),
 			Status: said(7, me), Run: run(7), Lease: 12}, "update 7 [10 12] stop"},
-		{"stop to keep: the status goes first", machine(), Process{Placement: placed(7, kept), Touch: touched(7, me, held), Status: said(7, me),
+		{"stop to keep: the status goes first", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, held), Status: said(7, me),
 			Run: run(7), Lease: held}, "report 7 RUNNING keep"},
-		{"then the keeper", machine(), Process{Placement: placed(7, kept), Touch: touched(7, me, held), Status: said(7, me, saidKeep),
+		{"then the keeper", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, held), Status: said(7, me, saidKeep),
 			Run: run(7), Lease: held}, "update 7 [] keep"},
-		{"keep to stop: the keeper goes first", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me, saidKeep),
+		{"keep to stop: the keeper goes first", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me, saidKeep),
 			Run: run(7, runsKeep), Lease: held}, "update 7 [10] stop"},
 		// Runs that are over.
-		{"it finished", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseFinished)), Lease: held}, "release 7 EXITED"},
-		{"it gave up", machine(), Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseFatal)), Lease: held}, "release 7 FATAL"},
-		{"it was stopped", machine(), Process{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, "release 7 STOPPED"},
-		{"it was killed after its touch expired", machine(), Process{Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, "release 7 STOPPED"},
-		{"it is released", machine(), Process{Placement: placed(8), Status: said(7, me, saidReleased), Run: run(7, done(keeper.CauseStopped)), Lease: held}, "forget 7 remove=false"},
-		{"the leader forgot it", machine(), Process{Run: run(7, done(keeper.CauseStopped))}, "forget 7 remove=true"},
-		{"a namesake has it", machine(), Process{Touch: touched(9, other, lost), Status: said(9, other), Run: run(7, done(keeper.CauseStopped))}, "forget 7 remove=false"},
-		{"alive is not gone yet", machine(leaving), Process{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, ""},
-		{"alive is gone", machine(left), Process{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, "release 7 STOPPED"},
+		{"it finished", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseFinished)), Lease: held}, "release 7 EXITED"},
+		{"it gave up", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseFatal)), Lease: held}, "release 7 FATAL"},
+		{"it was stopped", machine(), ProcessFacts{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, "release 7 STOPPED"},
+		{"it was killed after its touch expired", machine(), ProcessFacts{Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, "release 7 STOPPED"},
+		{"it is released", machine(), ProcessFacts{Placement: placed(8), Status: said(7, me, saidReleased), Run: run(7, done(keeper.CauseStopped)), Lease: held}, "forget 7 remove=false"},
+		{"the leader forgot it", machine(), ProcessFacts{Run: run(7, done(keeper.CauseStopped))}, "forget 7 remove=true"},
+		{"a namesake has it", machine(), ProcessFacts{Touch: touched(9, other, lost), Status: said(9, other), Run: run(7, done(keeper.CauseStopped))}, "forget 7 remove=false"},
+		{"alive is not gone yet", machine(leaving), ProcessFacts{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, ""},
+		{"alive is gone", machine(left), ProcessFacts{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))}, "release 7 STOPPED"},
 		// Leftovers.
-		{"a touch without placement and run", machine(), Process{Touch: touched(7, me, held), Status: said(7, me)}, "release 7 STOPPED"},
-		{"a predecessor's status", machine(), Process{Status: said(7, before)}, "release 7 STOPPED"},
-		{"a predecessor's touch", machine(unclaimed), Process{Touch: touched(7, before, lost), Status: said(7, before)}, "release 7 STOPPED"},
-		{"a namesake's leftovers are not ours", machine(), Process{Touch: touched(7, other, lost), Status: said(7, other)}, ""},
-		{"the process was removed", machine(), Process{Memory: Memory{LogsGone: true}}, "remove logs 0"},
+		{"a touch without placement and run", machine(), ProcessFacts{Touch: touched(7, me, held), Status: said(7, me)}, "release 7 STOPPED"},
+		{"a predecessor's status", machine(), ProcessFacts{Status: said(7, before)}, "release 7 STOPPED"},
+		{"a predecessor's touch", machine(unclaimed), ProcessFacts{Touch: touched(7, before, lost), Status: said(7, before)}, "release 7 STOPPED"},
+		{"a namesake's leftovers are not ours", machine(), ProcessFacts{Touch: touched(7, other, lost), Status: said(7, other)}, ""},
+		{"the process was removed", machine(), ProcessFacts{Memory: Memory{LogsGone: true}}, "remove logs 0"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
@@ -237,18 +237,18 @@ func TestEveryTransactionComparesWhatItsDecisionRestedOn(t *testing.T) {
 	keys := m.Keys
 	touch, placement, status := keys.Touch("m1", "web"), keys.Placement("m1", "web"), keys.Status("m1", "web")
 	rows := []struct {
-		p    Process
+		p    ProcessFacts
 		want []store.Cmp
 	}{
-		{Process{Placement: placed(7), Lease: held},
+		{ProcessFacts{Placement: placed(7), Lease: held},
 			[]store.Cmp{store.Unchanged(placement, 100), store.Absent(touch), store.Absent(status)}},
-		{Process{Placement: placed(7), Touch: touched(7, me, lost), Status: said(7, me), Run: run(7, onBoth), Lease: next},
+		{ProcessFacts{Placement: placed(7), Touch: touched(7, me, lost), Status: said(7, me), Run: run(7, onBoth), Lease: next},
 			[]store.Cmp{store.Unchanged(placement, 100), store.Unchanged(touch, 101), store.Unchanged(status, 102)}},
-		{Process{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))},
+		{ProcessFacts{Touch: touched(7, me, held), Status: said(7, me), Run: run(7, done(keeper.CauseStopped))},
 			[]store.Cmp{store.Unchanged(touch, 101)}},
-		{Process{Status: said(7, me), Run: run(7, done(keeper.CauseStopped))},
+		{ProcessFacts{Status: said(7, me), Run: run(7, done(keeper.CauseStopped))},
 			[]store.Cmp{store.Absent(touch), store.Unchanged(status, 102)}},
-		{Process{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, crashed), Lease: held},
+		{ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me), Run: run(7, crashed), Lease: held},
 			[]store.Cmp{store.Unchanged(touch, 101), store.Unchanged(status, 102)}},
 	}
 	for _, row := range rows {

@@ -54,8 +54,8 @@ type Memory struct {
 	LogsGone bool
 }
 
-// Process is everything known of one process. Nil is absent.
-type Process struct {
+// ProcessFacts is everything known of one process. Nil is absent.
+type ProcessFacts struct {
 	ID        string
 	Placement *Placement
 	Touch     *Touch
@@ -66,8 +66,8 @@ type Process struct {
 	Lease int64
 }
 
-// Machine is what is the same for all processes.
-type Machine struct {
+// MachineFacts is what is the same for all processes.
+type MachineFacts struct {
 	Name string
 	Keys store.Keys
 	// Instance is the present keeper's. Of the Predecessors' nothing is alive any more, as is proved.

@@ -91,7 +91,7 @@ func livingPID(path string) int {
 }
 
 // startedAt is when a process was started, by the wall clock.
-func startedAt(p procfs.Process) time.Time {
+func startedAt(p procfs.Stat) time.Time {
 	age := clock.Real{}.Now().Sub(clock.Instant(time.Duration(p.Start) * 10 * time.Millisecond))
 	return time.Now().Add(-age)
 }

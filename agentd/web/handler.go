@@ -64,7 +64,7 @@ func (h *handler) getProcesses(w http.ResponseWriter, r *http.Request) {
 		rpc.WriteError(w, err)
 		return
 	}
-	list := make([]rpc.Process, 0, len(runs))
+	list := make([]rpc.Run, 0, len(runs))
 	for _, run := range runs {
 		list = append(list, process(run))
 	}
@@ -221,6 +221,6 @@ func translate(what string, err error) error {
 	return fmt.Errorf("%s: %w: %v", what, rpc.ErrUnavailable, err)
 }
 
-func process(r keeper.Run) rpc.Process {
-	return rpc.Process{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done}
+func process(r keeper.Run) rpc.Run {
+	return rpc.Run{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done}
 }

@@ -32,7 +32,7 @@ import (
 
 // server is a running agent.
 type server struct {
-	*daemoncmd.Process
+	*daemoncmd.Running
 	since time.Time
 
 	endpoints []string
@@ -50,8 +50,8 @@ type server struct {
 	agent   *agentd.Agent // nil until it can run
 }
 
-func newServer(p *daemoncmd.Process) daemoncmd.Server {
-	return &server{Process: p, since: time.Now(),
+func newServer(p *daemoncmd.Running) daemoncmd.Server {
+	return &server{Running: p, since: time.Now(),
 		keys: store.NewKeys(p.Config.Etcd.Prefix), keeper: keeper.Dial(keeper.SocketPath(p.Config.Agent.StateDir))}
 }
 

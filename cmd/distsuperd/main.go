@@ -48,8 +48,8 @@ func newRoot() *cobra.Command {
 			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep running.",
 		}, unix.SIGUSR1, time.Minute),
 		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and how it is"}, "http", report),
-		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Process) daemoncmd.Server {
-			return &server{Process: p}
+		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Running) daemoncmd.Server {
+			return &server{Running: p}
 		}),
 		newEtcd(), newSolo(), newPidproxy(), newGuardian())
 	return root

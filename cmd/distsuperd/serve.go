@@ -30,7 +30,7 @@ import (
 
 // server is a running distsuperd.
 type server struct {
-	*daemoncmd.Process
+	*daemoncmd.Running
 
 	endpoints []string
 	kv        store.KV

@@ -24,20 +24,20 @@ type query struct {
 
 // choice is the machine found. Without one, machine is nil; Rejected says why each was not taken.
 type choice struct {
-	machine  *Machine
+	machine  *MachineFacts
 	reason   string
 	rejected map[string]string
 }
 
 type candidate struct {
-	m              *Machine
+	m              *MachineFacts
 	rank           int // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
 	losses         int // lately; what was lost least often comes before all but what was asked for
 	program, total int
 }
 
 // choose finds the machine for a new run of p.
-func (d *decider) choose(p *Process, q query) choice {
+func (d *decider) choose(p *ProcessFacts, q query) choice {
 	found, rejected := d.candidates(p, q)
 	if len(found) == 0 && q.allowFailed && len(q.failed) > 0 {
 		q.failed = nil
@@ -54,7 +54,7 @@ func (d *decider) choose(p *Process, q query) choice {
 	return choice{machine: best.m, reason: best.choiceReason(len(found)), rejected: rejected}
 }
 
-func (d *decider) candidates(p *Process, q query) (found []candidate, rejected map[string]string) {
+func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejected map[string]string) {
 	rejected = map[string]string{}
 	for _, name := range sortedKeys(d.v.Machines) {
 		m := d.v.Machines[name]
@@ -82,7 +82,7 @@ func (d *decider) candidates(p *Process, q query) (found []candidate, rejected m
 
 // exclude says why the machine cannot take the process; "" when it can. The words do not name
 // numbers that change, since they are kept in the store.
-func exclude(p *Process, m *Machine, q query, total int) string {
+func exclude(p *ProcessFacts, m *MachineFacts, q query, total int) string {
 	switch {
 	case m.Info == nil:
 		return "unknown: its agent has not said what it is"
@@ -160,7 +160,7 @@ func (c candidate) rejectReason(best candidate) string {
 }
 
 // resolve says what on_partition means for p now, and whether the user wrote it.
-func (d *decider) resolve(p *Process) (policy api.OnPartition, written bool) {
+func (d *decider) resolve(p *ProcessFacts) (policy api.OnPartition, written bool) {
 	if p.Spec.OnPartition != api.PartitionUnset {
 		return p.Spec.OnPartition, true
 	}

@@ -64,7 +64,7 @@ func (v *View) LostSince(at clock.Instant) (lost int) {
 
 // lately is how many losses in a row count against a machine that is alive now; 0 once it has been back for as long as it was to
 // be avoided. A leader that has only just seen the machine, and finds losses of long ago, counts none.
-func (m *Machine) lately(now clock.Instant, wall time.Time) int {
+func (m *MachineFacts) lately(now clock.Instant, wall time.Time) int {
 	if m.Losses == nil || m.AliveSince == 0 {
 		return 0
 	}

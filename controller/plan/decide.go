@@ -21,7 +21,7 @@ type decider struct {
 
 // decide says what is to be done about one process now: at most one step, since the next one depends on
 // what the store looks like after it.
-func (d *decider) decide(p *Process) Decision {
+func (d *decider) decide(p *ProcessFacts) Decision {
 	switch {
 	case len(p.Damaged) > 0:
 		key := sortedKeys(p.Damaged)[0]
@@ -55,7 +55,7 @@ func wait(why string) Decision { return Decision{Reason: why, Wake: clock.Never}
 func act(a *Action) Decision   { return Decision{Action: a, Reason: a.Why, Wake: clock.Never} }
 
 // by names who asked.
-func by(p *Process) string {
+func by(p *ProcessFacts) string {
 	if p.Intent == nil || p.Intent.Value.By == "" {
 		return ""
 	}
@@ -64,7 +64,7 @@ func by(p *Process) string {
 
 // brokenProgram says what is wrong with the program that placed the process, when it is not
 // known any more what that program asks for.
-func (v *View) brokenProgram(p *Process) string {
+func (v *View) brokenProgram(p *ProcessFacts) string {
 	if p.Spec != nil || len(v.Broken) == 0 {
 		return ""
 	}
@@ -81,7 +81,7 @@ func (v *View) brokenProgram(p *Process) string {
 }
 
 // strays removes placements that no owner names: only a hand can have put them.
-func strays(p *Process) *Action {
+func strays(p *ProcessFacts) *Action {
 	for _, m := range p.machinesOf() {
 		pl := p.Slots[m].Placement
 		if pl == nil || p.Owner != nil && p.Owner.Value.Placed && p.Owner.Value.Machine == m {
@@ -95,7 +95,7 @@ func strays(p *Process) *Action {
 	return nil
 }
 
-func (p *Process) ownerRev() int64 {
+func (p *ProcessFacts) ownerRev() int64 {
 	if p.Owner == nil {
 		return 0
 	}
@@ -103,7 +103,7 @@ func (p *Process) ownerRev() int64 {
 }
 
 // owner returns a copy of the owner to be changed.
-func (p *Process) owner() api.Owner {
+func (p *ProcessFacts) owner() api.Owner {
 	if p.Owner == nil {
 		return api.Owner{}
 	}
@@ -114,14 +114,14 @@ func (p *Process) owner() api.Owner {
 }
 
 // newRunAsked reports whether the user asked for another run than the owner's.
-func newRunAsked(p *Process) bool {
+func newRunAsked(p *ProcessFacts) bool {
 	return p.Intent.Value.Restarts != p.Owner.Value.Restarts || p.Fingerprint != p.Owner.Value.Spec
 }
 
-func moveAsked(p *Process) bool { return p.Intent.Value.Moves != p.Owner.Value.Moves }
+func moveAsked(p *ProcessFacts) bool { return p.Intent.Value.Moves != p.Owner.Value.Moves }
 
 // newRunReason names a new newRunReason.
-func newRunReason(p *Process) string {
+func newRunReason(p *ProcessFacts) string {
 	if p.Intent.Value.Restarts != p.Owner.Value.Restarts {
 		return "restart asked" + by(p)
 	}
@@ -129,7 +129,7 @@ func newRunReason(p *Process) string {
 }
 
 // unplace takes the placement away; the run ends, and a later plan goes on when it is free.
-func (d *decider) unplace(p *Process, why string) Decision {
+func (d *decider) unplace(p *ProcessFacts, why string) Decision {
 	o := p.owner()
 	a := &Action{Kind: Unplace, From: o.Machine, Why: why, OwnerRev: p.ownerRev(), Unplace: []string{o.Machine}}
 	o.Placed = false
@@ -139,7 +139,7 @@ func (d *decider) unplace(p *Process, why string) Decision {
 }
 
 // stopped: the user does not want it to run. The owner stays: it names the last machine.
-func (d *decider) stopped(p *Process) Decision {
+func (d *decider) stopped(p *ProcessFacts) Decision {
 	switch {
 	case p.Owner == nil:
 		return wait("")
@@ -151,7 +151,7 @@ func (d *decider) stopped(p *Process) Decision {
 }
 
 // removed: no program asks for it any more.
-func (d *decider) removed(p *Process) Decision {
+func (d *decider) removed(p *ProcessFacts) Decision {
 	if p.Owner != nil && p.Owner.Value.Placed {
 		return d.unplace(p, "its program was removed")
 	}
@@ -188,7 +188,7 @@ func (d *decider) removed(p *Process) Decision {
 
 // finished: it ended by itself and is not placed again before the user wants another run. A move of what
 // EXITED is answered without one: whoever moves a job that is done does not want it done twice.
-func (d *decider) finished(p *Process) Decision {
+func (d *decider) finished(p *ProcessFacts) Decision {
 	o := p.Owner.Value
 	switch {
 	case newRunAsked(p):
@@ -205,7 +205,7 @@ func (d *decider) finished(p *Process) Decision {
 }
 
 // untried: it went FATAL on fewer machines than it may try, since no other could take it then. That ends when one comes.
-func (d *decider) untried(p *Process) Decision {
+func (d *decider) untried(p *ProcessFacts) Decision {
 	q := query{failed: p.Owner.Value.Failed}
 	if c := d.choose(p, q); c.machine != nil {
 		return d.place(p, c.machine.Name+" can take it now", q)
@@ -216,7 +216,7 @@ func (d *decider) untried(p *Process) Decision {
 }
 
 // ended: the machine released the owner's run.
-func (d *decider) ended(p *Process) (Decision, bool) {
+func (d *decider) ended(p *ProcessFacts) (Decision, bool) {
 	o := p.Owner.Value
 	s := p.slot(o.Machine)
 	if s.Touch != nil || s.Status == nil || s.Status.Value.Token != o.Token || !s.Status.Value.Released {
@@ -242,7 +242,7 @@ func (d *decider) ended(p *Process) (Decision, bool) {
 }
 
 // failed: it went FATAL there. Another machine is tried, until max_fail_count of them failed.
-func (d *decider) failed(p *Process, s *Slot) Decision {
+func (d *decider) failed(p *ProcessFacts, s *Slot) Decision {
 	o := p.Owner.Value
 	failed := slices.Clone(o.Failed)
 	if !slices.Contains(failed, o.Machine) {
@@ -266,7 +266,7 @@ func (d *decider) failed(p *Process, s *Slot) Decision {
 	return d.place(p, why, q)
 }
 
-func (d *decider) finish(p *Process, state api.State, s *Slot, failed []string, why string, rejected map[string]string) Decision {
+func (d *decider) finish(p *ProcessFacts, state api.State, s *Slot, failed []string, why string, rejected map[string]string) Decision {
 	o := p.owner()
 	a := &Action{Kind: Finish, From: o.Machine, Why: why, OwnerRev: p.ownerRev()}
 	a.Free = []Precondition{{Machine: o.Machine, Rev: s.Status.Rev}}
@@ -289,7 +289,7 @@ func (d *decider) explain(o *api.Owner, why string, rejected map[string]string) 
 }
 
 // blocked: the last run may be alive. What lasts is told in the owner.
-func (d *decider) blocked(p *Process, f *freeCheck, tell bool) Decision {
+func (d *decider) blocked(p *ProcessFacts, f *freeCheck, tell bool) Decision {
 	dec := Decision{Question: f.question, Reason: f.why, Wake: f.wake}
 	if f.question == nil && f.waits != api.WaitingForNothing && tell {
 		dec = d.note(p, obstacle{f.waits, f.why}, nil, f.why)
@@ -305,7 +305,7 @@ type obstacle struct {
 }
 
 // note makes the owner say what the process waits for, if it does not yet.
-func (d *decider) note(p *Process, by obstacle, rejected map[string]string, reason string) Decision {
+func (d *decider) note(p *ProcessFacts, by obstacle, rejected map[string]string, reason string) Decision {
 	o := p.owner()
 	free := by.waits == api.WaitingForNothing
 	if by == (obstacle{o.WaitingFor, o.Waiting}) && (free || rejected == nil || maps.Equal(o.Rejected, rejected)) {

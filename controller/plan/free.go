@@ -29,7 +29,7 @@ const leaseAgain = time.Second
 // one of three reasons, told by the status: never put since the placement, released, or expired. Expiry
 // proves the death of a run that its machine stops by itself (on_partition stop), once etcd says that the
 // touch's lease is gone, too: nobody deleted the key by hand. A run that is kept needs somebody's word.
-func (d *decider) free(p *Process, machine string) freeCheck {
+func (d *decider) free(p *ProcessFacts, machine string) freeCheck {
 	s := p.slot(machine)
 	f := freeCheck{seen: Precondition{Machine: machine}, wake: clock.Never}
 	if s.Status != nil {
@@ -88,7 +88,7 @@ func (d *decider) treeTime(machine, instance string) time.Duration {
 }
 
 // kept decides about a run under on_partition keep, which its machine does not stop.
-func (d *decider) kept(p *Process, machine string, s *Slot, f *freeCheck) {
+func (d *decider) kept(p *ProcessFacts, machine string, s *Slot, f *freeCheck) {
 	m := d.v.Machines[machine]
 	instance := s.Status.Value.Instance
 	if m != nil && m.confirmedDead(instance) {
@@ -123,7 +123,7 @@ func (d *decider) kept(p *Process, machine string, s *Slot, f *freeCheck) {
 
 // keepWritten reports whether the user wrote the keep that the run is under: the program says so
 // now, or the placement did when the program is gone.
-func keepWritten(p *Process, s *Slot) bool {
+func keepWritten(p *ProcessFacts, s *Slot) bool {
 	if p.Spec != nil {
 		return p.Spec.OnPartition == api.PartitionKeep
 	}
@@ -131,7 +131,7 @@ func keepWritten(p *Process, s *Slot) bool {
 }
 
 // touchTimeout is that of the run in the slot, else that of the program.
-func touchTimeout(p *Process, s *Slot) time.Duration {
+func touchTimeout(p *ProcessFacts, s *Slot) time.Duration {
 	secs := 2
 	switch {
 	case s.Placement != nil:
@@ -144,7 +144,7 @@ func touchTimeout(p *Process, s *Slot) time.Duration {
 
 // freed is free for everything that a new run must wait for: the owner's machine, or every
 // machine where something of it stands when no owner says which one counts.
-func (d *decider) freed(p *Process) (proof api.Proof, seen []Precondition, blocker *freeCheck) {
+func (d *decider) freed(p *ProcessFacts) (proof api.Proof, seen []Precondition, blocker *freeCheck) {
 	machines := p.machinesOf()
 	if p.Owner != nil && p.Owner.Value.Machine != "" {
 		machines = []string{p.Owner.Value.Machine}

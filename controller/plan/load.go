@@ -12,7 +12,7 @@ func newLoad() *load {
 }
 
 // assume counts the process on a machine where it is not counted yet.
-func (l *load) assume(p *Process, machine string) {
+func (l *load) assume(p *ProcessFacts, machine string) {
 	if machine == "" || machine == p.counted {
 		return
 	}
@@ -24,14 +24,14 @@ func (l *load) assume(p *Process, machine string) {
 }
 
 // apply takes an action's effect in.
-func (l *load) apply(p *Process, a *Action) {
+func (l *load) apply(p *ProcessFacts, a *Action) {
 	if a.Owner != nil && a.Owner.Placed {
 		l.assume(p, a.Owner.Machine)
 	}
 }
 
 // of returns the machine's processes, in all and of p's program, without p itself.
-func (l *load) of(m *Machine, p *Process) (total, program int) {
+func (l *load) of(m *MachineFacts, p *ProcessFacts) (total, program int) {
 	total = m.total + l.total[m.Name]
 	program = m.byProgram[p.programName()] + l.program[m.Name][p.programName()]
 	if p.counted == m.Name {
@@ -40,7 +40,7 @@ func (l *load) of(m *Machine, p *Process) (total, program int) {
 	return total, program
 }
 
-func (p *Process) programName() string {
+func (p *ProcessFacts) programName() string {
 	if p.Program == nil {
 		return ""
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // resume: it is to run, and its last placement was taken away: a start after a stop, a move, a drain.
-func (d *decider) resume(p *Process) Decision {
+func (d *decider) resume(p *ProcessFacts) Decision {
 	o := p.Owner.Value
 	why := "to be started" + by(p)
 	switch {
@@ -22,7 +22,7 @@ func (d *decider) resume(p *Process) Decision {
 }
 
 // withMove puts a move that is asked for into the query: to its target, or away from the last machine.
-func (q query) withMove(p *Process) query {
+func (q query) withMove(p *ProcessFacts) query {
 	if p.Owner == nil || p.Owner.Value.Machine == "" || !moveAsked(p) {
 		return q
 	}
@@ -33,7 +33,7 @@ func (q query) withMove(p *Process) query {
 }
 
 // place gives it a new run on the machine that q finds, when its last one is known to be dead.
-func (d *decider) place(p *Process, why string, q query) Decision {
+func (d *decider) place(p *ProcessFacts, why string, q query) Decision {
 	proof, free, blocker := d.freed(p)
 	if blocker != nil {
 		return d.blocked(p, blocker, true)
@@ -64,7 +64,7 @@ func (d *decider) place(p *Process, why string, q query) Decision {
 	return act(a)
 }
 
-func (d *decider) newOwner(p *Process, c choice, failed []string) api.Owner {
+func (d *decider) newOwner(p *ProcessFacts, c choice, failed []string) api.Owner {
 	i := p.Intent.Value
 	return api.Owner{
 		Machine: c.machine.Name, Instance: c.machine.Alive.Value.Instance, Token: d.v.Rev, Placed: true,
@@ -74,7 +74,7 @@ func (d *decider) newOwner(p *Process, c choice, failed []string) api.Owner {
 }
 
 // put completes an action with the placement that its owner speaks of.
-func (d *decider) put(p *Process, a *Action) {
+func (d *decider) put(p *ProcessFacts, a *Action) {
 	policy, written := d.resolve(p)
 	a.PutOn = a.Owner.Machine
 	a.Put = &api.Placement{
@@ -84,7 +84,7 @@ func (d *decider) put(p *Process, a *Action) {
 }
 
 // nowhere: no machine can take it. The owner says so, once.
-func (d *decider) nowhere(p *Process, why string, rejected map[string]string) Decision {
+func (d *decider) nowhere(p *ProcessFacts, why string, rejected map[string]string) Decision {
 	reasons := make([]string, 0, len(rejected))
 	for _, m := range sortedKeys(rejected) {
 		reasons = append(reasons, m+": "+rejected[m])

@@ -10,7 +10,7 @@ import (
 )
 
 // placed: it is to run, and has a placement whose run has not ended.
-func (d *decider) placed(p *Process) Decision {
+func (d *decider) placed(p *ProcessFacts) Decision {
 	o := p.Owner.Value
 	m := d.v.Machines[o.Machine]
 	pl := p.slot(o.Machine).Placement
@@ -47,12 +47,12 @@ func (d *decider) placed(p *Process) Decision {
 }
 
 // staysOn is said of a process that is to leave its machine when no other can take it: nobody has asked for it to be stopped.
-func (d *decider) staysOn(m *Machine, why string) obstacle {
+func (d *decider) staysOn(m *MachineFacts, why string) obstacle {
 	return obstacle{api.WaitingForMachine, fmt.Sprintf("it is to leave, since %s; no other machine can take it, so it goes on there", why)}
 }
 
 // machineLost: its machine is gone, or has a new keeper, which knows nothing of the old one's runs.
-func (d *decider) machineLost(p *Process, m *Machine) Decision {
+func (d *decider) machineLost(p *ProcessFacts, m *MachineFacts) Decision {
 	o := p.Owner.Value
 	why := o.Machine + " is not alive"
 	if m != nil && m.Alive != nil {
@@ -63,7 +63,7 @@ func (d *decider) machineLost(p *Process, m *Machine) Decision {
 
 // goneForGood says why the machine of a placement does not come back for it, "" when it may. A placement must not stand there for ever
 // when no other machine can take the process: somebody may want to remove the machine.
-func (d *decider) goneForGood(p *Process) string {
+func (d *decider) goneForGood(p *ProcessFacts) string {
 	if p.Owner == nil || !p.Owner.Value.Placed {
 		return ""
 	}
@@ -81,12 +81,12 @@ func (d *decider) goneForGood(p *Process) string {
 }
 
 // confirmedDead reports whether an operator vouches for the death of one of the machine's keepers, and it has not come back.
-func (m *Machine) confirmedDead(instance string) bool {
+func (m *MachineFacts) confirmedDead(instance string) bool {
 	return m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance)
 }
 
 // mustLeave says why the process is to leave the machine where it is; "" when it is not.
-func (d *decider) mustLeave(p *Process, m *Machine) string {
+func (d *decider) mustLeave(p *ProcessFacts, m *MachineFacts) string {
 	switch {
 	case d.in.Hold != "":
 		return "" // not now: nothing would be placed elsewhere
@@ -100,7 +100,7 @@ func (d *decider) mustLeave(p *Process, m *Machine) string {
 
 // move takes it away from a live machine when there is one to go to; otherwise the owner
 // says why not, and it stays.
-func (d *decider) move(p *Process) Decision {
+func (d *decider) move(p *ProcessFacts) Decision {
 	o, i := p.Owner.Value, p.Intent.Value
 	if i.To == o.Machine {
 		return d.refuseMove(p, api.MoveAlreadyThere, "it is on "+i.To)
@@ -120,14 +120,14 @@ func (d *decider) move(p *Process) Decision {
 }
 
 // refuseMove answers a move that does not happen.
-func (d *decider) refuseMove(p *Process, fact api.MoveRefused, why string) Decision {
+func (d *decider) refuseMove(p *ProcessFacts, fact api.MoveRefused, why string) Decision {
 	o := p.owner()
 	o.Moves, o.MoveRefused, o.Reason, o.At = p.Intent.Value.Moves, fact, "not moved: "+why, d.in.Wall
 	return act(&Action{Kind: Note, Why: o.Reason, OwnerRev: p.ownerRev(), Owner: &o})
 }
 
 // restart replaces the run in place: the same agent stops the old one before it starts the new one.
-func (d *decider) restart(p *Process, m *Machine) Decision {
+func (d *decider) restart(p *ProcessFacts, m *MachineFacts) Decision {
 	old := p.Owner.Value
 	o := d.newOwner(p, choice{machine: m, reason: "restarted where it runs"}, nil)
 	o.Proof, o.Moves = api.ProofInPlace, old.Moves
@@ -140,7 +140,7 @@ func (d *decider) restart(p *Process, m *Machine) Decision {
 }
 
 // settings rewrites the placement under the same token: the run goes on.
-func (d *decider) settings(p *Process) Decision {
+func (d *decider) settings(p *ProcessFacts) Decision {
 	o := p.owner()
 	a := &Action{
 		Kind: Settings, Why: "its settings changed", From: o.Machine, OwnerRev: p.ownerRev(), Owner: &o,
@@ -153,7 +153,7 @@ func (d *decider) settings(p *Process) Decision {
 
 // untouched: a live machine has not touched the placement. It gets some time; then another
 // machine has it, if there is one. The compares settle a race with the touch.
-func (d *decider) untouched(p *Process) Decision {
+func (d *decider) untouched(p *ProcessFacts) Decision {
 	o := p.Owner.Value
 	until := p.UntouchedSince.Add(grace(p))
 	if d.in.Now.Before(until) {
@@ -176,12 +176,12 @@ func (d *decider) untouched(p *Process) Decision {
 }
 
 // grace is how long a live machine may leave a placement untouched.
-func grace(p *Process) time.Duration {
+func grace(p *ProcessFacts) time.Duration {
 	return max(2*time.Second, time.Duration(p.Spec.TouchTimeout)*time.Second)
 }
 
 // steady: all is well. Failures are forgotten after a while of running.
-func (d *decider) steady(p *Process, stays obstacle, rejected map[string]string) Decision {
+func (d *decider) steady(p *ProcessFacts, stays obstacle, rejected map[string]string) Decision {
 	o := p.Owner.Value
 	if len(o.Failed) > 0 && p.RunningSince != 0 {
 		until := p.RunningSince.Add(steadyAfter)

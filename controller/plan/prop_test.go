@@ -134,7 +134,7 @@ func (m *model) check(t *rapid.T, a *Action) {
 
 // checkFree says it in other words than free does: what a copy under the last status of the owner's machine
 // could still be doing.
-func (m *model) checkFree(t *rapid.T, p *Process, machine string, a *Action) {
+func (m *model) checkFree(t *rapid.T, p *ProcessFacts, machine string, a *Action) {
 	s := p.slot(machine)
 	if s.Touch != nil {
 		t.Fatalf("%s placed while %s touches it", p.ID, machine)
@@ -293,7 +293,7 @@ func TestProcessesWithoutConstraintsAreSpreadEvenly(t *testing.T) {
 		}
 		m.wantAll()
 		m.run()
-		spread := func(of string, load func(*Machine) int) {
+		spread := func(of string, load func(*MachineFacts) int) {
 			low, high := 1<<30, 0
 			for _, mach := range m.v.Machines {
 				low, high = min(low, load(mach)), max(high, load(mach))
@@ -302,9 +302,9 @@ func TestProcessesWithoutConstraintsAreSpreadEvenly(t *testing.T) {
 				t.Fatalf("%s: between %d and %d on a machine", of, low, high)
 			}
 		}
-		spread("all", func(m *Machine) int { return m.total })
+		spread("all", func(m *MachineFacts) int { return m.total })
 		for name := range m.v.Programs {
-			spread(name, func(m *Machine) int { return m.byProgram[name] })
+			spread(name, func(m *MachineFacts) int { return m.byProgram[name] })
 		}
 	})
 }

@@ -28,7 +28,7 @@ func Rebalance(v *View) []Move {
 }
 
 type balance struct {
-	machines []*Machine
+	machines []*MachineFacts
 	index    map[string]int
 	load     []int
 	procs    []balanced // sorted by name

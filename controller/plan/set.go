@@ -180,7 +180,7 @@ func (v *View) Damage(process, key, why string) {
 }
 
 // changed makes dirty what a change of a machine can matter to.
-func (v *View) changed(m *Machine) {
+func (v *View) changed(m *MachineFacts) {
 	for id := range m.procs {
 		v.edited(id)
 	}
@@ -188,7 +188,7 @@ func (v *View) changed(m *Machine) {
 	v.forget(m)
 }
 
-func (v *View) forget(m *Machine) {
+func (v *View) forget(m *MachineFacts) {
 	if m.Info == nil && m.Alive == nil && m.Cordon == nil && m.Dead == nil && m.Losses == nil && len(m.procs) == 0 {
 		delete(v.Machines, m.Name)
 	}
@@ -205,7 +205,7 @@ func (v *View) Absent() (absent, known int) {
 }
 
 // recount makes the loads agree with the owner.
-func (v *View) recount(p *Process) {
+func (v *View) recount(p *ProcessFacts) {
 	if p.Owner == nil {
 		v.belong(p, "")
 		v.count(p, "")
@@ -220,7 +220,7 @@ func (v *View) recount(p *Process) {
 }
 
 // belong notes under the machine that its changes matter to the process.
-func (v *View) belong(p *Process, machine string) {
+func (v *View) belong(p *ProcessFacts, machine string) {
 	if p.home == machine {
 		return
 	}
@@ -234,7 +234,7 @@ func (v *View) belong(p *Process, machine string) {
 }
 
 // count moves the process's share of the load. A full machine that gets room may help one that waits.
-func (v *View) count(p *Process, machine string) {
+func (v *View) count(p *ProcessFacts, machine string) {
 	program := ""
 	if p.Program != nil {
 		program = p.Program.Name

@@ -17,8 +17,8 @@ type Slot struct {
 	spec string
 }
 
-// Process is everything that is known of one process.
-type Process struct {
+// ProcessFacts is everything that is known of one process.
+type ProcessFacts struct {
 	ID string
 	// Spec is nil when no program asks for the process.
 	Spec *api.Process
@@ -46,8 +46,8 @@ type Process struct {
 	program  string // program that it is counted under
 }
 
-// Machine is everything that is known of one machine but its processes.
-type Machine struct {
+// MachineFacts is everything that is known of one machine but its processes.
+type MachineFacts struct {
 	Name   string
 	Info   *api.Stored[api.MachineInfo]
 	Alive  *api.Stored[api.Alive]
@@ -65,7 +65,7 @@ type Machine struct {
 }
 
 // LiveAs reports whether the machine is alive with this instance.
-func (m *Machine) LiveAs(instance string) bool {
+func (m *MachineFacts) LiveAs(instance string) bool {
 	return m != nil && m.Alive != nil && m.Alive.Value.Instance == instance
 }
 
@@ -74,8 +74,8 @@ func (m *Machine) LiveAs(instance string) bool {
 type View struct {
 	// Rev is the store revision up to which the view is complete.
 	Rev       int64
-	Processes map[string]*Process
-	Machines  map[string]*Machine
+	Processes map[string]*ProcessFacts
+	Machines  map[string]*MachineFacts
 	Programs  map[string]*api.Stored[api.Program]
 	// Broken are the programs that cannot be read or expanded, with the reason: the
 	// processes of such a program stay as they are.
@@ -94,8 +94,8 @@ type View struct {
 // NewView makes an empty view. print is spec.Fingerprint.
 func NewView(print func(api.Process) string) *View {
 	return &View{
-		Processes:   map[string]*Process{},
-		Machines:    map[string]*Machine{},
+		Processes:   map[string]*ProcessFacts{},
+		Machines:    map[string]*MachineFacts{},
 		Programs:    map[string]*api.Stored[api.Program]{},
 		Broken:      map[string]string{},
 		fingerprint: print,
@@ -108,26 +108,26 @@ func NewView(print func(api.Process) string) *View {
 	}
 }
 
-func (v *View) process(id string) *Process {
+func (v *View) process(id string) *ProcessFacts {
 	p := v.Processes[id]
 	if p == nil {
-		p = &Process{ID: id, Slots: map[string]*Slot{}, Damaged: map[string]string{}}
+		p = &ProcessFacts{ID: id, Slots: map[string]*Slot{}, Damaged: map[string]string{}}
 		v.Processes[id] = p
 	}
 	return p
 }
 
-func (v *View) machine(name string) *Machine {
+func (v *View) machine(name string) *MachineFacts {
 	m := v.Machines[name]
 	if m == nil {
-		m = &Machine{Name: name, byProgram: map[string]int{}, procs: map[string]struct{}{}}
+		m = &MachineFacts{Name: name, byProgram: map[string]int{}, procs: map[string]struct{}{}}
 		v.Machines[name] = m
 	}
 	return m
 }
 
 // slot never returns nil; reading one does not create it.
-func (p *Process) slot(machine string) *Slot {
+func (p *ProcessFacts) slot(machine string) *Slot {
 	if s := p.Slots[machine]; s != nil {
 		return s
 	}
@@ -149,7 +149,7 @@ func (v *View) editSlot(process, machine string, edit func(*Slot)) {
 }
 
 // machinesOf lists the machines where something stands about the process, by name.
-func (p *Process) machinesOf() []string { return sortedKeys(p.Slots) }
+func (p *ProcessFacts) machinesOf() []string { return sortedKeys(p.Slots) }
 
 // Mark makes a process dirty: the next plan looks at it.
 func (v *View) Mark(process string) { v.dirty[process] = struct{}{} }
@@ -215,12 +215,12 @@ func (v *View) Commit(rev int64, now clock.Instant) {
 	clear(v.fresh)
 }
 
-func (p *Process) empty() bool {
+func (p *ProcessFacts) empty() bool {
 	return p.Spec == nil && p.Intent == nil && p.Owner == nil && len(p.Slots) == 0 && len(p.Damaged) == 0
 }
 
 // observe keeps RunningSince and UntouchedSince of a process true.
-func (v *View) observe(p *Process, now clock.Instant) {
+func (v *View) observe(p *ProcessFacts, now clock.Instant) {
 	running, untouched := false, false
 	var token int64
 	if p.Owner != nil && p.Owner.Value.Placed {

@@ -58,8 +58,8 @@ func (c *Client) Health(ctx context.Context) (Health, error) {
 }
 
 // Processes lists the agent's runs.
-func (c *Client) Processes(ctx context.Context) ([]Process, error) {
-	var list []Process
+func (c *Client) Processes(ctx context.Context) ([]Run, error) {
+	var list []Run
 	return list, c.get(ctx, PathProcesses, nil, &list)
 }
 

@@ -13,7 +13,7 @@ import (
 // to that machine's agent.
 const (
 	PathHealth    = "/v1/health"    // GET: Health
-	PathProcesses = "/v1/processes" // GET: []Process
+	PathProcesses = "/v1/processes" // GET: []Run
 	PathRuns      = "/v1/runs"      // GET process, token: Runs
 	PathLog       = "/v1/log"       // GET process, channel, and a logstream.Range with bytes for its Last: the log's bytes
 	PathSignal    = "/v1/signal"    // POST process, token, signal
@@ -44,8 +44,8 @@ type Health struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Process is a run as the keeper has it. Its environment is not told.
-type Process struct {
+// Run is a run as the keeper has it. Its environment is not told.
+type Run struct {
 	ID    string `json:"id"`
 	Token int64  `json:"token"`
 	api.Observed

@@ -18,8 +18,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/version"
 )
 
-// Process is a daemon in its `run` role, as it finds itself.
-type Process struct {
+// Running is a daemon in its `run` role, as it finds itself.
+type Running struct {
 	Config *config.Config
 	Log    *zap.Logger
 	Lock   *daemon.Lock
@@ -54,7 +54,7 @@ const daemonUmask = 0o022
 const reopenTimeout = 10 * time.Second
 
 // NewRun makes the command that is the daemon.
-func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.Command {
+func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Running) Server) *cobra.Command {
 	cmd.Use, cmd.Args = "run", NoArgs
 	cmd.Long = "run starts the daemon in the foreground, with the log on stderr, for service managers and for debugging."
 	cmd.Example = "  " + string(d.Name) + " run --log-level debug"
@@ -76,7 +76,7 @@ func (d Daemon) NewRun(cmd *cobra.Command, serve func(*Process) Server) *cobra.C
 	return cmd
 }
 
-func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Process) Server) error {
+func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Running) Server) error {
 	cfg, err := d.Load(cmd)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Pro
 	if err != nil { // a plain user's daemon takes its turn with everybody else's
 		log.Debug("the kernel does not prefer this daemon", zap.Error(err))
 	}
-	p := &Process{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file}
+	p := &Running{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file}
 	s := serve(p)
 	p.Check = func() error { _, err := d.settings(cmd); return err }
 	var rereading sync.Mutex // a signal and a request may come together
@@ -165,7 +165,7 @@ func (d Daemon) reread(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) 
 }
 
 // Daemon is what the daemon of that identifier answers distsuperctl.
-func (p *Process) Daemon(identifier string, reload, stop func() error) rpc.DaemonServer {
+func (p *Running) Daemon(identifier string, reload, stop func() error) rpc.DaemonServer {
 	about := rpc.Daemon{Program: string(p.daemon.Name), PID: os.Getpid(), Version: version.String(), Identifier: identifier, Log: p.file, File: p.Config.File}
 	asked := func(what string, do func() error) func(string) error {
 		return func(by string) error {

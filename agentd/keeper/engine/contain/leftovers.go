@@ -61,7 +61,7 @@ func (s Suspects) Kill() {
 	}
 }
 
-func (s Suspects) include(p procfs.Process) bool {
+func (s Suspects) include(p procfs.Stat) bool {
 	if p.Start <= s.Born && (s.Groups[p.Group] || s.Groups[p.Session]) {
 		return true
 	}

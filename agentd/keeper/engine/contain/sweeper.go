@@ -56,7 +56,7 @@ func (t *Trees) pass() (more bool) {
 		return false
 	}
 	orphans := t.orphans()
-	var below map[int][]procfs.Process
+	var below map[int][]procfs.Stat
 	if len(orphans) > 0 || slices.ContainsFunc(targets, func(g target) bool { return g.main != 0 }) {
 		below = procfs.ByParent(t.walk())
 	}
@@ -138,8 +138,8 @@ func (t *Trees) record(g target, found, orphans bool) bool {
 }
 
 // orphans returns the living children of this process that are no main process.
-func (t *Trees) orphans() []procfs.Process {
-	var candidates []procfs.Process
+func (t *Trees) orphans() []procfs.Stat {
+	var candidates []procfs.Stat
 	if children, listed := procfs.Children(); listed {
 		for _, pid := range children {
 			if p, ok := procfs.Read(pid); ok && !p.Dead() {
@@ -151,14 +151,14 @@ func (t *Trees) orphans() []procfs.Process {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return slices.DeleteFunc(candidates, func(p procfs.Process) bool { return t.knownLocked(p.PID) })
+	return slices.DeleteFunc(candidates, func(p procfs.Stat) bool { return t.knownLocked(p.PID) })
 }
 
 // knownLocked reports whether a child is a main process, or none of a run.
 func (t *Trees) knownLocked(pid int) bool { return pid == t.exempt || t.mains[pid] != nil }
 
 // owners finds the cage that each orphan belongs to.
-func (t *Trees) owners(orphans []procfs.Process) map[int]*tree {
+func (t *Trees) owners(orphans []procfs.Stat) map[int]*tree {
 	owners := map[int]*tree{}
 	for _, p := range orphans {
 		if m := MarkOf(p.PID); m.Keeper == t.instance {
@@ -182,7 +182,7 @@ func (t *Trees) byMark(m Mark) *tree {
 }
 
 // byTrace finds a run by its process group, its session or its pipes.
-func (t *Trees) byTrace(p procfs.Process) *tree {
+func (t *Trees) byTrace(p procfs.Stat) *tree {
 	type trace struct {
 		cage  *tree
 		pipes map[uint64]bool

@@ -30,7 +30,7 @@ type Trees struct {
 	done     chan struct{}
 
 	pace pace
-	walk func() []procfs.Process // procfs.All, except in tests
+	walk func() []procfs.Stat // procfs.All, except in tests
 
 	mu    sync.Mutex // guards what follows, and all of tree
 	cages map[*tree]bool

@@ -22,7 +22,7 @@ func slowTrees(t *testing.T, pass time.Duration) (trees *Trees, woken chan struc
 	t.Helper()
 	woken = make(chan struct{}, 100)
 	trees = NewTrees("test-slow", noGroups{}, map[Mark]bool{}, func() { woken <- struct{}{} })
-	trees.walk = func() []procfs.Process {
+	trees.walk = func() []procfs.Stat {
 		time.Sleep(pass)
 		return procfs.All()
 	}

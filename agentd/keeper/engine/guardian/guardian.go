@@ -142,7 +142,7 @@ func (g guardian) killBelowKeeper() {
 	left := g.left()
 	const rounds = 10 // what is born meanwhile; the sweep for marks comes after the last
 	for range rounds {
-		procs := slices.DeleteFunc(procfs.All(), func(p procfs.Process) bool {
+		procs := slices.DeleteFunc(procfs.All(), func(p procfs.Stat) bool {
 			return p.PID == os.Getpid() || len(left) > 0 && left[contain.MarkOf(p.PID)]
 		})
 		below := procfs.ByParent(procs)

@@ -19,8 +19,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
-// Process is what /proc/PID/stat says of a process.
-type Process struct {
+// Stat is what /proc/PID/stat says of a process.
+type Stat struct {
 	PID, Parent, Group, Session int
 	Start                       uint64 // in Ticks after boot: with the pid it names a process for ever
 	state                       byte
@@ -29,26 +29,26 @@ type Process struct {
 }
 
 // Dead reports whether nothing but an entry is left of it.
-func (p Process) Dead() bool { return p.state == 'Z' || p.state == 'X' || p.state == 'x' }
+func (p Stat) Dead() bool { return p.state == 'Z' || p.state == 'X' || p.state == 'x' }
 
 // Read reads /proc/PID/stat; ok is false when there is no such process.
-func Read(pid int) (p Process, ok bool) {
+func Read(pid int) (p Stat, ok bool) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return Process{}, false
+		return Stat{}, false
 	}
 	return parseStat(data)
 }
 
 // parseStat takes apart a line of stat. The name in brackets may hold anything, brackets too.
-func parseStat(data []byte) (p Process, ok bool) {
+func parseStat(data []byte) (p Stat, ok bool) {
 	open, close := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')')
 	if open < 1 || close < open {
-		return Process{}, false
+		return Stat{}, false
 	}
 	fields := strings.Fields(string(data[close+1:]))
 	if len(fields) < 49 {
-		return Process{}, false
+		return Stat{}, false
 	}
 	p.state = fields[0][0]
 	var errs [6]error
@@ -66,13 +66,13 @@ func parseStat(data []byte) (p Process, ok bool) {
 }
 
 // All reads every process that is alive, and no threads of the kernel.
-func All() []Process {
+func All() []Stat {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
 	defer dir.Close()
-	var procs []Process
+	var procs []Stat
 	for {
 		names, err := dir.Readdirnames(256)
 		for _, name := range names {
@@ -160,10 +160,10 @@ func HoldsPipe(pid int, inodes map[uint64]bool) bool {
 }
 
 // Kill sends SIGKILL to a process, unless its number belongs to another one by now.
-func Kill(p Process) { Signal(p, unix.SIGKILL) }
+func Kill(p Stat) { Signal(p, unix.SIGKILL) }
 
 // Signal sends a signal to a process, unless its number belongs to another one by now.
-func Signal(p Process, sig unix.Signal) {
+func Signal(p Stat, sig unix.Signal) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if err != nil {
 		return
@@ -176,8 +176,8 @@ func Signal(p Process, sig unix.Signal) {
 }
 
 // ByParent orders processes by their parents.
-func ByParent(processes []Process) map[int][]Process {
-	below := map[int][]Process{}
+func ByParent(processes []Stat) map[int][]Stat {
+	below := map[int][]Stat{}
 	for _, p := range processes {
 		below[p.Parent] = append(below[p.Parent], p)
 	}
@@ -185,7 +185,7 @@ func ByParent(processes []Process) map[int][]Process {
 }
 
 // Below are all descendants of a process, which is 0 for none, each after its parent.
-func Below(pid int, below map[int][]Process) (all []Process) {
+func Below(pid int, below map[int][]Stat) (all []Stat) {
 	if pid == 0 {
 		return nil
 	}
@@ -196,7 +196,7 @@ func Below(pid int, below map[int][]Process) (all []Process) {
 }
 
 // KillBelow kills all descendants of a process.
-func KillBelow(pid int, below map[int][]Process) {
+func KillBelow(pid int, below map[int][]Stat) {
 	for _, p := range Below(pid, below) {
 		Kill(p)
 	}
