@@ -33,7 +33,7 @@ type deployment interface {
 
 	// programsToLoad reads the programs that are to be loaded, and opens the store. With strict a warning is an error.
 	programsToLoad(cmd *cobra.Command, strict bool) ([]api.Program, error)
-	// wanted reads which programs the configuration asks for now. The store is open. A file that is refused is a *refusedError.
+	// wanted reads which programs the configuration asks for as it stands at this moment. The store is open. A file that is refused is a *refusedError.
 	wanted(ctx context.Context, strict bool) ([]api.Program, error)
 
 	// shutdown ends the daemons and their processes.

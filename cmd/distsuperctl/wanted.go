@@ -9,7 +9,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// readWanted opens the store and reads which programs the configuration asks for now. A file that is refused is a *refusedError.
+// readWanted opens the store and reads which programs the configuration asks for as it stands at this moment. A file that is refused is a *refusedError.
 func (c *ctl) readWanted(cmd *cobra.Command) ([]api.Program, error) {
 	if err := c.settings(cmd); err != nil {
 		return nil, err
