@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover bench-core figures docs clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover trials bench-core figures docs clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,12 @@ PAGE ?=
 
 failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 6 minutes)
 	$(GO) run ./hack/failover -bin bin -page '$(PAGE)'
+
+# make trials TRIALS="killed twins" plays those two.
+TRIALS ?=
+
+trials: build ## make the bad states that a fleet meets, for real, and print what was promised and what was seen
+	$(GO) run ./hack/trials -bin bin $(TRIALS)
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin -page '$(PAGE)'

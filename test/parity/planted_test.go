@@ -108,6 +108,10 @@ INFO waiting for c, d to die`
 		t.Fatal(problem)
 	}
 	lines := strings.Split(log, "\n")
+	// A kill that is not seen to work in time is repeated, and said again.
+	if problem := tell(strings.Replace(log, lines[8], lines[8]+"\n"+lines[8], 1)).unlike(theirs); problem != "" {
+		t.Error(problem)
+	}
 	swap := func(i, j int) string {
 		l := slices.Clone(lines)
 		l[i], l[j] = l[j], l[i]

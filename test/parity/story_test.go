@@ -99,9 +99,10 @@ func (s *story) add(at time.Time, text string) {
 	}
 }
 
-// saidOfThisCopy reports whether a sentence is that which is said again every two seconds.
+// saidOfThisCopy reports whether a sentence is one that is said again as long as a process does not end: that it is waited
+// for, every two seconds, and under supervisord that it is killed, whenever a kill has not been seen to work in time.
 func (s *story) saidOfThisCopy(name, text string) bool {
-	if !toStop.MatchString(text) {
+	if !toStop.MatchString(text) && !strings.HasSuffix(text, " with SIGKILL") {
 		return false
 	}
 	for _, said := range slices.Backward(s.Of[name]) {

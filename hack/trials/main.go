@@ -1,0 +1,109 @@
+// Trials makes, for real and on this host, the bad states that a fleet meets, and prints of each what was promised and
+// what was seen. It exits 0 only if every promise held.
+//
+//	go run ./hack/trials -bin bin            # all of them
+//	go run ./hack/trials -bin bin killed     # one
+//
+// A file is a trial. The short ones run in CI.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/distsuper/distsuper/test/build"
+)
+
+// A trial makes one state and looks at what comes of it. It leaves nothing running.
+type trial struct {
+	name  string
+	about string
+	// long trials take more than two minutes, or starve the host, and do not run in CI.
+	long bool
+	run  func(context.Context, *stage) error
+}
+
+var trials = []trial{
+	{name: "killed", about: "a machine loses its power", run: killed},
+}
+
+func main() {
+	bin := flag.String("bin", "bin", "folder of the three binaries")
+	flag.Usage = usage
+	flag.Parse()
+	chosen, err := choose(flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "trials:", err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	held, err := runAll(ctx, *bin, chosen)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "trials:", err)
+		os.Exit(1)
+	}
+	if !held {
+		os.Exit(1)
+	}
+}
+
+func usage() {
+	fmt.Fprintf(os.Stderr, "usage: trials [-bin DIR] [NAME...]\n\n")
+	for _, t := range trials {
+		fmt.Fprintf(os.Stderr, "  %-12s %s\n", t.name, t.about)
+	}
+}
+
+// choose is the trials of these names; all without any.
+func choose(names []string) ([]trial, error) {
+	if len(names) == 0 {
+		return trials, nil
+	}
+	var chosen []trial
+	for _, name := range names {
+		i := slices.IndexFunc(trials, func(t trial) bool { return t.name == name })
+		if i < 0 {
+			var known []string
+			for _, t := range trials {
+				known = append(known, t.name)
+			}
+			return nil, fmt.Errorf("no trial is called %q; there are %s", name, strings.Join(known, ", "))
+		}
+		chosen = append(chosen, trials[i])
+	}
+	return chosen, nil
+}
+
+func runAll(ctx context.Context, bin string, chosen []trial) (held bool, err error) {
+	bin, err = filepath.Abs(bin)
+	if err != nil {
+		return false, err
+	}
+	dir, err := os.MkdirTemp("", "trials-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	if err := build.Programs(ctx, dir, "", "witness"); err != nil {
+		return false, err
+	}
+	held = true
+	for _, t := range chosen {
+		s := &stage{Dir: filepath.Join(dir, t.name), Bin: bin, Witness: filepath.Join(dir, "witness")}
+		fmt.Printf("\n## %s: %s\n\n", t.name, t.about)
+		if err := s.play(ctx, t); err != nil {
+			return false, fmt.Errorf("%s: %w", t.name, err)
+		}
+		fmt.Print(s.table())
+		held = held && s.held()
+	}
+	return held, nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/witness"
+)
+
+// A stage is where one trial plays, and what was found there.
+type stage struct {
+	Dir     string // an empty folder
+	Bin     string // the folder of the three binaries
+	Witness string // the program that testifies
+	// Findings in the order in which they were made.
+	Findings []finding
+}
+
+// A finding is one promise and what came of it.
+type finding struct {
+	Promised, Seen string
+	Held           bool
+}
+
+// play runs a trial in the stage's folder.
+func (s *stage) play(ctx context.Context, t trial) error {
+	if err := os.Mkdir(s.Dir, 0o700); err != nil {
+		return err
+	}
+	return t.run(ctx, s)
+}
+
+// found notes whether a promise held, and what was seen.
+func (s *stage) found(promised string, held bool, seen string, args ...any) {
+	s.Findings = append(s.Findings, finding{Promised: promised, Seen: fmt.Sprintf(seen, args...), Held: held})
+}
+
+// once notes whether every process of the fleet ran at most once at any time, by the processes' own testimony.
+func (s *stage) once(f *fleet.Fleet) error {
+	copies, err := f.Copies()
+	if err != nil {
+		return err
+	}
+	most, two := witness.MaxCopies(copies)
+	seen := fmt.Sprintf("at most %d at once, of %d copies", most, len(copies))
+	if most > 1 {
+		seen += fmt.Sprintf("; together: %+v", two)
+	}
+	s.found("nothing runs twice at once", most == 1, "%s", seen)
+	return nil
+}
+
+// held reports whether there were promises, and all of them held.
+func (s *stage) held() bool {
+	return len(s.Findings) > 0 && !slices.ContainsFunc(s.Findings, func(f finding) bool { return !f.Held })
+}
+
+// table is what was found, for people and for a page.
+func (s *stage) table() string {
+	var b strings.Builder
+	b.WriteString("| promised | seen | held |\n|---|---|---|\n")
+	for _, f := range s.Findings {
+		held := "yes"
+		if !f.Held {
+			held = "NO"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Promised, strings.ReplaceAll(f.Seen, "\n", " "), held)
+	}
+	return b.String()
+}
