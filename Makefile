@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover trials bench-core figures docs clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover trials bench-core figures words docs clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench-core: build ## restart in place and the start of many against bare fork+ex
 
 figures: ## how the source is built: lines, comments, imports, the way of a start, as a table
 	@$(GO) run ./hack/figures
+
+words: ## print every sentence that a user can meet
+	@$(GO) run ./hack/words
 
 docs: ## write into the pages of hack/docs what the code prints of itself
 	$(GO) run ./hack/docs/gen

@@ -30,7 +30,7 @@ func (s *step) fallBehind(err error) {
 	if s.behind == nil {
 		s.o.Log.Error("the store is behind what was seen before: nothing is started and no lease is renewed. "+
 			"Point this agent at the right etcd; if it was restored on purpose, stop what runs here "+
-			"(distsuperagent stop --all) and start the agent anew", zap.Error(err))
+			"(distsuperagent stop --all) and start the agent again", zap.Error(err))
 	}
 	s.behind = err
 	s.do(HaltRenewals{true})
@@ -80,7 +80,7 @@ func (c *Core) refresh(p *proc, kind store.Kind, key string) {
 	delete(p.broken, key)
 	if err != nil {
 		p.broken[key] = true
-		c.o.Log.Error("a key cannot be read: nothing is done about its process until it is written anew",
+		c.o.Log.Error("a key cannot be read: nothing is done about its process until it is written again",
 			zap.String("process", p.id), zap.Error(err))
 	}
 }

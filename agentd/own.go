@@ -54,7 +54,7 @@ func (o *own) read(e store.Entry, log *zap.Logger) api.Alive {
 	}
 	var err error
 	if o.alive, err = store.Decode[api.Alive](e); err != nil && e.ModRev != 0 {
-		log.Error("the machine's alive key cannot be read; it is written anew", zap.Error(err))
+		log.Error("the machine's alive key cannot be read; it is written again", zap.Error(err))
 	}
 	o.aliveRev = e.ModRev
 	return o.alive

@@ -60,7 +60,7 @@ func (s *Solo) reopenLogs() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := errors.Join(s.log.Reopen(), s.components.collector.Reopen(ctx)); err != nil {
-		s.log.Error("log files could not be opened anew: %v", err)
+		s.log.Error("log files could not be reopened: %v", err)
 		return
 	}
 	s.log.Info("supervisord logreopen")

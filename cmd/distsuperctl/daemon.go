@@ -52,7 +52,7 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 		}
 	}
 	if o.id != "" {
-		return nil, usage(fmt.Errorf("there is no controller %s; distsuperctl controllers shows those that there are", o.id))
+		return nil, usage(fmt.Errorf("there is no controller %s; distsuperctl controllers lists them", o.id))
 	}
 	return nil, fmt.Errorf("the controller %s has published no address yet; try again in a moment", id)
 }

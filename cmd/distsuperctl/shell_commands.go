@@ -80,7 +80,7 @@ func (c *ctl) unknown(root *cobra.Command, args []string) error {
 	for _, cmd := range root.Commands() {
 		names = append(names, cmd.Name())
 	}
-	hint := "help lists those that there are"
+	hint := "help lists the commands"
 	if near, ok := ini.Nearest(args[0], names); ok {
 		hint = "did you mean " + near + "?"
 	}

@@ -25,7 +25,7 @@ const placingTime = time.Second
 const pollEvery = time.Second
 
 // errOutgrown says that the watch of a few processes has to read again: it no longer has all that it needs.
-var errOutgrown = errors.New("to be read anew")
+var errOutgrown = errors.New("to be read again")
 
 // Watch calls tell with what the store says, at first and after every change; changes that come fast are told
 // together, and what one transaction wrote always is. It lasts until ctx ends (nil), tell returns an error (that error),

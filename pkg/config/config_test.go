@@ -266,7 +266,7 @@ func TestBadValueNamesItsPlace(t *testing.T) {
 		{"[distsuperd]\nelection_ttl = 1", ":2: [distsuperd] election_ttl: 1 is too small; write 2 or more"},
 		{"[distsuperd]\nsettle = soon", ":2: [distsuperd] settle: not a whole number"},
 		{"[distsuperd]\nhttp = nowhere", ":2: [distsuperd] http: not an address"},
-		{"[distsuperd]\nlog_level = loud", `:2: [distsuperd] log_level: "loud" is no log level`},
+		{"[distsuperd]\nlog_level = loud", `:2: [distsuperd] log_level: "loud" is not a log level`},
 		{"[distsuperagent]\nlabels = zone", `"zone" is not a label`},
 		{"[distsuperagent]\nlabels = a=1, a=2", "label a stands there twice"},
 		{"[distsuperagent]\nmachine = %(nope)s", "cannot be expanded here"},

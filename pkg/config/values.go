@@ -174,7 +174,7 @@ func level(field func(*Config) *string) setter {
 	return func(c *Config, text, _ string) error {
 		name := strings.ToLower(text)
 		if !slices.Contains(levels, name) {
-			return fmt.Errorf("%q is no log level; write one of %s", text, strings.Join(levels, ", "))
+			return fmt.Errorf("%q is not a log level; write one of %s", text, strings.Join(levels, ", "))
 		}
 		*field(c) = name
 		return nil

@@ -41,7 +41,7 @@ func openRegular(path string) (*os.File, os.FileInfo, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file, there is nothing to read back", path)
+		err = fmt.Errorf("%s is not a regular file, so there is nothing to read back", path)
 	}
 	if err != nil {
 		file.Close()

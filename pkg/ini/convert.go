@@ -45,7 +45,7 @@ func (d directive) formatInt(n int) (string, error) {
 		return d.padText(d.cut(strconv.Itoa(n))), nil
 	case 'c':
 		if n < 0 || n > unicode.MaxRune || (n >= 0xd800 && n <= 0xdfff) {
-			return "", fmt.Errorf("%q: %d is no character", d.text, n)
+			return "", fmt.Errorf("%q: %d is not a character", d.text, n)
 		}
 		return d.padText(string(rune(n))), nil
 	case 'o':

@@ -61,7 +61,7 @@ var expandCases = []struct {
 	{template: "%(ENV_HOME)x", fault: "needs a number"},
 	{template: "%(ENV_HOME)f", fault: "needs a number"},
 	{template: "%(ENV_HOME)c", fault: "single character"},
-	{template: "%(negative)c", fault: "no character"},
+	{template: "%(negative)c", fault: "not a character"},
 	{template: "%(process_num)*d", fault: "badly formatted"},
 	{template: "%(process_num).*d", fault: "badly formatted"},
 	{template: "100%", fault: `"%" names no variable; write %(name)s, or %% for a percent sign`},
@@ -71,7 +71,7 @@ var expandCases = []struct {
 	{template: "%*d", fault: "badly formatted"},
 	{template: "echo %s", fault: "or %%s for a percent sign", ours: "Python prints the whole dictionary"},
 	{template: "echo %-10r", fault: "names no variable", ours: "Python prints the whole dictionary"},
-	{template: "%(surrogate)c", fault: "55296 is no character", ours: "Python's strings can hold half a character"},
+	{template: "%(surrogate)c", fault: "55296 is not a character", ours: "Python's strings can hold half a character"},
 	{template: "%(here)99999s", fault: "width or precision above 10000", ours: "Python takes any width"},
 }
 

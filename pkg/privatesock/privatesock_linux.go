@@ -92,7 +92,7 @@ var ErrPeer = errors.New("the other end of the socket belongs to another user")
 func CheckPeer(conn net.Conn) error {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
-		return fmt.Errorf("%w: it is no unix socket", ErrPeer)
+		return fmt.Errorf("%w: it is not a unix socket", ErrPeer)
 	}
 	raw, err := unixConn.SyscallConn()
 	if err != nil {

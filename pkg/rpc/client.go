@@ -184,7 +184,7 @@ func explain(err error) error {
 	}
 	switch {
 	case errors.Is(err, mtls.ErrWrongPin):
-		return fmt.Errorf("%w: another daemon answers there, or it was set up anew and has not published itself yet", err)
+		return fmt.Errorf("%w: another daemon answers there, or it was set up again and has not published itself yet", err)
 	case isAlert(err):
 		// A refused certificate comes back as an alert without words; its log has them.
 		return fmt.Errorf("it refuses our certificate (%w): its log says why; are the clocks of both hosts right, and is this the same cluster?", err)

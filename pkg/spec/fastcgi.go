@@ -73,7 +73,7 @@ func parseSocket(s string) (string, error) {
 func parseBacklog(s string) (int, error) {
 	n, err := ini.ParseInt(s)
 	if err == nil && (n < 1 || n > 65535) {
-		err = errors.New(s + " is no backlog; write a whole number from 1 to 65535")
+		err = errors.New(s + " is not a backlog; write a whole number from 1 to 65535")
 	}
 	return n, err
 }

@@ -71,7 +71,7 @@ var sectionCases = []struct {
 	{name: "fcgi-program, port zero", text: "[fcgi-program:f]\ncommand=x\nsocket=tcp://h:0", fault: "not a port"},
 	{name: "fcgi-program, owner of tcp", text: "[fcgi-program:f]\ncommand=x\nsocket=tcp://h:1\nsocket_owner=a", fault: "socket_owner: is for a socket of unix:///path only"},
 	{name: "fcgi-program, mode of tcp", text: "[fcgi-program:f]\ncommand=x\nsocket=tcp://h:1\nsocket_mode=0700", fault: "socket_mode: is for a socket of unix:///path only"},
-	{name: "fcgi-program, backlog", text: "[fcgi-program:f]\ncommand=x\nsocket=tcp://h:1\nsocket_backlog=65536", fault: "is no backlog"},
+	{name: "fcgi-program, backlog", text: "[fcgi-program:f]\ncommand=x\nsocket=tcp://h:1\nsocket_backlog=65536", fault: "is not a backlog"},
 }
 
 // summary prints what a result has besides programs.

@@ -170,7 +170,7 @@ func (b *branch) remove(q *pb.DeleteRangeRequest) error {
 	} else {
 		prefix, exact := prefixOf(keys)
 		if !exact {
-			return unable("delete a range that is no prefix within a transaction")
+			return unable("delete a range that is not a prefix within a transaction")
 		}
 		b.ops = append(b.ops, store.DeletePrefix(prefix))
 	}

@@ -270,7 +270,7 @@ func TestLogsComeBackWithTheirDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.signal(unix.SIGUSR2)
-	r.until(func() bool { return strings.Contains(r.out.String(), "ERRO log files could not be opened anew") }, "it does not say that there is no directory")
+	r.until(func() bool { return strings.Contains(r.out.String(), "ERRO log files could not be reopened") }, "it does not say that there is no directory")
 	if err := os.Mkdir(r.path("logs"), 0o755); err != nil {
 		t.Fatal(err)
 	}

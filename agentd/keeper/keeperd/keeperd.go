@@ -128,9 +128,9 @@ func reopenLogs(ctx context.Context, signals <-chan os.Signal, s service, log *z
 		case <-signals:
 		}
 		if err := s.ReopenLogs(ctx); err != nil && ctx.Err() == nil {
-			log.Error("Log files could not be opened anew", zap.Error(err))
+			log.Error("Log files could not be reopened", zap.Error(err))
 			continue
 		}
-		log.Info("Log files were opened anew")
+		log.Info("Log files were reopened")
 	}
 }

@@ -389,7 +389,7 @@ func TestUSR2OpensLogsAnewAndHUPChangesNothing(t *testing.T) {
 	must(t, s.cmd.Process.Signal(unix.SIGHUP))
 	must(t, s.cmd.Process.Signal(unix.SIGUSR2))
 	s.eventually("the keeper has reopened its logs", func() error {
-		if b, _ := os.ReadFile(LogFile(s.dir)); !bytes.Contains(b, []byte("opened anew")) {
+		if b, _ := os.ReadFile(LogFile(s.dir)); !bytes.Contains(b, []byte("reopened")) {
 			return errors.New("it does not say so")
 		}
 		return nil

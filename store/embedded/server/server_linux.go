@@ -157,7 +157,7 @@ func bindAddress(listen string) (string, error) {
 		return "", fmt.Errorf("[embedded-etcd] listen = %q: write HOST:PORT, such as 0.0.0.0:2379", listen)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("[embedded-etcd] listen = %q: %q is no port", listen, port)
+		return "", fmt.Errorf("[embedded-etcd] listen = %q: %q is not a port", listen, port)
 	}
 	if host == "" {
 		host = "0.0.0.0"

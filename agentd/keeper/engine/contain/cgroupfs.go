@@ -19,7 +19,7 @@ import (
 func OwnCgroup() (string, error) {
 	membership, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return "", fmt.Errorf("read the own cgroup: %w", err)
+		return "", fmt.Errorf("read this process's own cgroup: %w", err)
 	}
 	path, ok := "", false
 	for line := range strings.Lines(string(membership)) {
@@ -36,11 +36,11 @@ func OwnCgroup() (string, error) {
 	}
 	below, err := filepath.Rel(root, path)
 	if err != nil || below == ".." || strings.HasPrefix(below, "../") {
-		return "", fmt.Errorf("the own cgroup %s is not below the mounted %s", path, root)
+		return "", fmt.Errorf("this process's cgroup %s is not below the mounted %s", path, root)
 	}
 	dir := filepath.Join(mount, below)
 	if !listed(filepath.Join(dir, "cgroup.procs"), os.Getpid()) {
-		return "", fmt.Errorf("%s is not the own cgroup", dir)
+		return "", fmt.Errorf("%s is not this process's cgroup", dir)
 	}
 	return dir, nil
 }
