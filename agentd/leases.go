@@ -189,15 +189,21 @@ func (c *Core) loseLease(id int64) {
 // leasesChanged takes in renewals that the keeper knows, and leases that etcd says are gone.
 func (c *Core) leasesChanged(changes []lease.Change) {
 	for _, change := range changes {
-		if change.Kind == lease.Lost {
+		switch change.Kind {
+		case lease.Lost:
 			c.loseLease(change.Lease.ID)
-			continue
+		case lease.Renewed:
+			c.leaseRenewed(change.Lease.ID)
 		}
-		for id, p := range c.procs {
-			if p.memory.Late == change.Lease.ID {
-				p.memory.Late = 0
-				c.look(id)
-			}
+	}
+}
+
+// leaseRenewed: what could not start, because its deadline had passed, may be able to now.
+func (c *Core) leaseRenewed(lease int64) {
+	for id, p := range c.procs {
+		if p.memory.Late == lease {
+			p.memory.Late = 0
+			c.look(id)
 		}
 	}
 }

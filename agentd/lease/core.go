@@ -38,6 +38,7 @@ type Core struct {
 	paused  bool // all renewals are, as signs want it
 	acks    acknowledgement
 	members members
+	contact contact
 }
 
 // held is one lease.
@@ -62,9 +63,13 @@ const (
 	Renewed Kind = iota
 	// Lost: etcd says that the lease is gone. It is renewed no more.
 	Lost
+	// Silent: etcd has stopped answering; see Contact.
+	Silent
+	// Answering: etcd answers again.
+	Answering
 )
 
-// Change is what the main loop hears of one lease.
+// Change is what the main loop hears of one lease, or with Silent and Answering of etcd.
 type Change struct {
 	Kind  Kind
 	Lease keeper.Lease
@@ -72,7 +77,8 @@ type Change struct {
 
 // NewCore makes a Core that holds no lease.
 func NewCore(o CoreOptions, now clock.Instant) *Core {
-	return &Core{o: o, signs: signs{loop: now, keeper: now}, members: members{leader: -1, look: true}}
+	return &Core{o: o, signs: signs{loop: now, keeper: now}, members: members{leader: -1, look: true},
+		contact: contact{answered: now}}
 }
 
 // Leases lists what is held, by number.
@@ -111,7 +117,7 @@ func (c *Core) Next() clock.Instant {
 	if !c.running {
 		return clock.Never
 	}
-	next := min(c.acks.next(), c.members.next())
+	next := min(c.acks.next(), c.members.next(), c.silentAt())
 	for _, l := range c.held {
 		next = min(next, l.renewal.Next())
 	}
@@ -131,6 +137,7 @@ func (c *Core) Step(now deadline.Moment, e Event) []Effect {
 		s.tell()
 		s.findLeader()
 		s.settle()
+		s.listen()
 	}
 	return s.effects
 }
@@ -148,7 +155,7 @@ func (s *step) do(e Effect) { s.effects = append(s.effects, e) }
 func (s *step) hear(e Event) {
 	switch e := e.(type) {
 	case Started:
-		s.running = true
+		s.running, s.contact.asking = true, s.now.Boot
 	case LoopAlive:
 		s.signs.loop = s.now.Boot
 	case KeeperAnswered:
@@ -165,11 +172,13 @@ func (s *step) take(e Event) {
 		for _, l := range e.Leases {
 			if l.TTL > 0 {
 				s.hold(l, true)
+				s.answered(l)
 			}
 		}
 	case Granted:
 		s.seeTerm(e.Term)
 		s.hold(e.Lease, false)
+		s.answered(e.Lease)
 	case Dropped:
 		if l := s.find(e.Lease); l != nil {
 			s.renew(l, renewal.Drop{})
@@ -206,6 +215,9 @@ func (s *step) hold(lease keeper.Lease, adopted bool) {
 	if found {
 		return
 	}
+	if len(s.held) == 0 {
+		s.contact.asking = s.now.Boot
+	}
 	o := renewal.Options{TTL: lease.TTL, Deadline: lease.Deadline, Endpoints: len(s.o.Endpoints), Leader: s.members.leader, Term: s.members.term}
 	if s.o.Mode == mode.Alone {
 		o.Interval = mode.RestInterval
@@ -230,6 +242,7 @@ func (s *step) permit() {
 		return
 	}
 	s.paused = why != ""
+	s.contact.asking = s.now.Boot
 	event := renewal.Event(renewal.Resume{})
 	if s.paused {
 		event = renewal.Pause{}
@@ -259,9 +272,11 @@ func (s *step) renew(l *held, e renewal.Event) {
 			s.members.look = true
 		case renewal.Extended:
 			l.TTL, l.Deadline = effect.TTL, effect.Deadline
+			s.answered(l.Lease)
 			s.acks.version++
 		case renewal.Lost:
 			s.remove(l)
+			s.contact.answered = s.now.Boot
 			s.change(Change{Lost, l.Lease})
 		default:
 			s.do(Renew{l.ID, effect})

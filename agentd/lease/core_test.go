@@ -175,10 +175,10 @@ var walks = []struct {
 		{4 * ms, opened(1, 2), "1 send"},
 		{5 * ms, answered(1, 2, 4*ms, 3, 6), "tell[1], settled"},
 		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
-		{5003 * ms, LoopAlive{}, "1 send, tell[1], findleader"},
+		{5003 * ms, LoopAlive{}, "1 send, tell[1], findleader, changed"},
 		{5004 * ms, LeaderFound{0, 3}, ""},
-		{5005 * ms, answered(1, 3, 5003*ms, 3, 6), "1 close"},
-	}, "renewed 1"},
+		{5005 * ms, answered(1, 3, 5003*ms, 3, 6), "1 close, changed"},
+	}, "renewed 1, silent, answering"},
 	{"a leader of an earlier term is not believed", 2, mode.Fleet, []line{
 		{0, Started{}, "tell[], findleader, settled"},
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
@@ -213,7 +213,16 @@ func TestSteps(t *testing.T) {
 			}
 			var heard []string
 			for _, ch := range core.Take() {
-				heard = append(heard, fmt.Sprintf("%s %x", map[Kind]string{Renewed: "renewed", Lost: "lost"}[ch.Kind], ch.Lease.ID))
+				switch ch.Kind {
+				case Renewed:
+					heard = append(heard, fmt.Sprintf("renewed %x", ch.Lease.ID))
+				case Lost:
+					heard = append(heard, fmt.Sprintf("lost %x", ch.Lease.ID))
+				case Silent:
+					heard = append(heard, "silent")
+				case Answering:
+					heard = append(heard, "answering")
+				}
 			}
 			if got := strings.Join(heard, ", "); got != c.changes {
 				t.Errorf("the main loop hears %q, want %q", got, c.changes)

@@ -104,6 +104,13 @@ func (h *Holder) Held() []keeper.Lease {
 	return h.core.Leases()
 }
 
+// Contact is what the renewals say about etcd now. C tells when Silent changes.
+func (h *Holder) Contact() Contact {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.core.Contact()
+}
+
 // Problem says why leases are not renewed now, "" when they are.
 func (h *Holder) Problem() string {
 	h.mu.Lock()

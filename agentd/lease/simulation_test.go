@@ -269,7 +269,6 @@ func TestNoProcessOutlivesItsLease(t *testing.T) {
 		s := newSimulation(t, true)
 		s.run(2 * time.Minute)
 		renewed, deleted = renewed+s.renewed, deleted+len(s.deleted)
-		println(s.renewed, len(s.deleted), s.now.String(), len(s.queue), s.core.Problem(s.moment().Boot))
 	})
 	if renewed < 100 || deleted == 0 {
 		t.Errorf("%d renewals and %d expiries: the faults are too many or too few", renewed, deleted)

@@ -33,6 +33,12 @@ func Of(sent Moment, ttl int64) Deadline {
 	return Deadline{Boot: add(int64(sent.Boot), d), Raw: add(sent.Raw, d)}
 }
 
+// Sent is when the last answered renewal of a lease of ttl seconds was sent that has deadline d: Of backwards.
+func (a Deadline) Sent(ttl int64) Moment {
+	d := a.Before(seconds(ttl) - Margin(ttl))
+	return Moment{Boot: clock.Instant(d.Boot), Raw: d.Raw}
+}
+
 // Margin is how long before the expiry of a lease its deadline lies: a twelfth of the TTL, since a clock may be
 // slewed by that much, and ActTime.
 func Margin(ttl int64) time.Duration { return seconds(ttl)/12 + ActTime }
