@@ -32,6 +32,7 @@ type trial struct {
 
 var trials = []trial{
 	{name: "killed", about: "a machine loses its power", run: killed},
+	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }
 
 func main() {
