@@ -59,7 +59,8 @@ type Agent struct {
 	holder *lease.Holder
 	events chan Event
 	fail   chan error
-	left   chan struct{} // closed when everything is released
+	left   chan struct{} // closed when nothing runs here any more
+	untold []string      // of whose end etcd could not be told; set before left is closed
 	work   sync.WaitGroup
 	stores chan struct{} // slots for transactions
 	calls  chan struct{} // slots for keeper calls
@@ -204,16 +205,16 @@ func (a *Agent) post(ctx context.Context, ev Event) {
 	}
 }
 
-// Drain stops every process of the machine, releases it so that another machine may start it
-// at once, and returns when all is released or ctx ends. Run must be running; nothing starts here
-// again in its life.
-func (a *Agent) Drain(ctx context.Context) error {
+// Drain stops every process of the machine and releases it, so that another machine may start it at once. It returns when nothing
+// runs here any more and all is released, or when ctx ends. Where etcd takes no word for tellTime, it returns the processes that it could not
+// release: the next agent does that. Run must be running; nothing starts here again in its life.
+func (a *Agent) Drain(ctx context.Context) (untold []string, err error) {
 	a.post(ctx, Leave{})
 	select {
 	case <-a.left:
-		return nil
+		return a.untold, nil
 	case <-ctx.Done():
-		return fmt.Errorf("drain %s: %w; %s", a.o.Machine, ctx.Err(), a.Health().Problem)
+		return nil, fmt.Errorf("drain %s: %w; %s", a.o.Machine, ctx.Err(), a.Health().Problem)
 	}
 }
 

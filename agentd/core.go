@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -41,6 +42,8 @@ type Core struct {
 	behind    error
 	silent    error // the keeper does not answer
 	refused   error // why etcd took the last write for no good, nil when it takes them
+	// untaken is since when etcd has taken no write of those that were tried, 0 when it took the last one.
+	untaken clock.Instant
 
 	// epoch counts keepers: answers of calls to an earlier one say nothing.
 	epoch int
@@ -49,6 +52,7 @@ type Core struct {
 	// them only once the machine's name is ours; proved has them before.
 	predecessors map[string]api.Proof
 	proved       map[string]api.Proof
+	outcomes     map[plan.Ended]keeper.Outcome
 
 	procs  map[string]*proc
 	dirty  map[string]bool
@@ -78,10 +82,15 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 		s.tick = now.Add(slowTick)
 		s.lookAtAll()
 	}
-	if s.ready && s.epoch > 0 && s.behind == nil {
+	switch {
+	case s.epoch == 0:
+	case s.ready && s.behind == nil:
 		s.claim()
 		s.planDirty()
 		s.flush()
+		s.checkLeft()
+	case s.own.leaving:
+		s.stopHere()
 		s.checkLeft()
 	}
 	return s.effects

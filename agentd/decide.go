@@ -58,7 +58,7 @@ func (s *step) planOnce() {
 
 // view is the machine as package plan sees it.
 func (c *Core) view() plan.MachineFacts {
-	return plan.MachineFacts{Name: c.o.Machine, Keys: c.o.Keys, Instance: c.hello.Instance, Predecessors: c.predecessors,
+	return plan.MachineFacts{Name: c.o.Machine, Keys: c.o.Keys, Instance: c.hello.Instance, Predecessors: c.predecessors, Outcomes: c.outcomes,
 		Held: c.leases.serving(), Claimed: c.own.claimed, Leaving: c.own.leaving, Left: c.own.left}
 }
 

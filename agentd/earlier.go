@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
@@ -23,6 +24,10 @@ func (c *Core) meet(hello keeper.Hello) {
 	}
 	for _, instance := range hello.Rebooted {
 		c.proved[instance] = api.ProofRebooted
+	}
+	c.outcomes = map[plan.Ended]keeper.Outcome{}
+	for _, o := range hello.Outcomes {
+		c.outcomes[plan.Ended{Instance: o.Instance, ID: o.ID, Token: o.Token}] = o
 	}
 	c.own.encoded = nil
 }

@@ -120,8 +120,8 @@ type (
 	HaltRenewals struct{ Halt bool }
 	// AskLease asks for the remaining seconds of somebody's lease.
 	AskLease struct{ Lease int64 }
-	// Left: everything is released.
-	Left struct{}
+	// Left: nothing runs here any more, and everything is released but the processes that etcd could not be told of.
+	Left struct{ Untold []string }
 	// Fail ends the agent.
 	Fail struct{ Err error }
 )

@@ -28,7 +28,7 @@ const notClaimed = "the machine's name is not claimed yet"
 
 func (c *Core) health(now clock.Instant) Health {
 	h := Health{Machine: c.o.Machine, Instance: c.hello.Instance, Connected: c.connected, Claimed: c.own.claimed,
-		Draining: c.own.leaving, Drained: c.own.reported, Leases: len(c.leases.held)}
+		Draining: c.own.leaving, Drained: c.own.reported && len(c.own.untold) == 0, Leases: len(c.leases.held)}
 	c.count(now)
 	h.Runs, h.Problem = c.counted.runs, c.problem()
 	return h
@@ -81,8 +81,7 @@ func (c *Core) problem() string {
 	case c.silent != nil:
 		return fmt.Sprintf("the keeper does not answer: %v", c.silent)
 	case !c.connected && c.own.leaving:
-		return "etcd does not answer, and what is stopped is released in etcd: waiting for it; another TERM (distsuperagent stop) ends " +
-			"the agent at once, and the leases then end by themselves"
+		return fmt.Sprintf("etcd does not answer: what runs here is stopped all the same, and what etcd cannot be told within %v of that, the next agent tells it", tellTime)
 	case !c.connected:
 		return "etcd does not answer: processes go on, and each ends at the deadline of its lease unless its on_partition is keep"
 	case c.refused != nil:

@@ -36,13 +36,13 @@ func TestManyProcessesAreCountedNowAndThenAndAtTheEndOnceMore(t *testing.T) {
 	}
 }
 
-func TestAnAgentThatDrainsWithoutEtcdSaysWhatItWaitsForAndHowToEndIt(t *testing.T) {
+func TestAnAgentThatDrainsWithoutEtcdDoesNotSayThatProcessesGoOn(t *testing.T) {
 	c := NewCore(CoreOptions{Machine: "m1", Keys: store.NewKeys("")})
 	if got := c.problem(); !strings.Contains(got, "processes go on") {
 		t.Errorf("without etcd it says %q", got)
 	}
 	c.own.leaving = true
-	if got := c.problem(); strings.Contains(got, "processes go on") || !strings.Contains(got, "distsuperagent stop") {
+	if got := c.problem(); strings.Contains(got, "processes go on") || !strings.Contains(got, "stopped") {
 		t.Errorf("draining without etcd it says %q", got)
 	}
 }

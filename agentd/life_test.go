@@ -245,7 +245,7 @@ func TestDrainStopsAndReleasesEverythingAndPlacementsAreIgnored(t *testing.T) {
 			w.status(b, name, token, running)
 		}
 		began := time.Now()
-		if err := b.agent.Drain(t.Context()); err != nil {
+		if untold, err := b.agent.Drain(t.Context()); err != nil || len(untold) != 0 {
 			t.Fatal(err)
 		}
 		if d := time.Since(began); d > 1300*time.Millisecond {
@@ -282,7 +282,7 @@ func TestNothingIsReleasedBeforeAliveIsGone(t *testing.T) {
 			return memstore.Pass
 		})
 		w.s.Next(memstore.Refuse, nil) // the first write, which takes alive away
-		if err := b.agent.Drain(t.Context()); err != nil || early {
+		if _, err := b.agent.Drain(t.Context()); err != nil || early {
 			t.Fatalf("drain: %v; released early: %v", err, early)
 		}
 	})

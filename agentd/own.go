@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -32,8 +31,10 @@ type own struct {
 	claimed  bool   // alive carries our instance
 	wrote    int64  // the revision at which it last carried our incarnation, 0 for never
 	leaving  bool
-	left     bool // leaving, and alive does not carry our instance
-	reported bool // Left was given
+	since    clock.Instant // when leaving began
+	left     bool          // leaving, and alive does not carry our instance
+	reported bool          // Left was given
+	untold   []string      // the processes that Left named
 
 	// alive is what stood at the machine's alive key when its last change was aliveRev, 0 for absent.
 	alive    api.Alive
@@ -232,28 +233,4 @@ func (s *step) leaseAnswered(ev LeaseAnswered) {
 	}
 	s.own.until = s.now.Add(time.Duration(2*ttl+10) * time.Second)
 	s.wake.add(s.own.until, "")
-}
-
-// leave begins to leave: alive goes first, so that the leader places nothing here any more.
-func (c *Core) leave() {
-	if !c.own.leaving {
-		c.own.leaving = true
-		c.lookAtAll()
-	}
-}
-
-// checkLeft says once that everything of ours is released.
-func (s *step) checkLeft() {
-	if !s.own.left || s.own.reported || s.own.slot.busy || s.batch {
-		return
-	}
-	m := s.view()
-	for _, p := range s.procs {
-		held := p.touch != nil && (p.touch.Instance == m.Instance || m.Predecessors[p.touch.Instance] != api.ProofNone)
-		if p.run != nil || held || p.store.busy || p.memory.Doubt != nil || len(plan.Decide(m, p.view())) > 0 {
-			return
-		}
-	}
-	s.own.reported = true
-	s.do(Left{})
 }

@@ -31,7 +31,7 @@ func (a *Agent) do(ctx context.Context, e Effect) {
 	case HaltRenewals:
 		a.holder.Halt(e.Halt)
 	case Left:
-		a.o.Log.Info("everything is stopped and released", zap.String("machine", a.o.Machine))
+		a.untold = e.Untold
 		close(a.left)
 	case Fail:
 		select {

@@ -24,6 +24,7 @@ func (s *step) transact(p *proc, a plan.Action) {
 // written: what the transaction did or read is known at once, without waiting for the watch.
 func (s *step) written(ev Written) {
 	s.noteRefusal(ev.Err)
+	s.noteSilence(ev.Err)
 	if len(ev.Effect.Processes) == 0 {
 		s.ownWritten(ev)
 		return

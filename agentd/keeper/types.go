@@ -90,6 +90,32 @@ type Run struct {
 	Gone bool `json:"gone,omitempty"`
 }
 
+// Outcome is how a run of an earlier keeper ended, of which no agent took note before that keeper ended.
+type Outcome struct {
+	Instance    string          `json:"instance"` // that keeper's
+	ID          string          `json:"id"`
+	Token       int64           `json:"token"`
+	OnPartition api.OnPartition `json:"on_partition"`
+	Cause       Cause           `json:"cause"`
+	api.Observed
+}
+
+// Run is the run as it ended, but for its settings.
+func (o Outcome) Run() Run {
+	return Run{ID: o.ID, Token: o.Token, OnPartition: o.OnPartition, Cause: o.Cause, Observed: o.Observed, Done: true, Gone: true}
+}
+
+// OutcomesOf are those of the runs that are over.
+func OutcomesOf(instance string, runs []Run) []Outcome {
+	var outcomes []Outcome
+	for _, r := range runs {
+		if r.Done {
+			outcomes = append(outcomes, Outcome{instance, r.ID, r.Token, r.OnPartition, r.Cause, r.Observed})
+		}
+	}
+	return outcomes
+}
+
 // Hello is who the keeper is.
 type Hello struct {
 	Instance string `json:"instance"` // random, made at its start
@@ -109,6 +135,8 @@ type Hello struct {
 	// keepers of the host that it was copied from, nothing is known, and nothing is said.
 	Predecessors []string `json:"predecessors,omitempty"`
 	Rebooted     []string `json:"rebooted,omitempty"`
+	// Outcomes are how runs of these ended, where they could write it down.
+	Outcomes []Outcome `json:"outcomes,omitempty"`
 	// Owner is what the agent last stored with SetOwner: its machine name.
 	Owner string `json:"owner,omitempty"`
 }

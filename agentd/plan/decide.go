@@ -88,11 +88,11 @@ func (d decider) idle() []Action {
 	}
 	switch {
 	case d.Touch != nil && d.ours(d.Touch.Instance):
-		return d.release(d.leftover(d.Touch.Token, d.Touch.Instance), "no run stands behind the touch", nil)
+		return d.releaseLeftover(d.Touch.Token, d.Touch.Instance, "no run stands behind the touch")
 	case d.Touch != nil:
 		return nil // of an instance unknown to us: it expires
 	case d.Status != nil && !d.Status.Released && d.ours(d.Status.Instance):
-		return d.release(d.leftover(d.Status.Token, d.Status.Instance), "no run stands behind the status", nil)
+		return d.releaseLeftover(d.Status.Token, d.Status.Instance, "no run stands behind the status")
 	case d.Status == nil && d.Placement == nil && d.Memory.LogsGone:
 		return d.action(RemoveLogs, 0, "the process was removed", nil)
 	}
@@ -116,7 +116,7 @@ func (d decider) begin() []Action {
 		}
 		return d.touch()
 	case d.Predecessors[d.Touch.Instance] != api.ProofNone:
-		return d.release(d.leftover(d.Touch.Token, d.Touch.Instance), "the keeper that ran it is gone", nil)
+		return d.releaseLeftover(d.Touch.Token, d.Touch.Instance, "the keeper that ran it is gone")
 	}
 	return nil // an unknown instance's touch expires; one of a later token says that our view is old
 }

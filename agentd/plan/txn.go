@@ -105,6 +105,15 @@ func (d decider) release(st api.Status, reason string, entries []api.HistoryEntr
 	return d.action(Release, st.Token, reason, func(a *Action) { a.Txn, a.History = t, entries })
 }
 
+// releaseLeftover releases a token of which the keeper has no run, and tells how it ended where an earlier keeper wrote that down.
+func (d decider) releaseLeftover(token int64, instance, reason string) []Action {
+	if o, known := d.Outcomes[Ended{instance, d.ID, token}]; known && d.Predecessors[instance] != api.ProofNone {
+		st := final(o.Run(), instance)
+		return d.release(st, reason, History(d.last(), st, o.Run()))
+	}
+	return d.release(d.leftover(token, instance), reason, nil)
+}
+
 // leftover is the last status of a token of which the keeper has no run.
 func (d decider) leftover(token int64, instance string) api.Status {
 	st := api.Status{Token: token, Instance: instance, Observed: api.Observed{Reason: "it was placed but never started here"}}

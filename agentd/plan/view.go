@@ -66,6 +66,12 @@ type ProcessFacts struct {
 	Lease int64
 }
 
+// Ended names a run of an earlier keeper.
+type Ended struct {
+	Instance, ID string
+	Token        int64
+}
+
 // MachineFacts is what is the same for all processes.
 type MachineFacts struct {
 	Name string
@@ -73,6 +79,8 @@ type MachineFacts struct {
 	// Instance is the present keeper's. Of the Predecessors' nothing is alive any more, as is proved.
 	Instance     string
 	Predecessors map[string]api.Proof
+	// Outcomes are how runs of theirs ended, where that is known.
+	Outcomes map[Ended]keeper.Outcome
 	// Held are the leases held, each with the touch_timeout in seconds that it serves.
 	Held map[int64]int64
 	// Claimed: the machine's alive key carries our instance. Without it nothing new starts.

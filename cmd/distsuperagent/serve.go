@@ -66,7 +66,15 @@ func (s *server) serve(ctx, grace context.Context) error {
 	if err := refuseBesideSolo(s.Config.File); err != nil {
 		return err
 	}
-	if err := s.open(ctx); err != nil {
+	err := s.open(ctx)
+	if err == nil {
+		err = s.awaitStore(ctx)
+	}
+	// What an earlier agent left with the keeper is stopped without etcd, too.
+	if err == nil || s.https != nil && isDrain(context.Cause(ctx)) {
+		err = s.newAgent()
+	}
+	if err != nil {
 		return errors.Join(err, s.close())
 	}
 	// The agent works on while it drains, so it does not end with ctx.
@@ -94,7 +102,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 			return nil
 		}
 	})
-	err := group.Wait()
+	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
 	}
@@ -121,18 +129,29 @@ func (s *server) endKeeper(grace context.Context) error {
 	return err
 }
 
+// isDrain reports whether a cause to end asks for the end of all processes, too.
+func isDrain(why error) bool {
+	return errors.Is(why, daemoncmd.ErrUSR1) || errors.Is(why, daemoncmd.ErrStopAll)
+}
+
 // drainIfAsked stops and releases all processes before the agent ends, if that is why it ends.
 func (s *server) drainIfAsked(why error, grace context.Context) error {
-	if !errors.Is(why, daemoncmd.ErrUSR1) && !errors.Is(why, daemoncmd.ErrStopAll) {
+	if !isDrain(why) {
 		s.Notify.Stopping("stopping; processes stay with the keeper")
 		return nil
 	}
 	s.Notify.Stopping("stopping and releasing all processes")
 	s.Log.Info("draining: stopping and releasing all processes")
-	if err := s.agent.Drain(grace); err != nil {
+	untold, err := s.agent.Drain(grace)
+	switch {
+	case err != nil:
 		return err
+	case len(untold) > 0: // this is no failure of the agent, which a service manager would start again
+		s.Log.Warn("drained: every process is stopped, but etcd could not be told of these; the next agent on this machine tells it",
+			zap.Strings("processes", untold))
+	default:
+		s.Log.Info("drained: every process is stopped and released")
 	}
-	s.Log.Info("drained: every process is released")
 	return nil
 }
 
@@ -147,7 +166,7 @@ func (s *server) close() error {
 	return nil
 }
 
-// open gets what the agent needs: etcd's address, a keeper, the key space, an identity, a port.
+// open gets what the agent needs, but for an answer of etcd: its address, a keeper, an identity, a port.
 func (s *server) open(ctx context.Context) error {
 	if err := s.findEtcd(ctx); err != nil {
 		return err
@@ -161,19 +180,22 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	s.kv = kv
-	err = daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
-		return store.CheckSchema(ctx, s.kv, s.keys)
-	})
-	if err != nil {
-		return err
-	}
 	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
 		return err
 	}
-	if s.https, err = rpc.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven, "[distsuperagent] http"); err != nil {
-		return err
-	}
-	host, err := hostid.Read(dir)
+	s.https, err = rpc.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven, "[distsuperagent] http")
+	return err
+}
+
+// awaitStore waits for etcd and makes sure that we understand what is there.
+func (s *server) awaitStore(ctx context.Context) error {
+	return daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
+		return store.CheckSchema(ctx, s.kv, s.keys)
+	})
+}
+
+func (s *server) newAgent() error {
+	host, err := hostid.Read(s.Config.Agent.StateDir)
 	if err != nil {
 		return err
 	}

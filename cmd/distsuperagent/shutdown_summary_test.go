@@ -60,3 +60,24 @@ func TestStatusOfAKeeperTellsProcessesThatDoNotRun(t *testing.T) {
 		t.Errorf("it says %q, want %q", got, want)
 	}
 }
+
+func TestStopFailsForWhatItCouldNotDo(t *testing.T) {
+	runs := []keeper.Run{{ID: "web"}, {ID: "db", Done: true}}
+	for _, c := range []struct {
+		name           string
+		o              stopOptions
+		running, says  string
+		untold, silent string
+	}{
+		{"stop leaves what runs to the keeper", stopOptions{}, "[web]", "", "[]", "db"},
+		{"a drain that was cut short", stopOptions{drain: true}, "[web]", "web: not stopped", "[db]", "web, db"},
+		{"everything stopped, and nobody told", stopOptions{all: true}, "[]", "db, web: stopped, but etcd could not be told", "[db web]", "not stopped"},
+	} {
+		var s stopped
+		s.sort(runs, c.o)
+		err := fmt.Sprint(s.failure(c.o, "m1"))
+		if fmt.Sprint(s.Running) != c.running || fmt.Sprint(s.Untold) != c.untold || !strings.Contains(err, c.says) || strings.Contains(err, c.silent) {
+			t.Errorf("%s: %+v: %s", c.name, s, err)
+		}
+	}
+}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,8 +20,8 @@ import (
 )
 
 type stopOptions struct {
-	drain, all bool
-	timeout    time.Duration
+	drain, all, json bool
+	timeout          time.Duration
 }
 
 func newStop() *cobra.Command {
@@ -31,7 +34,10 @@ process that other machines may run ends when its lease expires, some seconds la
 starts elsewhere. If the agent starts again before that, no process notices.
 
 --drain stops and releases the processes first, so that other machines start them at once.
---all does the same, and also stops the keeper.`,
+--all does the same, and also stops the keeper.
+
+Both also stop the processes when etcd is away. Then stop names those that etcd could not be
+told of, and exits with 1; the agent tells it when it starts here again.`,
 		Example: "  distsuperagent stop\n  distsuperagent stop --drain\n  distsuperagent stop --all --timeout 5m",
 		Args:    daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,46 +45,97 @@ starts elsewhere. If the agent starts again before that, no process notices.
 			if err != nil {
 				return err
 			}
-			return stop(cmd, cfg, o)
+			out := cmd.OutOrStdout()
+			if o.json {
+				cmd.SetOut(io.Discard) // what it says on the way
+			}
+			s, err := stop(cmd, cfg, o)
+			if o.json {
+				err = errors.Join(json.NewEncoder(out).Encode(s), err)
+			}
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&o.drain, "drain", false, "stop and release the processes first")
 	cmd.Flags().BoolVar(&o.all, "all", false, "stop and release the processes first, and stop the keeper")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for its end; 0 means as long as it takes")
 	return cmd
 }
 
-func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) error {
+// stopped is what `stop --json` prints.
+type stopped struct {
+	Stopped bool `json:"stopped"` // an agent ran
+	// KeeperPID is that of the keeper which was stopped, too.
+	KeeperPID int `json:"keeper_pid,omitempty"`
+	// Running are the processes that go on under the keeper; Untold those which ended without etcd being told.
+	Running []string `json:"running,omitempty"`
+	Untold  []string `json:"untold,omitempty"`
+}
+
+func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) (s stopped, err error) {
 	sig := unix.SIGTERM
 	if o.drain || o.all {
 		sig = unix.SIGUSR1
 	}
-	ran, err := self.Stop(cmd, cfg, sig, o.timeout)
-	if err != nil {
-		return err
+	if s.Stopped, err = self.Stop(cmd, cfg, sig, o.timeout); err != nil {
+		return s, err
 	}
 	k := keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))
 	defer k.Close()
-	if o.drain && !o.all && !ran {
-		return errors.New("only a running agent can release processes; start it first, or stop them with --all and have their leases run out")
-	}
-	if o.all {
-		if !ran {
-			release(cmd, cfg, k, o.timeout)
-		}
-		return stopKeeper(cmd, k, o.timeout)
+	switch {
+	case o.all && !s.Stopped:
+		release(cmd, cfg, k, o.timeout)
+	case o.drain && !s.Stopped:
+		return s, errors.New("only a running agent can release processes; start it first, or stop them with --all and have their leases run out")
 	}
 	snapshot, err := k.Changes(cmd.Context(), 0)
 	if errors.Is(err, keeper.ErrNoKeeper) {
-		return nil
+		return s, nil
 	}
-	if err != nil {
-		return fmt.Errorf("ask the keeper what becomes of the processes: %w", err)
+	if err != nil && !o.all {
+		return s, fmt.Errorf("ask the keeper what becomes of the processes: %w", err)
 	}
+	if o.all {
+		if s.KeeperPID, err = stopKeeper(cmd, k, o.timeout); err != nil {
+			return s, err
+		}
+	}
+	s.sort(snapshot.Runs, o)
 	for _, line := range shutdownSummary(snapshot) {
-		fmt.Fprintln(cmd.OutOrStdout(), line)
+		if len(s.Running) > 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), line)
+		}
 	}
-	return nil
+	return s, s.failure(o, cfg.Agent.Machine)
+}
+
+// sort says what became of the runs that the keeper had after the agent's end.
+func (s *stopped) sort(runs []keeper.Run, o stopOptions) {
+	for _, r := range runs {
+		switch {
+		case !r.Done && !o.all:
+			s.Running = append(s.Running, r.ID)
+		case o.drain || o.all: // else the next agent comes soon, and tells it
+			s.Untold = append(s.Untold, r.ID)
+		}
+	}
+	slices.Sort(s.Running)
+	slices.Sort(s.Untold)
+}
+
+// failure is what was asked for and is not done.
+func (s *stopped) failure(o stopOptions, machine string) error {
+	var errs []error
+	if o.drain && len(s.Running) > 0 {
+		errs = append(errs, fmt.Errorf("%s: not stopped, since the agent ended before", names(s.Running)))
+	}
+	if len(s.Untold) > 0 {
+		errs = append(errs, fmt.Errorf("%s: stopped, but etcd could not be told. The agent tells it when it starts here again. Until then other machines "+
+			"start what they may run when its lease has expired; what may run here only (on_partition = keep) shows UNKNOWN, or free it with "+
+			"`distsuperctl machines confirm-dead %s`", names(s.Untold), machine))
+	}
+	return errors.Join(errs...)
 }
 
 // releaseTimeout is how long an agent that is started only to release what the keeper runs may take to join the fleet.
@@ -101,8 +158,8 @@ func release(cmd *cobra.Command, cfg *config.Config, k *keeper.Client, timeout t
 	}
 }
 
-// stopKeeper ends the keeper and everything that it still runs.
-func stopKeeper(cmd *cobra.Command, k *keeper.Client, timeout time.Duration) error {
+// stopKeeper ends the keeper and everything that it still runs, and returns the pid that it had.
+func stopKeeper(cmd *cobra.Command, k *keeper.Client, timeout time.Duration) (int, error) {
 	ctx, cancel := cmd.Context(), context.CancelFunc(func() {})
 	if timeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, timeout)
@@ -112,7 +169,7 @@ func stopKeeper(cmd *cobra.Command, k *keeper.Client, timeout time.Duration) err
 	if pid != 0 {
 		fmt.Fprintf(cmd.OutOrStdout(), "keeper stopped (pid %d)\n", pid)
 	}
-	return err
+	return pid, err
 }
 
 // endKeeper ends the keeper with everything that it still runs, and returns the pid that it had, 0 when none is there.

@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // Property: one command takes a machine out of the fleet: it stops nothing that was not meant, leaves nothing running, and nothing of
@@ -56,5 +59,40 @@ func TestStopAllAfterStopReleasesWhatTheKeeperRuns(t *testing.T) {
 		return p.Touch == nil && p.Status != nil && p.Status.Released && p.State != api.Unknown, fleet.Describe(p)
 	})
 	f.ctl("machines", "remove", "m1")
+	f.onceEach()
+}
+
+// Property: a machine is stopped without etcd, too. What etcd could not be told is said, and told at the next start.
+func TestLongStopAllWithoutEtcdStopsAndTellsItLater(t *testing.T) {
+	gate.Long(t)
+	t.Parallel()
+	f := start(t, 1, 1)
+	p, once := f.Witness("w"), f.Witness("once") // kept: there is no other machine
+	end := filepath.Join(t.TempDir(), "end")
+	once.Command, once.Shell, once.Autorestart = "while [ ! -e "+end+" ]; do sleep 0.05; done", true, "false"
+	p.TouchTimeout, once.TouchTimeout = calm, calm
+	f.run(2, p, once)
+	before := f.lives()
+	f.must(f.Controllers[0], "distsuperd", "stop", "--all")
+	if err := os.WriteFile(end, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the short one ends without etcd", func() (bool, string) {
+		return startTime(before["once"].PID) == "gone", "it lives"
+	})
+	m1 := f.Machines[0]
+	r := m1.Run(f.ctx, "distsuperagent", "stop", "--all", "--json")
+	if r.Code != 1 || !strings.Contains(r.Stdout, `"untold":["once","w"]`) || !strings.Contains(r.Stderr, "once, w: stopped, but etcd could not be told") {
+		t.Errorf("exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	if startTime(before["w"].PID) != "gone" {
+		t.Error("w lives")
+	}
+	f.must(f.Controllers[0], "distsuperd", "start")
+	f.must(m1, "distsuperagent", "start")
+	f.until("what became of them is told, and w runs again", func() (bool, string) {
+		p, o := f.process("w"), f.process("once")
+		return fleet.Runs(p) && o.State == api.Exited && o.Status.Exit != nil && *o.Status.Exit == 0, fleet.Describe(p) + "; " + fleet.Describe(o)
+	})
 	f.onceEach()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -140,6 +141,7 @@ func New(o Options) (*Engine, error) {
 	}
 	e.hello.Predecessors = e.file.State().Dead(identity, api.ProofSuccessor)
 	e.hello.Rebooted = e.file.State().Dead(identity, api.ProofRebooted)
+	e.hello.Outcomes = e.file.State().OutcomesOf(slices.Concat(e.hello.Predecessors, e.hello.Rebooted)...)
 	contain.KillLeftovers(e.file.State(), identity)
 	if err := e.prepare(o); err != nil {
 		return nil, err

@@ -6,8 +6,10 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 )
 
@@ -40,10 +42,23 @@ func (e *Engine) Run() error {
 	close(quit)
 	listeners.Wait()
 	e.close()
+	e.background.Go(e.keepOutcomes)
 	e.awaitBackground()
 	e.loop.end()
 	e.log.close()
 	return nil
+}
+
+// keepOutcomes writes down how those runs ended that no agent has forgotten. On a machine that is alone nobody has to be told.
+func (e *Engine) keepOutcomes() {
+	now, _ := e.board.Look(0)
+	outcomes := keeper.OutcomesOf(e.hello.Instance, now.Runs)
+	if e.alone || len(outcomes) == 0 {
+		return
+	}
+	if err := e.file.AddOutcomes(outcomes); err != nil {
+		e.log.warn("How runs ended is not kept for the next agent", zap.Int("runs", len(outcomes)), zap.Error(err))
+	}
 }
 
 // awaitBackground waits for what is done beside the loop, within bounds.

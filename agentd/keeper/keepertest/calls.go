@@ -19,7 +19,7 @@ func (f *Fake) Hello(ctx context.Context) (keeper.Hello, error) {
 	}
 	defer f.mu.Unlock()
 	return keeper.Hello{Instance: f.instance, BootID: f.opts.BootID, PID: 1, Version: "fake", Containment: "memory",
-		Predecessors: append([]string(nil), f.predecessors...), Rebooted: f.opts.Rebooted, Owner: f.owner}, nil
+		Predecessors: append([]string(nil), f.predecessors...), Rebooted: f.opts.Rebooted, Outcomes: f.outcomes, Owner: f.owner}, nil
 }
 
 // SetOwner implements keeper.Keeper.

@@ -44,6 +44,7 @@ type Fake struct {
 	instance     string
 	instances    int
 	predecessors []string
+	outcomes     []keeper.Outcome
 	owner        string
 	down         bool
 	resumed      chan struct{} // not nil while paused; closed by Resume

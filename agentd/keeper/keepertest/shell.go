@@ -59,6 +59,8 @@ func (s shell) Do(effect core.Effect) core.Event {
 	case core.Wake:
 		s.wake = e.At
 	case core.End:
+		now, _ := s.board.Look(0)
+		s.outcomes = append(keeper.OutcomesOf(s.instance, now.Runs), s.outcomes...)
 		s.down = true
 		s.changedLocked()
 	}

@@ -13,15 +13,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
 const (
 	stateName = "keeper.json"
 	lockName  = "keeper.lock"
-	// Both lists of the state file are for killing what is left, so the newest entries matter.
-	maxKeepers = 1000
-	maxLeft    = 1000
+	// Of each list of the state file the newest entries matter.
+	maxKeepers  = 1000
+	maxLeft     = 1000
+	maxOutcomes = 5000
 )
 
 // State is the content of keeper.json: what a later keeper, or the guardian, needs to find what this
@@ -31,6 +33,8 @@ type State struct {
 	Keepers []KeeperRecord `json:"keepers"`
 	// Left are the runs whose children were left alone by leave_children.
 	Left []Mark `json:"left,omitempty"`
+	// Outcomes are how runs ended of which no agent took note: the next one tells it. An entry that was told does no harm.
+	Outcomes []keeper.Outcome `json:"outcomes,omitempty"`
 }
 
 // KeeperRecord is one keeper that ran on a state directory.
@@ -117,6 +121,15 @@ func (s *StateFile) AddLeft(m Mark) error {
 	return s.writeLocked()
 }
 
+// AddOutcomes writes down how runs ended.
+func (s *StateFile) AddOutcomes(outcomes []keeper.Outcome) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data.Outcomes = slices.Concat(outcomes, s.data.Outcomes)
+	s.data.Outcomes = s.data.Outcomes[:min(len(s.data.Outcomes), maxOutcomes)]
+	return s.writeLocked()
+}
+
 // writeLocked replaces the file as a whole.
 func (s *StateFile) writeLocked() error {
 	text, err := json.Marshal(s.data)
@@ -161,7 +174,7 @@ func (s *StateFile) Path() string { return s.path }
 func (s *StateFile) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return State{Keepers: slices.Clone(s.data.Keepers), Left: slices.Clone(s.data.Left)}
+	return State{Keepers: slices.Clone(s.data.Keepers), Left: slices.Clone(s.data.Left), Outcomes: slices.Clone(s.data.Outcomes)}
 }
 
 // Close lets another keeper have the directory.
@@ -176,6 +189,11 @@ func (d State) Dead(host api.HostIdentity, proof api.Proof) []string {
 		}
 	}
 	return ids
+}
+
+// OutcomesOf are those of the given instances.
+func (d State) OutcomesOf(instances ...string) []keeper.Outcome {
+	return slices.DeleteFunc(slices.Clone(d.Outcomes), func(o keeper.Outcome) bool { return !slices.Contains(instances, o.Instance) })
 }
 
 // LeftMarks is Left as a set.
