@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // Errors on which callers branch; every backend returns them wrapped with the operation and key.
@@ -13,7 +14,8 @@ var (
 	ErrLeaseNotFound = errors.New("lease not found")
 	// ErrCompacted: the revision asked for is gone; read afresh.
 	ErrCompacted = errors.New("revision compacted")
-	// ErrNoSpace: etcd's quota is used up (NOSPACE alarm). Nothing was written.
+	// ErrNoSpace: etcd's quota is used up (NOSPACE alarm). Nothing was written. Until somebody makes room and ends the alarm,
+	// etcd still reads, deletes, renews and revokes; a transaction that puts anything, in either branch, and a grant are refused.
 	ErrNoSpace = errors.New("etcd is out of space")
 	// ErrBehind: the store's revision or raft term is lower than one that this daemon has
 	// seen: it was restored from a snapshot or wiped. Nothing may be decided by it.
@@ -148,6 +150,11 @@ func DeletePrefix(prefix string) Op { return Op{Kind: OpDeletePrefix, Key: prefi
 // Get reads one key; its entry is in the result at the op's place.
 func Get(key string) Op { return Op{Kind: OpGet, Key: key} }
 
+// Puts reports whether a transaction with these operations needs room, which etcd refuses as a whole with ErrNoSpace while it is full.
+func Puts(ops []Op) bool {
+	return slices.ContainsFunc(ops, func(o Op) bool { return o.Kind == OpPut })
+}
+
 // MaxTxnOps is etcd's default --max-txn-ops: most compares, and most operations, of a transaction.
 const MaxTxnOps = 128
 
@@ -217,6 +224,9 @@ type RenewStream interface {
 	Close()
 }
 
+// AlarmNoSpace is the alarm of an etcd that is full.
+const AlarmNoSpace = "NOSPACE"
+
 // Member is what a server says of itself.
 type Member struct {
 	Endpoint string
@@ -225,7 +235,7 @@ type Member struct {
 	Rev      int64
 	Term     uint64
 	DBSize   int64
-	Alarms   []string // "NOSPACE", "CORRUPT"
+	Alarms   []string // AlarmNoSpace, "CORRUPT"
 	Err      error    // did not answer
 }
 

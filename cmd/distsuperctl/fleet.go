@@ -38,8 +38,12 @@ func (f *fleetDeployment) storeConfig() (etcd.Config, error) {
 func (f *fleetDeployment) storeName() string { return "etcd" }
 func (f *fleetDeployment) usesOwnEtcd() bool { return f.cfg.UsesEmbedded() }
 
-// explain says of an etcd that stopped answering in the middle which endpoints were tried.
+// explain says of an etcd that is full what it still does, and of one that stopped answering in the middle which endpoints were
+// tried.
 func (f *fleetDeployment) explain(ctx context.Context, err error) error {
+	if errors.Is(err, store.ErrNoSpace) {
+		return fmt.Errorf("%s (%w)", etcd.Full, err)
+	}
 	if !errors.Is(err, store.ErrUnavailable) || f.kv == nil || f.cfg == nil {
 		return err
 	}

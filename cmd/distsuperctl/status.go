@@ -17,6 +17,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 	"github.com/distsuper/distsuper/pkg/visible"
+	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
@@ -190,8 +191,8 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 		versions = append(versions, m.Version)
 		for _, a := range m.Alarms {
 			switch a {
-			case "NOSPACE":
-				warn("etcd at " + m.Endpoint + " is out of space (NOSPACE): nothing can be changed until it is compacted, defragmented and disarmed")
+			case store.AlarmNoSpace:
+				warn(etcd.Full)
 			default:
 				warn("etcd at " + m.Endpoint + " raises the alarm " + a)
 			}

@@ -48,8 +48,8 @@ type Member struct {
 	ended  chan struct{}
 }
 
-// Start runs a cluster of n members until the test ends and waits until it answers.
-func Start(t testing.TB, n int) *Cluster {
+// Start runs a cluster of n members until the test ends and waits until it answers. flags are added to each one's.
+func Start(t testing.TB, n int, flags ...string) *Cluster {
 	t.Helper()
 	path, dir := Path(t), t.TempDir()
 	ports := freePorts(t, 2*n)
@@ -67,6 +67,7 @@ func Start(t testing.TB, n int) *Cluster {
 				"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 				"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-state", "new",
 				"--logger", "zap", "--log-level", "warn"}}
+		m.args = append(m.args, flags...)
 		c.Members = append(c.Members, m)
 		m.Start()
 	}

@@ -84,7 +84,7 @@ func TestWarningNamesWhatIsWrongWithEtcd(t *testing.T) {
 		ok      bool
 	}{
 		{[]store.Member{good, silent}, "", true},
-		{[]store.Member{good, full}, "etcd at b:1 is out of space (NOSPACE)", true},
+		{[]store.Member{good, full}, "etcd is full (NOSPACE)", true},
 		{[]store.Member{good, old}, etcd.FencingWarning([]string{"3.5.0"}), true},
 		{[]store.Member{silent}, "", false},
 	} {
