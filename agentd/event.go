@@ -99,6 +99,7 @@ type (
 		What      string
 		Processes []string
 		Txn       store.Txn
+		WhenFull  store.Txn // what of it an etcd that is full still does; one without operations is nothing
 		History   []api.HistoryEntry
 		Reason    string
 		Token     int64

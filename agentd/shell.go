@@ -49,7 +49,13 @@ func (a *Agent) transact(ctx context.Context, e Write) {
 	defer cancel()
 	t := a.withHistory(ctx2, e)
 	res, err := a.o.KV.Txn(ctx2, t)
-	if errors.Is(err, store.ErrLeaseNotFound) && len(t.Then) > len(e.Txn.Then) {
+	switch {
+	case errors.Is(err, store.ErrNoSpace) && len(e.WhenFull.Then) > 0:
+		// A part is no success: what is left is tried again.
+		if part, failed := a.o.KV.Txn(ctx2, e.WhenFull); failed != nil || !part.Succeeded {
+			res, err = part, failed
+		}
+	case errors.Is(err, store.ErrLeaseNotFound) && len(t.Then) > len(e.Txn.Then):
 		// It did not happen. Whose lease is gone, history's or ours, is seen without history.
 		res, err = a.o.KV.Txn(ctx2, e.Txn)
 		if err == nil && a.o.HistoryLost != nil {

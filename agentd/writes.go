@@ -17,8 +17,8 @@ func (s *step) transact(p *proc, a plan.Action) {
 		p.memory.Released = a.Token
 	}
 	p.putting = a.Kind == plan.PutTouch
-	s.do(Write{What: a.Kind.String(), Processes: []string{p.id}, Txn: a.Txn, History: a.History, Reason: a.Reason,
-		Token: a.Token, Lease: a.Lease})
+	s.do(Write{What: a.Kind.String(), Processes: []string{p.id}, Txn: a.Txn, WhenFull: a.WhenFull,
+		History: a.History, Reason: a.Reason, Token: a.Token, Lease: a.Lease})
 }
 
 // written: what the transaction did or read is known at once, without waiting for the watch.

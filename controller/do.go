@@ -63,11 +63,27 @@ func (d *doer) write(ctx context.Context, w Write) {
 		txn.Then = append(append([]store.Op(nil), txn.Then...), ops...)
 	}
 	res, err := d.c.o.KV.Txn(ctx, txn)
-	if errors.Is(err, store.ErrLeaseNotFound) { // history's lease is gone; nothing was written
+	switch {
+	case errors.Is(err, store.ErrLeaseNotFound): // history's lease is gone; nothing was written
 		d.c.o.History.Forget()
 		res, err = d.c.o.KV.Txn(ctx, w.Txn)
+	case errors.Is(err, store.ErrNoSpace):
+		res, err = d.writeFull(ctx, w, err)
 	}
 	d.c.post(ctx, Written{ID: w.ID, Result: res, Err: err})
+}
+
+// writeFull does what can be done of a write in an etcd that is full. A part is no success: the rest is tried again.
+func (d *doer) writeFull(ctx context.Context, w Write, full error) (store.TxnResult, error) {
+	switch {
+	case !store.Puts(w.Txn.Then): // only its history needed room
+		return d.c.o.KV.Txn(ctx, w.Txn)
+	case len(w.WhenFull.Then) > 0:
+		if res, err := d.c.o.KV.Txn(ctx, w.WhenFull); err != nil || !res.Succeeded {
+			return res, err
+		}
+	}
+	return store.TxnResult{}, full
 }
 
 // history makes the operations that tell of a write. What cannot be told does not hold the write up.

@@ -58,11 +58,13 @@ func (Tick) event()          {}
 type Effect interface{ effect() }
 
 type (
-	// Write is a transaction, with what history is to say of it. Its answer is Written.
+	// Write is a transaction, with what history is to say of it. Its answer is Written. WhenFull is the part of it that an etcd
+	// that is full still does; one without operations is nothing.
 	Write struct {
-		ID      int64
-		Txn     store.Txn
-		History []api.HistoryEntry
+		ID       int64
+		Txn      store.Txn
+		WhenFull store.Txn
+		History  []api.HistoryEntry
 	}
 	// AskLease asks etcd whether a lease is gone.
 	AskLease struct{ Lease int64 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -97,7 +98,19 @@ func (c *Core) send(b batch) Effect {
 	}
 	b.txn.If = append(b.txn.If, c.lead.Guard())
 	b.txn.Else = []store.Op{store.Get(c.lead.Key)}
-	return Write{ID: c.lastID, Txn: b.txn, History: b.history}
+	return Write{ID: c.lastID, Txn: b.txn, WhenFull: c.whenFull(b), History: b.history}
+}
+
+// whenFull is what of a batch is done in an etcd that takes nothing more: a process is taken off its machine, and so it stops.
+// The owner still names that run until it can be written, so all that could start another one waits for the end of this one,
+// as it always does.
+func (c *Core) whenFull(b batch) store.Txn {
+	if len(b.actions) != 1 || b.actions[0].Kind != plan.Unplace {
+		return store.Txn{}
+	}
+	t := store.Txn{If: b.txn.If, Else: b.txn.Else}
+	t.Then = slices.DeleteFunc(slices.Clone(b.txn.Then), func(o store.Op) bool { return o.Kind != store.OpDelete })
+	return t
 }
 
 // writeLosses has the machines that were lost noted. A note that fails is missed: it is no more than a reason to be careful.
@@ -217,7 +230,7 @@ func (c *Core) written(now clock.Instant, e Written) []Effect {
 		case e.Err == nil && e.Result.Succeeded:
 			*p = progress{until: e.Result.Rev}
 			c.tell(a)
-		case len(actions) > 1 && (e.Err == nil || errors.Is(e.Err, store.ErrInvalid)):
+		case len(actions) > 1 && (e.Err == nil || errors.Is(e.Err, store.ErrInvalid) || errors.Is(e.Err, store.ErrNoSpace)):
 			p.alone = true // one of them failed: each for itself, at once
 		case e.Err != nil:
 			p.planned = max(p.planned, c.view.Rev)

@@ -102,7 +102,11 @@ func (d decider) release(st api.Status, reason string, entries []api.HistoryEntr
 		t.If = []store.Cmp{store.Absent(d.touchKey()), store.Unchanged(d.statusKey(), d.statusRev())}
 		t.Then = []store.Op{put}
 	}
-	return d.action(Release, st.Token, reason, func(a *Action) { a.Txn, a.History = t, entries })
+	var whenFull store.Txn
+	if d.Touch != nil {
+		whenFull = store.Txn{If: t.If, Then: t.Then[:1], Else: t.Else}
+	}
+	return d.action(Release, st.Token, reason, func(a *Action) { a.Txn, a.WhenFull, a.History = t, whenFull, entries })
 }
 
 // releaseLeftover releases a token of which the keeper has no run, and tells how it ended where an earlier keeper wrote that down.

@@ -127,12 +127,15 @@ type Action struct {
 	Token   int64
 	Reason  string
 
-	TTL     int64               // Grant
-	Lease   int64               // PutTouch, MoveTouch
-	Txn     store.Txn           // PutTouch, MoveTouch, Release, Report
-	History []api.HistoryEntry  // to be written with Txn; the caller fills At, Machine and By
-	Request keeper.StartRequest // Start, Update
-	Remove  bool                // Forget: the logs, too
+	TTL   int64     // Grant
+	Lease int64     // PutTouch, MoveTouch
+	Txn   store.Txn // PutTouch, MoveTouch, Release, Report
+	// WhenFull is the part of Txn that an etcd that is full still does. Release: the touch goes, since nothing of the run is alive.
+	// That it was released is not told by that, so nothing starts before the status says so.
+	WhenFull store.Txn
+	History  []api.HistoryEntry  // to be written with Txn; the caller fills At, Machine and By
+	Request  keeper.StartRequest // Start, Update
+	Remove   bool                // Forget: the logs, too
 }
 
 // Ref names the run that the action is about.

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 func newStop(c *ctl) *cobra.Command {
@@ -33,6 +35,9 @@ func runStop(ctx context.Context, c *ctl, o waitOptions, names []string) error {
 	r := &results{c: c}
 	if err := c.control().Stop(ctx, names, o.wait(), r.add); err != nil {
 		return waitFailed(err)
+	}
+	if c.client.Full() {
+		c.warnf("warning: %s. Until then the history does not tell of this stop", etcd.Full)
 	}
 	return r.finish()
 }

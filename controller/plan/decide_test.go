@@ -102,7 +102,7 @@ var situations = []situation{
 	}, kind: nothing, on: "m1", reason: "owners/x"},
 	{name: "placement deleted by hand", happen: func(m *model) {
 		m.change(func(v *View, _ int64) { v.SetPlacement("m1", "x", nil) })
-	}, kind: Unplace, reason: "by hand"},
+	}, kind: Unplace, reason: "not as it was written"},
 	{name: "written keep: not asked yet", edit: keepWrittenByUser, happen: func(m *model) { m.expire("m1") },
 		kind: nothing, on: "m1", reason: "asking the agent of m1"},
 	{name: "written keep: alive", edit: keepWrittenByUser,

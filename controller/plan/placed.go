@@ -16,7 +16,7 @@ func (d *decider) placed(p *ProcessFacts) Decision {
 	pl := p.slot(o.Machine).Placement
 	switch {
 	case pl == nil || pl.Value.Token != o.Token || pl.Value.Instance != o.Instance:
-		return d.unplace(p, "its placement was changed by hand")
+		return d.unplace(p, "its placement is not as it was written")
 	case !m.LiveAs(o.Instance):
 		return d.machineLost(p, m)
 	}

@@ -24,20 +24,34 @@ type draft struct {
 	ops     []store.Op
 	history []api.HistoryEntry
 	names   []string // of the processes that it changes
+	// whenFull is done instead of ops, and told nowhere, by an etcd that is full: it takes no puts.
+	whenFull []store.Op
 }
 
 func (d *draft) compare(c ...store.Cmp)             { d.cmps = append(d.cmps, c...) }
 func (d *draft) do(ops ...store.Op)                 { d.ops = append(d.ops, ops...) }
 func (d *draft) record(entries ...api.HistoryEntry) { d.history = append(d.history, entries...) }
 
-// puts are the entries that a draft leaves, written at a revision.
-func (d *draft) puts(rev int64) (entries []store.Entry) {
+// changes are what a draft changes, written at a revision.
+func (d *draft) changes(rev int64) (changes []store.Change) {
 	for _, op := range d.ops {
-		if op.Kind == store.OpPut {
-			entries = append(entries, store.Entry{Key: op.Key, Value: op.Value, CreateRev: rev, ModRev: rev, Version: 1})
+		switch op.Kind {
+		case store.OpPut:
+			changes = append(changes, store.Change{Entry: store.Entry{Key: op.Key, Value: op.Value, CreateRev: rev, ModRev: rev, Version: 1}})
+		case store.OpDelete:
+			changes = append(changes, store.Change{Kind: store.ChangeDelete, Entry: store.Entry{Key: op.Key, ModRev: rev}})
 		}
 	}
-	return entries
+	return changes
+}
+
+// forFull is what of a draft a full etcd does; without operations it does nothing of it.
+func (d *draft) forFull() draft {
+	full := draft{cmps: d.cmps, ops: d.whenFull, names: d.names}
+	if len(full.ops) == 0 && !store.Puts(d.ops) {
+		full.ops = d.ops // only its history needs room
+	}
+	return full
 }
 
 // done is a draft that was written, at a revision of the store.
@@ -93,28 +107,40 @@ func (c *Client) try(ctx context.Context, decide func(context.Context) (draft, e
 	if err != nil || len(d.ops) == 0 {
 		return nil, err
 	}
+	made, of, err := c.write(ctx, d)
+	if full := d.forFull(); errors.Is(err, store.ErrNoSpace) && len(full.ops) > 0 {
+		c.full.Store(true)
+		made, of, err = c.write(ctx, full)
+	}
+	if errors.Is(err, store.ErrUnavailable) && of.key != "" {
+		*unknown = append(*unknown, of)
+	}
+	return made, err
+}
+
+// write writes a draft with its history. Its receipt has no key when nothing tells of it: such a draft deletes, and whoever
+// looks again after a lost answer finds that done.
+func (c *Client) write(ctx context.Context, d draft) (*done, receipt, error) {
 	ops, of := d.ops, receipt{draft: d}
 	for _, e := range d.history {
 		e.By, e.At = c.who, c.wall()
 		op, err := c.history.Op(ctx, e)
 		if err != nil {
-			return nil, err
+			return nil, of, err
 		}
 		ops, of.key = append(ops, op), op.Key
 	}
 	res, err := c.kv.Txn(ctx, store.Txn{If: d.cmps, Then: ops})
 	switch {
 	case err == nil && res.Succeeded:
-		return &done{draft: d, rev: res.Rev}, nil
+		return &done{draft: d, rev: res.Rev}, of, nil
 	case err == nil:
-		return nil, errAgain
+		return nil, of, errAgain
 	case errors.Is(err, store.ErrLeaseNotFound):
 		c.history.Forget()
-		return nil, errAgain
-	case errors.Is(err, store.ErrUnavailable):
-		*unknown = append(*unknown, of)
+		return nil, of, errAgain
 	}
-	return nil, err
+	return nil, of, err
 }
 
 // happened looks for a receipt, nil for none.

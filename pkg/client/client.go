@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"sync/atomic"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
@@ -38,6 +39,8 @@ type Client struct {
 	history *store.History
 	clock   clock.Clock
 	own     bool // Close closes kv, too
+	// full is set when etcd was full and did something all the same.
+	full atomic.Bool
 }
 
 // Config says where the store is and who asks.
@@ -86,6 +89,9 @@ func (c *Client) Close() error {
 
 // KV is the store behind the client.
 func (c *Client) KV() store.KV { return c.kv }
+
+// Full reports whether a change was made in an etcd that is full (NOSPACE): it was made without an entry in the history.
+func (c *Client) Full() bool { return c.full.Load() }
 
 // Keys are the keys of that store.
 func (c *Client) Keys() store.Keys { return c.keys }

@@ -18,11 +18,13 @@ type request struct {
 	what string
 	why  string
 	next func(processState) (api.Intent, bool)
+	// forgets: without an intent a process does not run either, so a full etcd, which only deletes, can still be asked for it.
+	forgets bool
 }
 
 var (
 	startRequest   = request{what: "start asked", next: processState.start}
-	stopRequest    = request{what: "stop asked", next: processState.stop}
+	stopRequest    = request{what: "stop asked", next: processState.stop, forgets: true}
 	restartRequest = request{what: "restart asked", next: processState.restart}
 )
 
@@ -44,10 +46,10 @@ type target struct {
 // atOnce is how many processes one transaction changes: two operations and three compares each.
 const atOnce = 30
 
-// ask makes one request of several processes, some at a time, and names those whose intent it changed; puts are these
-// intents. A process whose program is gone or was made anew is ErrNotFound. from is what was seen of them, and nil when
+// ask makes one request of several processes, some at a time, and names those whose intent it changed; changes are those of
+// the intents. A process whose program is gone or was made anew is ErrNotFound. from is what was seen of them, and nil when
 // nothing was.
-func (c *Client) ask(ctx context.Context, r request, targets []target, from *view.View) (changed []string, puts []store.Entry, err error) {
+func (c *Client) ask(ctx context.Context, r request, targets []target, from *view.View) (changed []string, changes []store.Change, err error) {
 	for part := range slices.Chunk(targets, atOnce) {
 		look := func(ctx context.Context) ([]seen, error) { return c.look(ctx, part) }
 		if from != nil {
@@ -65,13 +67,13 @@ func (c *Client) ask(ctx context.Context, r request, targets []target, from *vie
 			return c.draftRequest(r, part, all)
 		})
 		if err != nil {
-			return changed, puts, err
+			return changed, changes, err
 		}
 		if did != nil {
-			changed, puts = append(changed, did.names...), append(puts, did.puts(did.rev)...)
+			changed, changes = append(changed, did.names...), append(changes, did.changes(did.rev)...)
 		}
 	}
-	return changed, puts, nil
+	return changed, changes, nil
 }
 
 // draftRequest drafts the change of those processes that the request changes.
@@ -91,6 +93,9 @@ func (c *Client) draftRequest(r request, targets []target, all []seen) (d draft,
 		}
 		d.compare(store.Unchanged(c.keys.Intent(t.process), s.intentRev), store.Unchanged(c.keys.Owner(t.process), s.ownerRev))
 		d.do(store.Put(c.keys.Intent(t.process), store.Encode(intent)))
+		if r.forgets {
+			d.whenFull = append(d.whenFull, store.Delete(c.keys.Intent(t.process)))
+		}
 		d.record(api.HistoryEntry{Process: t.process, What: r.what, Why: r.why})
 		d.names = append(d.names, t.process)
 	}
@@ -268,8 +273,8 @@ func (c *Client) askFrom(ctx context.Context, r request, seen *Snapshot, process
 		}
 		targets = append(targets, target{process: name, program: p.Program.Name, created: p.Program.Object.Created})
 	}
-	changed, puts, err := c.ask(ctx, r, targets, seen.view)
-	v, _ := seen.view.Merge(seen.view.Rev, puts)
+	changed, changes, err := c.ask(ctx, r, targets, seen.view)
+	v, _ := seen.view.Apply(seen.view.Rev, changes)
 	return changed, newSnapshot(v, c.wall(), seen.only, seen.again), err
 }
 

@@ -98,7 +98,7 @@ func (p *Process) condition(now time.Time) condition {
 func (p *Process) unwanted(now time.Time) condition {
 	o, s := p.Owner, p.Status
 	switch {
-	case p.Touch != nil && p.Live && o.Placed:
+	case p.Touch != nil && p.Live && o.Placed && p.Placement != nil:
 		return condition{api.Stopping, AwaitsRemoval, ""}
 	case p.Touch != nil && p.Live:
 		return condition{api.Stopping, AwaitsStop, ""}
@@ -106,12 +106,14 @@ func (p *Process) unwanted(now time.Time) condition {
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence()}
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
 		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence() + " and may still run it (on_partition keep)"}
-	case o.Placed && s == nil: // placed, and not started
+	case o.Placed && s == nil && p.Placement != nil: // placed, and not started
 		return condition{api.Stopping, AwaitsRemoval, ""}
 	case o.Finished != nil:
 		return p.ended(*o.Finished, now)
 	case s != nil && s.Finished():
 		return p.ended(s.State, now)
+	case s != nil && !s.Released && p.Live: // its machine deletes a touch only when nothing of the run is alive
+		return condition{api.Stopped, AwaitsNothing, "it has ended; " + o.Machine + " could not tell how yet"}
 	case s != nil && !s.Released:
 		return condition{api.Stopped, AwaitsNothing, o.Machine + " was lost while it ran"}
 	}

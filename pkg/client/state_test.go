@@ -24,6 +24,8 @@ type moment struct {
 	touch    bool
 	status   *api.Status
 	removed  bool // no program asks for it
+	// taken: the placement is gone, and etcd was too full to be told so by the owner.
+	taken bool
 }
 
 func (m moment) entries() []store.Entry {
@@ -40,6 +42,9 @@ func (m moment) entries() []store.Entry {
 	}
 	if m.owner != nil {
 		add(testKeys.Owner("web"), m.owner)
+		if m.owner.Placed && !m.taken {
+			add(testKeys.Placement(m.owner.Machine, "web"), api.Placement{Token: m.owner.Token, Instance: m.owner.Instance})
+		}
 	}
 	if m.live {
 		add(testKeys.Alive("m1"), api.Alive{Instance: "i1"})
@@ -108,6 +113,9 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 		"stopped, and kept there": {moment{want: "stop", restarts: 1, owner: on(unplaced), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, AwaitsMachine, "m1 is not live and may still run it (on_partition keep)"},
 		"stopped after it exited": {moment{want: "stop", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
 		"stopped, status gone":    {moment{want: "stop", restarts: 1, owner: on(unplaced)}, api.Stopped, AwaitsNothing, "last placed on m1"},
+		"stops, etcd full":        {moment{owner: on(nil), live: true, touch: true, status: saw(api.Running, nil), taken: true}, api.Stopping, AwaitsStop, ""},
+		"stopped, etcd full":      {moment{owner: on(nil), live: true, status: saw(api.Running, nil), taken: true}, api.Stopped, AwaitsNothing, "it has ended; m1 could not tell how yet"},
+		"placed, then etcd full":  {moment{owner: on(nil), live: true, taken: true}, api.Stopped, AwaitsNothing, "last placed on m1"},
 		"start waits for the old": {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsStop, "waiting for m1"},
 		"its program was removed": {moment{removed: true, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsRemoval, ""},
 	} {

@@ -199,7 +199,7 @@ func (c *Client) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) 
 		if err := checkTxn(t); err != nil {
 			return err
 		}
-		if c.s.noSpace && (puts(t.Then) || puts(t.Else)) {
+		if c.s.noSpace && (store.Puts(t.Then) || store.Puts(t.Else)) {
 			return store.ErrNoSpace
 		}
 		return c.s.txnLocked(t, &res)
@@ -219,15 +219,6 @@ func (s *Server) txnLocked(t store.Txn, res *store.TxnResult) (err error) {
 		s.stats.Writes++
 	}
 	return err
-}
-
-func puts(ops []store.Op) bool {
-	for _, op := range ops {
-		if op.Kind == store.OpPut {
-			return true
-		}
-	}
-	return false
 }
 
 // subject is the key that an error names.
