@@ -397,7 +397,7 @@ m2       live            4          -       -          test
 		}
 		f.wants(exitOK, "*", "rebalance")
 		time.Sleep(5 * time.Second)
-		f.wants(exitOK, "the load is even already\n", "rebalance")
+		f.wants(exitOK, "nothing would be placed elsewhere now\n", "rebalance")
 		f.wants(exitOK, "m2: cordoned\n", "cordon", "m2")
 		f.load(program("last", nil))
 		f.wants(exitOK, "*", "start", "last")

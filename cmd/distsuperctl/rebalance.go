@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
@@ -16,9 +18,10 @@ func newRebalance(c *ctl) *cobra.Command {
 	dry := false
 	cmd := &cobra.Command{
 		Use:   "rebalance",
-		Short: "even out the load with the fewest moves",
-		Long: `rebalance makes the fewest moves after which the live machines have as even a number of processes as the programs'
-machines allow. Each moved process is stopped and started elsewhere; watch it with status -w.`,
+		Short: "move what would be placed elsewhere now",
+		Long: `rebalance moves every process that would be placed on another machine if it were started now: it spreads the copies of
+each program over the machines, and then evens out the number of processes, with no more moves than that takes. A machine
+that was lost lately gets nothing. Each moved process is stopped and started elsewhere; watch it with status -w.`,
 		Example: "  distsuperctl rebalance --dry-run\n  distsuperctl rebalance",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,7 +40,8 @@ func runRebalance(ctx context.Context, c *ctl, dry bool) error {
 	if err != nil {
 		return err
 	}
-	moves := plan.Rebalance(viewOf(snap))
+	wall := time.Now()
+	moves := plan.Rebalance(plan.Input{View: viewOf(snap), Now: instant(wall), Wall: wall})
 	if moves == nil {
 		moves = []plan.Move{}
 	}
@@ -45,7 +49,7 @@ func runRebalance(ctx context.Context, c *ctl, dry bool) error {
 		c.printf("%s: %s -> %s\n", m.Process, m.From, m.To)
 	}
 	if len(moves) == 0 {
-		c.printf("the load is even already\n")
+		c.printf("nothing would be placed elsewhere now\n")
 	}
 	for _, m := range moves {
 		if dry {
@@ -64,12 +68,18 @@ func runRebalance(ctx context.Context, c *ctl, dry bool) error {
 	return nil
 }
 
+// instant makes the wall clock the planner's: what it has seen of machines is known here by their own word only.
+func instant(t time.Time) clock.Instant { return clock.Instant(t.UnixNano()) }
+
 // viewOf is a snapshot as the planner reads it, as far as loads go.
 func viewOf(s *client.Snapshot) *plan.View {
 	v := plan.NewView(spec.Fingerprint)
 	for _, m := range s.Machines() {
 		v.SetInfo(m.Name, entry(m.Info))
-		v.SetAlive(m.Name, entry(m.Alive), 0)
+		if a := m.Alive; a != nil {
+			v.SetAlive(m.Name, entry(a), instant(a.Since))
+		}
+		v.SetLosses(m.Name, entry(m.Losses))
 		v.SetCordon(m.Name, entry(m.Cordon))
 	}
 	for _, p := range s.Programs() {

@@ -61,12 +61,11 @@ func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejec
 		if m.Info == nil && m.Alive == nil {
 			continue // forgotten: only what ran there is still known
 		}
-		total, program := d.load.of(m, p)
-		if why := exclude(p, m, q, total); why != "" {
+		c := d.candidate(p, m)
+		if why := exclude(p, m, q, c.total); why != "" {
 			rejected[name] = why
 			continue
 		}
-		c := candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), program: program, total: total}
 		switch name {
 		case q.target:
 			c.rank = 0
@@ -78,6 +77,12 @@ func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejec
 		found = append(found, c)
 	}
 	return found, rejected
+}
+
+// candidate is a machine as p would find it, without p itself.
+func (d *decider) candidate(p *ProcessFacts, m *MachineFacts) candidate {
+	total, program := d.load.of(m, p)
+	return candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), program: program, total: total}
 }
 
 // exclude says why the machine cannot take the process; "" when it can. The words do not name
@@ -94,7 +99,7 @@ func exclude(p *ProcessFacts, m *MachineFacts, q query, total int) string {
 		return "draining"
 	case m.Cordon != nil:
 		return "cordoned"
-	case m.Info.Value.MaxProcesses > 0 && total >= m.Info.Value.MaxProcesses:
+	case m.full(total):
 		return fmt.Sprintf("full: max_processes %d", m.Info.Value.MaxProcesses)
 	case slices.Contains(q.failed, m.Name):
 		return "it failed there"
@@ -108,6 +113,11 @@ func exclude(p *ProcessFacts, m *MachineFacts, q query, total int) string {
 	return ""
 }
 
+// full reports whether the machine takes no more processes when it has so many.
+func (m *MachineFacts) full(total int) bool {
+	return m.Info.Value.MaxProcesses > 0 && total >= m.Info.Value.MaxProcesses
+}
+
 func (c candidate) before(o candidate) bool {
 	switch {
 	case c.rank != o.rank && min(c.rank, o.rank) == 0:
@@ -116,13 +126,19 @@ func (c candidate) before(o candidate) bool {
 		return c.losses < o.losses
 	case c.rank != o.rank:
 		return c.rank < o.rank
-	case c.program != o.program:
-		return c.program < o.program
-	case c.total != o.total:
-		return c.total < o.total
+	case c.emptier(o) != o.emptier(c):
+		return c.emptier(o)
 	default:
 		return c.m.Name < o.m.Name
 	}
+}
+
+// emptier: a program is spread over machines first; then their loads are evened out.
+func (c candidate) emptier(o candidate) bool {
+	if c.program != o.program {
+		return c.program < o.program
+	}
+	return c.total < o.total
 }
 
 // choiceReason says why c was taken of so many.

@@ -5,22 +5,41 @@ package plan
 type load struct {
 	total   map[string]int
 	program map[string]map[string]int // machine, then program
+	moved   map[string]string         // where a process is counted instead of where the view does
 }
 
 func newLoad() *load {
-	return &load{total: map[string]int{}, program: map[string]map[string]int{}}
+	return &load{total: map[string]int{}, program: map[string]map[string]int{}, moved: map[string]string{}}
+}
+
+// at is the machine on which the process is counted.
+func (l *load) at(p *ProcessFacts) string {
+	if machine, moved := l.moved[p.ID]; moved {
+		return machine
+	}
+	return p.counted
+}
+
+// move counts the process on a machine, and not where it was counted before.
+func (l *load) move(p *ProcessFacts, machine string) {
+	l.add(p, l.at(p), -1)
+	l.add(p, machine, 1)
+	l.moved[p.ID] = machine
+}
+
+func (l *load) add(p *ProcessFacts, machine string, n int) {
+	l.total[machine] += n
+	if l.program[machine] == nil {
+		l.program[machine] = map[string]int{}
+	}
+	l.program[machine][p.programName()] += n
 }
 
 // assume counts the process on a machine where it is not counted yet.
 func (l *load) assume(p *ProcessFacts, machine string) {
-	if machine == "" || machine == p.counted {
-		return
+	if machine != "" && machine != p.counted {
+		l.add(p, machine, 1)
 	}
-	l.total[machine]++
-	if l.program[machine] == nil {
-		l.program[machine] = map[string]int{}
-	}
-	l.program[machine][p.programName()]++
 }
 
 // apply takes an action's effect in.
@@ -34,7 +53,7 @@ func (l *load) apply(p *ProcessFacts, a *Action) {
 func (l *load) of(m *MachineFacts, p *ProcessFacts) (total, program int) {
 	total = m.total + l.total[m.Name]
 	program = m.byProgram[p.programName()] + l.program[m.Name][p.programName()]
-	if p.counted == m.Name {
+	if l.at(p) == m.Name {
 		total, program = total-1, program-1
 	}
 	return total, program

@@ -13,175 +13,104 @@ type Move struct {
 	To      string `json:"to"`
 }
 
-// Rebalance returns the fewest moves after which the machines are as evenly loaded as the programs'
-// machines and max_processes allow, ordered by process. Only machines that may take
-// processes now take part. It asks for nothing: the caller writes the moves as intents.
+// Rebalance returns the moves after which every process is on a machine on which the planner would place it, ordered by process.
+// It judges machines as the planner does: a program is spread first, then the loads are evened out, and nothing goes to a
+// machine that was lost lately. That a process ran somewhere last is no reason against a move here, but a tie is: what would be no
+// better elsewhere stays. It asks for nothing: the caller writes the moves as intents.
 //
-// It is a min-cost flow: each machine pays the square of its load (so the most even loads are the cheapest)
-// and each process a little for not staying where it is. From the present assignment the cheapest path from a
-// machine that is to have less to one that is to have more is applied until none helps.
-func Rebalance(v *View) []Move {
-	b := newBalance(v)
+// The most useful move is made first, until none is left. Each one makes the fleet more even, so there is an end.
+func Rebalance(in Input) []Move {
+	b := newBalance(in)
 	for b.improve() {
 	}
-	return b.moves()
-}
-
-type balance struct {
-	machines []*MachineFacts
-	index    map[string]int
-	load     []int
-	procs    []balanced // sorted by name
-	on       [][]int    // machine -> processes on it now
-	steps    [][]step   // from machine, to machine; a row is made anew when its machine's processes change
-}
-
-// step is the cheapest way of taking one process from a machine to another; proc is -1 when there is none.
-type step struct{ proc, cost int }
-
-type balanced struct {
-	id      string
-	home    int
-	now     int
-	allowed []bool
-}
-
-// square outweighs every sum of moves: first even, then few.
-const square = 1 << 24
-
-func newBalance(v *View) *balance {
-	b := &balance{index: map[string]int{}}
-	for _, name := range sortedKeys(v.Machines) {
-		if m := v.Machines[name]; m.Info != nil && m.Alive != nil && m.Cordon == nil {
-			b.index[name] = len(b.machines)
-			b.machines = append(b.machines, m)
-		}
-	}
-	b.load, b.on = make([]int, len(b.machines)), make([][]int, len(b.machines))
-	for _, id := range sortedKeys(v.Processes) {
-		p := v.Processes[id]
-		home, here := b.index[p.counted]
-		if !here {
-			continue
-		}
-		b.load[home]++
-		if p.Spec == nil || p.Intent == nil || p.Intent.Value.Want != api.WantRun {
-			continue // it counts where it is, and is about to go
-		}
-		q := balanced{id: id, home: home, now: home, allowed: make([]bool, len(b.machines))}
-		for i, m := range b.machines {
-			q.allowed[i] = i == home || MatchMachine(p.Program.Machines, m.Info.Value) && !slices.Contains(p.Owner.Value.Failed, m.Name)
-		}
-		b.on[home] = append(b.on[home], len(b.procs))
-		b.procs = append(b.procs, q)
-	}
-	for from := range b.machines {
-		b.steps = append(b.steps, b.row(from))
-	}
-	return b
-}
-
-// row finds the steps from a machine.
-func (b *balance) row(from int) []step {
-	row := make([]step, len(b.machines))
-	for to := range row {
-		row[to].proc = -1
-	}
-	for _, i := range b.on[from] {
-		p := b.procs[i]
-		for to := range row {
-			if !p.allowed[to] || to == from {
-				continue
-			}
-			cost := 0
-			if to != p.home {
-				cost++
-			}
-			if from != p.home {
-				cost--
-			}
-			if row[to].proc < 0 || cost < row[to].cost {
-				row[to] = step{proc: i, cost: cost}
-			}
-		}
-	}
-	return row
-}
-
-// improve applies the cheapest path that makes the whole cheaper; false when there is none.
-func (b *balance) improve() bool {
-	n := len(b.machines)
-	dist, prev := make([]int, n), make([]int, n)
-	queue, queued := make([]int, 0, n), make([]bool, n)
-	for i := range n {
-		dist[i], prev[i] = -square*(2*b.load[i]-1), -1
-		queue, queued[i] = append(queue, i), true
-	}
-	for len(queue) > 0 { // Bellman-Ford; there is no cycle of negative cost, as paths are always the cheapest
-		from := queue[0]
-		queue, queued[from] = queue[1:], false
-		for to := range n {
-			s := b.steps[from][to]
-			if s.proc < 0 || dist[from]+s.cost >= dist[to] {
-				continue
-			}
-			dist[to], prev[to] = dist[from]+s.cost, from
-			if !queued[to] {
-				queue, queued[to] = append(queue, to), true
-			}
-		}
-	}
-	best, cost := -1, 0
-	for i, m := range b.machines {
-		full := m.Info.Value.MaxProcesses > 0 && b.load[i] >= m.Info.Value.MaxProcesses
-		if c := dist[i] + square*(2*b.load[i]+1); !full && prev[i] >= 0 && c < cost {
-			best, cost = i, c
-		}
-	}
-	if best < 0 {
-		return false
-	}
-	b.apply(best, prev)
-	return true
-}
-
-// apply moves one process over each edge of the path that ends at last.
-func (b *balance) apply(last int, prev []int) {
-	type edge struct{ proc, to int }
-	var path []edge
-	for to := last; prev[to] >= 0; to = prev[to] {
-		path = append(path, edge{b.steps[prev[to]][to].proc, to})
-	}
-	for _, e := range path {
-		p := &b.procs[e.proc]
-		b.load[p.now]--
-		b.load[e.to]++
-		b.on[p.now] = without(b.on[p.now], e.proc)
-		b.on[e.to] = append(b.on[e.to], e.proc)
-		p.now = e.to
-	}
-	b.steps[last] = b.row(last)
-	for to := last; prev[to] >= 0; to = prev[to] {
-		b.steps[prev[to]] = b.row(prev[to])
-	}
-}
-
-func (b *balance) moves() []Move {
 	var moves []Move
-	for _, p := range b.procs {
-		if p.now != p.home {
-			moves = append(moves, Move{Process: p.id, From: b.machines[p.home].Name, To: b.machines[p.now].Name})
+	for _, m := range b.movable {
+		if to := b.load.at(m.p); to != m.p.counted {
+			moves = append(moves, Move{Process: m.p.ID, From: m.p.counted, To: to})
 		}
 	}
 	return moves
 }
 
-func without(list []int, x int) []int {
-	out := list[:0]
-	for _, y := range list {
-		if y != x {
-			out = append(out, y)
+type balance struct {
+	*decider
+	movable []*movable // by name
+}
+
+// movable is a process that may be moved, with the machines that could take it if they have room.
+type movable struct {
+	p        *ProcessFacts
+	targets  []*MachineFacts
+	from, to candidate // the most useful move; to none: there is none
+}
+
+func newBalance(in Input) *balance {
+	b := &balance{decider: &decider{in: in, v: in.View, load: newLoad()}}
+	for _, id := range sortedKeys(b.v.Processes) {
+		p := b.v.Processes[id]
+		home := b.v.Machines[p.counted]
+		if home == nil || home.Alive == nil || home.Cordon != nil || p.Spec == nil || p.Intent == nil || p.Intent.Value.Want != api.WantRun {
+			continue // it is about to go, or to be moved for another reason
+		}
+		m := &movable{p: p}
+		for _, name := range sortedKeys(b.v.Machines) {
+			if target := b.v.Machines[name]; target != home && exclude(p, target, query{failed: p.Owner.Value.Failed}, 0) == "" {
+				m.targets = append(m.targets, target)
+			}
+		}
+		b.look(m)
+		b.movable = append(b.movable, m)
+	}
+	return b
+}
+
+// look finds the most useful move of a process.
+func (b *balance) look(m *movable) {
+	m.from, m.to = b.candidate(m.p, b.v.Machines[b.load.at(m.p)]), candidate{}
+	for _, target := range m.targets {
+		b.consider(m, target)
+	}
+}
+
+func (b *balance) consider(m *movable, target *MachineFacts) {
+	to := b.candidate(m.p, target)
+	switch {
+	case to.losses > m.from.losses || !to.emptier(m.from) || target.full(to.total):
+	case m.to.m == nil || to.emptier(m.to):
+		m.to = to
+	}
+}
+
+// improve makes the move that helps most; false when none helps.
+func (b *balance) improve() bool {
+	var best *movable
+	for _, m := range b.movable {
+		if m.to.m != nil && (best == nil || m.helpsMore(best)) {
+			best = m
 		}
 	}
-	return out
+	if best == nil {
+		return false
+	}
+	from, to := best.from.m, best.to.m
+	b.load.move(best.p, to.Name)
+	for _, m := range b.movable { // whom the two machines concern
+		touches := func(other *MachineFacts) bool { return other == from || other == to }
+		switch {
+		case m.p.programName() == best.p.programName(), touches(m.from.m), touches(m.to.m):
+			b.look(m)
+		case slices.Contains(m.targets, from):
+			b.consider(m, from)
+		}
+	}
+	return true
+}
+
+// helpsMore reports whether the machines of one move are further apart than those of the other.
+func (m *movable) helpsMore(o *movable) bool {
+	program, other := m.from.program-m.to.program, o.from.program-o.to.program
+	if program != other {
+		return program > other
+	}
+	return m.from.total-m.to.total > o.from.total-o.to.total
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -27,7 +28,7 @@ func TestRebalanceFillsANewMachineWithTheFewestMoves(t *testing.T) {
 	m.wantAll()
 	m.run()
 	m.machine("m3")
-	moves := Rebalance(m.v)
+	moves := m.rebalance()
 	if len(moves) != 2 {
 		t.Fatalf("moves %v, want 2", moves)
 	}
@@ -51,7 +52,7 @@ func TestRebalanceGoesOverAThirdMachineWhenTheConstraintsAskForIt(t *testing.T) 
 	}
 	m.put("b", "m2")
 	// 3,1,0 is even as 1,2,1 or 2,1,1; of the ways there, a to m2 and b to m3 are two moves.
-	if moves := Rebalance(m.v); len(moves) != 2 {
+	if moves := m.rebalance(); len(moves) != 2 {
 		t.Fatalf("moves %v, want 2", moves)
 	}
 }
@@ -63,101 +64,182 @@ func TestRebalanceOfAnEvenFleetMovesNothing(t *testing.T) {
 	m.program("p", 5)
 	m.wantAll()
 	m.run()
-	if moves := Rebalance(m.v); len(moves) != 0 {
+	if moves := m.rebalance(); len(moves) != 0 {
 		t.Fatalf("moves %v", moves)
 	}
 }
 
-func TestRebalanceIsMinimal(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := newModel(t)
-		n := rapid.IntRange(1, 4).Draw(t, "machines")
-		name := func(i int) string { return fmt.Sprintf("m%d", i) }
-		for i := range n {
-			m.machine(name(i), func(info *api.MachineInfo) {
-				info.MaxProcesses = rapid.SampledFrom([]int{0, 0, 1, 2, 3}).Draw(t, "room")
-			})
+// Two programs of two copies each lie together, and the totals are even: the planner would spread them.
+func TestRebalanceSpreadsAProgramThoughTheTotalsAreEven(t *testing.T) {
+	m := newModel(t)
+	m.machine("m1")
+	m.machine("m2")
+	m.program("a", 2)
+	m.program("b", 2)
+	m.wantAll()
+	for id, on := range map[string]string{"a:a_00": "m1", "a:a_01": "m1", "b:b_00": "m2", "b:b_01": "m2"} {
+		m.put(id, on)
+	}
+	if moves := m.rebalance(); len(moves) != 2 || moves[0].From == moves[1].From {
+		t.Fatalf("moves %v, want one of each program", moves)
+	}
+}
+
+// Six copies on six machines: none of them goes to the one that is emptier in all.
+func TestRebalanceLeavesASpreadProgramSpread(t *testing.T) {
+	m := newModel(t)
+	for i := range 3 {
+		m.machine(fmt.Sprintf("m%d", i))
+	}
+	m.program("a", 3)
+	m.program("b", 3, func(p *api.Program) { p.Machines = []string{"m0"} })
+	m.wantAll()
+	m.run()
+	if moves := m.rebalance(); len(moves) != 0 {
+		t.Fatalf("moves %v", moves)
+	}
+}
+
+func TestRebalanceGivesNothingToAMachineThatWasLostLately(t *testing.T) {
+	m := newModel(t)
+	for _, name := range []string{"m1", "m2", "m3"} {
+		m.machine(name)
+	}
+	m.program("p", 6)
+	m.wantAll()
+	for i := range 6 {
+		m.put(fmt.Sprintf("p:p_%02d", i), "m1")
+	}
+	m.lose("m2")
+	moves := Rebalance(m.in)
+	if len(moves) != 3 {
+		t.Fatalf("moves %v, want three", moves)
+	}
+	for _, mv := range moves {
+		if mv.To != "m3" {
+			t.Fatalf("moves %v, want all to m3", moves)
 		}
-		total := rapid.IntRange(1, 6).Draw(t, "processes")
-		home, allowed := make([]int, total), make([][]bool, total)
-		for i := range total {
-			id := fmt.Sprintf("p%d", i)
-			home[i], allowed[i] = rapid.IntRange(0, n-1).Draw(t, "home"), make([]bool, n)
-			var sel []string
-			for j := range n {
-				if j == home[i] || rapid.Bool().Draw(t, "allowed") {
-					sel, allowed[i][j] = append(sel, name(j)), true
+	}
+	m.pass(lossWait)
+	if moves := m.rebalance(); len(moves) != 4 {
+		t.Fatalf("moves %v, want four when m2 has been back for long enough", moves)
+	}
+}
+
+// rebalance carries the moves out, and holds them against what rebalance promises.
+func (m *model) rebalance() []Move {
+	m.tb.Helper()
+	moves := Rebalance(m.in)
+	before := m.unevenness()
+	for _, mv := range moves {
+		p, to := m.v.Processes[mv.Process], m.v.Machines[mv.To]
+		lossy := to.lately(m.in.Now, m.in.Wall) > m.v.Machines[mv.From].lately(m.in.Now, m.in.Wall)
+		if mv.From != m.where(mv.Process) || mv.From == mv.To || lossy || exclude(p, to, query{failed: p.Owner.Value.Failed}, 0) != "" {
+			m.tb.Fatalf("%+v is not allowed", mv)
+		}
+		m.put(mv.Process, mv.To)
+	}
+	for name, mach := range m.v.Machines {
+		if room := mach.Info.Value.MaxProcesses; room > 0 && mach.total > room && mach.total > before.total[name] {
+			m.tb.Fatalf("%s has %d processes, and had %d; it takes %d", name, mach.total, before.total[name], room)
+		}
+	}
+	after := m.unevenness()
+	for program, n := range before.program {
+		if after.program[program] > n {
+			m.tb.Fatalf("%v make %s lie closer together", moves, program)
+		}
+	}
+	if again := Rebalance(m.in); len(again) != 0 {
+		m.tb.Fatalf("after %v a second rebalance moves %v", moves, again)
+	}
+	return moves
+}
+
+// unevenness has the loads of machines, and for each program the sum of the squares of its copies on each.
+type unevenness struct{ total, program map[string]int }
+
+func (m *model) unevenness() unevenness {
+	u := unevenness{map[string]int{}, map[string]int{}}
+	for name, mach := range m.v.Machines {
+		u.total[name] = mach.total
+		for program, n := range mach.byProgram {
+			u.program[program] += n * n
+		}
+	}
+	return u
+}
+
+func TestRebalanceIsDoneAtOnceAndNeverBringsAProgramTogether(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := drawFleet(t)
+		var live []string
+		for _, name := range sortedKeys(m.v.Machines) {
+			switch rapid.IntRange(0, 9).Draw(t, "state") {
+			case 0:
+				m.cordon(name, false)
+			case 1:
+				m.alive(name, "")
+			case 2:
+				m.lose(name)
+			}
+			if m.v.Machines[name].Alive != nil {
+				live = append(live, name)
+			}
+		}
+		if len(live) == 0 {
+			return
+		}
+		for _, id := range sortedKeys(m.v.Processes) {
+			if rapid.IntRange(0, 9).Draw(t, "placed") > 0 {
+				m.put(id, rapid.SampledFrom(live).Draw(t, "home"))
+			}
+		}
+		m.rebalance()
+		for _, id := range sortedKeys(m.v.Processes) { // the planner would not place it elsewhere
+			p, home := m.v.Processes[id], m.v.Machines[m.where(id)]
+			if home == nil || home.Cordon != nil {
+				continue
+			}
+			d := &decider{in: m.in, v: m.v, load: newLoad()}
+			here := d.candidate(p, home)
+			found, _ := d.candidates(p, query{failed: p.Owner.Value.Failed})
+			for _, c := range found {
+				if c.m != home && c.losses <= here.losses && c.emptier(here) {
+					t.Fatalf("%s is on %s; the planner would place it on %s", id, home.Name, c.m.Name)
 				}
 			}
-			m.program(id, 1, func(p *api.Program) { p.Machines = sel })
-			m.want(id)
-			m.put(id, name(home[i]))
-		}
-		now := append([]int(nil), home...)
-		moves := Rebalance(m.v)
-		for _, mv := range moves {
-			var p, to int
-			fmt.Sscanf(mv.Process, "p%d", &p)
-			fmt.Sscanf(mv.To, "m%d", &to)
-			if !allowed[p][to] || mv.From != name(home[p]) {
-				t.Fatalf("%+v is not allowed", mv)
-			}
-			now[p] = to
-		}
-		room := func(i int) int { return m.v.Machines[name(i)].Info.Value.MaxProcesses }
-		squares, fewest := best(n, home, allowed, room)
-		if got := unevenness(n, now); got != squares || len(moves) != fewest {
-			t.Fatalf("%v: unevenness %d with %d moves; the best is %d with %d", moves, got, len(moves), squares, fewest)
 		}
 	})
 }
 
-func unevenness(n int, at []int) int {
-	load, sum := make([]int, n), 0
-	for _, m := range at {
-		load[m]++
-	}
-	for _, l := range load {
-		sum += l * l
-	}
-	return sum
-}
-
-// best tries every assignment: a machine may be over its room only by what it has already.
-func best(n int, home []int, allowed [][]bool, room func(int) int) (squares, moves int) {
-	squares = 1 << 30
-	was := make([]int, n)
-	for _, h := range home {
-		was[h]++
-	}
-	at := make([]int, len(home))
-	var try func(i int)
-	try = func(i int) {
-		if i < len(at) {
-			for m := range n {
-				if allowed[i][m] {
-					at[i] = m
-					try(i + 1)
-				}
+// With nothing to be spread and nothing forbidden, no move is made in vain.
+func TestRebalanceMovesNoMoreThanWhatIsTooMuch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(t)
+		n, total := rapid.IntRange(1, 5).Draw(t, "machines"), rapid.IntRange(0, 12).Draw(t, "processes")
+		load := make([]int, n)
+		for i := range n {
+			m.machine(fmt.Sprintf("m%d", i))
+		}
+		for i := range total {
+			id, home := fmt.Sprintf("p%d", i), rapid.IntRange(0, n-1).Draw(t, "home")
+			m.program(id, 1)
+			m.want(id)
+			m.put(id, fmt.Sprintf("m%d", home))
+			load[home]++
+		}
+		slices.SortFunc(load, func(a, b int) int { return b - a })
+		most := 0 // the fewest moves: the fullest machines keep one more each where the loads cannot be equal
+		for i, l := range load {
+			share := total / n
+			if i < total%n {
+				share++
 			}
-			return
+			most += max(0, l-share)
 		}
-		load, moved := make([]int, n), 0
-		for j, m := range at {
-			load[m]++
-			if m != home[j] {
-				moved++
-			}
+		if moves := m.rebalance(); len(moves) != most {
+			t.Fatalf("%d moves of loads %v, want %d", len(moves), load, most)
 		}
-		for m, l := range load {
-			if r := room(m); r > 0 && l > max(r, was[m]) {
-				return
-			}
-		}
-		if s := unevenness(n, at); s < squares || s == squares && moved < moves {
-			squares, moves = s, moved
-		}
-	}
-	try(0)
-	return squares, moves
+	})
 }
