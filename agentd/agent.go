@@ -22,6 +22,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
@@ -186,6 +187,7 @@ func (a *Agent) beatEvery() time.Duration {
 // step takes one event to the core and begins what it wants done.
 func (a *Agent) step(ctx context.Context, ev Event) {
 	now := a.o.Clock.Now()
+	a.core.Heard(Renewals{Contact: a.holder.Contact(), Now: deadline.Now(a.o.Clock), Leases: a.holder.Held(), Paused: a.holder.Problem() != ""})
 	effects := a.core.Step(now, a.o.Clock.Wall(), ev)
 	a.holder.Beat()
 	for _, e := range effects {
@@ -228,6 +230,7 @@ func (a *Agent) Health() Health {
 	a.mu.Lock()
 	h := a.health
 	a.mu.Unlock()
+	h.Answered = a.holder.Contact().Answered
 	if why := a.holder.Problem(); why != "" && (h.Problem == "" || h.Problem == notClaimed) {
 		h.Problem = "leases are not renewed: " + why
 	}

@@ -22,6 +22,7 @@ func (c *Core) runsChanged(s keeper.Snapshot) {
 		if p.run != nil && p.run.Token > r.Token {
 			continue
 		}
+		c.fates(p.run, *r)
 		p.run = r
 		if p.memory.Doubt != nil && p.memory.Doubt.Token <= r.Token {
 			p.memory.Doubt = nil

@@ -38,7 +38,8 @@ type Core struct {
 
 	mirror    *mirror
 	ready     bool // the mirror has been read
-	connected bool
+	connected bool // the watch is
+	etcd      etcd
 	behind    error
 	silent    error // the keeper does not answer
 	refused   error // why etcd took the last write for no good, nil when it takes them
@@ -75,6 +76,7 @@ func NewCore(o CoreOptions) *Core {
 func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 	s := &step{Core: c, now: now, wall: wall}
 	s.take(e)
+	s.logEtcd()
 	for _, id := range s.wake.due(now) {
 		s.look(id)
 	}
@@ -97,7 +99,9 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 }
 
 // Next is when Step wants a Tick.
-func (c *Core) Next() clock.Instant { return min(c.wake.next(), c.tick, c.counted.recount()) }
+func (c *Core) Next() clock.Instant {
+	return min(c.wake.next(), c.tick, c.counted.recount(), c.etcd.next())
+}
 
 // step is one call of Step on its way.
 type step struct {

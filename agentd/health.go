@@ -7,19 +7,23 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/contact"
 )
 
 // Health is how an agent is, for people and for its HTTP side.
 type Health struct {
 	Machine  string `json:"machine"`
 	Instance string `json:"instance,omitempty"`
-	// Connected: etcd answers. Claimed: the alive key carries our instance.
+	// Connected: etcd answers, and is watched. Claimed: the alive key carries our instance.
 	Connected bool `json:"connected"`
 	Claimed   bool `json:"claimed"`
-	Draining  bool `json:"draining,omitempty"`
-	Drained   bool `json:"drained,omitempty"`
-	Runs      int  `json:"runs"`
-	Leases    int  `json:"leases"`
+	// Etcd is what is known of etcd, and Answered when it last answered.
+	Etcd     contact.State `json:"etcd"`
+	Answered clock.Instant `json:"answered"`
+	Draining bool          `json:"draining,omitempty"`
+	Drained  bool          `json:"drained,omitempty"`
+	Runs     int           `json:"runs"`
+	Leases   int           `json:"leases"`
 	// Problem says what is wrong and what it means; "" is well.
 	Problem string `json:"problem,omitempty"`
 }
@@ -27,8 +31,9 @@ type Health struct {
 const notClaimed = "the machine's name is not claimed yet"
 
 func (c *Core) health(now clock.Instant) Health {
-	h := Health{Machine: c.o.Machine, Instance: c.hello.Instance, Connected: c.connected, Claimed: c.own.claimed,
+	h := Health{Machine: c.o.Machine, Instance: c.hello.Instance, Connected: c.connected && !c.etcd.renewals.Silent, Claimed: c.own.claimed,
 		Draining: c.own.leaving, Drained: c.own.reported && len(c.own.untold) == 0, Leases: len(c.leases.held)}
+	h.Etcd, h.Answered = c.etcd.state(), c.etcd.renewals.Answered
 	c.count(now)
 	h.Runs, h.Problem = c.counted.runs, c.problem()
 	return h
@@ -80,10 +85,12 @@ func (c *Core) problem() string {
 		return fmt.Sprintf("etcd is behind what was seen before, so nothing is started or renewed: %v", c.behind)
 	case c.silent != nil:
 		return fmt.Sprintf("the keeper does not answer: %v", c.silent)
-	case !c.connected && c.own.leaving:
+	case (c.etcd.renewals.Silent || !c.connected) && c.own.leaving:
 		return fmt.Sprintf("etcd does not answer: what runs here is stopped all the same, and what etcd cannot be told within %v of that, the next agent tells it", tellTime)
+	case c.etcd.renewals.Silent:
+		return "etcd does not answer"
 	case !c.connected:
-		return "etcd does not answer: processes go on, and each ends at the deadline of its lease unless its on_partition is keep"
+		return "this machine's keys in etcd cannot be read"
 	case c.refused != nil:
 		return fmt.Sprintf("etcd refuses to be written: %v", c.refused)
 	case c.own.namesake != "":

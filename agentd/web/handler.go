@@ -11,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
@@ -59,16 +61,12 @@ func (h *handler) getHealth(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *handler) getProcesses(w http.ResponseWriter, r *http.Request) {
-	runs, err := h.runs(r.Context())
+	all, err := h.keeper.Changes(r.Context(), 0)
 	if err != nil {
-		rpc.WriteError(w, err)
+		rpc.WriteError(w, translate("ask the keeper", err))
 		return
 	}
-	list := make([]rpc.Run, 0, len(runs))
-	for _, run := range runs {
-		list = append(list, process(run))
-	}
-	rpc.WriteJSON(w, http.StatusOK, list)
+	rpc.WriteJSON(w, http.StatusOK, Runs(all, deadline.Now(clock.Real{})))
 }
 
 // getRuns says yes while anything of the process may be alive, under the token asked for or another:
@@ -221,6 +219,12 @@ func translate(what string, err error) error {
 	return fmt.Errorf("%s: %w: %v", what, rpc.ErrUnavailable, err)
 }
 
-func process(r keeper.Run) rpc.Run {
-	return rpc.Run{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done}
+// Runs lists what a keeper runs, of which all is given.
+func Runs(all keeper.Snapshot, now deadline.Moment) []rpc.Run {
+	list := make([]rpc.Run, 0, len(all.Runs))
+	for _, r := range all.Runs {
+		list = append(list, rpc.Run{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done, Fate: r.Fate(),
+			LeftMillis: all.Left(now, r).Milliseconds()})
+	}
+	return list
 }

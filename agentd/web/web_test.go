@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/keepertest"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
@@ -96,7 +97,7 @@ func TestAgentTellsItsHealthAndProcessesButNoEnvironment(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != "web" || list[0].Token != 7 || list[0].PID != run.PID {
 		t.Errorf("processes are %+v, %v; the keeper has %+v", list, err, run)
 	}
-	if told, err := json.Marshal(process(run)); err != nil || bytes.Contains(told, []byte("hunter2")) {
+	if told, err := json.Marshal(Runs(keeper.Snapshot{Runs: []keeper.Run{run}}, deadline.Moment{})); err != nil || bytes.Contains(told, []byte("hunter2")) {
 		t.Errorf("the environment is told: %s, %v", told, err)
 	}
 }

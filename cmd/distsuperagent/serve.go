@@ -20,7 +20,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
@@ -260,8 +262,10 @@ func (s *server) health(ctx context.Context) rpc.Health {
 	s.mu.Unlock()
 	h := rpc.Health{Machine: a.Machine, Version: version.String(), Since: s.since, Ready: a.Connected && a.Claimed,
 		Store: "connected", Instance: a.Instance, Processes: a.Runs, Draining: a.Draining, Problem: a.Problem}
+	c := s.contact(ctx, a)
+	h.Contact = &c
 	if !a.Connected {
-		h.Store = "not connected"
+		h.Store, h.StoreSince = c.Etcd(), c.At.Add(-c.Since())
 	}
 	if h.Problem == "" {
 		h.Problem = warning
@@ -270,6 +274,17 @@ func (s *server) health(ctx context.Context) rpc.Health {
 		h.KeeperPID, h.Containment = hello.PID, hello.Containment
 	}
 	return h
+}
+
+// contact is how the machine stands with etcd. Without the keeper's answer nothing is known of the processes.
+func (s *server) contact(ctx context.Context, a agentd.Health) contact.Contact {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	c := contact.Contact{At: time.Now()}
+	if all, err := s.keeper.Changes(ctx, 0); err == nil {
+		c = all.Contact(deadline.Now(clock.Real{}), c.At)
+	}
+	return c.By(a.Etcd, clock.Real{}.Now().Sub(a.Answered))
 }
 
 // progressAfter is how long a start may wait for something before it says for what.
@@ -313,5 +328,5 @@ func (s *server) summary(ctx context.Context) []string {
 	if err != nil {
 		return []string{fmt.Sprintf("the keeper does not say what becomes of the processes: %v", err)}
 	}
-	return shutdownSummary(snapshot)
+	return snapshot.Contact(deadline.Now(clock.Real{}), time.Now()).Unasked().Lines()
 }

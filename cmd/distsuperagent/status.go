@@ -9,7 +9,10 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/contact"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
@@ -18,6 +21,8 @@ import (
 type status struct {
 	daemoncmd.Status
 	Health *rpc.Health `json:"health,omitempty"`
+	// Contact is how the machine stands with etcd, as the agent says or, when it does not answer, the keeper.
+	Contact *contact.Contact `json:"contact,omitempty"`
 	// Keeper may run without an agent, and has the processes then.
 	Keeper *keeperStatus `json:"keeper,omitempty"`
 }
@@ -41,7 +46,7 @@ func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
 		return nil, err
 	}
 	s.Status = common
-	if s.Keeper, err = reportKeeper(ctx, cfg); err != nil {
+	if err := s.askKeeper(ctx, cfg); err != nil {
 		s.Problem = err.Error()
 	}
 	if !asks {
@@ -53,6 +58,9 @@ func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
 		return s, nil
 	}
 	s.Health = &h
+	if h.Contact != nil {
+		s.Contact = h.Contact
+	}
 	return s, nil
 }
 
@@ -67,25 +75,31 @@ func health(ctx context.Context, cfg *config.Config, addr string) (rpc.Health, e
 	return c.Health(ctx)
 }
 
-func reportKeeper(ctx context.Context, cfg *config.Config) (*keeperStatus, error) {
+// askKeeper asks the keeper, which needs no agent for its answer.
+func (s *status) askKeeper(ctx context.Context, cfg *config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	k := keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))
 	defer k.Close()
 	hello, err := k.Hello(ctx)
 	if errors.Is(err, keeper.ErrNoKeeper) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the keeper does not answer: %w", err)
+		return fmt.Errorf("the keeper does not answer: %w", err)
 	}
 	snapshot, err := k.Changes(ctx, 0)
 	if err != nil {
-		return nil, fmt.Errorf("the keeper does not answer: %w", err)
+		return fmt.Errorf("the keeper does not answer: %w", err)
 	}
-	s := &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment, KillMillis: hello.KillMillis}
-	s.count(snapshot.Runs)
-	return s, nil
+	s.Keeper = &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment, KillMillis: hello.KillMillis}
+	s.Keeper.count(snapshot.Runs)
+	c := snapshot.Contact(deadline.Now(clock.Real{}), time.Now())
+	if !s.Running {
+		c = c.Unasked()
+	}
+	s.Contact = &c
+	return nil
 }
 
 func (s *keeperStatus) count(runs []keeper.Run) {
@@ -119,9 +133,15 @@ func (s status) Print(out io.Writer) {
 		if h.Draining {
 			draining = "processes are being stopped and released"
 		}
-		daemoncmd.Lines(out, "machine", h.Machine, "etcd", h.Store, "draining", draining, "problem", h.Problem)
+		daemoncmd.Lines(out, "machine", h.Machine, "draining", draining, "problem", h.Problem)
 	}
 	daemoncmd.Lines(out, "problem", s.Problem)
+	if c := s.Contact; c != nil {
+		daemoncmd.Lines(out, "etcd", c.Etcd())
+		for _, line := range c.Lines() {
+			daemoncmd.Lines(out, "processes", line)
+		}
+	}
 	if k := s.Keeper; k != nil {
 		daemoncmd.Lines(out, "keeper", k.String())
 	}

@@ -14,8 +14,11 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -29,7 +32,7 @@ func newStop() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop",
 		Short: "stop the agent; processes stay with the keeper unless --drain or --all",
-		Long: `stop stops the agent, and says what happens to the processes: they stay with the keeper. Each
+		Long: `stop stops the agent, and says how the processes are: they stay with the keeper. Each
 process that other machines may run ends when its lease expires, some seconds later, and then
 starts elsewhere. If the agent starts again before that, no process notices.
 
@@ -68,8 +71,10 @@ type stopped struct {
 	Stopped bool `json:"stopped"` // an agent ran
 	// KeeperPID is that of the keeper which was stopped, too.
 	KeeperPID int `json:"keeper_pid,omitempty"`
-	// Running are the processes that go on under the keeper; Untold those which ended without etcd being told.
+	// Running are the processes that go on under the keeper, Fenced those that it has stopped since no renewal came from etcd; Untold
+	// are those which ended without etcd being told.
 	Running []string `json:"running,omitempty"`
+	Fenced  []string `json:"fenced,omitempty"`
 	Untold  []string `json:"untold,omitempty"`
 }
 
@@ -102,8 +107,8 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) (s stopped, err
 		}
 	}
 	s.sort(snapshot.Runs, o)
-	for _, line := range shutdownSummary(snapshot) {
-		if len(s.Running) > 0 {
+	if len(s.Running)+len(s.Fenced) > 0 {
+		for _, line := range snapshot.Contact(deadline.Now(clock.Real{}), time.Now()).Unasked().Lines() {
 			fmt.Fprintln(cmd.OutOrStdout(), line)
 		}
 	}
@@ -114,6 +119,8 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) (s stopped, err
 func (s *stopped) sort(runs []keeper.Run, o stopOptions) {
 	for _, r := range runs {
 		switch {
+		case r.Fate() == contact.Fenced && !o.all:
+			s.Fenced = append(s.Fenced, r.ID)
 		case !r.Done && !o.all:
 			s.Running = append(s.Running, r.ID)
 		case o.drain || o.all: // else the next agent comes soon, and tells it
@@ -121,6 +128,7 @@ func (s *stopped) sort(runs []keeper.Run, o stopOptions) {
 		}
 	}
 	slices.Sort(s.Running)
+	slices.Sort(s.Fenced)
 	slices.Sort(s.Untold)
 }
 
@@ -128,12 +136,12 @@ func (s *stopped) sort(runs []keeper.Run, o stopOptions) {
 func (s *stopped) failure(o stopOptions, machine string) error {
 	var errs []error
 	if o.drain && len(s.Running) > 0 {
-		errs = append(errs, fmt.Errorf("%s: not stopped, since the agent ended before", names(s.Running)))
+		errs = append(errs, fmt.Errorf("%s: not stopped, since the agent ended before", contact.GroupOf(s.Running)))
 	}
 	if len(s.Untold) > 0 {
 		errs = append(errs, fmt.Errorf("%s: stopped, but etcd could not be told. The agent tells it when it starts here again. Until then other machines "+
 			"start what they may run when its lease has expired; what may run here only (on_partition = keep) shows UNKNOWN, or free it with "+
-			"`distsuperctl machines confirm-dead %s`", names(s.Untold), machine))
+			"`distsuperctl machines confirm-dead %s`", contact.GroupOf(s.Untold), machine))
 	}
 	return errors.Join(errs...)
 }

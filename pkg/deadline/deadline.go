@@ -102,6 +102,11 @@ func (m Moment) Left(d Deadline) time.Duration {
 	return time.Duration(min(subtract(d.Boot, int64(m.Boot)), subtract(d.Raw, m.Raw)))
 }
 
+// Since is how long ago an earlier moment was by the clock that is ahead.
+func (m Moment) Since(earlier Moment) time.Duration {
+	return time.Duration(max(subtract(int64(m.Boot), int64(earlier.Boot)), subtract(m.Raw, earlier.Raw)))
+}
+
 // Passed reports whether either clock has reached d.
 func (m Moment) Passed(d Deadline) bool { return m.Left(d) <= 0 }
 

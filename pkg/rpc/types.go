@@ -3,9 +3,12 @@ package rpc
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/contact"
+	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
 // Paths of the agent's API, below https://host:port. A process is named by the query parameter
@@ -31,9 +34,11 @@ type Health struct {
 	Since   time.Time `json:"since"`
 	// Ready is true while the agent has its keeper and has read the store.
 	Ready bool `json:"ready"`
-	// Store says whether etcd answers: "connected", or why not. StoreSince is when that began.
+	// Store says whether etcd answers: "connected", or how not. StoreSince is when it answered last, if it does not.
 	Store      string    `json:"store"`
 	StoreSince time.Time `json:"store_since,omitzero"`
+	// Contact is how the machine stands with etcd, and its processes because of that; distsuperd solo has none.
+	Contact *contact.Contact `json:"contact,omitempty"`
 	// Keeper is the parent of the processes; Containment says how it holds what they start.
 	KeeperPID   int    `json:"keeper_pid,omitempty"`
 	Instance    string `json:"instance,omitempty"`
@@ -50,6 +55,27 @@ type Run struct {
 	Token int64  `json:"token"`
 	api.Observed
 	Done bool `json:"done,omitempty"`
+	// Fate is what its machine's contact with etcd means for it, LeftMillis how long it is to its deadline where it has one. An agent of an
+	// earlier version tells neither.
+	Fate       contact.Fate `json:"fate,omitempty"`
+	LeftMillis int64        `json:"left_ms,omitempty"`
+}
+
+// Description is what follows the state in a line of status. A run that was ended because of etcd says that first.
+func (r Run) Description(now time.Time) string {
+	text := supervisor.Description{Name: r.ID, State: r.State, PID: r.PID, Started: r.Started, Stopped: r.Stopped.Local(), SpawnError: r.Reason}.Text(now)
+	switch r.Fate {
+	case contact.Ending:
+		return r.Reason
+	case contact.Fenced:
+		if r.Stopped.IsZero() {
+			return r.Reason
+		}
+		return r.Reason + ", " + contact.Span(now.Sub(r.Stopped)) + " ago"
+	case contact.Over:
+		return strings.TrimPrefix(text+", and the fleet may not know it yet", ", ")
+	}
+	return text
 }
 
 // Runs answers whether anything of a process's run may be alive.
