@@ -230,26 +230,27 @@ func (c *Core) holding(now clock.Instant) string {
 	}
 	c.settled = true
 	c.view.MarkAll()
-	return ""
+	return c.holdingMass(now)
 }
 
-// holdingMass says that most machines were lost at once and are waited for, until all of them are back or massHold is over.
+// holdingMass says that most machines were lost at once and are waited for, until all of them are back or massHold is over. That
+// some are back already, when a new leader looks for the first time, is no reason to give the others up.
 func (c *Core) holdingMass(now clock.Instant) string {
 	hold := min(massHold, c.settle)
-	lost := c.view.LostSince(now.Add(-massHold))
+	lost, missing := c.view.LostSince(now.Add(-massHold))
 	_, known := c.view.Absent()
 	switch {
-	case c.mass == 0 && 2*lost > known && hold > 0:
+	case c.mass == 0 && 2*lost > known && missing > 0 && hold > 0:
 		c.mass = now.Add(hold)
 		c.log.Warn("most machines were lost at once; waiting for them before anything is placed", zap.Int("lost", lost), zap.Int("known", known), zap.Duration("at_most", hold))
-	case c.mass != 0 && (lost == 0 || !now.Before(c.mass)):
+	case c.mass != 0 && (missing == 0 || !now.Before(c.mass)):
 		c.mass = 0
 		c.view.MarkAll()
 	}
 	if c.mass == 0 {
 		return ""
 	}
-	return fmt.Sprintf("waiting up to %v for machines that were lost at once (%d of %d)", hold, lost, known)
+	return fmt.Sprintf("waiting up to %v for machines that were lost at once (%d of %d)", hold, missing, known)
 }
 
 // wake makes dirty whatever is due, and on the slow tick has long histories cut.

@@ -1,12 +1,14 @@
 package controller
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/memstore"
 )
 
 // etcd stands still for longer than the leases: most machines vanish in one revision and return within a moment.
@@ -74,6 +76,53 @@ func TestMachinesThatAreLostAtOnceAreWaitedForAMoment(t *testing.T) {
 			if len(placed) != 1 || placed[0] != c.placed {
 				t.Errorf("placed %v after the loss, want %v", placed, c.placed)
 			}
+		})
+	}
+}
+
+// The store stands still for everybody for longer than the leases live, as a frozen etcd does, and then answers again.
+func TestNothingMovesWhenAWholeFleetComesBackAtOnce(t *testing.T) {
+	for _, late := range []time.Duration{0, 500 * time.Millisecond, 2 * time.Second} {
+		t.Run("the last machine "+late.String()+" later", func(t *testing.T) {
+			inCluster(t, func(c *cluster) {
+				c.controller("d1")
+				c.controller("d2")
+				for _, name := range []string{"m1", "m2", "m3", "m4"} {
+					c.agent(name, "i-"+name)
+				}
+				c.awaitAlive(4)
+				c.program("x", 12)
+				home, token := map[string]string{}, map[string]int64{}
+				for i := range 12 {
+					id := fmt.Sprintf("x:%d", i)
+					c.await(id+" runs", func() bool { return c.runsOn(id) != "" })
+					home[id], token[id] = c.runsOn(id), c.owner(id).Token
+				}
+				clients := []*memstore.Client{c.ctls["d1"].kv, c.ctls["d2"].kv}
+				for _, name := range []string{"m1", "m2", "m3", "m4"} {
+					clients = append(clients, c.agents[name].kv)
+				}
+				for _, kv := range clients {
+					kv.Cut()
+				}
+				time.Sleep(9 * time.Second)
+				for _, kv := range clients[:len(clients)-1] {
+					kv.Heal()
+				}
+				time.Sleep(late)
+				clients[len(clients)-1].Heal()
+				for id, machine := range home {
+					c.awaitRun(id, machine)
+				}
+				c.stays("nothing has moved", 20*time.Second, func() bool {
+					for id := range home {
+						if c.owner(id).Token != token[id] {
+							return false
+						}
+					}
+					return true
+				})
+			})
 		})
 	}
 }

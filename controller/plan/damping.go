@@ -52,14 +52,19 @@ func (v *View) TakeLosses(wall time.Time) []Loss {
 	return out
 }
 
-// LostSince counts the machines that were lost after an instant, did not say that they leave, and are not back.
-func (v *View) LostSince(at clock.Instant) (lost int) {
+// LostSince counts the machines that were lost after an instant without having said that they leave, and those of them that are
+// not back.
+func (v *View) LostSince(at clock.Instant) (lost, missing int) {
 	for _, m := range v.Machines {
-		if m.Info != nil && !m.Info.Value.Leaving && m.Alive == nil && m.lostAt != 0 && at.Before(m.lostAt) {
-			lost++
+		if m.Info == nil || m.Info.Value.Leaving || m.lostAt == 0 || !at.Before(m.lostAt) {
+			continue
+		}
+		lost++
+		if m.Alive == nil {
+			missing++
 		}
 	}
-	return lost
+	return lost, missing
 }
 
 // lately is how many losses in a row count against a machine that is alive now; 0 once it has been back for as long as it was to
