@@ -59,7 +59,7 @@ func TestJSONFieldsAreStable(t *testing.T) {
 		{result{}, "process changed ok result reason state machine"},
 		{loadResult{}, "source dry_run added changed removed unchanged stops restarts"},
 		{controllerRow{}, "id role host http version"},
-		{whyRow{}, "process state reason want asked_by asked_at machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history"},
+		{whyRow{}, "process state reason want asked_by asked_at being_removed machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history"},
 	} {
 		if got := strings.Join(fields(c.of), " "); got != c.want {
 			t.Errorf("%T: fields are for ever; they are\n%s, want\n%s", c.of, got, c.want)

@@ -69,7 +69,7 @@ func (r *groupResults) Group(o control.GroupOutcome) {
 		r.fail(o.Group, "already active", "ERROR: process group already active", exitOK)
 	case supervisor.StillRunning:
 		r.fail(o.Group, "still running", "ERROR: process/group still running: "+o.Group, exitGeneric)
-		r.c.warnf("distsuperctl: %s run, or are to; remove --stop stops them first", abbreviate(o.Running))
+		r.c.warnf("distsuperctl: still running, or meant to run: %s; \"distsuperctl remove --stop %s\" stops first what is running", abbreviate(o.Running), o.Group)
 	default:
 		r.done(o)
 	}

@@ -24,6 +24,7 @@ type whyRow struct {
 	Want        api.Want           `json:"want"`
 	AskedBy     string             `json:"asked_by,omitempty"`
 	AskedAt     time.Time          `json:"asked_at,omitzero"`
+	Removed     bool               `json:"being_removed,omitempty"`
 	Machine     string             `json:"machine,omitempty"`
 	Live        bool               `json:"machine_live"`
 	Token       int64              `json:"token,omitempty"`
@@ -84,7 +85,8 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 }
 
 func whyOf(p client.Process) whyRow {
-	w := whyRow{Process: p.Name, State: p.State, Reason: p.Text, Want: api.WantStop, Live: p.Live, Touched: p.Touch != nil, Status: p.Status}
+	w := whyRow{Process: p.Name, State: p.State, Reason: p.Text, Want: api.WantStop, Removed: p.BeingRemoved(), Live: p.Live,
+		Touched: p.Touch != nil, Status: p.Status}
 	if i := p.Intent; i != nil {
 		w.Want, w.AskedBy, w.AskedAt = i.Want, i.By, i.At
 	}
@@ -133,6 +135,9 @@ func (c *ctl) printFacts(w whyRow, removed bool) error {
 	asked := string(w.Want)
 	if w.AskedBy != "" {
 		asked += ", asked by " + w.AskedBy + " at " + moment(w.AskedAt)
+	}
+	if w.Removed {
+		asked += ", since no program asks for it any more; it goes once it is down"
 	}
 	machine := w.Machine
 	switch {

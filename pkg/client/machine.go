@@ -133,7 +133,7 @@ func mayRun(p Process) bool {
 	if p.Touch != nil || p.Owner.Placed {
 		return true
 	}
-	return p.Status != nil && !p.Status.Released && p.Status.OnPartition != api.PartitionStop
+	return p.Status != nil && isKept(*p.Status)
 }
 
 // Forget removes a machine that is gone for good. It is refused while the machine is live, or may still hold a
@@ -183,7 +183,7 @@ func (s *Snapshot) MayHold(machine string) []string {
 		}
 		last := status.Value
 		dead := m.Dead != nil && m.Dead.Instance == last.Instance
-		if !last.Released && last.OnPartition != api.PartitionStop && !dead {
+		if isKept(last) && !dead {
 			names = append(names, id)
 		}
 	}

@@ -103,6 +103,54 @@ func TestDeathIsConfirmedOnlyOfASilentMachine(t *testing.T) {
 	})
 }
 
+// TestDeathIsConfirmedOfWhatIsBeingRemoved: a machine that keeps what it runs may hold a process that no program asks for any
+// more. Nothing else stands of that than its last status, and so nobody saw it, and the machine could not be forgotten.
+func TestDeathIsConfirmedOfWhatIsBeingRemoved(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.machine("m1", false)
+		w.put(keys.Owner("gone"), api.Owner{Machine: "m1", Instance: "i1", Token: 10})
+		w.put(keys.Status("m1", "gone"), api.Status{Token: 10, Instance: "i1", OnPartition: api.PartitionKeep, Observed: api.Observed{State: api.Running}})
+		snap, err := w.c.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := snap.Process("gone"); p == nil || p.State != api.Unknown || !p.BeingRemoved() {
+			t.Errorf("it is shown as %+v", p)
+		}
+		if err := w.c.Forget(t.Context(), "m1"); !errors.Is(err, client.ErrRefused) {
+			t.Errorf("forget: %v", err)
+		}
+		if names, err := w.c.ConfirmDead(t.Context(), "m1"); err != nil || !slices.Equal(names, []string{"gone"}) {
+			t.Errorf("it is about %v, %v", names, err)
+		}
+		if err := w.c.Forget(t.Context(), "m1"); err != nil {
+			t.Errorf("forget after that: %v", err)
+		}
+	})
+}
+
+func TestWhatIsBeingRemovedCanBeStoppedAndNotStarted(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		w.machine("m1", true)
+		w.put(keys.Owner("gone"), api.Owner{Machine: "m1", Instance: "i1", Token: 10})
+		w.put(keys.Touch("m1", "gone"), api.Touch{Token: 10, Instance: "i1"})
+		if changed, err := w.c.StopProcess(t.Context(), "gone"); changed || err != nil {
+			t.Errorf("stop: %v, %v", changed, err)
+		}
+		_, started := w.c.StartProcess(t.Context(), "gone")
+		_, restarted := w.c.RestartProcess(t.Context(), "gone")
+		moved := w.c.MoveProcess(t.Context(), "gone", "")
+		for what, err := range map[string]error{"start": started, "restart": restarted, "move": moved} {
+			if !errors.Is(err, client.ErrRefused) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if _, err := w.c.StopProcess(t.Context(), "never"); !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("stop of what never was: %v", err)
+		}
+	})
+}
+
 func TestDeathOfAnEarlierKeeperIsConfirmedThoughItsMachineIsBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		w.create("web", nil)

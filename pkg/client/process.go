@@ -13,23 +13,25 @@ import (
 	"github.com/distsuper/distsuper/store/view"
 )
 
-// request is something that is asked of a process: what history calls it, and how it changes the intent.
+// request is something that is asked of a process: what history calls it, and how it changes the intent. needsProgram is
+// for what a process that is being removed cannot do any more.
 type request struct {
-	what string
-	why  string
-	next func(processState) (api.Intent, bool)
+	what         string
+	why          string
+	next         func(processState) (api.Intent, bool)
+	needsProgram bool
 	// forgets: without an intent a process does not run either, so a full etcd, which only deletes, can still be asked for it.
 	forgets bool
 }
 
 var (
-	startRequest   = request{what: "start asked", next: processState.start}
+	startRequest   = request{what: "start asked", next: processState.start, needsProgram: true}
 	stopRequest    = request{what: "stop asked", next: processState.stop, forgets: true}
-	restartRequest = request{what: "restart asked", next: processState.restart}
+	restartRequest = request{what: "restart asked", next: processState.restart, needsProgram: true}
 )
 
 func moveRequest(to string) request {
-	r := request{what: "move asked", next: func(s processState) (api.Intent, bool) { return s.move(to) }}
+	r := request{what: "move asked", needsProgram: true, next: func(s processState) (api.Intent, bool) { return s.move(to) }}
 	if to != "" {
 		r.why = "to " + to
 	}
@@ -192,7 +194,7 @@ func (c *Client) seenIn(v *view.View, targets []target) ([]seen, error) {
 }
 
 // StartProcess, StopProcess and RestartProcess are Start, Stop and Restart of one process, named "group:name" or
-// just "name" where both are equal.
+// just "name" where both are equal. Of one that is being removed a stop changes nothing, and anything else is ErrRefused.
 func (c *Client) StartProcess(ctx context.Context, process string) (changed bool, err error) {
 	return c.askOne(ctx, startRequest, process)
 }
@@ -268,8 +270,13 @@ func (c *Client) askFrom(ctx context.Context, r request, seen *Snapshot, process
 	var targets []target
 	for _, name := range processes {
 		p := seen.view.Process(name)
-		if p == nil || p.Spec == nil {
+		switch {
+		case p == nil || !seen.shows(p):
 			return nil, nil, notFound("process", name)
+		case p.Spec == nil && r.needsProgram:
+			return nil, nil, fmt.Errorf("%w: process %s is being removed, since no program asks for it any more", ErrRefused, name)
+		case p.Spec == nil:
+			continue // it is stopping already
 		}
 		targets = append(targets, target{process: name, program: p.Program.Name, created: p.Program.Object.Created})
 	}

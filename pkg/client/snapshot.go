@@ -57,6 +57,10 @@ type Process struct {
 	Fault  api.Fault
 }
 
+// BeingRemoved reports whether no program asks for the process any more. It is there until its last run is over, and can
+// be looked at, signalled and waited for until then, but not be started again.
+func (p *Process) BeingRemoved() bool { return p.Spec == nil }
+
 // Machine is everything that is known of one machine.
 type Machine struct {
 	Name    string
@@ -110,8 +114,8 @@ func (s *Snapshot) joinAll() []Process {
 	return out
 }
 
-// shows reports whether people see a process: a program asks for it, or its machine still has it. The leader is about to
-// forget any other.
+// shows reports whether people see a process: a program asks for it, or its machine still has it or may have. The leader is
+// about to forget any other.
 func (s *Snapshot) shows(p *view.Process) bool {
 	if s.only != nil && !s.only[p.ID] {
 		return false
@@ -120,8 +124,11 @@ func (s *Snapshot) shows(p *view.Process) bool {
 		return p.Spec != nil
 	}
 	slot := p.On(p.Owner.Value.Machine)
-	return slot.Placement != nil || slot.Touch != nil
+	return slot.Placement != nil || slot.Touch != nil || slot.Status != nil && slot.Status.Value.Token == p.Owner.Value.Token && isKept(slot.Status.Value)
 }
+
+// isKept reports whether a run may go on without its touch: it is not over, and its machine does not stop it by itself.
+func isKept(s api.Status) bool { return !s.Released && s.OnPartition != api.PartitionStop }
 
 // Program finds a program by its name, nil for none and for one that cannot be read.
 func (s *Snapshot) Program(name string) *ProgramState {

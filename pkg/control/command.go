@@ -14,9 +14,9 @@ type command struct {
 	verb Verb
 	// goal ends waiting; nil is for a verb without waiting.
 	goal Goal
-	// done reports whether there is nothing to wait for, and the fault of such a process. It is given the process as it was
+	// done reports whether there is nothing to wait for, and what became of such a process. It is given the process as it was
 	// before, and whether the request changed what is wanted of it. Nil waits for all.
-	done func(p *client.Process, changed bool) (supervisor.Fault, bool)
+	done func(p *client.Process, changed bool) Check
 }
 
 // subject is the processes that a command is about, as they were before.
@@ -45,7 +45,7 @@ func (s *subject) without(names []string) *subject {
 	return &out
 }
 
-// find looks for the loaded processes that names mean, in the order in which supervisor takes them.
+// find looks for the processes that names mean, in the order in which supervisor takes them.
 func (c *Control) find(ctx context.Context, names []string) (*subject, error) {
 	before, err := c.client.Look(ctx, names...)
 	if err != nil {
@@ -67,13 +67,15 @@ func (c *Control) find(ctx context.Context, names []string) (*subject, error) {
 // requester is StartFrom of a client, or its like.
 type requester func(ctx context.Context, seen *client.Snapshot, processes []string) (changed []string, after *client.Snapshot, err error)
 
-// ask finds the processes that names mean and asks for something. request names those that it changed.
+// ask finds the processes that names mean and asks for something, but of those that are being removed: they are stopping,
+// and nothing else can be had of them. request names those that it changed.
 func (c *Control) ask(ctx context.Context, names []string, request requester) (*subject, error) {
 	s, err := c.find(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	if names := s.names(); len(names) > 0 {
+	leaving := func(name string) bool { return s.before.Process(name).BeingRemoved() }
+	if names := slices.DeleteFunc(s.names(), leaving); len(names) > 0 {
 		s.changed, s.latest, err = request(ctx, s.before, names)
 	}
 	return s, err
@@ -86,10 +88,21 @@ func (c *Control) Start(ctx context.Context, names []string, w Wait, report func
 	if err != nil {
 		return err
 	}
-	_, err = c.settle(ctx, s, l, command{verb: Start, goal: c.running(), done: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
-		return supervisor.AlreadyStarted, !changed && c.started(p)
+	_, err = c.settle(ctx, s, l, command{verb: Start, goal: c.running(), done: func(p *client.Process, changed bool) Check {
+		switch {
+		case p.BeingRemoved():
+			return noStart()
+		case !changed && c.started(p):
+			return ended(supervisor.AlreadyStarted, "")
+		}
+		return Check{}
 	}}, report)
 	return err
+}
+
+// noStart is the answer to whoever wants to start what is being removed: supervisord's, for a process that is stopping.
+func noStart() Check {
+	return ended(supervisor.AbnormalTermination, "it is being removed, since no program asks for it any more")
 }
 
 // running is the goal of a start.
@@ -112,9 +125,12 @@ func (c *Control) Stop(ctx context.Context, names []string, w Wait, report func(
 	if err != nil {
 		return err
 	}
-	_, err = c.settle(ctx, s, l, command{verb: Stop, goal: Down, done: func(p *client.Process, changed bool) (supervisor.Fault, bool) {
+	_, err = c.settle(ctx, s, l, command{verb: Stop, goal: Down, done: func(p *client.Process, changed bool) Check {
 		// What waits for a machine is wanted, and so there is something to stop.
-		return supervisor.NotRunning, isDown(p) && (!changed || p.State != api.Stopped)
+		if isDown(p) && (!changed || p.State != api.Stopped) {
+			return ended(supervisor.NotRunning, "")
+		}
+		return Check{}
 	}}, report)
 	return err
 }
@@ -126,17 +142,26 @@ func (c *Control) Restart(ctx context.Context, names []string, w Wait, report fu
 	if err != nil {
 		return err
 	}
+	noRestart := func(p *client.Process, _ bool) Check {
+		if p.BeingRemoved() {
+			return noStart()
+		}
+		return Check{}
+	}
 	if w.Not {
-		_, err = c.settle(ctx, s, l, command{verb: Restart}, report)
+		_, err = c.settle(ctx, s, l, command{verb: Restart, done: noRestart}, report)
 		return err
 	}
-	failed, err := c.settle(ctx, s, l, command{verb: Stop, goal: Replaced(s.before), done: func(p *client.Process, _ bool) (supervisor.Fault, bool) {
-		return supervisor.NotRunning, isDown(p)
+	failed, err := c.settle(ctx, s, l, command{verb: Stop, goal: Replaced(s.before), done: func(p *client.Process, _ bool) Check {
+		if p.BeingRemoved() || isDown(p) { // whose start is refused, that is not waited for
+			return ended(supervisor.NotRunning, "")
+		}
+		return Check{}
 	}}, report)
 	if err != nil {
 		return err
 	}
-	_, err = c.settle(ctx, s.without(failed), l, command{verb: Start, goal: c.running()}, report)
+	_, err = c.settle(ctx, s.without(failed), l, command{verb: Start, goal: c.running(), done: noRestart}, report)
 	return err
 }
 
@@ -150,13 +175,13 @@ func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, 
 		}
 		for _, name := range b.Processes {
 			o := s.outcome(cmd.verb, name)
-			fault, done := supervisor.Success, false
+			var known Check
 			if cmd.done != nil {
-				fault, done = cmd.done(o.Process, o.Changed)
+				known = cmd.done(o.Process, o.Changed)
 			}
 			switch {
-			case done:
-				o.Fault, o.Passed = fault, b.Many
+			case known.Done:
+				o.Fault, o.Text, o.Passed = known.Fault, known.Text, b.Many
 				order.add(o)
 			case l.Not:
 				o.Asked = true

@@ -157,11 +157,12 @@ func notAmong(known []string, b BadName) *BadName {
 	return &b
 }
 
-// inOrder are the processes that programs ask for, in the order in which they start.
+// inOrder are processes in the order in which they start; those that are being removed come last.
 func inOrder(processes []client.Process) []client.Process {
-	out := slices.DeleteFunc(slices.Clone(processes), func(p client.Process) bool { return p.Spec == nil })
-	slices.SortStableFunc(out, func(a, b client.Process) int { return a.Spec.Rank().Compare(b.Spec.Rank()) })
-	return out
+	staying := slices.DeleteFunc(slices.Clone(processes), func(p client.Process) bool { return p.BeingRemoved() })
+	leaving := slices.DeleteFunc(slices.Clone(processes), func(p client.Process) bool { return !p.BeingRemoved() })
+	slices.SortStableFunc(staying, func(a, b client.Process) int { return a.Spec.Rank().Compare(b.Spec.Rank()) })
+	return append(staying, leaving...)
 }
 
 // groupNames are the groups of programs, sorted, each once.

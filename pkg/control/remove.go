@@ -26,7 +26,7 @@ func (c *Control) removeGroup(ctx context.Context, name string, stop bool, w Wai
 	if err != nil {
 		return err
 	}
-	if known := groupNames(snap.Programs()); !slices.Contains(known, name) {
+	if known := allGroups(snap); !slices.Contains(known, name) {
 		report.Group(GroupOutcome{Group: name, Fault: supervisor.BadName, Bad: notAmong(known, BadName{Name: name, Group: true}),
 			MemberOf: memberOf(snap.Programs(), name)})
 		return nil
@@ -37,7 +37,7 @@ func (c *Control) removeGroup(ctx context.Context, name string, stop bool, w Wai
 		return nil
 	}
 	err = c.client.RemoveGroup(ctx, name)
-	if err != nil && !errors.Is(err, client.ErrNotFound) { // not found: somebody else removed it meanwhile
+	if err != nil && !errors.Is(err, client.ErrNotFound) { // not found: it is being removed already
 		return err
 	}
 	if err := c.awaitDown(ctx, w, running, Down, report); err != nil {
@@ -45,6 +45,13 @@ func (c *Control) removeGroup(ctx context.Context, name string, stop bool, w Wai
 	}
 	report.Group(GroupOutcome{Group: name, Change: GroupRemoved, Fault: supervisor.Success, Stopped: running})
 	return nil
+}
+
+// allGroups are the groups that there are: those of programs, and those of which something is being removed.
+func allGroups(snap *client.Snapshot) []string {
+	groups := append(groupNames(snap.Programs()), Groups(snap.Processes())...)
+	slices.Sort(groups)
+	return slices.Compact(groups)
 }
 
 // memberOf is the first group of a program, "" for none.
@@ -62,7 +69,7 @@ func runningOf(snap *client.Snapshot, group string) (out []string) {
 	for _, p := range snap.Processes() {
 		// What ended by itself is wanted, and yet does not run; what waits for a machine is to run.
 		waits := p.State == api.Stopped && wanted(&p)
-		if p.Group == group && p.Spec != nil && (!isDown(&p) || waits) {
+		if p.Group == group && (!isDown(&p) || waits) {
 			out = append(out, p.Name)
 		}
 	}

@@ -51,7 +51,7 @@ func (c *Control) Update(ctx context.Context, source string, want []api.Program,
 		groups = nil
 	}
 	picked := func(group string) bool { return len(groups) == 0 || slices.Contains(groups, group) }
-	active, err := c.activeGroups(ctx)
+	before, err := c.client.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,8 +59,9 @@ func (c *Control) Update(ctx context.Context, source string, want []api.Program,
 	if err != nil {
 		return err
 	}
+	known := append(allGroups(before), diff.Added...)
 	for _, name := range groups {
-		if !slices.Contains(active, name) && !slices.Contains(diff.Added, name) {
+		if !slices.Contains(known, name) {
 			report.Group(GroupOutcome{Group: name, Fault: supervisor.BadName})
 		}
 	}

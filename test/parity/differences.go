@@ -218,7 +218,7 @@ var Differences = []Difference{
 	{ID: "start-while-stopping", Area: AreaCommands,
 		What:       "`start` of a process that is STOPPING",
 		Supervisor: "fails with `abnormal termination`",
-		Distsuper:  "waits until it has stopped, then starts it; a command that waits for the stop is told so",
+		Distsuper:  "waits until it has stopped, then starts it; a command that waits for the stop is told so. What `update` is removing is not started, and `start all` skips it",
 		Why:        "the last thing that a person asked for counts"},
 	{ID: "reads-file-now", Area: AreaCommands,
 		What:       "`add` and `avail`",
