@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/hostid"
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 const (
@@ -63,11 +64,7 @@ func giveName(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	temporary := nameFile(cfg) + ".new"
-	if err := os.WriteFile(temporary, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, nameFile(cfg))
+	return statedir.WriteFile(nameFile(cfg), append(text, '\n'))
 }
 
 // givenName takes over the name that --as gave this machine, unless a flag names it.

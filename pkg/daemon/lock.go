@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // ErrNotRunning says that nobody holds the pid file.
@@ -106,10 +108,10 @@ func acquire(path string) (*Lock, error) {
 		return nil, &RunningError{Name: nameOf(path), Path: path, PID: pid}
 	}
 	if err == nil {
-		err = file.Truncate(0)
-	}
-	if err == nil {
-		_, err = fmt.Fprintln(file, os.Getpid())
+		err = statedir.Retry(filepath.Dir(path), func() error {
+			n, err := file.WriteAt(fmt.Appendln(nil, os.Getpid()), 0)
+			return errors.Join(err, file.Truncate(int64(n)))
+		})
 	}
 	if err != nil {
 		file.Close()
@@ -160,10 +162,7 @@ func (l *Lock) Publish(info Info) error {
 		return fmt.Errorf("describe this daemon: %w", err)
 	}
 	name := infoFile(l.path)
-	if err := os.WriteFile(name+".new", append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("describe this daemon: %w", err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
+	if err := statedir.WriteFile(name, append(text, '\n')); err != nil {
 		return fmt.Errorf("describe this daemon: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/pki"
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // Identity is a daemon's certificate with its key.
@@ -91,20 +92,5 @@ func writePrivate(file string, text []byte) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(next.Name()) // fails after the rename, as it should
-	_, err = next.Write(text)
-	if err == nil {
-		err = next.Sync()
-	}
-	if e := next.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), file)
+	return statedir.WriteFile(file, text)
 }

@@ -257,7 +257,7 @@ func TestStartSaysWhyEtcdDoesNotStart(t *testing.T) {
 	for name, c := range map[string]struct{ listen, want string }{
 		"taken":   {taken.Addr().String(), "address already in use"},
 		"no port": {"127.0.0.1", "HOST:PORT"},
-		"bad":     {"127.0.0.1:x", "no port"},
+		"bad":     {"127.0.0.1:x", "not a port"},
 	} {
 		_, err := embedded.Start(t.Context(), config(t, t.TempDir(), c.listen))
 		if err == nil || !strings.Contains(err.Error(), c.want) {

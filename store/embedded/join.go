@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/distsuper/distsuper/pkg/pki"
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // JoinInfo is all that another machine needs to reach this etcd. CA, Cert and Key are PEM text; certificate and key are made
@@ -150,10 +151,10 @@ func (d Dir) pair(name string, ca *pki.Pair, hosts []string, issue func() (pki.P
 		return p, fmt.Errorf("make certificate %s of the embedded etcd: %w", name, err)
 	}
 	// The key first: a certificate stands for a whole pair.
-	if err := WriteFile(d.TLS(name+".key"), p.Key); err != nil {
+	if err := statedir.WriteFile(d.TLS(name+".key"), p.Key); err != nil {
 		return p, err
 	}
-	return p, WriteFile(d.TLS(name+".pem"), p.Cert)
+	return p, statedir.WriteFile(d.TLS(name+".pem"), p.Cert)
 }
 
 func (d Dir) readPair(name string) (p pki.Pair, err error) {

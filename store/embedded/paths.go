@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // maxSocket is the longest path that fits the address of a unix socket, with its final zero.
@@ -82,7 +84,7 @@ func (d Dir) MakeSocketDir() (string, error) {
 		return "", fmt.Errorf("socket %s of the embedded etcd: longer than %d bytes; set XDG_RUNTIME_DIR to a shorter path",
 			path, maxSocket)
 	}
-	return path, WriteFile(d.file("socket"), []byte(path+"\n"))
+	return path, statedir.WriteFile(d.file("socket"), []byte(path+"\n"))
 }
 
 func runtimeDir() string {
@@ -102,33 +104,4 @@ func Endpoint(stateDir string) (string, error) {
 		return "", err
 	}
 	return "unix://" + d.Socket(), nil
-}
-
-// WriteFile replaces a file at once, readable by its owner only.
-func WriteFile(path string, content []byte) error {
-	if err := writeFile(path, content); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-func writeFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // has mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }

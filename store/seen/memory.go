@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/statedir"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -22,6 +23,8 @@ type Memory struct {
 	log   *zap.Logger
 	work  sync.WaitGroup
 	done  chan struct{}
+	// failed: the last save did.
+	failed atomic.Bool
 
 	mu     sync.Mutex // guards what follows
 	core   *Core
@@ -102,8 +105,12 @@ func (m *Memory) condemnLocked(c Condemn) {
 // saveAndRest saves, and looks again when the next save may be due.
 func (m *Memory) saveAndRest(mark store.Mark) {
 	err := m.save(mark)
-	if err != nil {
-		m.log.Warn("cannot note what was seen of etcd", zap.String("file", m.path), zap.Error(err))
+	if m.failed.Swap(err != nil) != (err != nil) { // each try, once a second, is not worth a line
+		if err != nil {
+			m.log.Warn("cannot note what was seen of etcd; it is tried again once a second", zap.String("file", m.path), zap.Error(err))
+		} else {
+			m.log.Info("what was seen of etcd is noted again", zap.String("file", m.path))
+		}
 	}
 	_ = m.take(Saved{mark, err})
 	timer := m.clock.NewTimer()
@@ -122,33 +129,7 @@ func (m *Memory) save(mark store.Mark) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(m.path, append(b, '\n'))
-}
-
-// replaceFile writes a file so that a crash leaves the old one or the new one.
-func replaceFile(path string, b []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return statedir.WriteFile(m.path, append(b, '\n'))
 }
 
 // Close saves what is not saved yet.

@@ -19,6 +19,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // Options of a keeper. StateDir, Version and GuardianCommand are needed.
@@ -74,6 +75,9 @@ func run(o Options, notify *daemon.Notifier) error {
 	if err != nil {
 		log.Error("The keeper could not start", zap.Error(err))
 		return err
+	}
+	if err := statedir.Keep(o.StateDir); err != nil {
+		log.Warn("On a full disk this keeper could not write its state", zap.Error(err))
 	}
 	// The engine holds the lock of the state directory from here on: the socket is ours.
 	listener, err := keeper.Listen(o.StateDir)

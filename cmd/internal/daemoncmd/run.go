@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/statedir"
 	"github.com/distsuper/distsuper/pkg/version"
 )
 
@@ -94,6 +95,10 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Run
 		return err
 	}
 	warn(log, cfg)
+	dir, _ := d.Home(cfg)
+	if err := statedir.Keep(dir); err != nil {
+		log.Warn("on a full disk this daemon could not write its state", zap.Error(err))
+	}
 	nice, err := daemon.Prefer()
 	if err != nil { // a plain user's daemon takes its turn with everybody else's
 		log.Debug("the kernel does not prefer this daemon", zap.Error(err))

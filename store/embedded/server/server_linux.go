@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/distsuper/distsuper/pkg/pki"
+	"github.com/distsuper/distsuper/pkg/statedir"
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
@@ -183,10 +184,10 @@ func listenToPeers(cfg *embed.Config, d embedded.Dir) error {
 		return err
 	}
 	cert, key := d.Peer("cert.pem"), d.Peer("key.pem")
-	if err := embedded.WriteFile(key, pair.Key); err != nil {
+	if err := statedir.WriteFile(key, pair.Key); err != nil {
 		return err
 	}
-	if err := embedded.WriteFile(cert, pair.Cert); err != nil {
+	if err := statedir.WriteFile(cert, pair.Cert); err != nil {
 		return err
 	}
 	cfg.PeerTLSInfo.CertFile, cfg.PeerTLSInfo.KeyFile = cert, key
@@ -215,7 +216,7 @@ func peerPort(file string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("find a port for etcd's peers: %w", err)
 	}
-	return port, embedded.WriteFile(file, []byte(strconv.Itoa(port)+"\n"))
+	return port, statedir.WriteFile(file, []byte(strconv.Itoa(port)+"\n"))
 }
 
 func freePort(port int) (int, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 const (
@@ -136,20 +137,7 @@ func (s *StateFile) writeLocked() error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", s.path, err)
 	}
-	temporary := s.path + ".new"
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", s.path, err)
-	}
-	_, err = file.Write(append(text, '\n'))
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(temporary, s.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", s.path, err)
-	}
-	return nil
+	return statedir.WriteFile(s.path, append(text, '\n'))
 }
 
 // RemoveState removes what a keeper keeps in its directory, after its end. The caller sees to it that no other begins
