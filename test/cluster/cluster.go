@@ -203,19 +203,25 @@ func (n *Node) Kill() time.Time {
 	return at
 }
 
-// Signal sends a signal to the node's processes with one of these names (see PIDs) and says how many there were. After SIGSTOP it
-// waits until they have stopped: on a busy host their other threads run on until one of them has taken the signal.
+// Signal sends a signal to the node's processes with one of these names (see PIDs) and says how many there were. After SIGSTOP
+// they have stopped; see AwaitStopped.
 func (n *Node) Signal(sig unix.Signal, names ...string) int {
 	pids := n.PIDs(names...)
 	for _, pid := range pids {
 		_ = unix.Kill(pid, sig)
 	}
 	if sig == unix.SIGSTOP {
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !stopped(pids); {
-			time.Sleep(time.Millisecond)
-		}
+		AwaitStopped(pids...)
 	}
 	return len(pids)
+}
+
+// AwaitStopped waits until processes that got SIGSTOP have stopped: on a busy host their other threads run on until one of them has
+// taken the signal.
+func AwaitStopped(pids ...int) {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !stopped(pids); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // stopped reports whether no thread of the processes runs any more.

@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -160,8 +161,12 @@ func (m *Member) Kill() {
 	<-m.ended
 }
 
-// Signal sends SIGSTOP, SIGCONT and the like.
-func (m *Member) Signal(sig syscall.Signal) { _ = m.cmd.Process.Signal(sig) }
+// Signal sends SIGSTOP, after which the member has stopped, SIGCONT and the like.
+func (m *Member) Signal(sig syscall.Signal) {
+	if err := m.cmd.Process.Signal(sig); err == nil && sig == syscall.SIGSTOP {
+		cluster.AwaitStopped(m.cmd.Process.Pid)
+	}
+}
 
 // Log is what the member wrote.
 func (m *Member) Log() string {
