@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 func TestAgentStartsAPlacementAndSaysSo(t *testing.T) {
@@ -52,7 +53,7 @@ func TestIdleAgentWritesNothingAndGrantsNothing(t *testing.T) {
 		if w.s.Rev() != rev || after.Grants != before.Grants || after.Revokes != before.Revokes || after.Expiries != before.Expiries {
 			t.Fatalf("revision %d -> %d, %+v -> %+v", rev, w.s.Rev(), before, after)
 		}
-		if n := after.Renewals - before.Renewals; n > 3600*6/5+100 {
+		if n := after.Renewals - before.Renewals; n > int(time.Hour/deadline.Interval(5))+100 {
 			t.Fatalf("%d renewals in an hour: more than one lease's", n)
 		}
 	})

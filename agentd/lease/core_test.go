@@ -52,10 +52,6 @@ func text(effects []Effect) string {
 	return strings.Join(words, ", ")
 }
 
-func opened(id int64, attempt uint64) Event {
-	return Renewal{id, renewal.Opened{Attempt: attempt}}
-}
-
 func answered(id int64, attempt uint64, sent time.Duration, term uint64, ttl int64) Event {
 	return Renewal{id, renewal.Answered{Attempt: attempt, Sent: at(sent), Term: term, TTL: ttl}}
 }
@@ -83,7 +79,6 @@ var walks = []struct {
 		{0, Adopted{[]keeper.Lease{leaseOf(2), leaseOf(1), leaseOf(2), {ID: 3}}}, ""},
 		{0, Started{}, "1 open, 2 open, tell[1 2]"},
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
-		{2 * ms, opened(1, 1), "1 send"},
 		{3 * ms, answered(1, 1, 2*ms, 1, 6), "tell[1 2]"},
 		{4 * ms, failed(2, 1), "2 close, 2 open"},
 		{5 * ms, failed(2, 2), "2 close, settled"},
@@ -95,7 +90,6 @@ var walks = []struct {
 		{0, Started{}, "tell[], settled"},
 		{1 * ms, Granted{leaseOf(1), 1}, "1 open"},
 		{2 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
-		{3 * ms, opened(1, 1), "1 send"},
 		{4 * ms, answered(1, 1, 3*ms, 1, 6), ""},
 		{5 * ms, KeeperAnswered{}, "acknowledged, tell[1]"}, // it was told before the renewal
 		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
@@ -105,7 +99,6 @@ var walks = []struct {
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
 		{2 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
 		{3 * ms, KeeperAnswered{}, "acknowledged"},
-		{4 * ms, opened(1, 1), "1 send"},
 		{5 * ms, answered(1, 1, 4*ms, 1, 0), "1 close, changed, tell[]"},
 		{6 * ms, answered(1, 1, 4*ms, 1, 6), ""},
 	}, "lost 1"},
@@ -129,7 +122,6 @@ var walks = []struct {
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
 		{9000 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
 		{9001 * ms, KeeperAnswered{}, "acknowledged"},
-		{9002 * ms, opened(1, 1), "1 send"},
 		{10001 * ms, answered(1, 1, 9002*ms, 1, 6), "1 close"}, // it came too late
 		{20000 * ms, Tick{}, "tell[1]"},
 		{20001 * ms, KeeperAnswered{}, "acknowledged"},
@@ -161,23 +153,20 @@ var walks = []struct {
 		{0, Adopted{[]keeper.Lease{leaseOf(1), leaseOf(2)}}, ""},
 		{0, Started{}, "1 open, 2 open, tell[1 2], findleader"},
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
-		{2 * ms, opened(1, 1), "1 send"},
-		{2 * ms, opened(2, 1), "2 send"},
 		{3 * ms, answered(1, 1, 2*ms, 8, 6), "tell[1 2]"},
-		{4 * ms, answered(2, 1, 2*ms, 7, 6), "2 close, 2 open"},
+		{4 * ms, answered(2, 1, 2*ms, 7, 6), "2 close, 2 open, 2 open"},
 	}, ""},
 	{"the leader is looked for at the start, and after a failure, but not too often", 2, mode.Fleet, []line{
 		{0, Adopted{[]keeper.Lease{leaseOf(1)}}, ""},
 		{0, Started{}, "1 open, tell[1], findleader"},
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
-		{2 * ms, failed(1, 1), "1 close, 1 open"},
+		{2 * ms, failed(1, 1), "1 close, 1 open, 1 open"},
 		{3 * ms, LeaderFound{-1, 0}, ""},
-		{4 * ms, opened(1, 2), "1 send"},
-		{5 * ms, answered(1, 2, 4*ms, 3, 6), "tell[1], settled"},
+		{5 * ms, answered(1, 3, 4*ms, 3, 6), "1 close, tell[1], settled"},
 		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
 		{5003 * ms, LoopAlive{}, "1 send, tell[1], findleader, changed"},
 		{5004 * ms, LeaderFound{0, 3}, ""},
-		{5005 * ms, answered(1, 3, 5003*ms, 3, 6), "1 close, changed"},
+		{5005 * ms, answered(1, 4, 5003*ms, 3, 6), "1 close, changed"},
 	}, "renewed 1, silent, answering"},
 	{"a leader of an earlier term is not believed", 2, mode.Fleet, []line{
 		{0, Started{}, "tell[], findleader, settled"},
@@ -185,7 +174,6 @@ var walks = []struct {
 		{2 * ms, TermSeen{9}, ""},
 		{3 * ms, LeaderFound{1, 8}, ""},
 		{4 * ms, Granted{leaseOf(1), 9}, "1 open, tell[1]"},
-		{5 * ms, opened(1, 1), "1 send"},
 		{6 * ms, answered(1, 1, 5*ms, 9, 6), ""},
 		{7 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
 	}, ""},
@@ -193,12 +181,11 @@ var walks = []struct {
 		{0, Started{}, "tell[], settled"},
 		{1 * ms, KeeperAnswered{}, "acknowledged"},
 		{2 * ms, Granted{leaseOf(1), 1}, "1 open, tell[1]"},
-		{3 * ms, opened(1, 1), "1 send"},
 		{4 * ms, answered(1, 1, 3*ms, 1, 6), ""},
 		{5 * ms, KeeperAnswered{}, "acknowledged, tell[1]"},
 		{6 * ms, KeeperAnswered{}, "acknowledged, changed"},
 		{59000 * ms, Tick{}, ""},
-		{60002 * ms, Tick{}, "1 send"},
+		{60003 * ms, Tick{}, "1 send"},
 	}, "renewed 1"},
 }
 

@@ -58,7 +58,7 @@ func (Tick) event()           {}
 type Effect interface{ effect() }
 
 type (
-	// Renew is a renewal.Open, Send or Close for the stream of one lease.
+	// Renew is a renewal.Open, Send or Close for a stream of one lease.
 	Renew struct {
 		Lease  int64
 		Effect renewal.Effect

@@ -22,9 +22,9 @@ type world struct {
 	c   *Core
 	now deadline.Moment
 
-	held    map[int64]bool // as they should be
-	streams map[int64]*stream
-	beat    clock.Instant // last signs of life
+	held    map[int64]bool               // as they should be
+	streams map[int64]map[uint64]*stream // by lease and number
+	beat    clock.Instant                // last signs of life
 	keeper  clock.Instant
 	halted  bool
 
@@ -35,10 +35,10 @@ type world struct {
 	settled bool
 }
 
-// stream is a keepalive stream with the attempt that waits for something.
+// stream is a keepalive stream with its last attempt.
 type stream struct {
-	open    bool
 	attempt uint64
+	waits   bool // for an answer
 	sent    deadline.Moment
 }
 
@@ -118,23 +118,34 @@ func (w *world) do(effect Effect) {
 }
 
 func (w *world) renew(e Renew) {
-	s := w.streams[e.Lease]
+	streams := w.streams[e.Lease]
+	may := func() {
+		if !w.held[e.Lease] || !w.allowed() {
+			w.Fatalf("%+v: held %v, %q", e, w.held[e.Lease], w.c.Problem(w.now.Boot))
+		}
+	}
 	switch effect := e.Effect.(type) {
 	case renewal.Open:
-		if s != nil || !w.held[e.Lease] || !w.allowed() {
-			w.Fatalf("open for %d: open %v, held %v, %q", e.Lease, s != nil, w.held[e.Lease], w.c.Problem(w.now.Boot))
+		may()
+		if streams == nil {
+			streams = map[uint64]*stream{}
+			w.streams[e.Lease] = streams
 		}
-		w.streams[e.Lease] = &stream{attempt: effect.Attempt}
+		streams[effect.Attempt] = &stream{effect.Attempt, true, w.now}
 	case renewal.Send:
-		if s == nil || !w.held[e.Lease] || !w.allowed() {
-			w.Fatalf("send for %d: open %v, held %v, %q", e.Lease, s != nil, w.held[e.Lease], w.c.Problem(w.now.Boot))
+		may()
+		if s := streams[effect.Stream]; s == nil || s.waits {
+			w.Fatalf("%+v: the stream is %+v", e, s)
 		}
-		s.open, s.attempt, s.sent = true, effect.Attempt, w.now
+		streams[effect.Stream] = &stream{effect.Attempt, true, w.now}
 	case renewal.Close:
-		if s == nil {
-			w.Fatalf("close for %d, which has no stream", e.Lease)
+		if streams[effect.Stream] == nil {
+			w.Fatalf("%+v, which is not open", e)
 		}
-		delete(w.streams, e.Lease)
+		delete(streams, effect.Stream)
+		if len(streams) == 0 {
+			delete(w.streams, e.Lease)
+		}
 	default:
 		w.Fatalf("%T is not for a stream", effect)
 	}
@@ -180,21 +191,22 @@ func (w *world) event() Event {
 }
 
 func (w *world) streamEvent(id int64) Event {
-	s := w.streams[id]
-	var e renewal.Event = renewal.Opened{Attempt: s.attempt}
-	switch {
-	case rapid.IntRange(0, 4).Draw(w.T, "breaks") == 0:
-		e = renewal.Failed{Attempt: s.attempt, Err: errSilent}
-	case s.open:
-		ttl := rapid.SampledFrom([]int64{6, 6, 6, 6, 0}).Draw(w.T, "ttl")
-		e = renewal.Answered{Attempt: s.attempt, Sent: s.sent, Term: rapid.Uint64Range(1, 4).Draw(w.T, "term"), TTL: ttl}
+	streams := w.streams[id]
+	s := streams[rapid.SampledFrom(slices.Sorted(maps.Keys(streams))).Draw(w.T, "stream")]
+	if !s.waits {
+		return Tick{}
 	}
-	return Renewal{id, e}
+	s.waits = false
+	if rapid.IntRange(0, 4).Draw(w.T, "breaks") == 0 {
+		return Renewal{id, renewal.Failed{Attempt: s.attempt, Err: errSilent}}
+	}
+	ttl := rapid.SampledFrom([]int64{6, 6, 6, 6, 0}).Draw(w.T, "ttl")
+	return Renewal{id, renewal.Answered{Attempt: s.attempt, Sent: s.sent, Term: rapid.Uint64Range(1, 4).Draw(w.T, "term"), TTL: ttl}}
 }
 
 func TestWhateverHappensNothingIsRenewedThatMustNotBe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{T: t, now: at(0), held: map[int64]bool{}, streams: map[int64]*stream{}, beat: at(0).Boot, keeper: at(0).Boot}
+		w := &world{T: t, now: at(0), held: map[int64]bool{}, streams: map[int64]map[uint64]*stream{}, beat: at(0).Boot, keeper: at(0).Boot}
 		w.c = newCore(rapid.IntRange(1, 3).Draw(t, "endpoints"), mode.Fleet)
 		var lost []int64
 		w.step(Started{})

@@ -19,7 +19,7 @@ const (
 )
 
 // streams are the keepalive streams by their leases.
-type streams map[int64]*keepalive.Stream
+type streams map[int64]*keepalive.Streams
 
 // Run renews until ctx ends, and returns when all its goroutines have.
 func (h *Holder) Run(ctx context.Context) error {
@@ -89,12 +89,12 @@ func (h *Holder) doLocked(e Effect) {
 func (h *Holder) renewLocked(e Renew) {
 	s := h.streams[e.Lease]
 	if s == nil {
-		s = &keepalive.Stream{KV: h.o.KV, Clock: h.o.Clock, Lease: store.LeaseID(e.Lease), Work: &h.work,
+		s = &keepalive.Streams{KV: h.o.KV, Clock: h.o.Clock, Lease: store.LeaseID(e.Lease), Work: &h.work,
 			Post: func(ev renewal.Event) { h.step(Renewal{e.Lease, ev}) }}
 		h.streams[e.Lease] = s
 	}
 	s.Do(h.ctx, e.Effect)
-	if _, closed := e.Effect.(renewal.Close); closed {
+	if s.Idle() {
 		delete(h.streams, e.Lease)
 	}
 }

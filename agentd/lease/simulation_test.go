@@ -34,7 +34,6 @@ type simulation struct {
 	core    *lease.Core
 	stopped time.Duration           // until when the agent stands still
 	hung    bool                    // its main loop shows no life
-	streams map[int64]*int          // generation of a lease's open stream
 	keeper  map[int64]keeper.Lease  // as the keeper knows them
 	expiry  map[int64]time.Duration // of leases at etcd, in true time
 	deleted map[int64]bool
@@ -69,7 +68,7 @@ func (q *queue) Pop() any {
 
 func newSimulation(t *rapid.T, faults bool) *simulation {
 	s := &simulation{T: t, faults: faults, random: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)), boot: 1, raw: 1, server: 1, term: 1,
-		streams: map[int64]*int{}, keeper: map[int64]keeper.Lease{}, expiry: map[int64]time.Duration{}, deleted: map[int64]bool{}}
+		keeper: map[int64]keeper.Lease{}, expiry: map[int64]time.Duration{}, deleted: map[int64]bool{}}
 	// One side may be wrong by a twelfth: a clock of the machine, which the other one overtakes, or both of them, or etcd's.
 	switch rapid.IntRange(0, 3).Draw(t, "who is slewed") {
 	case 0:
@@ -157,28 +156,34 @@ func (s *simulation) do(e lease.Effect) {
 }
 
 func (s *simulation) renew(e lease.Renew) {
-	post := func(ev renewal.Event) func() { return func() { s.step(lease.Renewal{Lease: e.Lease, Event: ev}) } }
 	switch effect := e.Effect.(type) {
 	case renewal.Open:
 		if s.faults && s.random.IntN(5) == 0 {
-			s.after(time.Millisecond, post(renewal.Failed{Attempt: effect.Attempt, Err: errors.New("refused")}))
+			s.after(time.Millisecond, func() {
+				s.step(lease.Renewal{Lease: e.Lease, Event: renewal.Failed{Attempt: effect.Attempt, Err: errors.New("refused")}})
+			})
 			return
 		}
-		s.send(post(renewal.Opened{Attempt: effect.Attempt}))
+		s.ask(e.Lease, effect.Attempt)
 	case renewal.Send:
-		sent := s.moment()
-		s.send(func() { // the agent may be stopped before it
-			answer := renewal.Answered{Attempt: effect.Attempt, Sent: sent, Term: s.term}
-			if s.faults && s.random.IntN(10) == 0 && s.seen > 1 {
-				// A deposed leader, which renews nothing. Servers of today answer so only until they have heard of the new one.
-				answer.Term, answer.TTL = s.seen-1, ttl
-			} else if _, lives := s.expiry[e.Lease]; lives {
-				answer.TTL = ttl
-				s.extend(e.Lease)
-			}
-			s.send(post(answer))
-		})
+		s.ask(e.Lease, effect.Attempt)
 	}
+}
+
+// ask sends a renewal. What was closed since is answered, too: a Close may come too late.
+func (s *simulation) ask(id int64, attempt uint64) {
+	sent := s.moment()
+	s.send(func() { // the agent may be stopped before it
+		answer := renewal.Answered{Attempt: attempt, Sent: sent, Term: s.term}
+		if s.faults && s.random.IntN(10) == 0 && s.seen > 1 {
+			// A deposed leader, which renews nothing. Servers of today answer so only until they have heard of the new one.
+			answer.Term, answer.TTL = s.seen-1, ttl
+		} else if _, lives := s.expiry[id]; lives {
+			answer.TTL = ttl
+			s.extend(id)
+		}
+		s.send(func() { s.step(lease.Renewal{Lease: id, Event: answer}) })
+	})
 }
 
 const (

@@ -45,14 +45,15 @@ func TestWhicheverClockIsAheadCounts(t *testing.T) {
 func TestTheNumbersOfALease(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {
-		ttl                                int64
-		margin, interval, attempt, quarter time.Duration
+		ttl                                         int64
+		margin, interval, patience, grace, survives time.Duration
 	}{
-		{2, 366666666, 333333333, 250 * ms, 408333333},
-		{5, 616666666, 833333333, 500 * ms, 1095833333},
-		{12, 1200 * ms, time.Second, 500 * ms, 2700 * ms},
-		{60, 5200 * ms, time.Second, 500 * ms, 13700 * ms},
-		{0, 200 * ms, 0, 0, 0},
+		{2, 366666666, 100 * ms, 125 * ms, 204166666, 1079166668},
+		{3, 450 * ms, 150 * ms, 187500 * time.Microsecond, 318750 * time.Microsecond, 1831250 * time.Microsecond},
+		{5, 616666666, 250 * ms, 250 * ms, 547916666, 3335416668},
+		{12, 1200 * ms, 500 * ms, 250 * ms, 1350 * ms, 8700 * ms},
+		{60, 5200 * ms, 500 * ms, 250 * ms, 6850 * ms, 47200 * ms},
+		{0, 200 * ms, 0, 0, 0, 0},
 	} {
 		if got := Margin(c.ttl); got != c.margin {
 			t.Errorf("Margin(%d) = %d, want %d", c.ttl, got, c.margin)
@@ -60,13 +61,16 @@ func TestTheNumbersOfALease(t *testing.T) {
 		if got := Interval(c.ttl); got != c.interval {
 			t.Errorf("Interval(%d) = %d, want %d", c.ttl, got, c.interval)
 		}
-		if got := AttemptTime(c.ttl); got != c.attempt {
-			t.Errorf("AttemptTime(%d) = %d, want %d", c.ttl, got, c.attempt)
+		if got := Patience(c.ttl); got != c.patience {
+			t.Errorf("Patience(%d) = %d, want %d", c.ttl, got, c.patience)
 		}
-		if got := Grace(c.ttl, time.Hour); got != c.quarter {
-			t.Errorf("Grace(%d) = %d, want %d", c.ttl, got, c.quarter)
+		if got := Grace(c.ttl, time.Hour); got != c.grace {
+			t.Errorf("Grace(%d) = %d, want %d", c.ttl, got, c.grace)
 		}
-		if got := Grace(c.ttl, min(c.quarter, 100*ms)); got != min(c.quarter, 100*ms) {
+		if got := Survives(c.ttl, time.Hour, 250*ms); got != c.survives {
+			t.Errorf("Survives(%d) = %d, want %d", c.ttl, got, c.survives)
+		}
+		if got := Grace(c.ttl, min(c.grace, 100*ms)); got != min(c.grace, 100*ms) {
 			t.Errorf("Grace(%d) of a short stopwaitsecs = %d", c.ttl, got)
 		}
 	}
@@ -110,7 +114,7 @@ func TestAGraceEndsWithinTheDeadline(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		ttl, wait := rapid.Int64().Draw(t, "ttl"), time.Duration(rapid.Int64().Draw(t, "stopwait"))
 		g := Grace(ttl, wait)
-		if g < 0 || g > max(wait, 0) || g > max(seconds(ttl)-Margin(ttl), 0)/4 {
+		if g < 0 || g > max(wait, 0) || g > max(seconds(ttl)-Margin(ttl), 0)/8 {
 			t.Fatalf("Grace(%d, %v) = %v", ttl, wait, g)
 		}
 		sent := Moment{Boot: 1, Raw: 1}
@@ -142,8 +146,8 @@ func TestNothingOverflows(t *testing.T) {
 		}
 		ttl := rapid.Int64().Draw(t, "ttl")
 		whole := seconds(ttl)
-		if Margin(ttl) < ActTime || Interval(ttl) < 0 || AttemptTime(ttl) < 0 || whole < 0 {
-			t.Fatalf("TTL %d: margin %v, interval %v, attempt %v", ttl, Margin(ttl), Interval(ttl), AttemptTime(ttl))
+		if Margin(ttl) < ActTime || Interval(ttl) < 0 || Patience(ttl) < 0 || whole < 0 {
+			t.Fatalf("TTL %d: margin %v, interval %v, patience %v", ttl, Margin(ttl), Interval(ttl), Patience(ttl))
 		}
 		if of := Of(now, ttl); of.Boot > bounded(int64(now.Boot), int64(whole)) || of.Raw > bounded(now.Raw, int64(whole)) {
 			t.Fatalf("%+v lies beyond the TTL of %d", of, ttl)

@@ -8,9 +8,7 @@ type Event interface{ event() }
 type (
 	// Tick: the instant that Next named has come.
 	Tick struct{}
-	// Opened answers an Open: the stream is there.
-	Opened struct{ Attempt uint64 }
-	// Answered answers a Send. Sent is a moment at or before the sending; TTL is in seconds, 0 when the lease is gone.
+	// Answered answers an Open or a Send. Sent is a moment at or before the sending; TTL is in seconds, 0 when the lease is gone.
 	Answered struct {
 		Attempt uint64
 		Sent    deadline.Moment
@@ -35,7 +33,6 @@ type (
 )
 
 func (Tick) event()        {}
-func (Opened) event()      {}
 func (Answered) event()    {}
 func (Failed) event()      {}
 func (LeaderFound) event() {}
@@ -48,16 +45,20 @@ func (Drop) event()        {}
 type Effect interface{ effect() }
 
 type (
-	// Open a stream to the endpoint. It is answered with Opened or Failed, or not at all.
+	// Open a stream to the endpoint, and send a renewal on it. The stream has the attempt's number. It is answered with Answered
+	// or Failed, or not at all.
 	Open struct {
 		Attempt  uint64
 		Endpoint int
 	}
-	// Send a renewal on the open stream. It is answered with Answered or Failed, or not at all.
-	Send struct{ Attempt uint64 }
-	// Close the stream, or give up opening it.
-	Close struct{}
-	// Missed tells that an attempt brought nothing.
+	// Send another renewal on an open stream on which nothing is under way. It is answered with Answered or Failed, or not at all.
+	Send struct {
+		Attempt uint64
+		Stream  uint64
+	}
+	// Close a stream, or give up opening it. What is under way on it is not answered any more.
+	Close struct{ Stream uint64 }
+	// Missed tells that an endpoint gave no answer in time, or failed.
 	Missed struct {
 		Endpoint int
 		Err      error

@@ -2,6 +2,7 @@ package renewal
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -14,8 +15,12 @@ var (
 	ErrStale   = errors.New("the answer is of an earlier raft term: this member is behind")
 )
 
-// firstPause follows the first round in which no endpoint answered. Each further one doubles it, up to the Interval.
-const firstPause = 100 * time.Millisecond
+const (
+	// perEndpoint is how many questions of one endpoint are waited for at a time: a slow answer may take perEndpoint times Patience.
+	perEndpoint = 3
+	// afterDeadline takes the place of Patience once the deadline has passed: what it was to save is over.
+	afterDeadline = time.Second
+)
 
 // Options of a Renewer. TTL and Endpoints are needed.
 type Options struct {
@@ -34,11 +39,17 @@ type Options struct {
 type phase int
 
 const (
-	idle     phase = iota // the next renewal
-	opening               // a stream
-	awaiting              // an answer
-	over                  // nothing any more
+	idle   phase = iota // the next renewal
+	asking              // an answer
+	over                // nothing any more
 )
+
+// question is a renewal under way.
+type question struct {
+	attempt  uint64
+	stream   uint64 // the attempt that opened it
+	endpoint int
+}
 
 // Renewer renews one lease. It is used by one goroutine.
 type Renewer struct {
@@ -49,25 +60,23 @@ type Renewer struct {
 	term     uint64        // the highest seen
 	leader   int
 
-	phase    phase
-	paused   bool
-	attempt  uint64        // the number of the last one
-	until    clock.Instant // when the attempt is given up, or when idle the next renewal begins
-	endpoint int           // of the stream, or of the next one
-	open     bool          // there is a stream
-	avoid    int           // the endpoint that failed last, -1 none: it is not preferred, though the leader's
+	phase   phase
+	paused  bool
+	attempt uint64        // the number of the last one
+	until   clock.Instant // when everybody is asked, or when idle the next renewal begins
+	asked   []question    // without an answer yet, the oldest first
+	all     bool          // everybody has been asked in this round
+	kept    question      // whose stream is open for the next renewal; its attempt is 0 when there is none
 
-	began    clock.Instant // this round
-	failures int           // in this round
-	pause    time.Duration // after the next round without an answer
+	endpoint int  // to which the next stream goes
+	avoid    bool // the leader's endpoint has failed since it was found
 	tried    bool
 }
 
 // New makes a Renewer of a lease whose first renewal is due at once.
 func New(o Options) *Renewer {
 	o.TTL, o.Endpoints = max(o.TTL, 1), max(o.Endpoints, 1)
-	return &Renewer{o: o, ttl: o.TTL, deadline: o.Deadline, ends: clock.Never, term: o.Term, leader: o.Leader,
-		endpoint: max(o.Leader, 0), avoid: -1, pause: firstPause}
+	return &Renewer{o: o, ttl: o.TTL, deadline: o.Deadline, ends: clock.Never, term: o.Term, leader: o.Leader, endpoint: max(o.Leader, 0)}
 }
 
 // Deadline is until when the lease surely lives.
@@ -126,126 +135,171 @@ func (s *step) do(e Effect) { s.effects = append(s.effects, e) }
 
 func (s *step) take(e Event) {
 	switch e := e.(type) {
-	case Opened:
-		if s.phase == opening && s.attempt == e.Attempt {
-			s.open = true
-			s.send()
-		}
 	case Answered:
-		if s.phase == awaiting && s.attempt == e.Attempt {
-			s.answered(e)
+		if i := s.find(e.Attempt); i >= 0 {
+			s.answered(i, e)
 		}
 	case Failed:
-		if s.underWay() && s.attempt == e.Attempt {
-			s.missed(e.Err)
+		if i := s.find(e.Attempt); i >= 0 {
+			s.failed(i, e.Err)
 		}
 	case LeaderFound:
-		s.leader = e.Endpoint
+		s.leader, s.avoid = e.Endpoint, false
 	case TermSeen:
 		s.term = max(s.term, e.Term)
 	case Pause:
-		s.close()
+		s.closeAll()
 		s.phase, s.paused = idle, true
 	case Resume:
 		if s.paused {
 			s.paused, s.until = false, s.now.Boot
 		}
 	case Drop:
-		s.close()
+		s.closeAll()
 		s.phase = over
 	}
 }
 
-func (s *step) underWay() bool { return s.phase == opening || s.phase == awaiting }
+// find is the place of a question under way, -1 when it is not.
+func (s *step) find(attempt uint64) int {
+	return slices.IndexFunc(s.asked, func(q question) bool { return q.attempt == attempt })
+}
 
 // advance does what is due.
 func (s *step) advance() {
 	switch {
 	case s.paused || s.phase == over || s.now.Boot < s.until:
 	case s.phase == idle:
-		s.began, s.failures = s.now.Boot, 0
 		s.begin()
 	default:
-		s.missed(ErrTimeout)
+		if !s.all {
+			s.missed(s.asked[0].endpoint, ErrTimeout)
+		}
+		s.tried = s.tried || s.all
+		s.askAll()
 	}
 }
 
-// begin begins an attempt.
+// begin begins a round with one question.
 func (s *step) begin() {
+	s.phase, s.all = asking, false
+	if s.kept.attempt == 0 {
+		s.open(s.endpoint)
+	} else {
+		s.attempt++
+		q := question{s.attempt, s.kept.stream, s.kept.endpoint}
+		s.asked, s.kept = append(s.asked, q), question{}
+		s.do(Send{q.attempt, q.stream})
+	}
+	s.wait()
+}
+
+// wait sets when everybody is asked.
+func (s *step) wait() {
+	patience := deadline.Patience(s.ttl)
+	if s.now.Passed(s.deadline) {
+		patience = afterDeadline
+	}
+	s.until = s.now.Boot.Add(patience)
+}
+
+// askAll asks every endpoint, and gives up the oldest question of one that has too many.
+func (s *step) askAll() {
+	s.all = true
+	for i := range s.o.Endpoints {
+		endpoint := (s.endpoint + i) % s.o.Endpoints
+		of := func(q question) bool { return q.endpoint == endpoint }
+		if oldest := slices.IndexFunc(s.asked, of); s.count(of) >= perEndpoint {
+			s.missed(endpoint, ErrTimeout)
+			s.drop(oldest)
+		}
+		s.open(endpoint)
+	}
+	s.wait()
+}
+
+func (s *step) count(of func(question) bool) (n int) {
+	for _, q := range s.asked {
+		if of(q) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *step) open(endpoint int) {
 	s.attempt++
-	s.until = s.now.Boot.Add(deadline.AttemptTime(s.ttl))
-	if s.open {
-		s.send()
-		return
+	s.asked = append(s.asked, question{s.attempt, s.attempt, endpoint})
+	s.do(Open{s.attempt, endpoint})
+}
+
+// failed ends a question that brought nothing. The first one of a round has everybody asked at once: it may just be its stream that broke.
+func (s *step) failed(i int, err error) {
+	s.missed(s.asked[i].endpoint, err)
+	s.drop(i)
+	switch {
+	case !s.all:
+		s.askAll()
+	case len(s.asked) == 0:
+		s.tried = true
 	}
-	s.phase = opening
-	s.do(Open{s.attempt, s.endpoint})
 }
 
-func (s *step) send() {
-	s.phase = awaiting
-	s.do(Send{s.attempt})
+func (s *step) missed(endpoint int, err error) {
+	s.do(Missed{endpoint, err})
+	s.avoid = s.avoid || endpoint == s.leader
 }
 
-// missed ends an attempt that brought nothing. In one round each endpoint is asked once, a single one twice, since
-// its stream may just have broken.
-func (s *step) missed(err error) {
-	s.do(Missed{s.endpoint, err})
-	s.close()
-	s.avoid = s.endpoint
-	s.endpoint = (s.endpoint + 1) % s.o.Endpoints
-	s.failures++
-	if s.failures < max(s.o.Endpoints, 2) {
-		s.begin()
-		return
-	}
-	s.rest(min(s.pause, s.interval()))
-	s.pause = min(2*s.pause, s.interval())
-}
-
-// rest ends a round; the next one begins when this one began so long ago.
-func (s *step) rest(d time.Duration) {
-	s.phase, s.tried = idle, true
-	s.until = max(s.began.Add(d), s.now.Boot)
+// drop closes the stream of a question under way.
+func (s *step) drop(i int) {
+	s.do(Close{s.asked[i].stream})
+	s.asked = slices.Delete(s.asked, i, i+1)
 }
 
 // answered takes an answer in. The deadline becomes earlier when etcd granted less than before.
-func (s *step) answered(e Answered) {
+func (s *step) answered(i int, e Answered) {
 	switch {
 	case e.Term < s.term:
-		s.missed(ErrStale)
+		s.failed(i, ErrStale)
 		return
 	case e.TTL <= 0:
 		s.lose()
 		return
 	}
-	s.term, s.deadline, s.ttl, s.pause = e.Term, deadline.Of(e.Sent, e.TTL), e.TTL, firstPause
+	s.term, s.deadline, s.ttl = e.Term, deadline.Of(e.Sent, e.TTL), e.TTL
 	s.do(Extended{s.deadline, s.ttl})
-	s.prefer()
-	s.rest(s.interval())
+	s.keep(i)
+	s.phase, s.tried = idle, true
+	s.until = max(e.Sent.Boot.Add(s.interval()), s.now.Boot)
 }
 
-// prefer moves to the leader's endpoint, but not at once back to one that has just failed.
-func (s *step) prefer() {
-	failed := s.avoid
-	s.avoid = -1
-	if s.leader < 0 || s.leader == s.endpoint || s.leader == failed {
-		return
+// keep closes every stream but that of the answer, and this one, too, when the leader's endpoint is preferred to it.
+func (s *step) keep(i int) {
+	s.kept = s.asked[i]
+	s.asked = slices.Delete(s.asked, i, i+1)
+	s.endpoint = s.kept.endpoint
+	if s.leader >= 0 && s.leader != s.endpoint && !s.avoid {
+		s.endpoint = s.leader
+		s.asked, s.kept = append(s.asked, s.kept), question{}
 	}
-	s.close()
-	s.endpoint = s.leader
+	for len(s.asked) > 0 {
+		s.drop(0)
+	}
 }
 
 func (s *step) lose() {
-	s.close()
+	s.closeAll()
 	s.phase = over
 	s.do(Lost{})
 }
 
-// close closes the stream, if there is one or is to be one.
-func (s *step) close() {
-	if s.open || s.phase == opening {
-		s.do(Close{})
+// closeAll closes every stream.
+func (s *step) closeAll() {
+	for len(s.asked) > 0 {
+		s.drop(0)
 	}
-	s.open = false
+	if s.kept.attempt != 0 {
+		s.do(Close{s.kept.stream})
+		s.kept = question{}
+	}
 }

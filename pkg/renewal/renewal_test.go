@@ -31,7 +31,7 @@ type line struct {
 // never is a next that is clock.Never.
 const never = time.Duration(-1)
 
-// text writes effects short: open 1@0 is attempt 1 at endpoint 0.
+// text writes effects short: open 1@0 is attempt 1 at endpoint 0, send 2/1 attempt 2 on the stream of attempt 1.
 func text(effects []Effect) string {
 	var words []string
 	for _, e := range effects {
@@ -39,9 +39,9 @@ func text(effects []Effect) string {
 		case Open:
 			words = append(words, fmt.Sprintf("open %d@%d", e.Attempt, e.Endpoint))
 		case Send:
-			words = append(words, fmt.Sprintf("send %d", e.Attempt))
+			words = append(words, fmt.Sprintf("send %d/%d", e.Attempt, e.Stream))
 		case Close:
-			words = append(words, "close")
+			words = append(words, fmt.Sprintf("close %d", e.Stream))
 		case Missed:
 			words = append(words, fmt.Sprintf("missed@%d", e.Endpoint))
 		case Extended:
@@ -53,7 +53,16 @@ func text(effects []Effect) string {
 	return strings.Join(words, ", ")
 }
 
-var six = Options{TTL: 6, Endpoints: 3, Leader: -1} // a renewal each second, 500 ms an attempt, a margin of 700 ms
+var (
+	six   = Options{TTL: 6, Endpoints: 3, Leader: -1} // a renewal each 300 ms, a patience of 250 ms, a margin of 700 ms
+	alone = Options{TTL: 6, Endpoints: 1, Leader: -1}
+)
+
+// granted is o with the deadline of a lease that was granted at the beginning.
+func granted(o Options) Options {
+	o.Deadline = deadline.Of(at(0), o.TTL)
+	return o
+}
 
 // walks are what a test of Step goes through, each from a new one on.
 var walks = []struct {
@@ -62,115 +71,121 @@ var walks = []struct {
 	lines []line
 }{
 	{"renewals follow each other on one stream", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s", 1000 * ms},
-		{1000 * ms, Tick{}, "send 2", 1500 * ms},
-		{1010 * ms, Answered{2, at(1000 * ms), 5, 6}, "until 6.3s", 2000 * ms},
+		{0, Tick{}, "open 1@0", 1000 * ms},
+		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s", 310 * ms},
+		{310 * ms, Tick{}, "send 2/1", 560 * ms},
+		{320 * ms, Answered{2, at(310 * ms), 5, 6}, "until 5.61s", 610 * ms},
+		{610 * ms, Tick{}, "send 3/1", 860 * ms},
 	}},
-	{"after an error the next endpoint is asked at once", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Failed{1, errBroken}, "missed@0, close, open 2@1", 510 * ms},
-		{20 * ms, Opened{2}, "send 2", 510 * ms},
-		{30 * ms, Failed{2, errBroken}, "missed@1, close, open 3@2", 530 * ms},
-		{40 * ms, Opened{3}, "send 3", 530 * ms},
-		{50 * ms, Answered{3, at(40 * ms), 5, 6}, "until 5.34s", 1000 * ms},
+	{"after an error every endpoint is asked at once, and the first answer counts", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{10 * ms, Failed{1, errBroken}, "missed@0, close 1, open 2@0, open 3@1, open 4@2", 260 * ms},
+		{20 * ms, Failed{2, errBroken}, "missed@0, close 2", 260 * ms},
+		{40 * ms, Answered{4, at(30 * ms), 5, 6}, "until 5.33s, close 3", 330 * ms},
+		{50 * ms, Answered{3, at(30 * ms), 5, 6}, "", 330 * ms},
+		{330 * ms, Tick{}, "send 5/4", 580 * ms},
 	}},
-	{"after silence, too, whether the stream is open or not", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{500 * ms, Tick{}, "missed@0, close, open 2@1", 1000 * ms},
-		{510 * ms, Opened{2}, "send 2", 1000 * ms},
-		{1000 * ms, Tick{}, "missed@1, close, open 3@2", 1500 * ms},
+	{"after silence, too, and again and again; the oldest question of an endpoint is given up", granted(Options{TTL: 6, Endpoints: 2, Leader: -1}), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{250 * ms, Tick{}, "missed@0, open 2@0, open 3@1", 500 * ms},
+		{500 * ms, Tick{}, "open 4@0, open 5@1", 750 * ms},
+		{750 * ms, Tick{}, "missed@0, close 1, open 6@0, open 7@1", 1000 * ms},
+		{1000 * ms, Tick{}, "missed@0, close 2, open 8@0, missed@1, close 3, open 9@1", 1250 * ms},
+		{1010 * ms, Answered{3, at(250 * ms), 5, 6}, "", 1250 * ms},
+		{1020 * ms, Answered{5, at(500 * ms), 5, 6}, "until 5.8s, close 4, close 6, close 7, close 8, close 9, send 10/5", 1270 * ms},
 	}},
-	{"answers of an attempt that was given up count for nothing", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{500 * ms, Tick{}, "missed@0, close, open 2@1", 1000 * ms},
-		{510 * ms, Opened{1}, "", 1000 * ms},
-		{520 * ms, Answered{1, at(510 * ms), 5, 6}, "", 1000 * ms},
-		{530 * ms, Answered{2, at(510 * ms), 5, 6}, "", 1000 * ms}, // of a stream that is not open
-		{540 * ms, Failed{1, errBroken}, "", 1000 * ms},
+	{"a slow answer to the first question counts though others were asked", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{250 * ms, Tick{}, "missed@0, open 2@0, open 3@1, open 4@2", 500 * ms},
+		{400 * ms, Answered{1, at(0), 5, 6}, "until 5.3s, close 2, close 3, close 4, send 5/1", 650 * ms},
 	}},
-	{"a single endpoint is asked twice, and then after pauses that double", Options{TTL: 6, Endpoints: 1, Leader: -1}, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{0, Failed{1, errBroken}, "missed@0, close, open 2@0", 500 * ms},
-		{0, Failed{2, errBroken}, "missed@0, close", 100 * ms},
-		{100 * ms, Tick{}, "open 3@0", 600 * ms},
-		{100 * ms, Failed{3, errBroken}, "missed@0, close, open 4@0", 600 * ms},
-		{110 * ms, Failed{4, errBroken}, "missed@0, close", 300 * ms},
-		{300 * ms, Tick{}, "open 5@0", 800 * ms},
-		{310 * ms, Opened{5}, "send 5", 800 * ms},
-		{320 * ms, Answered{5, at(310 * ms), 5, 6}, "until 5.61s", 1300 * ms},
+	{"a single endpoint is asked again at once, and then each time that patience is over", granted(alone), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{0, Failed{1, errBroken}, "missed@0, close 1, open 2@0", 250 * ms},
+		{0, Failed{2, errBroken}, "missed@0, close 2", 250 * ms},
+		{250 * ms, Tick{}, "open 3@0", 500 * ms},
+		{250 * ms, Failed{3, errBroken}, "missed@0, close 3", 500 * ms},
+		{500 * ms, Tick{}, "open 4@0", 750 * ms},
+		{520 * ms, Answered{4, at(510 * ms), 5, 6}, "until 5.81s", 810 * ms},
 	}},
-	{"a member that is behind is not believed", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{15 * ms, TermSeen{7}, "", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 6, 6}, "missed@0, close, open 2@1", 520 * ms},
-		{30 * ms, Opened{2}, "send 2", 520 * ms},
-		{40 * ms, Answered{2, at(30 * ms), 7, 6}, "until 5.33s", 1000 * ms},
+	{"what is kept open may have broken since", granted(alone), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{10 * ms, Answered{1, at(0), 5, 6}, "until 5.3s", 300 * ms},
+		{300 * ms, Tick{}, "send 2/1", 550 * ms},
+		{301 * ms, Failed{2, errBroken}, "missed@0, close 1, open 3@0", 551 * ms},
+		{302 * ms, Answered{3, at(301 * ms), 5, 6}, "until 5.601s", 601 * ms},
 	}},
-	{"nor when it says that the lease is gone", six, []line{
-		{0, TermSeen{7}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 6, 0}, "missed@0, close, open 2@1", 520 * ms},
+	{"after the deadline there is no hurry", granted(alone), []line{
+		{5299 * ms, Tick{}, "open 1@0", 5549 * ms},
+		{5549 * ms, Tick{}, "missed@0, open 2@0", 6549 * ms},
+		{6549 * ms, Tick{}, "open 3@0", 7549 * ms},
 	}},
-	{"a lost lease stays lost", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 6, 0}, "close, lost", never},
+	{"a member that is behind is not believed", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{15 * ms, TermSeen{7}, "", 250 * ms},
+		{20 * ms, Answered{1, at(10 * ms), 6, 6}, "missed@0, close 1, open 2@0, open 3@1, open 4@2", 270 * ms},
+		{30 * ms, Answered{2, at(20 * ms), 6, 6}, "missed@0, close 2", 270 * ms},
+		{40 * ms, Answered{3, at(30 * ms), 7, 6}, "until 5.33s, close 4", 330 * ms},
+	}},
+	{"nor when it says that the lease is gone", granted(six), []line{
+		{0, TermSeen{7}, "open 1@0", 250 * ms},
+		{20 * ms, Answered{1, at(10 * ms), 6, 0}, "missed@0, close 1, open 2@0, open 3@1, open 4@2", 270 * ms},
+	}},
+	{"a lost lease stays lost", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{20 * ms, Answered{1, at(10 * ms), 6, 0}, "close 1, lost", never},
 		{30 * ms, Answered{1, at(10 * ms), 6, 6}, "", never},
 		{40 * ms, Resume{}, "", never},
 	}},
-	{"the leader's endpoint is preferred", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{15 * ms, LeaderFound{2}, "", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s, close", 1000 * ms},
-		{1000 * ms, Tick{}, "open 2@2", 1500 * ms},
-		{1010 * ms, Opened{2}, "send 2", 1500 * ms},
-		{1020 * ms, Answered{2, at(1010 * ms), 5, 6}, "until 6.31s", 2000 * ms},
-		{2000 * ms, Tick{}, "send 3", 2500 * ms},
+	{"the leader's endpoint is preferred", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{15 * ms, LeaderFound{2}, "", 250 * ms},
+		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s, close 1", 310 * ms},
+		{310 * ms, Tick{}, "open 2@2", 560 * ms},
+		{330 * ms, Answered{2, at(320 * ms), 5, 6}, "until 5.62s", 620 * ms},
+		{620 * ms, Tick{}, "send 3/2", 870 * ms},
 	}},
-	{"but not at once when it has just failed", Options{TTL: 6, Endpoints: 2, Leader: 1}, []line{
-		{0, Tick{}, "open 1@1", 500 * ms},
-		{10 * ms, Failed{1, errBroken}, "missed@1, close, open 2@0", 510 * ms},
-		{20 * ms, Opened{2}, "send 2", 510 * ms},
-		{30 * ms, Answered{2, at(20 * ms), 5, 6}, "until 5.32s", 1000 * ms},
-		{1000 * ms, Tick{}, "send 3", 1500 * ms},
-		{1010 * ms, Answered{3, at(1000 * ms), 5, 6}, "until 6.3s, close", 2000 * ms},
-		{2000 * ms, Tick{}, "open 4@1", 2500 * ms},
+	{"but not when it has failed since it was found", granted(Options{TTL: 6, Endpoints: 2, Leader: 1}), []line{
+		{0, Tick{}, "open 1@1", 250 * ms},
+		{250 * ms, Tick{}, "missed@1, open 2@1, open 3@0", 500 * ms},
+		{260 * ms, Answered{3, at(250 * ms), 5, 6}, "until 5.55s, close 1, close 2", 550 * ms},
+		{550 * ms, Tick{}, "send 4/3", 800 * ms},
+		{560 * ms, Answered{4, at(550 * ms), 5, 6}, "until 5.85s", 850 * ms},
+		{600 * ms, LeaderFound{1}, "", 850 * ms},
+		{850 * ms, Tick{}, "send 5/3", 1100 * ms},
+		{860 * ms, Answered{5, at(850 * ms), 5, 6}, "until 6.15s, close 3", 1150 * ms},
+		{1150 * ms, Tick{}, "open 6@1", 1400 * ms},
 	}},
-	{"a pause gives up what is under way, and ends with a renewal", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{15 * ms, Pause{}, "close", never},
+	{"a pause gives up what is under way, and ends with a renewal", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{15 * ms, Pause{}, "close 1", never},
 		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "", never},
 		{5000 * ms, Tick{}, "", never},
-		{6000 * ms, Resume{}, "open 2@0", 6500 * ms},
+		{5100 * ms, Resume{}, "open 2@0", 5350 * ms},
+		{5110 * ms, Answered{2, at(5100 * ms), 5, 6}, "until 10.4s", 5400 * ms},
+		{5120 * ms, Pause{}, "close 2", never},
 	}},
-	{"a dropped lease is not renewed", six, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Drop{}, "close", never},
-		{20 * ms, Opened{1}, "", never},
+	{"a dropped lease is not renewed", granted(six), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{10 * ms, Drop{}, "close 1", never},
+		{20 * ms, Answered{1, at(0), 5, 6}, "", never},
 	}},
-	{"without a bound renewals go on after the deadline", Options{TTL: 6, Endpoints: 1, Leader: -1, Deadline: deadline.Of(at(0), 6)}, []line{
-		{60 * time.Second, Tick{}, "open 1@0", 60500 * ms},
+	{"without a bound renewals go on after the deadline", granted(alone), []line{
+		{60 * time.Second, Tick{}, "open 1@0", 61 * time.Second},
 	}},
-	{"with EndAtDeadline the lease is lost then", Options{TTL: 6, Endpoints: 1, Leader: -1, Deadline: deadline.Of(at(0), 6), EndAtDeadline: true}, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s", 1000 * ms},
-		{5200 * ms, Tick{}, "send 2", 5310 * ms},
-		{5310 * ms, Answered{2, at(5200 * ms), 5, 6}, "close, lost", never},
+	{"with EndAtDeadline the lease is lost then", granted(Options{TTL: 6, Endpoints: 1, Leader: -1, EndAtDeadline: true}), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s", 310 * ms},
+		{5200 * ms, Tick{}, "send 2/1", 5310 * ms},
+		{5310 * ms, Answered{2, at(5200 * ms), 5, 6}, "close 1, lost", never},
 	}},
-	{"with EndAtDeadline even while it is paused", Options{TTL: 6, Endpoints: 1, Leader: -1, Deadline: deadline.Of(at(0), 6), EndAtDeadline: true}, []line{
+	{"with EndAtDeadline even while it is paused", granted(Options{TTL: 6, Endpoints: 1, Leader: -1, EndAtDeadline: true}), []line{
 		{0, Pause{}, "", 5300 * ms},
 		{5300 * ms, Tick{}, "lost", never},
 	}},
-	{"another interval, for leases that do not end by themselves", Options{TTL: 6, Endpoints: 1, Leader: -1, Interval: time.Minute}, []line{
-		{0, Tick{}, "open 1@0", 500 * ms},
-		{10 * ms, Opened{1}, "send 1", 500 * ms},
-		{20 * ms, Answered{1, at(10 * ms), 5, 6}, "until 5.31s", 60 * time.Second},
+	{"another interval, for leases that do not end by themselves", granted(Options{TTL: 6, Endpoints: 1, Leader: -1, Interval: time.Minute}), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{20 * ms, Answered{1, at(0), 5, 6}, "until 5.3s", 60 * time.Second},
 	}},
 }
 

@@ -12,7 +12,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 
 	"github.com/distsuper/distsuper/store"
 )
@@ -120,7 +119,9 @@ func (c Config) check() error {
 //     so a connection with data in flight dies after that timeout, not after 10 s;
 //   - no AutoSync: it replaces the endpoints by what members advertise, which is wrong behind NAT and
 //     for an embedded etcd on a socket.
-func (c Config) connect(endpoints []string, user *login) (*clientv3.Client, error) {
+//
+// more come after these.
+func (c Config) connect(endpoints []string, user *login, more ...grpc.DialOption) (*clientv3.Client, error) {
 	cfg := clientv3.Config{
 		Endpoints:            endpoints,
 		DialTimeout:          c.DialTimeout,
@@ -129,15 +130,11 @@ func (c Config) connect(endpoints []string, user *login) (*clientv3.Client, erro
 		// clientv3 warns of each retry; what matters comes back as an error.
 		Logger: c.Logger.Named("etcd-client").WithOptions(zap.IncreaseLevel(zap.ErrorLevel)),
 		DialOptions: []grpc.DialOption{
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6,
-					Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
-				MinConnectTimeout: c.DialTimeout,
-			}),
+			grpc.WithConnectParams(reconnecting(c.DialTimeout, 500*time.Millisecond)),
 			grpc.WithChainUnaryInterceptor(sendOnce, bounded),
 		},
 	}
-	cfg.DialOptions = append(cfg.DialOptions, user.options()...)
+	cfg.DialOptions = append(append(cfg.DialOptions, user.options()...), more...)
 	if c.secure(endpoints[0]) {
 		tc, err := c.tls()
 		if err != nil {

@@ -2,10 +2,8 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -47,48 +45,14 @@ func (s *adapter) TimeToLive(ctx context.Context, id store.LeaseID) (int64, erro
 // hex names a lease as etcdctl does.
 func hex(id store.LeaseID) string { return strconv.FormatInt(int64(id), 16) }
 
-// endpoint is one member spoken to directly, over a connection of its own that is made at its first use
-// and then kept: renewals must not wait for a balancer that has a hung member in its rotation.
-type endpoint struct {
-	cfg   Config
-	login *login
-	addr  string
-
-	mu     sync.Mutex
-	cli    *clientv3.Client // nil before the first use
-	closed bool
-}
-
-func (e *endpoint) conn() (*grpc.ClientConn, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return nil, errors.New("the store is closed")
-	}
-	if e.cli == nil {
-		cli, err := e.cfg.connect([]string{e.addr}, e.login)
-		if err != nil {
-			return nil, err
-		}
-		e.cli = cli
-	}
-	return e.cli.ActiveConnection(), nil
-}
-
-func (e *endpoint) close() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.closed = true
-	if e.cli != nil {
-		_ = e.cli.Close() // it only says that its context ended
-	}
-}
-
-// Renew opens a stream that lives until ctx ends or Close. Opening fails at once while the endpoint is
-// known to be unreachable, and otherwise waits for the connection as long as ctx does.
+// Renew opens a stream that lives until ctx ends or Close. It waits for the connection as long as ctx does: a renewal goes out the
+// moment that its member can be reached. The first one also connects to all the other endpoints.
 func (s *adapter) Renew(ctx context.Context, i int) (store.RenewStream, error) {
 	if i < 0 || i >= len(s.endpoints) {
 		return nil, fmt.Errorf("renew: %w: no endpoint %d of %d", store.ErrInvalid, i, len(s.endpoints))
+	}
+	for _, other := range s.endpoints {
+		other.warm()
 	}
 	e := s.endpoints[i]
 	ctx, cancel := context.WithCancel(ctx)
@@ -97,7 +61,7 @@ func (s *adapter) Renew(ctx context.Context, i int) (store.RenewStream, error) {
 	conn, err := e.conn()
 	if err == nil {
 		var stream pb.Lease_LeaseKeepAliveClient
-		if stream, err = pb.NewLeaseClient(conn).LeaseKeepAlive(ctx); err == nil {
+		if stream, err = pb.NewLeaseClient(conn).LeaseKeepAlive(ctx, grpc.WaitForReady(true)); err == nil {
 			return &renewStream{ctx: ctx, end: end, stream: stream, endpoint: e}, nil
 		}
 	}

@@ -1,6 +1,6 @@
 // Package keepalive renews leases on a store as package renewal decides.
 //
-// A Stream does what a renewal.Renewer wants done and posts what came of it; who owns the Renewer takes the events to its Step.
+// A Streams does what a renewal.Renewer wants done and posts what came of it; who owns the Renewer takes the events to its Step.
 // Keep is a whole owner, for a single lease such as an election's session.
 package keepalive
 
@@ -15,48 +15,59 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// Stream is the keepalive stream of one lease. Do is called by one goroutine at a time.
-type Stream struct {
+// Streams are the keepalive streams of one lease. Do is called by one goroutine at a time.
+type Streams struct {
 	KV    store.KV
 	Clock clock.Clock
 	Lease store.LeaseID
-	// Post takes an event. It is called by goroutines of the Stream, which wait for it.
+	// Post takes an event. It is called by goroutines of the Streams, which wait for it.
 	Post func(renewal.Event)
 	// Work is where the owner waits for those goroutines. They end after a Close, or when Do's context does.
 	Work *sync.WaitGroup
 
-	cancel context.CancelFunc // of the stream that is open or opened; nil for none
-	sends  chan uint64        // attempts, for its goroutine
+	open map[uint64]stream
+}
+
+// stream is one that is open or being opened.
+type stream struct {
+	cancel context.CancelFunc
+	sends  chan uint64 // attempts, for its goroutine
 }
 
 // Do does an effect that is for a stream; others it leaves to its caller. It does not wait.
-func (s *Stream) Do(ctx context.Context, e renewal.Effect) {
+func (s *Streams) Do(ctx context.Context, e renewal.Effect) {
 	switch e := e.(type) {
 	case renewal.Open:
-		ctx, s.cancel = context.WithCancel(ctx)
-		sends := make(chan uint64, 1) // a Renewer waits for one attempt at a time
-		s.sends = sends
-		end := s.cancel
+		if s.open == nil {
+			s.open = map[uint64]stream{}
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		sends := make(chan uint64, 1) // a Renewer waits for one attempt on each stream at a time
+		sends <- e.Attempt
+		s.open[e.Attempt] = stream{cancel, sends}
 		s.Work.Go(func() {
-			defer end()
+			defer cancel()
 			s.serve(ctx, e, sends)
 		})
 	case renewal.Send:
-		s.sends <- e.Attempt
+		s.open[e.Stream].sends <- e.Attempt
 	case renewal.Close:
-		s.cancel()
+		s.open[e.Stream].cancel()
+		delete(s.open, e.Stream)
 	}
 }
 
+// Idle reports whether no stream is open.
+func (s *Streams) Idle() bool { return len(s.open) == 0 }
+
 // serve opens a stream and renews on it until something fails or ctx ends.
-func (s *Stream) serve(ctx context.Context, first renewal.Open, sends <-chan uint64) {
-	stream, err := s.KV.Renew(ctx, first.Endpoint)
+func (s *Streams) serve(ctx context.Context, o renewal.Open, sends <-chan uint64) {
+	stream, err := s.KV.Renew(ctx, o.Endpoint)
 	if err != nil {
-		s.Post(renewal.Failed{Attempt: first.Attempt, Err: err})
+		s.Post(renewal.Failed{Attempt: o.Attempt, Err: err})
 		return
 	}
 	defer stream.Close()
-	s.Post(renewal.Opened{Attempt: first.Attempt})
 	for {
 		select {
 		case attempt := <-sends:
@@ -74,7 +85,7 @@ func (s *Stream) serve(ctx context.Context, first renewal.Open, sends <-chan uin
 
 // exchange sends one renewal and waits for its answer. The moment of sending is taken before it: etcd starts
 // the lease anew after that, never before.
-func (s *Stream) exchange(stream store.RenewStream, attempt uint64) (renewal.Answered, error) {
+func (s *Streams) exchange(stream store.RenewStream, attempt uint64) (renewal.Answered, error) {
 	sent := deadline.Now(s.Clock)
 	if err := stream.Send(s.Lease); err != nil {
 		return renewal.Answered{}, err
@@ -93,7 +104,7 @@ func Keep(ctx context.Context, kv store.KV, c clock.Clock, id store.LeaseID, o r
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	events := make(chan renewal.Event)
-	stream := Stream{KV: kv, Clock: c, Lease: id, Work: &work, Post: func(e renewal.Event) {
+	streams := Streams{KV: kv, Clock: c, Lease: id, Work: &work, Post: func(e renewal.Event) {
 		select {
 		case events <- e:
 		case <-ctx.Done():
@@ -116,7 +127,7 @@ func Keep(ctx context.Context, kv store.KV, c clock.Clock, id store.LeaseID, o r
 			if _, lost := effect.(renewal.Lost); lost {
 				return
 			}
-			stream.Do(ctx, effect)
+			streams.Do(ctx, effect)
 		}
 	}
 }

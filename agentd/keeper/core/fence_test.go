@@ -23,7 +23,7 @@ func TestTheEarliestLeaseOfARunCounts(t *testing.T) {
 		1: {ID: 1, TTL: 12, Deadline: deadline.Deadline{Boot: 100 * s, Raw: 90 * s}},
 		2: {ID: 2, TTL: 12, Deadline: deadline.Deadline{Boot: 95 * s, Raw: 99 * s}},
 	}
-	grace12 := int64(12*time.Second-1200*time.Millisecond) / 4
+	grace12 := int64(12*time.Second-1200*time.Millisecond) / 8
 	for _, row := range []struct {
 		name   string
 		policy api.OnPartition
@@ -35,7 +35,7 @@ func TestTheEarliestLeaseOfARunCounts(t *testing.T) {
 			fence{soft: deadline.Deadline{Boot: 99 * s, Raw: 89 * s}, hard: deadline.Deadline{Boot: 100 * s, Raw: 90 * s}}},
 		{"two leases: the earlier on each clock", api.PartitionStop, []int64{1, 2}, 0,
 			fence{soft: deadline.Deadline{Boot: 95 * s, Raw: 90 * s}, hard: deadline.Deadline{Boot: 95 * s, Raw: 90 * s}}},
-		{"a long stopwaitsecs gets a quarter of the lease", api.PartitionStop, []int64{1}, 60,
+		{"a long stopwaitsecs gets an eighth of the lease", api.PartitionStop, []int64{1}, 60,
 			fence{soft: deadline.Deadline{Boot: 100*s - grace12, Raw: 90*s - grace12}, hard: deadline.Deadline{Boot: 100 * s, Raw: 90 * s}}},
 		{"an unknown lease has passed", api.PartitionStop, []int64{1, 7}, 0, fence{}},
 		{"no lease has passed", api.PartitionStop, nil, 0, fence{}},
@@ -199,7 +199,7 @@ func TestTheClockThatIsAheadFences(t *testing.T) {
 			w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
 			w.must(leased(web("a"), 7, 1))
 			w.turn()
-			drift(w, 3400*time.Millisecond)
+			drift(w, 4*time.Second)
 			w.turn()
 			w.want("a", api.Stopping, keeper.CauseFenced, false)
 			drift(w, time.Second)

@@ -14,7 +14,10 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
-const ttl = 2 // seconds, the least that there is
+const (
+	ttl  = 2 // seconds, the least that there is
+	step = 20 * time.Millisecond
+)
 
 // machine is a keeper's core with pretended processes and clocks of its own, as a simulator has it.
 type machine struct {
@@ -26,13 +29,22 @@ type machine struct {
 	ended     []core.Event
 	pid       int // of the one process, 0 for none
 	wake      clock.Instant
-	obeys     bool // the stop signal
+	obeys     bool          // the stop signal
+	killTakes time.Duration // of true time
+	dying     time.Duration // until then, 0 when it is not
+	ref       keeper.Ref    // what is dying
 	started   int
 }
 
-func newMachine(t *rapid.T, name string) *machine {
+// upTo is the most, in half of the cases, or less.
+func upTo(most float64) *rapid.Generator[float64] {
+	return rapid.OneOf(rapid.Just(most), rapid.Float64Range(0, most))
+}
+
+// newMachine makes one whose clocks are both slow by so much at most.
+func newMachine(t *rapid.T, name string, by float64) *machine {
 	slow := func(clock string) float64 {
-		return 1 - rapid.Float64Range(0, 1./12).Draw(t, name+": "+clock+" is slow by")
+		return 1 - upTo(by).Draw(t, name+": "+clock+" is slow by")
 	}
 	m := &machine{t: t, offset: time.Duration(rapid.Int64Range(1, 1e15).Draw(t, name+": booted before")), boot: slow("boot"), raw: slow("raw")}
 	m.core = core.New(m.Moment(), core.Options{})
@@ -56,9 +68,9 @@ func (m *machine) Do(effect core.Effect) core.Event {
 			m.end(e.Ref)
 		}
 	case core.KillMain:
-		m.end(e.Ref)
+		m.kill(e.Ref)
 	case core.KillTree:
-		m.end(e.Ref)
+		m.kill(e.Ref)
 	case core.Look:
 		return core.Looked{Look: e, Gone: true}
 	case core.Wake:
@@ -67,7 +79,22 @@ func (m *machine) Do(effect core.Effect) core.Event {
 	return nil
 }
 
+// kill has the process die in its own time.
+func (m *machine) kill(ref keeper.Ref) {
+	if m.pid != 0 && m.dying == 0 {
+		m.dying, m.ref = m.now+m.killTakes, ref
+	}
+}
+
+// die ends what was killed long enough ago.
+func (m *machine) die() {
+	if m.dying != 0 && m.now >= m.dying {
+		m.end(m.ref)
+	}
+}
+
 func (m *machine) end(ref keeper.Ref) {
+	m.dying = 0
 	if m.pid != 0 {
 		m.ended = append(m.ended, core.Exited{Ref: ref, PID: m.pid, Status: -1})
 		m.pid = 0
@@ -97,20 +124,23 @@ func (m *machine) turn(asks ...core.Event) error {
 type etcd struct {
 	holder  int // a machine; -1 when the touch is absent
 	token   int64
+	rate    float64 // of its clock
 	expires time.Duration
 }
 
-// A leader moves a process once the touch of its machine has expired in etcd. Whatever the clocks of the machines, however long a
-// message takes and whenever renewals get lost, the old copy is dead by then.
+// A leader moves a process once the touch of its machine has expired in etcd. Whatever the clocks of the machines or that of etcd, however
+// long a message takes, whenever renewals get lost, and though killing takes nearly all of deadline.ActTime, the old copy is dead by then.
 func TestACopyIsDeadBeforeItsLeaseExpires(t *testing.T) {
 	histories, moves, copies := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		histories++
-		fleet := []*machine{newMachine(t, "m1"), newMachine(t, "m2"), newMachine(t, "m3")}
-		store := etcd{holder: -1, token: 1}
+		slow, store := 1./12, etcd{holder: -1, token: 1, rate: 1}
+		if rapid.Bool().Draw(t, "etcd's clock is the wrong one") {
+			slow, store.rate = 0.001, 1+upTo(1./12).Draw(t, "etcd's clock is fast by")
+		}
+		fleet := []*machine{newMachine(t, "m1", slow), newMachine(t, "m2", slow), newMachine(t, "m3", slow)}
 		process := api.Process{Group: "a", Name: "a", Settings: api.Settings{StopWaitSecs: rapid.IntRange(0, 3).Draw(t, "stopwaitsecs"), Autorestart: api.RestartAlways}}
 		cut := 0 // rounds for which the holder is cut off
-		const step = 20 * time.Millisecond
 		for now := time.Duration(0); now < 20*time.Second; now += step {
 			for _, m := range fleet {
 				m.now = now
@@ -124,10 +154,11 @@ func TestACopyIsDeadBeforeItsLeaseExpires(t *testing.T) {
 				moves++
 			} else if cut > 0 && now%(100*time.Millisecond) == 0 {
 				cut--
-				store.expires = renewed(t, fleet[store.holder], now, store.token)
+				store.expires = renewed(t, fleet[store.holder], now, store)
 			}
 			alive := ""
 			for i, m := range fleet {
+				m.die()
 				_ = m.turn()
 				if m.pid != 0 {
 					alive += fmt.Sprint(" m", i+1)
@@ -151,7 +182,8 @@ func place(t *rapid.T, fleet []*machine, store etcd, now time.Duration, p api.Pr
 	store.holder, store.token = rapid.IntRange(0, len(fleet)-1).Draw(t, "machine"), store.token+1
 	m := fleet[store.holder]
 	m.obeys = rapid.Bool().Draw(t, "obeys")
-	store.expires = renewed(t, m, now, store.token)
+	m.killTakes = time.Duration(upTo(float64(deadline.ActTime-2*step)).Draw(t, "killing takes"))
+	store.expires = renewed(t, m, now, store)
 	for token := range store.token { // what an earlier placement left there is over
 		ref := keeper.Ref{ID: "a", Token: token}
 		if m.core.Find(ref) == nil {
@@ -170,12 +202,12 @@ func place(t *rapid.T, fleet []*machine, store etcd, now time.Duration, p api.Pr
 
 // renewed tells a keeper of a renewal that etcd has answered, and returns when the lease ends. The renewal was sent some time before it reached
 // etcd, which counts from then.
-func renewed(t *rapid.T, m *machine, now time.Duration, lease int64) time.Duration {
+func renewed(t *rapid.T, m *machine, now time.Duration, store etcd) time.Duration {
 	took := time.Duration(rapid.IntRange(0, 400).Draw(t, "ms on the way")) * time.Millisecond
 	sent := *m
 	sent.now = max(now-took, 0)
 	d := deadline.Of(sent.Moment(), ttl)
-	_ = m.turn(core.Renew{Leases: []keeper.Lease{{ID: lease, TTL: ttl, Deadline: d}}})
-	arrived := time.Duration(rapid.Int64Range(int64(sent.now), int64(now)).Draw(t, "arrived"))
-	return arrived + ttl*time.Second
+	_ = m.turn(core.Renew{Leases: []keeper.Lease{{ID: store.token, TTL: ttl, Deadline: d}}})
+	arrived := now - time.Duration(upTo(float64(now-sent.now)).Draw(t, "arrived before"))
+	return arrived + time.Duration(ttl*float64(time.Second)/store.rate)
 }

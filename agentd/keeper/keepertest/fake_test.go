@@ -103,7 +103,7 @@ func TestFakeFencesAtTheDeadlineAndStartsAgainOnceRenewed(t *testing.T) {
 		f.StopTakes("", time.Hour)
 		renew(t, f, 1, 5*time.Second)
 		must(t, f.Start(t.Context(), request(7, 1)))
-		time.Sleep(4 * time.Second)
+		time.Sleep(4500 * time.Millisecond)
 		wantState(t, f, api.Stopping, keeper.CauseFenced, false)
 		time.Sleep(time.Second)
 		r := wantState(t, f, api.Stopped, keeper.CauseFenced, false)
