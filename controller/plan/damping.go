@@ -52,16 +52,26 @@ func (v *View) TakeLosses(wall time.Time) []Loss {
 	return out
 }
 
-// LostSince counts the machines that were lost after an instant without having said that they leave, and those of them that are
-// not back.
+// lostTogether is how far apart the losses of machines are that have one cause: the leases of all of them expire when a store that
+// stood still goes on.
+const lostTogether = time.Second
+
+// LostSince counts the machines that were lost after an instant, without having said that they leave, and are missing. lost counts
+// with them those that are back, but were lost together with the last of these.
 func (v *View) LostSince(at clock.Instant) (lost, missing int) {
+	var last clock.Instant
+	counts := func(m *MachineFacts) bool {
+		return m.Info != nil && !m.Info.Value.Leaving && m.lostAt != 0 && at.Before(m.lostAt)
+	}
 	for _, m := range v.Machines {
-		if m.Info == nil || m.Info.Value.Leaving || m.lostAt == 0 || !at.Before(m.lostAt) {
-			continue
+		if counts(m) && m.Alive == nil {
+			missing, last = missing+1, max(last, m.lostAt)
 		}
-		lost++
-		if m.Alive == nil {
-			missing++
+	}
+	lost = missing
+	for _, m := range v.Machines {
+		if missing > 0 && counts(m) && m.Alive != nil && last.Sub(m.lostAt) <= lostTogether {
+			lost++
 		}
 	}
 	return lost, missing

@@ -115,3 +115,31 @@ func TestWhoseMachineWasLostGoesToASteadyOne(t *testing.T) {
 		t.Fatalf("on %q, want m2, which was asked for", on)
 	}
 }
+
+// Machines that die one after the other, and are started again, are not taken for a store that stood still.
+func TestMachinesThatAreBackCountAsLostOnlyWithThoseThatWereLostTogether(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		between       time.Duration
+		lost, missing int
+	}{
+		{"together", 0, 2, 1},
+		{"almost", lostTogether, 2, 1},
+		{"one after the other", lostTogether + 1, 1, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := fleet(t)
+			m.alive("m1", "")
+			m.alive("m1", "i-m1")
+			m.pass(c.between)
+			m.alive("m2", "")
+			if lost, missing := m.v.LostSince(m.in.Now.Add(-3 * time.Second)); lost != c.lost || missing != c.missing {
+				t.Errorf("%d lost, %d missing, want %d and %d", lost, missing, c.lost, c.missing)
+			}
+			m.alive("m2", "i-m2")
+			if lost, missing := m.v.LostSince(m.in.Now.Add(-3 * time.Second)); lost+missing != 0 {
+				t.Errorf("all are back, and %d are lost, %d missing", lost, missing)
+			}
+		})
+	}
+}

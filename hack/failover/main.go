@@ -24,11 +24,12 @@ import (
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the three binaries")
-	rounds := flag.Int("n", 20, "rounds of each measurement")
+	rounds := flag.Int("n", 20, "rounds of each measurement; half as many of the deaths of large machines")
+	only := flag.String("only", "", "deaths: nothing but the deaths of machines")
 	page := flag.String("page", "", "page in which the figures are to stand; none: they are printed only")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *bin, *rounds, *page)
+	err := run(ctx, *bin, *rounds, *only, *page)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
@@ -43,7 +44,7 @@ type measure struct {
 	took    []time.Duration
 }
 
-func run(ctx context.Context, bin string, rounds int, page string) error {
+func run(ctx context.Context, bin string, rounds int, only, page string) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
@@ -66,14 +67,18 @@ func run(ctx context.Context, bin string, rounds int, page string) error {
 	b := &bench{Fleet: f, tape: newTape(ctx, f.Client)}
 	defer b.tape.close()
 	var table []measure
-	for _, seconds := range []int{2, 5} {
-		m, err := b.machineDeaths(ctx, seconds, rounds)
+	for _, d := range []struct{ seconds, size, rounds int }{{2, usual, rounds}, {5, usual, rounds}, {2, 3, rounds / 2}, {2, 60, rounds / 2}, {2, 300, rounds / 2}} {
+		m, err := b.machineDeaths(ctx, d.seconds, d.size, d.rounds)
 		table = append(table, m)
 		if err != nil {
 			return err
 		}
 	}
-	for _, step := range []func(context.Context, int) (measure, error){b.drains, b.leaderDeaths, b.resignations} {
+	rest := []func(context.Context, int) (measure, error){b.drains, b.leaderDeaths, b.resignations}
+	if only == "deaths" {
+		rest = nil
+	}
+	for _, step := range rest {
 		m, err := step(ctx, rounds)
 		table = append(table, m)
 		if err != nil {
