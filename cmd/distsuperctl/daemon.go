@@ -1,13 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http/httptrace"
 	"os"
 	"strings"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +28,7 @@ func (o *daemonOptions) AddFlags(cmd *cobra.Command) {
 type peer struct {
 	*rpc.Client
 	api.Controller
+	stands bool // for election: etcd has heard of it within the last seconds
 }
 
 // daemon finds the daemon that is meant: distsuperd solo, else the controller of an id, else the leader.
@@ -37,19 +37,23 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	id := o.id
-	if id == "" {
-		if id, _, err = c.election(ctx); err != nil {
-			return nil, err
-		}
+	leader, since, err := c.election(ctx)
+	if err != nil {
+		return nil, err
 	}
+	id := cmp.Or(o.id, leader)
 	if id == "" {
 		return nil, errors.New("no controller leads that could be asked; is distsuperd running? (distsuperctl controllers)")
 	}
 	for _, d := range all {
-		if d.ID == id {
-			return c.peer(ctx, d)
+		if d.ID != id {
+			continue
 		}
+		p, err := c.peer(ctx, d)
+		if err == nil {
+			p.stands = since[id] != 0
+		}
+		return p, err
 	}
 	if o.id != "" {
 		return nil, usage(fmt.Errorf("there is no controller %s; distsuperctl controllers lists them", o.id))
@@ -70,7 +74,7 @@ func (c *ctl) peer(ctx context.Context, d api.Controller) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint)), d}, nil
+	return &peer{Client: rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint)).Within(reachLimit), Controller: d}, nil
 }
 
 // reachable reports whether a controller's address means something on this host.
@@ -80,73 +84,6 @@ func reachable(d api.Controller) bool {
 	}
 	host, err := os.Hostname()
 	return err == nil && host == d.Host && d.HTTP != ""
-}
-
-// atMachine does something with the agent of a machine, directly or, where it cannot be reached from here, through
-// the first controller that reaches it. What do asks may be asked twice when an answer gets lost, unless it does by askOnce.
-func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {
-	info, err := trust.Machine(ctx, c.kv, c.keys, machine)
-	if errors.Is(err, trust.ErrNoMachine) {
-		return fmt.Errorf("%s: machine %s is not known any more", what, machine)
-	}
-	if err != nil {
-		return err
-	}
-	cert, err := trust.Mint(ctx, c.kv, c.keys, c.who)
-	if err != nil {
-		return err
-	}
-	agent, direct := rpc.Agents{Cert: cert}.Client(info)
-	if direct == nil {
-		defer agent.Close()
-		if direct = do(agent); direct == nil {
-			return nil
-		}
-	}
-	if answered(direct) || ctx.Err() != nil {
-		return direct
-	}
-	controllers, err := c.controllers(ctx)
-	if err != nil {
-		return direct
-	}
-	tried := []error{direct}
-	for _, d := range controllers {
-		if !reachable(d) {
-			continue
-		}
-		controller := rpc.NewClient(d.HTTP, mtls.ClientConfig(cert, d.Fingerprint))
-		defer controller.Close()
-		err := do(controller.Through(machine))
-		if err == nil || answered(err) {
-			return err
-		}
-		tried = append(tried, err)
-	}
-	return fmt.Errorf("%s: %w", what, errors.Join(tried...))
-}
-
-// errMaybeDone says that what was asked was sent, and that no answer came.
-var errMaybeDone = errors.New("no answer came, so that it may have been done; it is not asked for twice")
-
-// askOnce asks for what must not be done twice. When the answer is lost its error is errMaybeDone, which ends atMachine.
-func askOnce(ctx context.Context, ask func(context.Context) error) error {
-	var sent atomic.Bool
-	err := ask(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}))
-	if said := new(rpc.Error); err == nil || !sent.Load() || errors.As(err, &said) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", errMaybeDone, err)
-}
-
-// answered reports whether an error is the daemon's own answer, or the last that can be had.
-func answered(err error) bool {
-	for _, known := range []error{rpc.ErrNotFound, rpc.ErrBadRequest, rpc.ErrNotRunning, rpc.ErrNoLog, errMaybeDone} {
-		if errors.Is(err, known) {
-			return true
-		}
-	}
-	return false
 }
 
 // controllers reads who they are.

@@ -90,8 +90,12 @@ func (f *fleetDeployment) unanswered(p *peer, err error) error {
 	if err == nil || answered(err) || errors.Is(err, rpc.ErrUnavailable) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("controller %s does not answer (%w); if it has died, another one leads in some seconds: see distsuperctl controllers, or ask "+
-		"another with --controller", p.ID, err)
+	if !p.stands {
+		return fmt.Errorf("controller %s does not answer (%w), and does not stand for election: it has ended; distsuperctl controllers shows those that run",
+			p.ID, err)
+	}
+	return fmt.Errorf("controller %s does not answer (%w), though it has renewed its lease in etcd within the last seconds; if it has died just now, "+
+		"another one leads soon: see distsuperctl controllers, or ask another with --controller", p.ID, err)
 }
 
 func (f *fleetDeployment) restarted(d rpc.Daemon, id string) string { return d.Program + " " + id }

@@ -103,11 +103,15 @@ func runMachines(ctx context.Context, c *ctl) error {
 	for _, m := range snap.Machines() {
 		r := machineRowOf(m, time.Now())
 		list = append(list, r)
+		state := r.State
+		if !r.Live && !r.Lost.IsZero() {
+			state += ", lost " + client.Since(r.Lost, time.Now())
+		}
 		processes := strconv.Itoa(r.Processes)
 		if r.MaxProcesses > 0 {
 			processes += "/" + strconv.Itoa(r.MaxProcesses)
 		}
-		rows = append(rows, []string{r.Name, r.State, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.Version), r.Warning})
+		rows = append(rows, []string{r.Name, state, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.Version), r.Warning})
 	}
 	if c.json {
 		return printJSON(c.out, list)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 	"github.com/distsuper/distsuper/store/trust"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // logs is the HTTPS of an agent that knows one log for each process and channel, and of what comes.
@@ -251,6 +253,51 @@ func TestTailGoesThroughAControllerWhenTheAgentCannotBeReached(t *testing.T) {
 	w.put(w.keys.Controller("d1"), api.Controller{ID: "d1"})
 	if r := w.wants(exitGeneric, "", "tail", "web"); !strings.Contains(r.errout, "127.0.0.1:1") {
 		t.Errorf("nobody can be reached: %s", r.errout)
+	} else if !strings.Contains(r.errout, "m1 still counts as live in etcd") {
+		t.Errorf("it does not say what is known of m1: %s", r.errout)
+	}
+}
+
+// A machine whose address swallows everything, or whose agent is frozen, is given up soon, and the error says since when the
+// machine is gone. The time that it may take is three seconds; this host may be busy.
+func TestLongTailOfAMachineThatIsSilentFailsSoonAndSaysSinceWhen(t *testing.T) {
+	gate.Long(t)
+	w := newTailWorld(t, "m1")
+	w.load(program("web", nil))
+	w.runs("web", "m1", 5)
+	w.passesOn("m1")
+	frozen, err := net.Listen("tcp", "127.0.0.1:0") // the kernel takes connections, and nobody answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer frozen.Close()
+	for _, id := range []string{"d1", "d2"} {
+		c := api.Controller{ID: id, HTTP: frozen.Addr().String(), Fingerprint: "x"}
+		w.put(w.keys.Controller(id), c)
+	}
+	info, err := trust.Machine(t.Context(), w.kv, w.keys, "m1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.API = frozen.Addr().String()
+	w.put(w.keys.Info("m1"), info)
+	if _, err := w.kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Delete(w.keys.Alive("m1"))}}); err != nil {
+		t.Fatal(err)
+	}
+	w.put(w.keys.Losses("m1"), api.Losses{Count: 1, Last: time.Now().Add(-41 * time.Second)})
+	sinceWhen := regexp.MustCompile(`m1 has not been live since \d\d:\d\d:\d\d \(\d+s\)`)
+	for _, args := range [][]string{{"tail", "web"}, {"tail", "web", "--machine", "m1"}} {
+		began := time.Now()
+		r := w.wants(exitGeneric, "*", args...)
+		if took := time.Since(began); took > 2*reachLimit {
+			t.Errorf("%v took %v", args, took)
+		}
+		if !sinceWhen.MatchString(r.errout) {
+			t.Errorf("%v says %s", args, r.errout)
+		}
+		if strings.Count(r.errout, "no answer within") != 3 {
+			t.Errorf("%v does not name each way: %s", args, r.errout)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -100,6 +101,10 @@ func (h *handler) secure(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// reachLimit is how long an agent may take to be reached, in two parts: to accept the connection, and to say who it is. Whoever
+// waits for us is then told what is wrong, instead of giving up on us.
+const reachLimit = time.Second
+
 // pass hands a request on to the agent of a machine.
 func (h *handler) pass(machine string, w http.ResponseWriter, r *http.Request) {
 	info, err := h.Machine(r.Context(), machine)
@@ -124,7 +129,8 @@ func (h *handler) proxy(machine string, info api.MachineInfo, caller string) *ht
 			p.Out.Header.Set(rpc.CallerHeader, caller)
 		},
 		// A transport of its own, as each has the pin of one agent; its connection ends with the request.
-		Transport:     &http.Transport{TLSClientConfig: mtls.ClientConfig(h.Cert, info.Fingerprint), DisableKeepAlives: true},
+		Transport: &http.Transport{TLSClientConfig: mtls.ClientConfig(h.Cert, info.Fingerprint), DisableKeepAlives: true,
+			DialContext: (&net.Dialer{Timeout: reachLimit}).DialContext, TLSHandshakeTimeout: reachLimit},
 		FlushInterval: -1, // a followed log arrives line by line
 		ErrorLog:      zap.NewStdLog(h.Log),
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {

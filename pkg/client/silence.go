@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
 )
 
 // SilentSince says when a machine that is not live renewed the lease of a process's touch last. It is told by
@@ -23,4 +25,53 @@ func (c *Client) SilentSince(ctx context.Context, p Process) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return c.wall().Add(-time.Duration(int64(ttl)-left) * time.Second), true
+}
+
+// Absence is what the store says of a machine that does not answer.
+type Absence struct {
+	// Live: its alive key stands, so it has renewed its lease within the last seconds.
+	Live bool
+	// Left: it stopped and released its processes by itself.
+	Left bool
+	// Lost is when it was lost; zero when that is not known.
+	Lost time.Time
+}
+
+// Absence reads what the store says of a machine that does not answer.
+func (c *Client) Absence(ctx context.Context, machine string) (Absence, error) {
+	got, err := c.get(ctx, c.keys.Alive(machine), c.keys.Info(machine), c.keys.Losses(machine))
+	if err != nil {
+		return Absence{}, err
+	}
+	a := Absence{Live: got[0] != nil}
+	if info, err := decode[api.MachineInfo](got[1]); err == nil && info != nil {
+		a.Left = info.Leaving && !a.Live
+	}
+	if losses, err := decode[api.Losses](got[2]); err == nil && losses != nil && !a.Live && !a.Left {
+		a.Lost = losses.Last
+	}
+	return a, nil
+}
+
+// Describe says it of the machine, as a sentence whose subject the machine is.
+func (a Absence) Describe(machine string, now time.Time) string {
+	switch {
+	case a.Live:
+		return machine + " still counts as live in etcd, so it has died just now, or cannot be reached from here"
+	case a.Left:
+		return machine + " has left the fleet: its agent was stopped"
+	case a.Lost.IsZero():
+		return machine + " is not live"
+	}
+	return machine + " has not been live " + Since(a.Lost, now)
+}
+
+// Since says since when something lasts, and how long that is.
+func Since(t, now time.Time) string {
+	age := max(now.Sub(t), 0).Round(time.Second)
+	at := t.Local().Format("15:04:05")
+	if age >= 24*time.Hour {
+		at = t.Local().Format("2006-01-02 15:04:05")
+	}
+	return "since " + at + " (" + age.String() + ")"
 }

@@ -47,7 +47,8 @@ type Process struct {
 	Lease store.LeaseID
 	// Live reports whether Owner's machine is alive as the instance that Owner names.
 	Live bool
-	back bool // the machine is alive, as another instance
+	back bool      // the machine is alive, as another instance
+	lost time.Time // when the machine was lost, if it is not alive and that is known
 
 	// State and Text are what to show: supervisor's state and description, or what it waits for. Awaits is
 	// whose turn it is, and Fault what is wrong with a process that is FATAL or in BACKOFF.
@@ -247,6 +248,8 @@ func (s *Snapshot) join(of *view.Process) Process {
 		if m := s.view.Machine(o.Machine); m != nil && m.Alive != nil {
 			p.Live = m.LiveAs(o.Instance)
 			p.back = !p.Live
+		} else if m != nil && m.Losses != nil && (m.Info == nil || !m.Info.Value.Leaving) {
+			p.lost = m.Losses.Value.Last
 		}
 	}
 	absent := ""

@@ -85,11 +85,11 @@ func (p *Process) condition(now time.Time) condition {
 	case !wanted:
 		return p.unwanted(now)
 	case p.Intent.Restarts != o.Restarts && !(o.Placed && p.Live):
-		return p.unplaced()
+		return p.unplaced(now)
 	case o.Finished != nil:
 		return p.ended(*o.Finished, now)
 	case !o.Placed:
-		return p.unplaced()
+		return p.unplaced(now)
 	}
 	return p.placed(now)
 }
@@ -103,9 +103,9 @@ func (p *Process) unwanted(now time.Time) condition {
 	case p.Touch != nil && p.Live:
 		return condition{api.Stopping, AwaitsStop, ""}
 	case p.Touch != nil:
-		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence()}
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
-		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence() + " and may still run it (on_partition keep)"}
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now) + " and may still run it (on_partition keep)"}
 	case o.Placed && s == nil && p.Placement != nil: // placed, and not started
 		return condition{api.Stopping, AwaitsRemoval, ""}
 	case o.Finished != nil:
@@ -121,15 +121,15 @@ func (p *Process) unwanted(now time.Time) condition {
 }
 
 // unplaced is the condition of a process that is to run and is not placed for the present request.
-func (p *Process) unplaced() condition {
+func (p *Process) unplaced(now time.Time) condition {
 	o := p.Owner
 	switch {
 	case p.Touch != nil && o.Placed:
-		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence()}
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now)}
 	case p.Touch != nil && p.Live:
 		return condition{api.Stopping, AwaitsStop, "waiting for " + o.Machine}
 	case p.Touch != nil:
-		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence()}
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
 	case o.WaitingFor != api.WaitingForNothing:
 		return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 	}
@@ -146,9 +146,9 @@ func (p *Process) placed(now time.Time) condition {
 		if o.WaitingFor != api.WaitingForNothing {
 			return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 		}
-		return condition{api.Starting, AwaitsPlacing, o.Machine + " " + p.absence() + "; " + toBePlaced + " elsewhere"}
+		return condition{api.Starting, AwaitsPlacing, o.Machine + " " + p.absence(now) + "; " + toBePlaced + " elsewhere"}
 	case !p.Live:
-		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence()}
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now)}
 	case s == nil:
 		return condition{api.Starting, AwaitsStart, "waiting for " + o.Machine + " to start it"}
 	case s.Released:
@@ -158,9 +158,12 @@ func (p *Process) placed(now time.Time) condition {
 }
 
 // absence says in which way the machine that had the run is not there for it.
-func (p *Process) absence() string {
+func (p *Process) absence(now time.Time) string {
 	if p.back {
 		return "is back without this run"
+	}
+	if !p.lost.IsZero() && p.Touch == nil { // while the touch stands its lease tells more exactly: see SilentSince
+		return "is not live " + Since(p.lost, now)
 	}
 	return "is not live"
 }

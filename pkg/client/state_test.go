@@ -26,6 +26,7 @@ type moment struct {
 	removed  bool // no program asks for it
 	// taken: the placement is gone, and etcd was too full to be told so by the owner.
 	taken bool
+	lost  bool // m1 was, five seconds ago
 }
 
 func (m moment) entries() []store.Entry {
@@ -48,6 +49,9 @@ func (m moment) entries() []store.Entry {
 	}
 	if m.live {
 		add(testKeys.Alive("m1"), api.Alive{Instance: "i1"})
+	}
+	if m.lost {
+		add(testKeys.Losses("m1"), api.Losses{Count: 1, Last: testNow.Add(-5 * time.Second)})
 	}
 	if m.touch {
 		add(testKeys.Touch("m1", "web"), api.Touch{Token: 7, Instance: "i1"})
@@ -82,6 +86,7 @@ func finished(state api.State) func(*api.Owner) {
 
 func TestStateShownIsTrueInEverySituation(t *testing.T) {
 	stopTime := testNow.Add(-5 * time.Second).Local().Format("Jan 02 03:04 PM")
+	since := "since " + testNow.Add(-5*time.Second).Local().Format("15:04:05") + " (5s)"
 	unplaced := func(o *api.Owner) { o.Placed = false }
 	for name, c := range map[string]struct {
 		m      moment
@@ -99,6 +104,8 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 		"fails and tries again":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Backoff, func(s *api.Status) { s.Reason = "Exited too quickly" })}, api.Backoff, AwaitsNothing, "Exited too quickly"},
 		"machine silent":          {moment{want: "run", restarts: 1, owner: on(nil), touch: true, status: saw(api.Running, nil)}, api.Unknown, AwaitsMachine, "m1 is not live"},
 		"machine dead":            {moment{want: "run", restarts: 1, owner: on(nil), status: saw(api.Running, nil)}, api.Starting, AwaitsPlacing, "m1 is not live; waiting for a controller to place it elsewhere"},
+		"machine lost":            {moment{want: "run", restarts: 1, owner: on(nil), status: saw(api.Running, nil), lost: true}, api.Starting, AwaitsPlacing, "m1 is not live " + since + "; waiting for a controller to place it elsewhere"},
+		"machine lost, and back":  {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil), lost: true}, api.Running, AwaitsNothing, "pid 42, uptime 0:01:05"},
 		"machine silent, kept":    {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { o.WaitingFor, o.Waiting = api.WaitingForLastRun, "verified alive" }), status: saw(api.Running, func(s *api.Status) { s.OnPartition = api.PartitionKeep })}, api.Unknown, AwaitsMachine, "m1 is not live; verified alive"},
 		"exited":                  {moment{want: "run", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
 		"exited, not noted yet":   {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strconv"
 	"time"
@@ -26,6 +27,7 @@ const callTimeout = 5 * time.Second
 type Client struct {
 	addr    string
 	machine string // "" when called directly
+	within  time.Duration
 	http    *http.Client
 }
 
@@ -46,6 +48,14 @@ func (c *Client) Through(machine string) *Client {
 	through := *c
 	through.machine = machine
 	return &through
+}
+
+// Within makes a client whose daemon has so long to begin an answer, whatever deadline a call has; else the call fails with
+// ErrSilent. A log that has begun takes any time, and so does what changes something once it is sent: it may be done.
+func (c *Client) Within(d time.Duration) *Client {
+	hasty := *c
+	hasty.within = d
+	return &hasty
 }
 
 // Close ends idle connections.
@@ -156,14 +166,47 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if c.machine != "" {
 		q.Set("machine", c.machine)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	answer, err := c.send(ctx, cancel, method, path, q, body)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("%s: %w", c.name(), err)
+	}
+	answer.Body = endsContext{answer.Body, cancel}
+	return answer, nil
+}
+
+// endsContext is a body with which the context of its request ends.
+type endsContext struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b endsContext) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+// send returns an answer of success, for which it waits as long as the client does. cancel ends ctx.
+func (c *Client) send(ctx context.Context, cancel context.CancelFunc, method, path string, q url.Values, body []byte) (*http.Response, error) {
 	where := url.URL{Scheme: "https", Host: host(c.addr), Path: path, RawQuery: q.Encode()}
 	request, err := http.NewRequestWithContext(ctx, method, where.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.name(), err)
+		return nil, err
+	}
+	limit := newLimit(c.within, cancel)
+	if method != http.MethodGet {
+		request = request.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: limit.met}))
 	}
 	answer, err := c.http.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.name(), explain(err))
+	switch limit.met(); {
+	case limit.passed():
+		if err == nil {
+			answer.Body.Close()
+		}
+		return nil, fmt.Errorf("%w within %v", ErrSilent, c.within)
+	case err != nil:
+		return nil, explain(err)
 	}
 	if answer.StatusCode == http.StatusOK {
 		return answer, nil
@@ -174,7 +217,7 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values, body
 	if json.Unmarshal(text, failure) != nil || failure.Code == "" {
 		failure = &Error{Code: "failed", Text: answer.Status}
 	}
-	return nil, fmt.Errorf("%s: %w", c.name(), failure)
+	return nil, failure
 }
 
 // explain adds to failures of trust what to do about them.

@@ -92,6 +92,9 @@ var (
 	ErrNoLog       = errors.New("no log file")
 )
 
+// ErrSilent says that a daemon gave no answer in the time that a client had for it (Client.Within).
+var ErrSilent = errors.New("no answer")
+
 // codes names the errors on the wire.
 var codes = []struct {
 	code   string
