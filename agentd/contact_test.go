@@ -82,6 +82,34 @@ func TestABlipOfEtcdIsNotLogged(t *testing.T) {
 	})
 }
 
+// TestHistorySaysWhenThingsHappenedAndWhenItWasTold: what etcd could not be told for minutes had the time of the telling, and a process
+// that was stopped because of that had "restarted: exit status 0".
+func TestHistorySaysWhenThingsHappenedAndWhenItWasTold(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		web := w.place(b, "web")
+		w.status(b, "web", web, running)
+		cut := time.Now()
+		b.kv.Cut()
+		time.Sleep(9 * time.Minute)
+		b.kv.Heal()
+		healed := time.Now()
+		w.status(b, "web", web, running)
+		w.await("history", func() string { return none(len(w.history("web")) < 3) })
+		all := w.history("web")
+		fenced, started := all[1], all[2]
+		if fenced.What != "fenced" || !strings.HasPrefix(fenced.Why, "no renewal from etcd for ") || fenced.At.Sub(cut) > 5*time.Second || fenced.Told.Before(healed) {
+			t.Errorf("the fence: %+v", fenced)
+		}
+		if started.What != "started" || started.At.Before(healed) || !started.Told.IsZero() {
+			t.Errorf("the start: %+v", started)
+		}
+		if !all[0].Told.IsZero() {
+			t.Errorf("the first start, which was told at once: %+v", all[0])
+		}
+	})
+}
+
 // observe has the agents' logs kept.
 func (w *world) observe() *observer.ObservedLogs {
 	seen, logs := observer.New(zapcore.InfoLevel)

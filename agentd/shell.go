@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/plan"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -77,7 +79,8 @@ func (a *Agent) withHistory(ctx context.Context, e Write) store.Txn {
 	}
 	t.Then = slices.Clone(t.Then)
 	for _, ev := range e.History {
-		ev.At, ev.Machine, ev.By = a.o.Clock.Wall().UTC(), a.o.Machine, "agent "+a.o.Machine
+		ev.Machine, ev.By = a.o.Machine, "agent "+a.o.Machine
+		setTimes(&ev, a.o.Clock.Wall())
 		op, err := a.o.History(ctx, ev)
 		if err != nil {
 			a.o.Log.Debug("history is not written", zap.String("process", ev.Process), zap.Error(err))
@@ -86,6 +89,18 @@ func (a *Agent) withHistory(ctx context.Context, e Write) store.Txn {
 		t.Then = append(t.Then, op)
 	}
 	return t
+}
+
+// setTimes completes when an entry happened and, where that was some time ago, when it is told. A clock that was set back meanwhile
+// makes nothing happen in the future.
+func setTimes(e *api.HistoryEntry, now time.Time) {
+	switch late := now.Sub(e.At); {
+	case e.At.IsZero(), late < 0:
+		e.At = now
+	case late > time.Second:
+		e.Told = now.UTC()
+	}
+	e.At = e.At.UTC()
 }
 
 // logWrite logs what a transaction for a process came to.

@@ -233,9 +233,8 @@ func (w *world) forgotten(b *box, name string) {
 	})
 }
 
-// events lists what history says of a process.
-func (w *world) events(name string) []string {
-	var all []api.HistoryEntry
+// history is what history says of a process, by the time at which it happened.
+func (w *world) history(name string) (all []api.HistoryEntry) {
 	for _, e := range w.s.Entries(w.keys.History(store.ProcessSubject(name))) {
 		ev, err := store.Decode[api.HistoryEntry](e)
 		if err != nil {
@@ -244,8 +243,12 @@ func (w *world) events(name string) []string {
 		all = append(all, ev)
 	}
 	slices.SortStableFunc(all, func(a, b api.HistoryEntry) int { return a.At.Compare(b.At) })
-	var what []string
-	for _, e := range all {
+	return all
+}
+
+// events lists what history says happened to a process.
+func (w *world) events(name string) (what []string) {
+	for _, e := range w.history(name) {
 		what = append(what, e.What)
 	}
 	return what

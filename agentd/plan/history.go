@@ -3,55 +3,85 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/contact"
 )
 
-// History tells in at most one entry what happened between two statuses of a process; what a
-// crash loop did meanwhile is told in one.
+// History tells what happened between two statuses of a process, and when; what a crash loop did meanwhile is told in one entry, and
+// apart from it that the last copy was ended by a fence. Where the keeper does not say when, the time is left open.
 func History(old, now api.Status, r keeper.Run) []api.HistoryEntry {
 	if old.Token != now.Token {
 		old = api.Status{Token: now.Token}
 	}
-	what, why := describe(old, now, r)
-	if what == "" {
-		return nil
+	t := &tale{old: old, now: now, run: r}
+	t.tell()
+	for i := range t.entries {
+		t.entries[i].Process, t.entries[i].Token = r.ID, now.Token
 	}
-	return []api.HistoryEntry{{Process: r.ID, Token: now.Token, What: what, Why: why}}
+	return t.entries
 }
 
-func describe(old, now api.Status, r keeper.Run) (what, why string) {
+// tale is what is told of two statuses.
+type tale struct {
+	old, now api.Status
+	run      keeper.Run
+	entries  []api.HistoryEntry
+}
+
+func (t *tale) add(at time.Time, what, why string) {
+	t.entries = append(t.entries, api.HistoryEntry{At: at, What: what, Why: why})
+}
+
+func (t *tale) tell() {
+	old, now := t.old, t.now
 	ended := !now.Stopped.Equal(old.Stopped)
+	fenced := ended && now.FencedMillis > 0
+	if fenced {
+		t.add(now.Stopped, "fenced", contact.NoRenewal(time.Duration(now.FencedMillis)*time.Millisecond))
+	}
 	switch {
 	case now.Released && !old.Released:
-		return released(now, r)
-	case r.Cause == keeper.CauseFenced && (ended || now.State != old.State || now.Fault != old.Fault):
-		return "fenced", now.Reason
-	case ended && now.Starts > old.Starts && old.Starts > 0:
-		return "restarted", fmt.Sprintf("%s; now pid %d, %s", exit(now), now.PID, copies(now.Starts))
-	case ended:
-		return "exited", join(exit(now), now.Reason)
+		t.released()
+	case t.run.Cause == keeper.CauseFenced && !fenced && (ended || now.State != old.State || now.Fault != old.Fault):
+		t.add(time.Time{}, "fenced", strings.TrimPrefix(now.Reason, "fenced: "))
+	case now.Starts > old.Starts && fenced:
+		t.add(now.Started, "started", fmt.Sprintf("pid %d, %s", now.PID, copies(now.Starts)))
+	case now.Starts > old.Starts && ended && old.Starts > 0:
+		t.add(now.Started, "restarted", fmt.Sprintf("%s; now pid %d, %s", exit(now), now.PID, copies(now.Starts)))
+	case ended && !fenced:
+		t.add(now.Stopped, "exited", join(exit(now), now.Reason))
 	case now.Starts > old.Starts:
-		return "started", fmt.Sprintf("pid %d", now.PID)
+		t.add(now.Started, "started", fmt.Sprintf("pid %d", now.PID))
 	}
-	return "", ""
 }
 
-func released(now api.Status, r keeper.Run) (what, why string) {
-	switch r.Cause {
+// released tells that the run is over.
+func (t *tale) released() {
+	now := t.now
+	var at time.Time
+	if !now.Stopped.Equal(t.old.Stopped) && now.FencedMillis == 0 {
+		at = now.Stopped
+	}
+	switch t.run.Cause {
 	case keeper.CauseFinished:
-		return "exited", exit(now) + ", not to be restarted"
+		t.add(at, "exited", exit(now)+", not to be restarted")
 	case keeper.CauseFatal:
-		return "gave up", join(now.Reason, copies(now.Starts))
+		t.add(at, "gave up", join(now.Reason, copies(now.Starts)))
 	case keeper.CauseRefused:
-		return "refused", now.Reason
+		t.add(at, "refused", now.Reason)
+	default:
+		t.add(at, "stopped", join(exit(now), now.Reason))
 	}
-	return "stopped", join(exit(now), now.Reason)
 }
 
+// exit says how the last copy ended; a fence is no exit status.
 func exit(s api.Status) string {
 	switch {
+	case s.FencedMillis > 0:
+		return ""
 	case s.Signal != "":
 		return "ended by signal " + s.Signal
 	case s.Exit != nil:

@@ -204,28 +204,42 @@ func TestHistoryTellsEachChangeOnce(t *testing.T) {
 	first := api.Status{Token: 7, Observed: api.Observed{Starts: 1, PID: 40, Started: at(1)}}
 	again := api.Status{Token: 7, Observed: api.Observed{Starts: 4, PID: 43, Started: at(9), Stopped: at(9), Exit: &one}}
 	over := api.Status{Token: 7, Observed: api.Observed{Starts: 4, Stopped: at(10), Exit: &one}, Released: true}
+	zero := 0
+	fenced := api.Status{Token: 7, Observed: api.Observed{Starts: 1, Started: at(1), Stopped: at(3), Exit: &zero, Reason: "r", FencedMillis: 3200}}
+	back := api.Status{Token: 7, Observed: api.Observed{Starts: 2, PID: 44, Started: at(600), Stopped: at(3), Exit: &zero, FencedMillis: 3200}}
+	gone := api.Status{Token: 7, Observed: fenced.Observed, Released: true}
+	gone.Reason = ""
+	held := api.Status{Token: 7, Observed: api.Observed{Starts: 1, Started: at(1), State: api.Backoff, Fault: api.FaultFenced, Reason: "fenced: no renewal from etcd for 3.2 s"}}
 	rows := []struct {
 		name     string
 		old, now api.Status
 		cause    keeper.Cause
 		want     string
 	}{
-		{"first copy", api.Status{Token: 7}, first, "", "started: pid 40"},
-		{"of an earlier token", api.Status{Token: 5, Observed: api.Observed{Starts: 3, Stopped: at(1)}}, first, "", "started: pid 40"},
+		{"first copy", api.Status{Token: 7}, first, "", "1 started: pid 40"},
+		{"of an earlier token", api.Status{Token: 5, Observed: api.Observed{Starts: 3, Stopped: at(1)}}, first, "", "1 started: pid 40"},
 		{"nothing of note", first, first, "", ""},
-		{"three crashes at once", first, again, "", "restarted: exit status 1; now pid 43, 4 copies started"},
-		{"fenced", first, api.Status{Token: 7, Observed: api.Observed{Starts: 1, Stopped: at(3), Reason: "not renewed"}}, keeper.CauseFenced, "fenced: not renewed"},
-		{"finished", again, over, keeper.CauseFinished, "exited: exit status 1, not to be restarted"},
-		{"gave up", again, over, keeper.CauseFatal, "gave up: 4 copies started"},
-		{"stopped", again, over, keeper.CauseStopped, "stopped: exit status 1"},
+		{"three crashes at once", first, again, "", "9 restarted: exit status 1; now pid 43, 4 copies started"},
+		{"fenced", first, fenced, keeper.CauseFenced, "3 fenced: no renewal from etcd for 3.2 s"},
+		{"fenced, told when it runs again", first, back, "", "3 fenced: no renewal from etcd for 3.2 s, 600 started: pid 44, 2 copies started"},
+		{"fenced, told when it runs elsewhere", first, gone, keeper.CauseStopped, "3 fenced: no renewal from etcd for 3.2 s, ? stopped: "},
+		{"fenced before, and back", fenced, back, "", "600 started: pid 44"},
+		{"held while it had no copy", first, held, keeper.CauseFenced, "? fenced: no renewal from etcd for 3.2 s"},
+		{"finished", again, over, keeper.CauseFinished, "10 exited: exit status 1, not to be restarted"},
+		{"gave up", again, over, keeper.CauseFatal, "10 gave up: 4 copies started"},
+		{"stopped", again, over, keeper.CauseStopped, "10 stopped: exit status 1"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			var got string
+			var said []string
 			for _, e := range History(row.old, row.now, keeper.Run{ID: "web", Cause: row.cause}) {
-				got = e.What + ": " + e.Why
+				when := "?"
+				if !e.At.IsZero() {
+					when = fmt.Sprint(e.At.Unix())
+				}
+				said = append(said, when+" "+e.What+": "+e.Why)
 			}
-			if got != row.want {
+			if got := strings.Join(said, ", "); got != row.want {
 				t.Errorf("got %q, want %q", got, row.want)
 			}
 		})

@@ -30,7 +30,9 @@ func newHistory(c *ctl) *cobra.Command {
 		Use:   "history [-f] [NAME|MACHINE]",
 		Short: "show what happened and why",
 		Long: `history shows what users, controllers and agents did, and why: for one process, for one machine and all processes on
-it, or for everything. The last 100 entries of a process are kept, for a week.`,
+it, or for everything. The last 100 entries of a process are kept, for a week.
+
+The time is when a thing happened. What etcd could be told only later, as after an outage, says "told at", too.`,
 		Example: "  distsuperctl history\n  distsuperctl history -f web\n  distsuperctl history m2 -n 200",
 		Args:    usageArgs(cobra.MaximumNArgs(1)), ValidArgsFunction: either(c.completeProcesses, c.completeMachines),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -153,6 +155,9 @@ func historyLine(e api.HistoryEntry) string {
 		fmt.Fprintf(&b, ": %s", e.Why)
 	}
 	fmt.Fprintf(&b, "  [%s]", e.By)
+	if !e.Told.IsZero() {
+		fmt.Fprintf(&b, " (told at %s)", e.Told.Local().Format("15:04:05.000"))
+	}
 	return visible.Line(b.String())
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/store"
 )
@@ -191,6 +192,9 @@ func lastCopy(s *api.Status) (lines []string) {
 			line += ", by signal " + s.Signal
 		case s.Exit != nil:
 			line += fmt.Sprintf(", with status %d", *s.Exit)
+		}
+		if s.FencedMillis > 0 {
+			line += ", stopped since there was " + contact.NoRenewal(time.Duration(s.FencedMillis)*time.Millisecond)
 		}
 		lines = append(lines, line)
 	}

@@ -108,4 +108,6 @@ type HistoryEntry struct {
 	What    string    `json:"what"` // "placed", "moved", "started", "exited", "stop asked" ...
 	Why     string    `json:"why,omitempty"`
 	By      string    `json:"by"` // "leader d1", "agent m2", "ann@host"
+	// Told is when it was written down, where that is more than a second after it happened: what tells of it could not reach etcd.
+	Told time.Time `json:"told,omitzero"`
 }

@@ -107,6 +107,9 @@ type Observed struct {
 	// Nil while no copy has ended under this token.
 	Exit   *int   `json:"exit,omitempty"`
 	Signal string `json:"signal,omitempty"`
+	// FencedMillis is how long no renewal of its lease had come when the last copy was told to end because of that; 0 when it ended for
+	// any other reason.
+	FencedMillis int64 `json:"fenced_after_ms,omitempty"`
 	// Starts counts the copies started under this token.
 	Starts int `json:"starts,omitempty"`
 	// Reason is supervisor's spawnerr, or why the machine refused or ended the run; Fault is the fact behind it.

@@ -189,7 +189,11 @@ func (p *Process) ended(state api.State, now time.Time) condition {
 // described is a state with supervisor's description.
 func (p *Process) described(state api.State, now time.Time) condition {
 	d := supervisor.Description{Name: p.Name, State: state}
-	if s := p.Status; s != nil {
+	s := p.Status
+	if s != nil && s.Fault == api.FaultFenced && (state == api.Stopped || state == api.Stopping) {
+		return condition{state, AwaitsNothing, s.Reason}
+	}
+	if s != nil {
 		d.PID, d.Started, d.Stopped, d.SpawnError = s.PID, s.Started, s.Stopped.Local(), s.Reason
 	}
 	return condition{state, AwaitsNothing, d.Text(now)}

@@ -124,6 +124,7 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 		"stopped, etcd full":      {moment{owner: on(nil), live: true, status: saw(api.Running, nil), taken: true}, api.Stopped, AwaitsNothing, "it has ended; m1 could not tell how yet"},
 		"placed, then etcd full":  {moment{owner: on(nil), live: true, taken: true}, api.Stopped, AwaitsNothing, "last placed on m1"},
 		"start waits for the old": {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsStop, "waiting for m1"},
+		"fenced":                  {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Stopped, func(s *api.Status) { s.Fault, s.Reason = api.FaultFenced, "fenced: no renewal" })}, api.Stopped, AwaitsNothing, "fenced: no renewal"},
 		"its program was removed": {moment{removed: true, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsRemoval, ""},
 	} {
 		s := joined(c.m.entries(), testNow)

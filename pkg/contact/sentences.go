@@ -119,6 +119,9 @@ func (g Group) verb(one, many string) string {
 
 func millis(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
+// NoRenewal says why a process was stopped after such a time. It is true of a silent etcd, and of an agent that did not ask it.
+func NoRenewal(silence time.Duration) string { return "no renewal from etcd for " + Span(silence) }
+
 // Span writes how long something takes or took: to a tenth of a second when it is short, and to what matters when it is long.
 func Span(d time.Duration) string {
 	d = max(d, 0)

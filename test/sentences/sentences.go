@@ -21,7 +21,7 @@ var Fields = []string{"reason", "rejected", "waiting", "warning", "what", "why"}
 var Tempting = []string{
 	"", "not moved: it has finished", "can't find command '/x'", "command at '/x' is not executable", "command at '/' is a directory",
 	"waiting for a controller to place it", "no machine can take it", "Exited too quickly (process log may have details)", "restart asked",
-	"fenced: the deadline of its lease came before a renewal", "m1 is not live", "Not started", "given up", "etcd unavailable",
+	"fenced: no renewal from etcd for 3.2 s", "m1 is not live", "Not started", "given up", "etcd unavailable",
 }
 
 // Rewrite is a value of the store with each of its sentences replaced by what next returns. What is no JSON object stays.

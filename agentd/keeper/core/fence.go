@@ -124,6 +124,9 @@ func (c *Core) enforce(now deadline.Moment) {
 
 // enforceRun does what is due: the stop signal, and at the deadline SIGKILL to everything.
 func (c *Core) enforceRun(now deadline.Moment, r *run) {
+	if r.enforced == notYet || !r.life.Gone() {
+		r.silence = c.silence(now, r)
+	}
 	told := Fenced{Ref: r.ref(), Left: now.Left(r.fence.hard)}
 	if told.Killed = now.Passed(r.fence.hard); !told.Killed {
 		r.enforced = signalled
@@ -136,6 +139,16 @@ func (c *Core) enforceRun(now deadline.Moment, r *run) {
 		c.emit(told)
 	}
 	c.advance(now, r, fsm.Event{Kind: fsm.Deadline})
+}
+
+// silence is how long ago the last renewal was sent that a run of ours had: the oldest of its leases counts, as its deadline does.
+func (c *Core) silence(now deadline.Moment, r *run) (longest time.Duration) {
+	for _, id := range r.request.Leases {
+		if lease, known := c.leases[id]; known {
+			longest = max(longest, now.Since(lease.Deadline.Sent(lease.TTL)))
+		}
+	}
+	return longest
 }
 
 // guarded reports whether a deadline stands behind a run that somebody else must enforce if

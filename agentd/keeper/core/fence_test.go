@@ -11,6 +11,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -165,6 +166,10 @@ func TestFence(t *testing.T) {
 				t.Fatalf("others step in at %+v, the deadline is %+v", w.guard, hard)
 			}
 			w.until(10*time.Second, "held", func() bool { return w.runs["a"].Cause == keeper.CauseFenced && w.runs["a"].Gone })
+			silence := map[bool]int64{true: 3287, false: 4383}[obeys] // until the stop signal, or the kill
+			if r := w.runs["a"]; r.FencedMillis != silence || r.Fault != api.FaultFenced || r.Reason != "fenced: "+contact.NoRenewal(time.Duration(silence)*time.Millisecond) {
+				t.Errorf("it says %+v", r.Observed)
+			}
 			left := hard.Boot - int64(w.now.Boot)
 			if obeys != (left > 0) || !obeys && left < -int64(time.Second) {
 				t.Errorf("nothing of it is alive %v before the deadline", time.Duration(left))
@@ -181,7 +186,7 @@ func TestFence(t *testing.T) {
 				t.Errorf("it wakes at %d, others step in at %+v", w.wake, w.guard)
 			}
 			w.turn(Renew{[]keeper.Lease{w.lease(1, 5)}})
-			if r := w.want("a", api.Starting, "", false); r.Starts != 2 || r.Token != 7 {
+			if r := w.want("a", api.Starting, "", false); r.Starts != 2 || r.Token != 7 || r.FencedMillis != silence || r.Reason != "" {
 				t.Errorf("after the renewal: %+v", r)
 			}
 		})

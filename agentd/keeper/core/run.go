@@ -6,6 +6,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -25,7 +26,8 @@ type run struct {
 	ended     *end      // how the last copy ended; nil while one is wanted or alive
 
 	enforced enforced
-	queued   bool // for a spawn
+	silence  time.Duration // since the last renewal, when the fence was enforced last
+	queued   bool          // for a spawn
 
 	lookAt   clock.Instant // when to look for the rest of a copy again, and to kill it again
 	lookWait time.Duration
@@ -106,7 +108,7 @@ func (c *Core) publish(r *run) {
 	s.State, s.Starts, s.Reason, s.Fault = r.life.State, r.life.Starts, r.life.Reason, r.life.Fault
 	s.cause, s.done, s.gone = causeOf(r.life), r.life.Done(), r.life.Gone()
 	if s.cause == keeper.CauseFenced && s.Fault == api.FaultNone {
-		s.Fault, s.Reason = api.FaultFenced, "fenced: the deadline of its lease came before a renewal"
+		s.Fault, s.Reason = api.FaultFenced, "fenced: "+contact.NoRenewal(r.silence)
 	}
 	old := r.published
 	if old == *s {

@@ -70,11 +70,14 @@ func (c *Core) exited(now deadline.Moment, e Exited) {
 	c.recordEnd(now, r, e)
 	r.seen.PID = 0
 	r.noteEnd(e.Status, e.Signal, e.At)
+	if r.life.Ending {
+		r.seen.FencedMillis = max(r.silence.Milliseconds(), 1)
+	}
 	c.advance(now, r, fsm.Event{Kind: fsm.Exit, Status: e.Status})
 }
 
 func (r *run) noteEnd(status int, signal string, at time.Time) {
-	r.seen.Exit, r.seen.Signal, r.seen.Stopped = &status, signal, at
+	r.seen.Exit, r.seen.Signal, r.seen.Stopped, r.seen.FencedMillis = &status, signal, at, 0
 }
 
 func (c *Core) signalFailed(now deadline.Moment, e SignalFailed) {
