@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -51,27 +50,53 @@ func runtimeDir() string {
 	return "/tmp/distsuper-" + strconv.Itoa(os.Geteuid())
 }
 
+// A Socket is where a keeper listens. It may be removed under a living keeper, and Renew makes it anew.
+type Socket struct {
+	*privatesock.Socket
+	dir string // the state directory
+}
+
 // Listen opens the keeper's socket, 0600, in a directory that only its user may enter. The caller holds the lock of
 // the state directory: a socket file that is there is a leftover, and is replaced.
-func Listen(stateDir string) (net.Listener, error) {
-	path, long := SocketPath(stateDir), longSocket(stateDir)
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of the keeper's socket: %w", err)
+func Listen(stateDir string) (Socket, error) {
+	path := SocketPath(stateDir)
+	if err := prepare(stateDir, path); err != nil {
+		return Socket{}, err
 	}
-	if path != long {
-		if err := privatesock.CheckDir(dir); err != nil {
-			return nil, fmt.Errorf("the keeper's socket, which XDG_RUNTIME_DIR may put elsewhere: %w", err)
-		}
-		if err := relink(path, long); err != nil {
-			return nil, fmt.Errorf("leave a link to the keeper's socket: %w", err)
-		}
-	}
-	l, err := privatesock.Open(path)
+	s, err := privatesock.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("the keeper's socket: %w", err)
+		return Socket{}, fmt.Errorf("the keeper's socket: %w", err)
 	}
-	return l, nil
+	return Socket{s, stateDir}, nil
+}
+
+// Intact reports whether agents find the keeper at its socket.
+func (s Socket) Intact() bool { return s.Current() && SocketPath(s.dir) == s.Addr().String() }
+
+// Renew makes the socket anew. As for Listen, the caller holds the lock of the state directory.
+func (s Socket) Renew() error {
+	if err := prepare(s.dir, s.Addr().String()); err != nil {
+		return err
+	}
+	return s.Socket.Renew()
+}
+
+// prepare makes the directory of a socket, and leaves a link to it where it is not in the state directory.
+func prepare(stateDir, path string) error {
+	dir, long := filepath.Dir(path), longSocket(stateDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the directory of the keeper's socket: %w", err)
+	}
+	if path == long {
+		return nil
+	}
+	if err := privatesock.CheckDir(dir); err != nil {
+		return fmt.Errorf("the keeper's socket, which XDG_RUNTIME_DIR may put elsewhere: %w", err)
+	}
+	if err := relink(path, long); err != nil {
+		return fmt.Errorf("leave a link to the keeper's socket: %w", err)
+	}
+	return nil
 }
 
 func relink(path, link string) error {

@@ -27,9 +27,18 @@ import (
 
 func (c *components) apiSocket() string { return filepath.Join(c.runtime, "agent.sock") }
 
+// listen opens a socket for distsuperctl. Who has access to it may pass through the runtime directory.
+func (c *components) listen(path string) (*privatesock.Socket, error) {
+	l, err := privatesock.Listen(path, c.access)
+	if err == nil {
+		c.sockets = append(c.sockets, l)
+	}
+	return l, err
+}
+
 // serveStore lets distsuperctl in.
 func (c *components) serveStore() error {
-	l, err := privatesock.Listen(config.SoloSocket(c.runtime))
+	l, err := c.listen(config.SoloSocket(c.runtime))
 	if err != nil {
 		return err
 	}
@@ -51,7 +60,7 @@ func (c *components) publish(id mtls.Identity) error {
 
 // serveAPI answers what is asked of agents (logs, signals, stdin) and of this daemon itself.
 func (c *components) serveAPI(id mtls.Identity, self rpc.DaemonServer) error {
-	l, err := privatesock.Listen(c.apiSocket())
+	l, err := c.listen(c.apiSocket())
 	if err != nil {
 		return err
 	}

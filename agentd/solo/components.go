@@ -3,6 +3,7 @@ package solo
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -21,9 +22,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/clock"
-	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/mtls"
+	"github.com/distsuper/distsuper/pkg/privatesock"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/pkg/version"
@@ -42,6 +43,7 @@ const keptRevisions = 2000
 type components struct {
 	settings *Settings
 	runtime  string
+	access   *privatesock.Access // to the sockets, for others than our user and root; nil for nobody
 	log      *zap.Logger
 
 	collector *logs.Collector
@@ -51,6 +53,7 @@ type components struct {
 	kv        *memstore.Client
 	keys      store.Keys
 	served    *etcdapi.Server
+	sockets   []*privatesock.Socket
 	control   *controller.Controller
 	agent     *agentd.Agent
 
@@ -71,6 +74,12 @@ func newComponents(s *Settings, runtime string, guardian []string, mainLog *main
 	first, err := firstProcesses(s.Programs)
 	if err != nil {
 		return nil, err
+	}
+	if c.access, err = s.access(os.Geteuid(), os.Getegid()); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(runtime, runtimeMode(c.access)); err != nil {
+		return nil, fmt.Errorf("open the runtime directory to whom it is for: %w", err)
 	}
 	if c.collector, err = logs.NewWith(output, c.log.Named("logs")); err != nil {
 		return nil, err
@@ -212,8 +221,8 @@ func (c *components) close() error {
 	case <-time.After(5 * time.Second):
 		err = errors.Join(err, errors.New("the last output of processes may be lost: their log files cannot be written"))
 	}
-	for _, name := range []string{config.SoloSocket(c.runtime), c.apiSocket()} {
-		os.Remove(name) // closing the listener did it, but for one that was never served
+	for _, l := range c.sockets {
+		l.Close() // one that was never served
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -43,6 +44,11 @@ func randomName() string {
 	b := make([]byte, 4)
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
+}
+
+// writePid writes the daemon's pid into a file.
+func writePid(path string) error {
+	return os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
 }
 
 // removePidfile removes the pid file that this daemon wrote, unless another one has written it since. Whoever has it in /dev/null

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/solo/mainlog"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/hold"
 )
 
 // Program is what the daemon is called in messages.
@@ -47,7 +47,7 @@ type Solo struct {
 	notify   *daemon.Notifier
 	restart  func(env ...string) error
 
-	hold       *net.UnixListener // of the configuration file; nil where a stranger has its name
+	hold       *hold.Hold // of the configuration file; nil where a stranger has its name
 	lock       *daemon.Lock
 	log        *mainlog.Log
 	reporter   *reporter
@@ -110,14 +110,14 @@ func New(o Options) (*Solo, error) {
 
 // holdFile makes this the one solo of its file, also where somebody has taken the runtime directory of another away.
 func (s *Solo) holdFile() error {
-	hold, pid, err := config.HoldSolo(s.settings.File)
+	held, pid, err := config.HoldSolo(s.settings.File)
 	switch {
 	case err != nil:
 		return err
 	case pid != 0:
 		return s.alreadyRuns()
 	}
-	s.hold = hold
+	s.hold = held
 	return nil
 }
 
@@ -158,6 +158,7 @@ func (s *Solo) Run() error {
 	done := make(chan struct{})
 	go func() { defer close(done); s.handleSignals(quit) }()
 	go s.loadPrograms()
+	s.components.serving.Go(func() error { s.keepFiles(s.components.serveCtx); return nil })
 	err := s.components.engine.Run()
 	close(quit)
 	<-done
@@ -178,7 +179,7 @@ func (s *Solo) release() {
 }
 
 func (s *Solo) writePidfile() bool {
-	if err := os.WriteFile(s.settings.Pidfile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
+	if err := writePid(s.settings.Pidfile); err != nil {
 		s.log.Critical("could not write pidfile %s", s.settings.Pidfile)
 		return false
 	}

@@ -233,7 +233,7 @@ func serveStore(t *testing.T, p api.Program) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "s", "x.sock")
-	l, err := privatesock.Listen(path)
+	l, err := privatesock.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

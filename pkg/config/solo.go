@@ -88,20 +88,24 @@ func soloName(file string) string {
 func SoloSocket(runtime string) string { return filepath.Join(runtime, soloSocket) }
 
 // SoloEndpoint is the endpoint of the distsuperd solo that runs a configuration file now, as etcd.Open takes it; ok is
-// false when none does that we may speak to. Root finds only those that root started, which may run as another user now.
+// false when none does that we may speak to. Root finds only those that root started, which may run as another user now; others
+// find also that of the file's owner, who may have let them in.
 func SoloEndpoint(file string) (endpoint string, ok bool) {
 	if file == "" {
 		return "", false
 	}
-	candidates := []string{SoloRuntime(file, 0)}
+	users := []int{0}
 	if uid := os.Geteuid(); uid != 0 {
-		candidates = append(candidates, SoloRuntime(file, uid))
+		users = append(users, uid)
+		if owner, ok := ownership.Owner(file); ok {
+			users = append(users, owner)
+		}
 	}
-	for _, runtime := range candidates {
-		if ownership.CheckPath(filepath.Dir(runtime), os.Geteuid()) != nil {
+	for _, uid := range users {
+		if ownership.CheckPath(soloBase(uid), uid) != nil {
 			continue
 		}
-		path := SoloSocket(runtime)
+		path := SoloSocket(SoloRuntime(file, uid))
 		conn, err := net.DialTimeout("unix", path, time.Second)
 		if err == nil {
 			conn.Close()
@@ -114,9 +118,10 @@ func SoloEndpoint(file string) (endpoint string, ok bool) {
 // MakeSoloRuntime makes the runtime directory of a file's solo, which will run as uid, and returns its path.
 func MakeSoloRuntime(file string, uid int) (string, error) {
 	runtime := SoloRuntime(file, os.Geteuid())
-	base, mode := filepath.Dir(runtime), os.FileMode(0o700)
+	// Others may pass: solo may run as another user, or have let somebody in. Its own directory is closed.
+	base, mode := filepath.Dir(runtime), os.FileMode(0o711)
 	if os.Geteuid() == 0 {
-		mode = 0o755 // solo may run as another user, and its own directory is its alone
+		mode = 0o755
 	}
 	if err := os.MkdirAll(base, mode); err != nil {
 		return "", fmt.Errorf("make the runtime directory: %w", err)
@@ -128,6 +133,9 @@ func MakeSoloRuntime(file string, uid int) (string, error) {
 		return "", fmt.Errorf("make the runtime directory: %w", err)
 	}
 	if os.Geteuid() != 0 {
+		if err := os.Chmod(base, mode); err != nil { // an earlier version, or the umask, has closed it
+			return "", fmt.Errorf("make the runtime directory: %w", err)
+		}
 		return runtime, nil
 	}
 	if err := handOver(runtime, uid); err != nil {

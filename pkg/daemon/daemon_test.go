@@ -328,3 +328,29 @@ func TestSystemdIsToldInItsProtocol(t *testing.T) {
 		}
 	}
 }
+
+func TestASweptPidFileIsMadeAnewUnlessAnotherHasIt(t *testing.T) {
+	path := PIDFile(filepath.Join(t.TempDir(), "state"), "d")
+	l, err := Acquire(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Release()
+	if err := l.Publish(Info{Name: "d", Version: "7"}); err != nil || !l.Intact() {
+		t.Fatalf("%v, intact: %v", err, l.Intact())
+	}
+	for _, swept := range []string{infoFile(path), path, filepath.Dir(path)} {
+		if err := os.RemoveAll(swept); err != nil {
+			t.Fatal(err)
+		}
+		if l.Intact() {
+			t.Errorf("without %s it is said to be whole", swept)
+		}
+		if err := l.Renew(); err != nil || !l.Intact() {
+			t.Fatalf("without %s: %v, intact: %v", swept, err, l.Intact())
+		}
+		if info, err := Find(path); err != nil || info.PID != os.Getpid() || info.Version != "7" {
+			t.Errorf("without %s it is found as %+v, %v", swept, info, err)
+		}
+	}
+}

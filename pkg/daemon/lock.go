@@ -57,7 +57,10 @@ type Info struct {
 // not inherited by children.
 type Lock struct {
 	path string
+
+	mu   sync.Mutex // guards what follows
 	file *os.File
+	info *Info // as published, nil before
 }
 
 // held are the pid files that this process holds: a POSIX lock goes when *any* descriptor of its
@@ -122,12 +125,49 @@ func acquire(path string) (*Lock, error) {
 
 // Current reports whether the file that is locked is still the one of its name.
 func (l *Lock) Current() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.currentLocked()
+}
+
+func (l *Lock) currentLocked() bool {
 	there, err := os.Stat(l.path)
 	if err != nil {
 		return false
 	}
 	ours, err := l.file.Stat()
 	return err == nil && os.SameFile(there, ours)
+}
+
+// Intact reports whether everything is in its place by which Find finds this daemon.
+func (l *Lock) Intact() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.info != nil {
+		if _, err := os.Stat(infoFile(l.path)); err != nil {
+			return false
+		}
+	}
+	return l.currentLocked()
+}
+
+// Renew puts in its place what of the pid file, and of what is told beside it, was removed. It returns a *RunningError when another
+// process holds the pid file now.
+func (l *Lock) Renew() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.currentLocked() {
+		anew, err := acquire(l.path)
+		if err != nil {
+			return err
+		}
+		l.file.Close() // of what was removed, where nobody looks for a lock any more
+		l.file = anew.file
+	}
+	if l.info == nil {
+		return nil
+	}
+	return l.publishLocked(*l.info)
 }
 
 func nameOf(path string) string { return strings.TrimSuffix(filepath.Base(path), ".pid") }
@@ -146,7 +186,9 @@ func (l *Lock) Remove() error {
 func (l *Lock) Release() {
 	heldMu.Lock()
 	defer heldMu.Unlock()
-	if l.Current() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.currentLocked() {
 		os.Remove(infoFile(l.path))
 	}
 	l.file.Truncate(0)
@@ -156,7 +198,14 @@ func (l *Lock) Release() {
 
 // Publish writes what Find will tell of this daemon.
 func (l *Lock) Publish(info Info) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	info.PID = os.Getpid()
+	l.info = &info
+	return l.publishLocked(info)
+}
+
+func (l *Lock) publishLocked(info Info) error {
 	text, err := json.MarshalIndent(info, "", "  ")
 	if err != nil {
 		return fmt.Errorf("describe this daemon: %w", err)

@@ -39,12 +39,17 @@ func read(root, stateDir string) (id api.HostIdentity, err error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return id, fmt.Errorf("make the state directory: %w", err)
 	}
+	id.Directory, err = Directory(stateDir)
+	return id, err
+}
+
+// Directory is what tells a state directory from a copy of it.
+func Directory(stateDir string) (string, error) {
 	var stat unix.Stat_t
 	if err := unix.Stat(stateDir, &stat); err != nil {
-		return id, fmt.Errorf("look at the state directory %s: %w", stateDir, err)
+		return "", fmt.Errorf("look at the state directory %s: %w", stateDir, err)
 	}
-	id.Directory = fmt.Sprintf("%x:%d", stat.Dev, stat.Ino)
-	return id, nil
+	return fmt.Sprintf("%x:%d", stat.Dev, stat.Ino), nil
 }
 
 // text reads a small file in one spelling, "" when it cannot be read.

@@ -70,6 +70,15 @@ func ReadableByAll(path string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o004 != 0
 }
 
+// Owner is the user whose file it is; ok is false for one that is not there.
+func Owner(path string) (uid int, ok bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
+	return entryOf(path, info).uid, true
+}
+
 // split takes a path apart. ".." stays: filepath.Join resolves it where it stands, behind links that are resolved already.
 func split(path string) (parts []string) {
 	for part := range strings.SplitSeq(path, "/") {

@@ -7,113 +7,171 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a socket in a directory of 0700, which it makes, and lets in this user and root alone. The caller makes
-// sure that nobody else serves there: a socket that is there is a leftover, and is replaced. Closing the listener removes it.
-func Listen(path string) (net.Listener, error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of the socket: %w", err)
-	}
-	if err := CheckDir(dir); err != nil {
-		return nil, fmt.Errorf("the socket's directory: %w", err)
-	}
-	l, err := Open(path)
-	if err != nil {
+// Socket is a unix socket that this process listens on. Its file may be removed under it: then nobody finds it any more, until
+// Renew has made it anew.
+type Socket struct {
+	path    string
+	access  *Access
+	careful bool // its directory, and who connects, are looked at
+
+	mu     sync.Mutex // guards what follows
+	l      *net.UnixListener
+	file   os.FileInfo // as it was made
+	closed bool
+}
+
+// Listen opens a socket in a directory that only this user may write, which it makes with the mode 0700. It lets in this user and
+// root, and whom access names. The caller makes sure that nobody else serves there: a socket that is there is a leftover, and is
+// replaced. Closing the socket removes its file.
+func Listen(path string, access *Access) (*Socket, error) {
+	s := &Socket{path: path, access: access, careful: true}
+	if err := s.Renew(); err != nil {
 		return nil, err
 	}
-	return Guard(l, func(error) {}), nil
+	return s, nil
 }
 
 // Open opens a socket of mode 0600, in the place of one that is there. What lets others in at its directory, and who
 // connects, is the caller's to look at.
-func Open(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("remove the socket of an earlier daemon: %w", err)
+func Open(path string) (*Socket, error) {
+	s := &Socket{path: path}
+	return s, s.bind()
+}
+
+// Renew makes the socket anew at its path, as it was opened. Whoever is connected stays so, and Accept goes on there. The caller
+// makes sure that what is there is nobody else's.
+func (s *Socket) Renew() error {
+	if s.careful {
+		dir := filepath.Dir(s.path)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make the directory of the socket: %w", err)
+		}
+		if err := checkDir(dir, s.access); err != nil {
+			return fmt.Errorf("the socket's directory: %w", err)
+		}
 	}
-	l, err := net.Listen("unix", path)
+	return s.bind()
+}
+
+// bind listens at the path in the place of whatever is there.
+func (s *Socket) bind() error {
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the socket of an earlier daemon: %w", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.path, Net: "unix"})
 	if err != nil {
-		return nil, fmt.Errorf("open the socket %s: %w", path, err)
+		return fmt.Errorf("open the socket %s: %w", s.path, err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	// Close removes the file if it is still this one: the name may be another daemon's by then.
+	l.SetUnlinkOnClose(false)
+	file, err := s.permit()
+	if err != nil {
 		l.Close()
-		return nil, fmt.Errorf("close the socket %s to others: %w", path, err)
+		return err
 	}
-	return l, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		os.Remove(s.path)
+		return errors.Join(net.ErrClosed, l.Close())
+	}
+	before := s.l
+	s.l, s.file = l, file
+	if before != nil {
+		before.Close()
+	}
+	return nil
+}
+
+// permit gives the socket's file its mode and owner.
+func (s *Socket) permit() (os.FileInfo, error) {
+	mode := os.FileMode(0o600)
+	if a := s.access; a != nil {
+		mode = a.Mode
+		if err := os.Lchown(s.path, a.UID, a.GID); err != nil {
+			return nil, fmt.Errorf("give the socket %s to those who may use it: %w", s.path, err)
+		}
+	}
+	if err := os.Chmod(s.path, mode); err != nil {
+		return nil, fmt.Errorf("close the socket %s to others: %w", s.path, err)
+	}
+	return os.Lstat(s.path)
+}
+
+// Accept implements net.Listener.
+func (s *Socket) Accept() (net.Conn, error) {
+	for {
+		s.mu.Lock()
+		l := s.l
+		s.mu.Unlock()
+		conn, err := l.AcceptUnix()
+		if err == nil && s.careful && checkPeer(conn, s.access) != nil {
+			conn.Close()
+			continue
+		}
+		if err == nil {
+			return conn, nil
+		}
+		s.mu.Lock()
+		renewed := s.l != l
+		s.mu.Unlock()
+		if !renewed {
+			return nil, err
+		}
+	}
+}
+
+// Addr implements net.Listener.
+func (s *Socket) Addr() net.Addr { return &net.UnixAddr{Name: s.path, Net: "unix"} }
+
+// Current reports whether the file of that name is still this socket.
+func (s *Socket) Current() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.currentLocked()
+}
+
+func (s *Socket) currentLocked() bool {
+	there, err := os.Lstat(s.path)
+	return err == nil && os.SameFile(there, s.file)
+}
+
+// Close implements net.Listener.
+func (s *Socket) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed && s.currentLocked() {
+		os.Remove(s.path) // somebody else may have done it
+	}
+	s.closed = true
+	return s.l.Close()
 }
 
 // CheckDir says what keeps a directory from being this user's alone.
-func CheckDir(dir string) error {
+func CheckDir(dir string) error { return checkDir(dir, nil) }
+
+// checkDir lets others pass through the directory, and no more than that, if they have access.
+func checkDir(dir string, access *Access) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(dir, &st); err != nil {
 		return fmt.Errorf("look at %s: %w", dir, err)
+	}
+	shut := uint32(0o077)
+	if access != nil {
+		shut = 0o066
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return fmt.Errorf("%s is not a directory", dir)
 	case int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to uid %d, not to us; remove it", dir, st.Uid)
-	case st.Mode&0o077 != 0:
+	case st.Mode&shut != 0:
 		return fmt.Errorf("%s is open to others (mode %04o); chmod 0700 it", dir, st.Mode&0o7777)
 	}
 	return nil
-}
-
-// Guard accepts connections of this user and root only. Others are hung up on, and told to refused.
-func Guard(l net.Listener, refused func(error)) net.Listener { return &guarded{l, refused} }
-
-type guarded struct {
-	net.Listener
-	refused func(error)
-}
-
-func (l *guarded) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if err := CheckPeer(conn); err != nil {
-			conn.Close()
-			l.refused(err)
-			continue
-		}
-		return conn, nil
-	}
-}
-
-// ErrPeer says that the other end of a socket is another user's.
-var ErrPeer = errors.New("the other end of the socket belongs to another user")
-
-// CheckPeer is nil when the other end is of this user or root.
-func CheckPeer(conn net.Conn) error {
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
-		return fmt.Errorf("%w: it is not a unix socket", ErrPeer)
-	}
-	raw, err := unixConn.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return err
-	}
-	if credErr != nil {
-		return fmt.Errorf("ask who is at the other end of the socket: %w", credErr)
-	}
-	return allow(int(cred.Uid), os.Geteuid())
-}
-
-func allow(peer, own int) error {
-	if peer == own || peer == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: uid %d", ErrPeer, peer)
 }

@@ -20,7 +20,7 @@ func serve(t *testing.T) (*memstore.Server, store.KV, string) {
 	mem := memstore.New(memstore.Options{})
 	t.Cleanup(mem.Close)
 	path := filepath.Join(t.TempDir(), "private", "store.sock")
-	l, err := privatesock.Listen(path)
+	l, err := privatesock.Listen(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

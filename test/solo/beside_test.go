@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -76,9 +77,7 @@ func TestASweptRuntimeDirectoryMakesNoRoomForASecondDaemon(t *testing.T) {
 	r := ours(t).prepare(t, header+sleeper)
 	r.run()
 	r.await("success: a")
-	if err := os.RemoveAll(config.SoloRuntime(r.path("d.conf"), os.Geteuid())); err != nil {
-		t.Fatal(err)
-	}
+	r.remove(config.SoloRuntime(r.path("d.conf"), os.Geteuid()))
 	for _, gone := range []string{"", "d.pid"} {
 		if gone != "" {
 			if err := os.Remove(r.path(gone)); err != nil {
@@ -88,6 +87,7 @@ func TestASweptRuntimeDirectoryMakesNoRoomForASecondDaemon(t *testing.T) {
 		second := &ran{t: t, side: r.side, dir: r.dir, out: &locked{}}
 		second.refused(fmt.Sprintf("pid %d", r.pid), fmt.Sprintf("kill %d", r.pid))
 	}
+	r.foundAgain()
 	other := filepath.Join(r.dir, "d.pid")
 	if err := os.WriteFile(other, []byte("1\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -98,4 +98,63 @@ func TestASweptRuntimeDirectoryMakesNoRoomForASecondDaemon(t *testing.T) {
 	if text, err := os.ReadFile(other); string(text) != "1\n" {
 		t.Errorf("another's pid file has %q after its end (%v)", text, err)
 	}
+}
+
+// foundAgain waits until whoever looks for the daemon finds it by everything that tells of it.
+func (r *ran) foundAgain() {
+	r.t.Helper()
+	r.until(func() bool {
+		_, found := config.SoloEndpoint(r.path("d.conf"))
+		pid, _ := os.ReadFile(r.path("d.pid"))
+		_, err := os.Stat(filepath.Join(config.SoloRuntime(r.path("d.conf"), os.Geteuid()), "agent.sock"))
+		return found && err == nil && strings.TrimSpace(string(pid)) == fmt.Sprint(r.pid)
+	}, "nobody finds it: %s", r.log())
+	if d, err := r.self().Daemon(r.t.Context()); err != nil || d.PID != r.pid {
+		r.t.Errorf("whoever asks it hears %+v, %v", d, err)
+	}
+}
+
+// Property: what a sweeper takes of a living daemon is made anew, each time, and whoever was connected stays so. At its end nothing is left.
+func TestWhatASweeperTakesIsMadeAnew(t *testing.T) {
+	r := ours(t).prepare(t, header+sleeper)
+	r.run()
+	r.await("success: a")
+	connected := r.self()
+	runtime := config.SoloRuntime(r.path("d.conf"), os.Geteuid())
+	for _, swept := range []string{config.SoloSocket(runtime), r.path("d.pid"), filepath.Join(runtime, "solo.pid"), filepath.Join(runtime, "keeper.lock"), runtime} {
+		before := strings.Count(r.log(), "made anew")
+		r.remove(swept)
+		r.awaitCount("made anew", before+1)
+		r.foundAgain()
+	}
+	if d, err := connected.Daemon(t.Context()); err != nil || d.PID != r.pid {
+		t.Errorf("whoever was connected hears %+v, %v", d, err)
+	}
+	if strings.Count(r.log(), "spawned: 'a'") != 1 {
+		t.Errorf("its process was started anew:\n%s", r.log())
+	}
+	if code := r.stop(); code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+	for _, path := range []string{runtime, r.path("d.pid")} {
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v", path, err)
+		}
+	}
+}
+
+// remove removes a file or directory at once: a slow removal would meet what is made anew meanwhile.
+func (r *ran) remove(path string) {
+	r.t.Helper()
+	away := filepath.Join(filepath.Dir(path), fmt.Sprint("removed-", os.Getpid(), "-", time.Now().UnixNano()))
+	if err := errors.Join(os.Rename(path, away), os.RemoveAll(away)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// sweep removes the runtime directory, and waits until it is back.
+func (r *ran) sweep() {
+	r.t.Helper()
+	r.remove(config.SoloRuntime(r.path("d.conf"), os.Geteuid()))
+	r.foundAgain()
 }

@@ -36,7 +36,7 @@ const (
 const patience = 30 * time.Second
 
 // bin is the program under test.
-var bin = build.Folder{Names: []string{"distsuperd"}}
+var bin = build.Folder{Names: []string{"distsuperd", "distsuperctl"}}
 
 // The test binary is an agent's keeper, too, and its guardian, when it is called with their commands.
 func TestMain(m *testing.M) {

@@ -25,6 +25,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/swept"
 )
 
 // Logs takes the output of processes; *logs.Collector is one. Needs, Attach and Update must not block.
@@ -148,6 +149,9 @@ func New(o Options) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// Files are those by which a next keeper finds what this one runs.
+func (e *Engine) Files() []swept.File { return e.file.Files() }
 
 // prepare makes the keeper the parent that it is to be: reaper, cages, guardian.
 func (e *Engine) prepare(o Options) error {

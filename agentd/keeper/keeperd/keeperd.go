@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/statedir"
+	"github.com/distsuper/distsuper/pkg/swept"
 )
 
 // Options of a keeper. StateDir, Version and GuardianCommand are needed.
@@ -91,11 +92,31 @@ func run(o Options, notify *daemon.Notifier) error {
 	var beside sync.WaitGroup
 	beside.Go(func() { served = keeper.NewServer(s, log.Named("server")).Serve(ctx, listener) })
 	beside.Go(func() { reopenLogs(ctx, reopen, s, log.Logger) })
+	beside.Go(func() { keepFiles(ctx, e, listener, s.own, log.Logger) })
 	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
 	err = e.Run()
 	cancel()
 	beside.Wait()
 	return errors.Join(err, served)
+}
+
+// keepFiles has what is removed of the state directory made anew: without it no agent would find the keeper, and the next keeper
+// would not know what this one runs. The log, which is in the directory, goes on there.
+func keepFiles(ctx context.Context, e *engine.Engine, socket keeper.Socket, openLog func() error, log *zap.Logger) {
+	files := append(e.Files(), swept.File{Path: socket.Addr().String(), Intact: socket.Intact, Renew: socket.Renew})
+	err := swept.Keep(ctx, files, func(path string, err error) {
+		if openErr := openLog(); openErr != nil {
+			log.Error("The keeper's log could not be opened anew", zap.Error(openErr))
+		}
+		if err != nil {
+			log.Error("A file of the keeper was removed, and cannot be made anew yet", zap.String("file", path), zap.Error(err))
+			return
+		}
+		log.Warn("A file of the keeper was removed, and was made anew", zap.String("file", path))
+	})
+	if err != nil {
+		log.Warn("The removal of the keeper's files would not be noticed", zap.Error(err))
+	}
 }
 
 // environ is what processes inherit of our environment: all but the settings that lead to etcd, which may hold a

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -321,6 +322,49 @@ func TestSecondKeeperOfAStateDirectoryRefuses(t *testing.T) {
 	}
 	if again := first.up(); again.Instance != hello.Instance {
 		t.Fatalf("the first one is replaced: %+v", again)
+	}
+}
+
+// Property: whoever removes the state directory of a living keeper loses neither the keeper nor what it runs, and gets no second one.
+func TestAStateDirectoryThatIsRemovedUnderAKeeperIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	first := start(t, dir)
+	hello := first.up()
+	must(t, first.Start(t.Context(), shell("p", `exec sleep 1000`)))
+	pid := first.wait("p", func(r keeper.Run) bool { return r.PID > 0 }).PID
+	must(t, os.Rename(dir, dir+".removed")) // at once, however slow this host is
+	second := start(t, dir)
+	select {
+	case err := <-second.ended:
+		second.ended <- err
+		if err == nil || !strings.Contains(second.stderr.String(), strconv.Itoa(hello.PID)) {
+			t.Fatalf("the second one ended with %v: %q", err, second.stderr.String())
+		}
+	case <-time.After(patience):
+		t.Fatal("two keepers on one state directory")
+	}
+	found := keeper.Dial(keeper.SocketPath(dir)) // as whoever comes new
+	defer found.Close()
+	first.eventually("it is found again", func() error {
+		_, err := found.Hello(t.Context())
+		return err
+	})
+	if again, err := found.Hello(t.Context()); err != nil || again.Instance != hello.Instance {
+		t.Fatalf("whoever comes finds %+v, %v", again, err)
+	}
+	if run := first.wait("p", func(r keeper.Run) bool { return r.PID > 0 }); run.PID != pid {
+		t.Errorf("its process was %d, and is %d", pid, run.PID)
+	}
+	if text, err := os.ReadFile(LogFile(dir)); err != nil || !strings.Contains(string(text), "made anew") {
+		t.Errorf("its log says %q, %v", text, err)
+	}
+	must(t, found.Shutdown(t.Context()))
+	err := <-first.ended
+	first.ended <- err
+	must(t, err)
+	if h := start(t, dir).up(); len(h.Predecessors) == 0 || h.Predecessors[0] != hello.Instance {
+		t.Fatalf("after %s: %+v", hello.Instance, h)
 	}
 }
 

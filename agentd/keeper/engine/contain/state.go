@@ -1,6 +1,8 @@
 package contain
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +17,10 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/hold"
+	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/statedir"
+	"github.com/distsuper/distsuper/pkg/swept"
 )
 
 const (
@@ -49,12 +54,17 @@ type KeeperRecord struct {
 }
 
 // A StateFile is the state directory's file, held by one keeper at a time.
+//
+// The directory may be removed while the keeper lives. Then a next keeper would know nothing of what this one runs; so the hold of the
+// directory's name keeps it out until the file and its lock are made anew (Files).
 type StateFile struct {
 	path string
-	lock int
+	hold *hold.Hold // nil where a stranger has the name
 
-	mu   sync.Mutex // guards data, and its way to the disk
-	data State
+	mu     sync.Mutex // guards what follows, and the way of data to the disk
+	lock   *os.File
+	data   State
+	closed bool
 }
 
 // lockWait is how long a keeper waits for one that is just dying.
@@ -62,29 +72,154 @@ const lockWait = 3 * time.Second
 
 // OpenState locks the directory, which is made when it is not there, and reads what is in it.
 func OpenState(dir string) (*StateFile, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	s := &StateFile{path: filepath.Join(dir, stateName)}
+	if err := os.MkdirAll(dir, 0o700); err != nil { // its name is told by where it is, behind all links
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	lock, err := unix.Open(filepath.Join(dir, lockName), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", filepath.Join(dir, lockName), err)
-	}
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
-		err := unix.Flock(lock, unix.LOCK_EX|unix.LOCK_NB)
+		err := s.take(dir)
 		if err == nil {
 			break
 		}
-		if time.Now().After(deadline) {
-			unix.Close(lock)
-			return nil, fmt.Errorf("another keeper runs in %s; stop it first, or use another state directory: %w", dir, err)
+		if other := (*takenError)(nil); !errors.As(err, &other) || time.Now().After(deadline) {
+			s.Close()
+			return nil, err
 		}
 	}
-	s := &StateFile{path: filepath.Join(dir, stateName), lock: lock}
+	var err error
 	if s.data, err = ReadState(s.path); err != nil {
-		unix.Close(lock)
+		s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// takenError says that another keeper has the directory.
+type takenError struct {
+	dir string
+	pid int // 0 where it is not known
+}
+
+func (e *takenError) Error() string {
+	who := ""
+	if e.pid != 0 {
+		who = fmt.Sprintf(" (pid %d)", e.pid)
+	}
+	return fmt.Sprintf("another keeper%s runs in %s; stop it first, or use another state directory", who, e.dir)
+}
+
+// take takes the directory's name and its lock.
+func (s *StateFile) take(dir string) error {
+	if s.hold == nil {
+		held, pid, err := hold.Take(keeperName(dir))
+		if err != nil {
+			return err
+		}
+		if pid != 0 {
+			return &takenError{dir, pid}
+		}
+		s.hold = held
+	}
+	lock, err := lockDirectory(dir)
+	s.lock = lock
+	return err
+}
+
+// keeperName is what the keeper of a directory holds as long as it lives.
+func keeperName(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	sum := sha256.Sum256([]byte(dir))
+	return "keeper-" + hex.EncodeToString(sum[:8])
+}
+
+func lockDirectory(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the lock of the state directory: %w", err)
+	}
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		file.Close()
+		return nil, &takenError{dir: dir}
+	}
+	return file, nil
+}
+
+// Files are the lock and the file, which have to stay as long as the keeper lives.
+func (s *StateFile) Files() []swept.File {
+	return []swept.File{
+		{Path: s.lockPath(), Intact: s.locked, Renew: s.lockAnew},
+		{Path: s.path, Intact: s.written, Renew: s.writeAnew},
+	}
+}
+
+func (s *StateFile) lockPath() string { return filepath.Join(filepath.Dir(s.path), lockName) }
+
+// locked reports whether what is locked is still the lock of the directory.
+func (s *StateFile) locked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return true
+	}
+	there, err := os.Stat(s.lockPath())
+	if err != nil {
+		return false
+	}
+	ours, err := s.lock.Stat()
+	return err == nil && os.SameFile(there, ours)
+}
+
+// lockAnew locks the directory that has the name now. It takes nothing from another keeper.
+func (s *StateFile) lockAnew() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return fs.ErrClosed
+	}
+	lock, err := lockDirectory(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	s.lock.Close()
+	s.lock = lock
+	return nil
+}
+
+// written reports whether the file is there. Nobody but us writes it.
+func (s *StateFile) written() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := os.Stat(s.path)
+	return err == nil || s.closed
+}
+
+// writeAnew writes the file in the directory that has the name now, which is ours: what the keepers of this life have left is as much
+// within its next keeper's reach as it was.
+func (s *StateFile) writeAnew() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.data.Keepers) == 0 {
+		return fs.ErrClosed
+	}
+	directory, err := hostid.Directory(filepath.Dir(s.path))
+	if err != nil {
+		return err
+	}
+	ours := s.data.Keepers[0].Host
+	for i, k := range s.data.Keepers {
+		if ours.SameLife(k.Host) {
+			s.data.Keepers[i].Host.Directory = directory
+		}
+	}
+	return s.writeLocked()
 }
 
 // ReadState reads a state file; one that is not there is empty.
@@ -166,7 +301,17 @@ func (s *StateFile) State() State {
 }
 
 // Close lets another keeper have the directory.
-func (s *StateFile) Close() { unix.Close(s.lock) }
+func (s *StateFile) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	if s.lock != nil {
+		s.lock.Close()
+	}
+	if s.hold != nil {
+		s.hold.Close()
+	}
+}
 
 // Dead returns the instances of the keepers of which the identity of this host proves so that nothing is alive, newest first.
 func (d State) Dead(host api.HostIdentity, proof api.Proof) []string {

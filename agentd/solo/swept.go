@@ -1,0 +1,66 @@
+package solo
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/swept"
+)
+
+// keepFiles has what is removed of the runtime directory, and the pid file, made anew. Without them nobody could speak to the daemon.
+func (s *Solo) keepFiles(ctx context.Context) {
+	err := swept.Keep(ctx, s.files(), func(path string, err error) {
+		if err != nil {
+			s.log.Critical("%s was removed, and cannot be made anew yet: %v", path, err)
+			return
+		}
+		s.log.Warn("%s was removed, and was made anew", path)
+	})
+	if err != nil {
+		s.log.Logger().Debug("removals are not noticed", zap.Error(err))
+	}
+}
+
+// files are what has to stay, first what keeps another daemon out.
+func (s *Solo) files() []swept.File {
+	files := []swept.File{{Path: s.runtime, Intact: s.runtimeIntact, Renew: s.renewRuntime},
+		{Path: daemon.PIDFile(s.runtime, "solo"), Intact: s.lock.Intact, Renew: s.lock.Renew}}
+	files = append(files, s.components.engine.Files()...)
+	for _, l := range s.components.sockets {
+		files = append(files, swept.File{Path: l.Addr().String(), Intact: l.Current, Renew: l.Renew})
+	}
+	if s.pidfile {
+		files = append(files, swept.File{Path: s.settings.Pidfile, Intact: func() bool {
+			_, err := os.Stat(s.settings.Pidfile) // another's stays
+			return err == nil
+		}, Renew: func() error {
+			if err := os.MkdirAll(filepath.Dir(s.settings.Pidfile), 0o755); err != nil {
+				return err
+			}
+			return writePid(s.settings.Pidfile)
+		}})
+	}
+	return files
+}
+
+func (s *Solo) runtimeIntact() bool {
+	_, err := os.Stat(s.runtime)
+	return err == nil
+}
+
+// renewRuntime makes the runtime directory anew. A daemon that has become another user may not.
+func (s *Solo) renewRuntime() error {
+	if s.runtime != config.SoloRuntime(s.settings.File, os.Geteuid()) {
+		return fmt.Errorf("only root may make it; start %s anew when its programs can be stopped (kill %d)", Program, os.Getpid())
+	}
+	if _, err := config.MakeSoloRuntime(s.settings.File, os.Geteuid()); err != nil {
+		return err
+	}
+	return os.Chmod(s.runtime, runtimeMode(s.components.access))
+}
