@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
@@ -37,6 +39,32 @@ func (a Auto) mark() string { return "---" + a.Identifier + "-" }
 // has reports whether a file is an AUTO log.
 func (a Auto) has(path string) bool {
 	return filepath.Dir(path) == a.Dir && strings.HasSuffix(path, ".log") && (a.Seed == "" || strings.Contains(filepath.Base(path), a.mark()))
+}
+
+// open opens a log file, and makes it where it is not there. The directory of AUTO logs is made, too.
+func (a Auto) open(path string, mode int) (int, error) {
+	fd, err := a.openOnce(path, mode)
+	if err == unix.ENOENT && a.has(path) && os.MkdirAll(a.Dir, 0o700) == nil {
+		fd, err = a.openOnce(path, mode)
+	}
+	return fd, err
+}
+
+func (a Auto) openOnce(path string, mode int) (int, error) {
+	mode |= unix.O_APPEND | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
+	if !IsStream(path) { // a stream that is not there is not made
+		mode |= unix.O_CREAT
+	}
+	perm := uint32(0o666) // but for the umask, as supervisor's: others may read what was put in a place of the user's
+	if a.has(path) {
+		perm = 0o600
+	}
+	for {
+		fd, err := unix.Open(path, mode, perm)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
 }
 
 func escape(name string, longest int) string {

@@ -3,7 +3,6 @@ package logs
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -87,10 +86,7 @@ func (t *target) createEarly() {
 	if t.fd >= 0 || t.stuck || IsStream(t.path) {
 		return
 	}
-	fd, err := t.openAs(unix.O_WRONLY | unix.O_EXCL)
-	if err == unix.ENOENT && t.c.auto.has(t.path) && os.MkdirAll(t.c.auto.Dir, 0o700) == nil {
-		fd, err = t.openAs(unix.O_WRONLY | unix.O_EXCL)
-	}
+	fd, err := t.c.auto.open(t.path, unix.O_WRONLY|unix.O_EXCL)
 	switch err {
 	case nil:
 		unix.Close(fd)
@@ -316,20 +312,17 @@ func (t *target) wrote(n int) {
 
 // open never blocks: a fifo without a reader takes what fits, a terminal that is stopped says EAGAIN.
 func (t *target) open() error {
-	fd, err := t.openAs(unix.O_RDWR) // to be read back by followers
-	if err == unix.ENOENT && t.c.auto.has(t.path) && os.MkdirAll(t.c.auto.Dir, 0o700) == nil {
-		fd, err = t.openAs(unix.O_RDWR)
-	}
+	fd, err := t.c.auto.open(t.path, unix.O_RDWR) // to be read back by followers
 	var st unix.Stat_t
 	if err == nil && unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 		// As a writer only we hear when the reader has gone. A fifo that nobody reads yet stays as it is.
-		if only, e := t.openAs(unix.O_WRONLY); e == nil {
+		if only, e := t.c.auto.open(t.path, unix.O_WRONLY); e == nil {
 			unix.Close(fd)
 			fd = only
 		}
 	}
 	if err == unix.EACCES || err == unix.EPERM || err == unix.EINVAL {
-		fd, err = t.openAs(unix.O_WRONLY)
+		fd, err = t.c.auto.open(t.path, unix.O_WRONLY)
 	}
 	if own, ok := standardStreams[t.path]; ok && err == unix.ENXIO { // a socket has no name to open
 		fd, err = unix.FcntlInt(uintptr(own), unix.F_DUPFD_CLOEXEC, 0)
@@ -339,23 +332,6 @@ func (t *target) open() error {
 	}
 	t.fd = fd
 	return nil
-}
-
-func (t *target) openAs(mode int) (int, error) {
-	mode |= unix.O_APPEND | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
-	if !IsStream(t.path) { // a stream that is not there is not made
-		mode |= unix.O_CREAT
-	}
-	perm := uint32(0o666) // but for the umask, as supervisor's: others may read what was put in a place of the user's
-	if t.c.auto.has(t.path) {
-		perm = 0o600
-	}
-	for {
-		fd, err := unix.Open(t.path, mode, perm)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
 }
 
 func endsLine(fd int, size int64) bool {

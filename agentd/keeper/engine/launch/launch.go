@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
@@ -151,7 +153,23 @@ func (h Host) Resolve(r keeper.StartRequest) (*Plan, error) {
 	if !ok {
 		path = "/bin:/usr/bin:/usr/local/bin"
 	}
-	return l, h.resolveCommand(l, p, vars, path)
+	if err := h.resolveCommand(l, p, vars, path); err != nil {
+		return l, err
+	}
+	return l, h.checkLogs(l)
+}
+
+// checkLogs refuses log files that can never be written, in supervisor's words, which do not name them.
+func (h Host) checkLogs(l *Plan) error {
+	for _, s := range l.Sinks() {
+		if s.Path == "" {
+			continue
+		}
+		if why := h.autoLogs.Unusable(s.Path); why != 0 {
+			return refuse("%s (%s_logfile %s: %v)", supervisor.PipesFailed(l.Name, unix.ErrnoName(why)), s.Channel, s.Path, why)
+		}
+	}
+	return nil
 }
 
 func expand(option, template string, vars ini.Vars) (string, error) {
