@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,6 +92,15 @@ func (s *server) serve(ctx, grace context.Context) error {
 			s.warning = warning
 			s.mu.Unlock()
 			s.agent.SetInfo(life, s.info())
+		})
+		return nil
+	})
+	group.Go(func() error {
+		daemoncmd.WatchAddress(life, s.Log, s.addresses, func(string) {
+			s.agent.SetInfo(life, s.info())
+			if err := s.publish(); err != nil {
+				s.Log.Warn("the new address is not noted beside the pid file", zap.Error(err))
+			}
 		})
 		return nil
 	})
@@ -287,15 +297,24 @@ func (s *server) contact(ctx context.Context, a agentd.Health) contact.Contact {
 	return c.By(a.Etcd, clock.Real{}.Now().Sub(a.Answered))
 }
 
+// publish notes beside the pid file where the agent is reached.
+func (s *server) publish() error {
+	return s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: s.since, HTTP: rpc.Reach(s.https, nil),
+		Log: s.Config.Agent.Log.File, Config: s.Config.File, State: s.Config.Agent.StateDir})
+}
+
+// addresses are all that info says of where the machine is.
+func (s *server) addresses() string {
+	info := s.info()
+	return strings.Join(append([]string{info.API}, info.Addresses...), ", ")
+}
+
 // progressAfter is how long a start may wait for something before it says for what.
 const progressAfter = time.Second
 
 // announce tells whoever waits that the agent works, and until then what it waits for.
 func (s *server) announce(ctx context.Context) error {
-	addr := rpc.Reach(s.https, nil)
-	err := s.Lock.Publish(daemon.Info{Name: string(self.Name), Version: version.String(), Since: s.since, HTTP: addr,
-		Log: s.Config.Agent.Log.File, Config: s.Config.File, State: s.Config.Agent.StateDir})
-	if err != nil {
+	if err := s.publish(); err != nil {
 		return err
 	}
 	last, since := "", time.Now()
@@ -314,7 +333,7 @@ func (s *server) announce(ctx context.Context) error {
 		return nil
 	}
 	h := s.health(ctx)
-	s.Log.Info("ready", zap.String("machine", h.Machine), zap.String("https", addr), zap.Strings("etcd", s.endpoints),
+	s.Log.Info("ready", zap.String("machine", h.Machine), zap.String("https", rpc.Reach(s.https, nil)), zap.Strings("etcd", s.endpoints),
 		zap.Int("keeper", h.KeeperPID), zap.String("containment", h.Containment), zap.String("version", h.Version))
 	s.Notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, daemoncmd.Join(s.endpoints)))
 	return nil

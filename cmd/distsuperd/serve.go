@@ -55,10 +55,18 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	group.Go(func() error { return s.control.Run(ctx) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
+	moved := make(chan api.Controller)
 	group.Go(func() error {
-		self := api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil), HereOnly: rpc.HereOnly(s.http),
-			Fingerprint: s.id.Fingerprint, Version: version.String()}
-		return trust.Publish(ctx, s.kv, s.keys, self, clock.Real{}, s.Log.Named("publish"))
+		return trust.Publish(ctx, s.kv, s.keys, s.self(), moved, clock.Real{}, s.Log.Named("publish"))
+	})
+	group.Go(func() error {
+		daemoncmd.WatchAddress(ctx, s.Log, func() string { return rpc.Reach(s.http, nil) }, func(string) {
+			select {
+			case moved <- s.self():
+			case <-ctx.Done():
+			}
+		})
+		return nil
 	})
 	group.Go(func() error {
 		daemoncmd.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
@@ -66,6 +74,12 @@ func (s *server) serve(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.announce(ctx) })
 	return s.close(group)
+}
+
+// self is what the fleet is told of this controller.
+func (s *server) self() api.Controller {
+	return api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil), HereOnly: rpc.HereOnly(s.http),
+		Fingerprint: s.id.Fingerprint, Version: version.String()}
 }
 
 // close waits for everything and closes the store.
