@@ -103,7 +103,7 @@ func (s *Solo) daemonServer() rpc.DaemonServer {
 			if s.stopping.Load() {
 				return fmt.Errorf("%s is shutting down: %w", Program, rpc.ErrUnavailable)
 			}
-			if err := s.checkFile(); err != nil {
+			if err := s.checkNext(); err != nil {
 				return err
 			}
 			s.requests <- request{unix.SIGHUP, by}

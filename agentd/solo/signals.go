@@ -36,8 +36,8 @@ func (s *Solo) handle(sig unix.Signal, name string) {
 	case sig == unix.SIGHUP && s.exiting:
 		s.log.Warn("ignored %s indicating restart request (shutdown in progress)", name)
 	case sig == unix.SIGHUP:
-		if err := s.checkFile(); err != nil {
-			s.log.Error("ignored %s indicating restart request, since the configuration would be refused: %v", name, err)
+		if err := s.checkNext(); err != nil {
+			s.log.Error("ignored %s indicating restart request, since it could not start again: %v", name, err)
 			return
 		}
 		s.log.Warn("received %s indicating restart request", name)
@@ -50,11 +50,8 @@ func (s *Solo) handle(sig unix.Signal, name string) {
 	}
 }
 
-// checkFile reads the configuration that the next daemon will have: one that it would refuse must not stop what runs.
-func (s *Solo) checkFile() error {
-	_, err := s.settings.reload()
-	return err
-}
+// checkNext asks the next daemon whether it could start. If not, it must not stop what runs.
+func (s *Solo) checkNext() error { return s.check(envRuntime + "=" + s.runtime) }
 
 func (s *Solo) reopenLogs() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -38,6 +38,9 @@ type Options struct {
 	// Restart replaces this program by itself, in the same process and with more in its environment. It returns
 	// only when it fails.
 	Restart func(env ...string) error
+	// Check asks the program that Restart would execute, which may be a newer one, to call Settings.Check, with more in its environment,
+	// and returns why it could not start.
+	Check func(env ...string) error
 }
 
 // Solo is the daemon.
@@ -46,6 +49,7 @@ type Solo struct {
 	runtime  string // its runtime directory
 	notify   *daemon.Notifier
 	restart  func(env ...string) error
+	check    func(env ...string) error
 
 	hold       *hold.Hold // of the configuration file; nil where a stranger has its name
 	lock       *daemon.Lock
@@ -66,7 +70,7 @@ type Solo struct {
 // New makes a Solo, and becomes the user that the settings name. It kills what an earlier daemon of this file left running. An error for
 // which the exit code is daemon.ExitUsage is the user's to mend. Where limits have to be raised it restarts the program.
 func New(o Options) (*Solo, error) {
-	s := &Solo{settings: o.Settings, notify: o.Notify, restart: o.Restart, signals: make(chan os.Signal, 16), requests: make(chan request, 16)}
+	s := &Solo{settings: o.Settings, notify: o.Notify, restart: o.Restart, check: o.Check, signals: make(chan os.Signal, 16), requests: make(chan request, 16)}
 	// Caught before anything is started. They are never ignored: processes would inherit that.
 	signal.Notify(s.signals, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGUSR2)
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)

@@ -7,6 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/agentd/solo/mainlog"
+	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/statedir"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 )
 
@@ -27,6 +30,32 @@ func (s *Solo) prepareProcess(a *account) (messages []string, err error) {
 		messages = append(messages, fmt.Sprintf("Set uid to user %d succeeded", a.uid))
 	}
 	return messages, a.switchTo()
+}
+
+// Check reports why a daemon with these settings could not start once the one that runs has stopped everything. The process that calls it
+// ends then: its limits may have been raised.
+func (s *Settings) Check() error {
+	a, err := findAccount(s.User)
+	if err == nil && os.Getuid() != 0 && os.Getuid() != a.userID() {
+		err = usagef("%s", supervisor.NotRoot)
+	}
+	if err != nil {
+		return err
+	}
+	if _, _, err := raiseLimits(s.Minfds, s.Minprocs); err != nil {
+		return err
+	}
+	if runtime := os.Getenv(envRuntime); runtime != "" {
+		if err := statedir.Check(runtime); err != nil {
+			return err
+		}
+	}
+	log, err := mainlog.Open(s.Supervisord)
+	if err != nil {
+		return daemon.Usage(err)
+	}
+	log.Close()
+	return nil
 }
 
 // logStart logs what was found at the start, and removes AUTO logs of earlier daemons.

@@ -52,8 +52,11 @@ says why it has not. The agent takes over the processes that the keeper of this 
 		newStop(),
 		self.NewRestart(&cobra.Command{
 			Short: "stop the agent and start it again; processes do not notice",
-			Long:  "restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes do not notice.",
-		}, unix.SIGTERM, 30*time.Second),
+			Long: `restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes
+do not notice. It first checks that the new one could start (check); if not, the agent that runs goes
+on. An agent that systemd started is restarted by systemd.`,
+		}, unix.SIGTERM, 30*time.Second, check),
+		self.NewCheck(check),
 		self.NewStatus(&cobra.Command{Short: "show whether the agent and its keeper run, and how they are"}, "https", report),
 		withName(self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer)),
 		newKeeper())

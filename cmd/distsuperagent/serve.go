@@ -63,6 +63,14 @@ func identityFile(cfg *config.Config) string {
 	return filepath.Join(cfg.Agent.StateDir, "distsuperagent.pem")
 }
 
+// seenFile keeps how far etcd was seen.
+func seenFile(cfg *config.Config) string {
+	return filepath.Join(cfg.Agent.StateDir, "distsuperagent.seen")
+}
+
+// httpKey is the setting of the agent's port.
+const httpKey = "[distsuperagent] http"
+
 // serve works until ctx ends. When that asks for it, all processes are stopped and released then, until grace ends.
 func (s *server) serve(ctx, grace context.Context) error {
 	defer s.keeper.Close()
@@ -180,14 +188,14 @@ func (s *server) close() error {
 
 // open gets what the agent needs, but for an answer of etcd: its address, a keeper, an identity, a port.
 func (s *server) open(ctx context.Context) error {
-	if err := s.findEtcd(ctx); err != nil {
+	var err error
+	if s.endpoints, err = endpoints(ctx, s.Config, s.keeper); err != nil {
 		return err
 	}
 	if err := s.ensureKeeper(ctx); err != nil {
 		return err
 	}
-	dir := s.Config.Agent.StateDir
-	kv, err := daemoncmd.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperagent.seen"), s.Log.Named("store"))
+	kv, err := daemoncmd.OpenStore(s.Config, s.endpoints, seenFile(s.Config), s.Log.Named("store"))
 	if err != nil {
 		return err
 	}
@@ -195,7 +203,7 @@ func (s *server) open(ctx context.Context) error {
 	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
 		return err
 	}
-	s.https, err = rpc.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven, "[distsuperagent] http")
+	s.https, err = rpc.Listen(s.Config.Agent.HTTP, s.Config.Agent.HTTPGiven, httpKey)
 	return err
 }
 
@@ -222,20 +230,18 @@ func (s *server) newAgent() error {
 	return err
 }
 
-// findEtcd sets the endpoints: those configured, else distsuperd's own etcd on this host. A machine whose keeper runs
-// processes gets its agent back even when that etcd is down: the agent waits for it.
-func (s *server) findEtcd(ctx context.Context) error {
-	if !s.Config.UsesEmbedded() {
-		s.endpoints = s.Config.Etcd.Endpoints
-		return nil
+// endpoints are those configured, else that of distsuperd's own etcd on this host. A machine whose keeper runs processes gets its agent back
+// even when that etcd is down: the agent waits for it.
+func endpoints(ctx context.Context, cfg *config.Config, k *keeper.Client) ([]string, error) {
+	if !cfg.UsesEmbedded() {
+		return cfg.Etcd.Endpoints, nil
 	}
-	dir := s.Config.Controller.StateDir
-	if _, err := s.keeper.Hello(ctx); err != nil && !embedded.Running(dir) {
-		return fmt.Errorf("no etcd endpoint is configured and distsuperd's own etcd does not run in %s; run `distsuperd start` first, or set [etcd] endpoints", dir)
+	dir := cfg.Controller.StateDir
+	if _, err := k.Hello(ctx); err != nil && !embedded.Running(dir) {
+		return nil, fmt.Errorf("no etcd endpoint is configured and distsuperd's own etcd does not run in %s; run `distsuperd start` first, or set [etcd] endpoints", dir)
 	}
 	endpoint, err := embedded.Endpoint(dir)
-	s.endpoints = []string{endpoint}
-	return err
+	return []string{endpoint}, err
 }
 
 // info is what the fleet is told of this machine.

@@ -45,8 +45,11 @@ func newRoot() *cobra.Command {
 		// USR1 ends it and leaves its etcd alone.
 		self.NewRestart(&cobra.Command{
 			Short: "stop distsuperd and start it again; its etcd and all processes keep running",
-			Long:  "restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep running.",
-		}, unix.SIGUSR1, time.Minute),
+			Long: `restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep
+running. It first checks that the new one could start (check); if not, the one that runs goes on. One
+that systemd started is restarted by systemd.`,
+		}, unix.SIGUSR1, time.Minute, check),
+		self.NewCheck(check),
 		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and how it is"}, "http", report),
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Running) daemoncmd.Server {
 			return &server{Running: p}

@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
@@ -39,6 +40,19 @@ type server struct {
 	http      net.Listener
 	control   *controller.Controller
 	warning   atomic.Pointer[string]
+}
+
+// httpKey is the setting of distsuperd's port.
+const httpKey = "[distsuperd] http"
+
+// seenFile keeps how far etcd was seen.
+func seenFile(cfg *config.Config) string {
+	return filepath.Join(cfg.Controller.StateDir, "distsuperd.seen")
+}
+
+// identityFile is where distsuperd's certificate and key are.
+func identityFile(cfg *config.Config) string {
+	return filepath.Join(cfg.Controller.StateDir, "distsuperd.pem")
 }
 
 // serve works until ctx ends.
@@ -101,18 +115,17 @@ func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 	if err := s.findEtcd(ctx, group); err != nil {
 		return err
 	}
-	dir := s.Config.Controller.StateDir
-	if s.kv, err = daemoncmd.OpenStore(s.Config, s.endpoints, filepath.Join(dir, "distsuperd.seen"), s.Log.Named("store")); err != nil {
+	if s.kv, err = daemoncmd.OpenStore(s.Config, s.endpoints, seenFile(s.Config), s.Log.Named("store")); err != nil {
 		return err
 	}
 	s.keys = store.NewKeys(s.Config.Etcd.Prefix)
 	if err := s.checkSchema(ctx); err != nil {
 		return err
 	}
-	if s.id, err = mtls.LoadIdentity(filepath.Join(dir, "distsuperd.pem"), "controller "+s.Config.Controller.ID); err != nil {
+	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "controller "+s.Config.Controller.ID); err != nil {
 		return err
 	}
-	if s.http, err = rpc.Listen(s.Config.Controller.HTTP, s.Config.Controller.HTTPGiven, "[distsuperd] http"); err != nil {
+	if s.http, err = rpc.Listen(s.Config.Controller.HTTP, s.Config.Controller.HTTPGiven, httpKey); err != nil {
 		return err
 	}
 	s.control = controller.New(controller.Options{

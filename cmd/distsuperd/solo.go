@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -20,6 +21,12 @@ const guardianCommand = "guardian"
 
 // envBackground tells a solo that it was started in the background. Processes do not inherit it.
 const envBackground = "DISTSUPER_SOLO_BACKGROUND"
+
+// envCheck has a solo say whether it could start, as daemon.Ask wants it.
+const envCheck = "DISTSUPER_SOLO_CHECK"
+
+// checkTimeout is the most that the next solo may take to say whether it could start.
+const checkTimeout = 30 * time.Second
 
 func newSolo() *cobra.Command {
 	return &cobra.Command{
@@ -78,6 +85,12 @@ func runSolo(args []string) error {
 	}
 	background := os.Getenv(envBackground) != ""
 	settings, err := solo.Load(line.file, line.flags())
+	if os.Getenv(envCheck) != "" {
+		if err == nil {
+			err = settings.Check()
+		}
+		return json.NewEncoder(os.Stdout).Encode(daemon.VerdictOf(err))
+	}
 	if err == nil && !background {
 		warnOfSearch(settings)
 		if !settings.Nodaemon {
@@ -86,9 +99,15 @@ func runSolo(args []string) error {
 	}
 	notify := daemon.NewNotifier()
 	if err == nil {
+		again := append([]string{"solo"}, line.again(settings.File)...)
 		err = serveSolo(solo.Options{Settings: settings, Background: background, GuardianCommand: []string{guardianCommand}, Notify: notify,
 			Restart: func(env ...string) error {
-				return daemon.Reexec(append([]string{os.Args[0], "solo"}, line.again(settings.File)...), append(env, notify.Environ()...)...)
+				return daemon.Reexec(append([]string{os.Args[0]}, again...), append(env, notify.Environ()...)...)
+			},
+			Check: func(env ...string) error {
+				ctx, cancel := context.WithTimeout(context.Background(), checkTimeout)
+				defer cancel()
+				return daemon.Ask(ctx, again, append(env, envCheck+"=1")...)
 			}})
 	}
 	if err != nil {

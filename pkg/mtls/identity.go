@@ -44,6 +44,21 @@ func LoadIdentity(file, name string) (Identity, error) {
 	return id, nil
 }
 
+// CheckIdentity reports why LoadIdentity would refuse a file. It makes none.
+func CheckIdentity(file string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		_, err = parseIdentity(text)
+	}
+	if err != nil {
+		return fmt.Errorf("read the certificate in %s: %w; remove the file to have another made", file, err)
+	}
+	return nil
+}
+
 // NewIdentity makes an identity that is kept in memory only, for a daemon whose store is, too.
 func NewIdentity(name string) (Identity, error) {
 	id, _, err := makeIdentity(name)

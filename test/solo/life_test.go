@@ -179,10 +179,22 @@ func TestItGoesToTheBackgroundAndComesBackOnReload(t *testing.T) {
 func TestReloadOfAFileThatWouldBeRefusedStopsNothing(t *testing.T) {
 	r := ours(t).start(t, header+sleeper)
 	r.await("success: a")
-	r.write("d.conf", header+"[program:a]\ncommand=sleep 1000\nstartsecs=soon\n")
-	r.signal(unix.SIGHUP)
-	r.await("ERRO ignored SIGHUP indicating restart request, since the configuration would be refused")
-	if log := r.log(); strings.Contains(log, "stopped:") || !strings.Contains(log, "startsecs") {
+	const ignored = "ERRO ignored SIGHUP indicating restart request, since it could not start again: "
+	for wrong, why := range map[string]string{
+		header + "[program:a]\ncommand=sleep 1000\nstartsecs=soon\n": "startsecs",
+		header + "user=nobody-of-that-name\n" + sleeper:              "Invalid user name nobody-of-that-name",
+		header + "minfds=2000000000\n" + sleeper:                     "minfds",
+		header + "logfile=%(here)s/none/d.log\n" + sleeper:           "none",
+	} {
+		r.write("d.conf", wrong)
+		before := strings.Count(r.log(), ignored)
+		r.signal(unix.SIGHUP)
+		r.awaitCount(ignored, before+1)
+		if log := r.log(); !strings.Contains(log[strings.LastIndex(log, ignored):], why) {
+			t.Errorf("of %q it says\n%s", wrong, log)
+		}
+	}
+	if log := r.log(); strings.Contains(log, "stopped:") {
 		t.Errorf("the log is\n%s", log)
 	}
 	if code := r.stop(); code != 0 {

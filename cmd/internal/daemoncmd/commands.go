@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,21 +30,67 @@ func (d Daemon) NewStart(cmd *cobra.Command, timeout time.Duration) *cobra.Comma
 	return cmd
 }
 
-// NewRestart makes the command that ends the daemon with a signal, if it runs, and starts it again.
-func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Duration) *cobra.Command {
+// NewRestart makes the command that ends the daemon with a signal, if it runs, and starts it again. It does so only when check has no
+// objection, and starts the earlier one again if the new one ends nevertheless.
+func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Duration, check Check) *cobra.Command {
 	cmd.Use, cmd.Args, cmd.Example = "restart", NoArgs, "  "+string(d.Name)+" restart"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := d.Load(cmd)
+		if err == nil {
+			err = d.Check(cfg, check)
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("nothing was restarted, and what runs goes on: %w", err)
 		}
-		if _, err := d.Stop(cmd, cfg, sig, timeout); err != nil {
-			return err
-		}
-		return d.Start(cmd, cfg, timeout)
+		return d.restart(cmd, cfg, sig, timeout)
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until it has stopped, and again until it is ready")
 	return cmd
+}
+
+// restart ends the daemon and starts it again.
+func (d Daemon) restart(cmd *cobra.Command, cfg *config.Config, sig unix.Signal, timeout time.Duration) error {
+	running, err := daemon.Find(d.PIDFile(cfg))
+	if errors.Is(err, daemon.ErrNotRunning) {
+		return d.Start(cmd, cfg, timeout)
+	}
+	if err != nil {
+		return err
+	}
+	if unit := daemon.Unit(cmd.Context(), running.PID); unit != "" {
+		return d.restartUnit(cmd, unit)
+	}
+	earlier, err := daemon.Remember(running.PID)
+	if err != nil {
+		return fmt.Errorf("nothing was restarted, and what runs goes on: %w", err)
+	}
+	defer earlier.Close()
+	if _, err := d.Stop(cmd, cfg, sig, timeout); err != nil {
+		return err
+	}
+	err = d.Start(cmd, cfg, timeout)
+	if _, there := daemon.Find(d.PIDFile(cfg)); err == nil || there == nil { // or it goes on trying
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+	defer cancel()
+	_, log := d.Home(cfg)
+	pid, _, again := earlier.Start(ctx, string(d.Name), log.File)
+	if again != nil {
+		return errors.Join(err, fmt.Errorf("the earlier one does not start any more, either: %w", again))
+	}
+	return fmt.Errorf("the earlier one was started again (pid %d), since the new one did not start: %w", pid, err)
+}
+
+// restartUnit has systemd restart the daemon, which is one of its services.
+func (d Daemon) restartUnit(cmd *cobra.Command, unit string) error {
+	systemctl := exec.CommandContext(cmd.Context(), "systemctl", "restart", unit)
+	systemctl.Stdout, systemctl.Stderr = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	if err := systemctl.Run(); err != nil {
+		return fmt.Errorf("systemctl restart %s: %w", unit, err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s restarted by systemd (%s)\n", d.Name, unit)
+	return nil
 }
 
 // Status is what is known of every daemon. Its JSON field names do not change.

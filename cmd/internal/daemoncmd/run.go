@@ -25,8 +25,10 @@ type Running struct {
 	Log    *zap.Logger
 	Lock   *daemon.Lock
 	Notify *daemon.Notifier
-	// Reread reads the settings again and puts them into effect, as HUP does. Check says whether they could be.
-	Reread, Check func() error
+	// Reread reads the settings again and puts them into effect, as HUP does.
+	Reread func() error
+	// Check asks the program that would be executed next, which may be a newer one, why it could not start.
+	Check func() error
 	// Nice is the nice value that it was started with; it may be preferred now.
 	Nice int
 	// End ends the daemon as a signal would: ErrStop, ErrUSR1, ErrRestart or another cause of its own.
@@ -50,6 +52,9 @@ type Server interface {
 // daemonUmask is supervisord's: what a daemon in the background and the processes that it starts create does not depend on the
 // shell from which it was started. In the foreground it is the caller's, so that a service manager's UMask= counts.
 const daemonUmask = 0o022
+
+// checkTimeout is the most that the next program may take to say whether it could start.
+const checkTimeout = 30 * time.Second
 
 // reopenTimeout is the most that a signal waits for log files to be opened again.
 const reopenTimeout = 10 * time.Second
@@ -105,7 +110,11 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Run
 	}
 	p := &Running{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file}
 	s := serve(p)
-	p.Check = func() error { _, err := d.settings(cmd); return err }
+	p.Check = func() error {
+		ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
+		defer cancel()
+		return daemon.Ask(ctx, append([]string{"check", "--json"}, given(cmd)...))
+	}
 	var rereading sync.Mutex // a signal and a request may come together
 	p.Reread = func() error {
 		rereading.Lock()
