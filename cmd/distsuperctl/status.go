@@ -101,7 +101,10 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 		return err
 	}
 	rows, bad := chooseRows(snap.Processes(), names)
-	c.addSilence(ctx, snap, rows)
+	doubts := c.doubts(ctx, snap, processNames(rows))
+	for i := range rows {
+		rows[i].Description = with(rows[i].Description, doubts[rows[i].Name])
+	}
 	c.printBadNames(bad)
 	states := make([]api.State, len(rows))
 	for i, r := range rows {
@@ -159,20 +162,6 @@ func (c *ctl) line(r row, width, machine int) string {
 	}
 	state := c.paint(r.State, padTo(r.State.String(), 10))
 	return strings.TrimRight(padTo(visible.Line(r.Name), width+3)+state+where+visible.Line(r.Description), " ")
-}
-
-// addSilence says of processes that wait for a silent machine since when it is silent, as the lease of their
-// touch tells.
-func (c *ctl) addSilence(ctx context.Context, snap *client.Snapshot, rows []row) {
-	for i := range rows {
-		p := snap.Process(rows[i].Name)
-		if p == nil || p.Live || p.Touch == nil {
-			continue
-		}
-		if since, ok := c.client.SilentSince(ctx, *p); ok {
-			rows[i].Description += ", silent since " + since.Local().Format("15:04:05")
-		}
-	}
 }
 
 // printWarnings says in a line each what is wrong with etcd and with machines.

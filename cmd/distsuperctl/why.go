@@ -71,6 +71,7 @@ func runWhy(ctx context.Context, c *ctl, name string) error {
 		return c.badNameError(err)
 	}
 	w := whyOf(*p)
+	w.Reason = with(w.Reason, c.doubts(ctx, snap, []string{p.Name})[p.Name])
 	if p.Touch != nil && p.Lease != 0 {
 		if left, err := c.kv.TimeToLive(ctx, p.Lease); err == nil {
 			w.TouchLeft = &left

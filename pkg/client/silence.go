@@ -7,8 +7,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 )
 
-// SilentSince says when a machine that is not live renewed the lease of a process's touch last. It is told by
-// what is left of the lease, so it is known only while the touch stands, to the second.
+// SilentSince says when a machine that is silent renewed the lease of a process's touch last. It is told by what is left of the
+// lease, so it is known only while the touch stands, to the second. A machine that still counts as live is silent when a quarter
+// of the lease has passed without a renewal: its processes may be ending, whatever it told of them before.
 func (c *Client) SilentSince(ctx context.Context, p Process) (time.Time, bool) {
 	ttl := 0
 	switch {
@@ -24,7 +25,11 @@ func (c *Client) SilentSince(ctx context.Context, p Process) (time.Time, bool) {
 	if err != nil || left > int64(ttl) {
 		return time.Time{}, false
 	}
-	return c.wall().Add(-time.Duration(int64(ttl)-left) * time.Second), true
+	age := time.Duration(int64(ttl)-left) * time.Second
+	if p.Live && age-time.Second < time.Duration(ttl)*time.Second/4 { // what is left is cut to whole seconds
+		return time.Time{}, false
+	}
+	return c.wall().Add(-age), true
 }
 
 // Absence is what the store says of a machine that does not answer.

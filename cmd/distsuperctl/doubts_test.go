@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// What a machine told before it fell silent is shown with its age, and a wait for a controller that does not run says so.
+func TestStatusSaysWhatIsOldAndWhoIsMissing(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", func(p *api.Program) { p.TouchTimeout = 20 }), program("other", nil))
+		f.wants(exitOK, "web: started\n", "start", "web")
+		if r := f.ctl("status", "web"); strings.Contains(r.out, "silent") {
+			t.Errorf("while m1 renews it says %s", r.out)
+		}
+		f.lead.stop()
+		f.lead = nil
+		f.wants(exitOK, "other: start asked\n", "start", "other", "--no-wait")
+		time.Sleep(10 * time.Second)
+		for _, command := range []string{"status", "why"} {
+			if r := f.ctl(command, "other"); !strings.Contains(r.out, "waiting for a controller to place it, no controller leads now") {
+				t.Errorf("%s says %s", command, r.out)
+			}
+		}
+		f.boxes["m1"].kv.Cut()
+		f.server.Restart(0) // every lease starts anew, and so m1 still counts as live
+		time.Sleep(15 * time.Second)
+		for _, command := range []string{"status", "why"} {
+			if r := f.ctl(command, "web"); !strings.Contains(r.out, "silent since ") {
+				t.Errorf("%s says %s", command, r.out)
+			}
+		}
+	})
+}
