@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/swept"
 	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
@@ -48,9 +50,10 @@ type server struct {
 	starting sync.Mutex // one keeper at a time; guards started
 	started  bool       // the keeper is one that this agent started
 
-	mu      sync.Mutex // guards what follows, and Config
-	warning string
-	agent   *agentd.Agent // nil until it can run
+	warnings daemoncmd.Warnings
+
+	mu    sync.Mutex    // guards what follows, and Config
+	agent *agentd.Agent // nil until it can run
 }
 
 func newServer(p *daemoncmd.Running) daemoncmd.Server {
@@ -95,12 +98,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 	group.Go(func() error { return s.agent.Run(life) })
 	group.Go(func() error { return s.serveHTTPS(life) })
 	group.Go(func() error {
-		daemoncmd.WatchMembers(life, s.kv, s.Log.Named("etcd"), func(warning string) {
-			s.mu.Lock()
-			s.warning = warning
-			s.mu.Unlock()
-			s.agent.SetInfo(life, s.info())
-		})
+		daemoncmd.WatchMembers(life, s.kv, s.Log.Named("etcd"), func(warning string) { s.warn(life, "etcd", warning) })
 		return nil
 	})
 	group.Go(func() error {
@@ -112,6 +110,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 		})
 		return nil
 	})
+	group.Go(func() error { return s.keepFiles(life) })
 	group.Go(func() error { return s.announce(life) })
 	group.Go(func() error {
 		select {
@@ -138,6 +137,28 @@ func refuseBesideSolo(file string) error {
 		return nil
 	}
 	return daemon.Usage(fmt.Errorf("distsuperd solo runs with %s, and its programs would run twice; stop it first (distsuperctl -c %s shutdown)", file, file))
+}
+
+// warn tells people something, here and in the fleet.
+func (s *server) warn(ctx context.Context, kind, text string) {
+	s.warnings.Set(kind, text)
+	s.agent.SetInfo(ctx, s.info())
+}
+
+// keepFiles keeps what tells the next agent who it is, beside what every daemon keeps. The keeper, which is in the same directory, keeps
+// its own.
+func (s *server) keepFiles(ctx context.Context) error {
+	var files []swept.File
+	for _, path := range []string{identityFile(s.Config), nameFile(s.Config)} {
+		f, err := swept.Copy(path)
+		if err == nil {
+			files = append(files, f)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	s.KeepFiles(ctx, func(text string) { s.warn(ctx, "files", text) }, files...)
+	return nil
 }
 
 // endKeeper ends the keeper, which has nothing to run any more.
@@ -254,7 +275,7 @@ func (s *server) info() api.MachineInfo {
 		addresses = rpc.HostAddresses()
 	}
 	return api.MachineInfo{Name: a.Machine, Addresses: addresses, Labels: a.Labels, MaxProcesses: a.MaxProcesses,
-		Version: version.String(), API: rpc.Reach(s.https, addresses), Fingerprint: s.id.Fingerprint, Warning: s.warning}
+		Version: version.String(), API: rpc.Reach(s.https, addresses), Fingerprint: s.id.Fingerprint, Warning: s.warnings.String()}
 }
 
 func (s *server) serveHTTPS(ctx context.Context) error {
@@ -273,9 +294,6 @@ func (s *server) serveHTTPS(ctx context.Context) error {
 
 func (s *server) health(ctx context.Context) rpc.Health {
 	a := s.agent.Health()
-	s.mu.Lock()
-	warning := s.warning
-	s.mu.Unlock()
 	h := rpc.Health{Machine: a.Machine, Version: version.String(), Since: s.since, Ready: a.Connected && a.Claimed,
 		Store: "connected", Instance: a.Instance, Processes: a.Runs, Draining: a.Draining, Problem: a.Problem}
 	c := s.contact(ctx, a)
@@ -284,7 +302,7 @@ func (s *server) health(ctx context.Context) rpc.Health {
 		h.Store, h.StoreSince = c.Etcd(), c.At.Add(-c.Since())
 	}
 	if h.Problem == "" {
-		h.Problem = warning
+		h.Problem = s.warnings.String()
 	}
 	if hello, err := s.keeper.Hello(ctx); err == nil {
 		h.KeeperPID, h.Containment = hello.PID, hello.Containment

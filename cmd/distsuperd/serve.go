@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,6 +22,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/pkg/swept"
 	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
@@ -39,7 +39,7 @@ type server struct {
 	id        mtls.Identity
 	http      net.Listener
 	control   *controller.Controller
-	warning   atomic.Pointer[string]
+	warnings  daemoncmd.Warnings
 }
 
 // httpKey is the setting of distsuperd's port.
@@ -83,9 +83,10 @@ func (s *server) serve(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		daemoncmd.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warning.Store(&warning) })
+		daemoncmd.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warnings.Set("etcd", warning) })
 		return nil
 	})
+	group.Go(func() error { return s.keepFiles(ctx) })
 	group.Go(func() error { return s.announce(ctx) })
 	return s.close(group)
 }
@@ -94,6 +95,30 @@ func (s *server) serve(ctx context.Context) error {
 func (s *server) self() api.Controller {
 	return api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil), HereOnly: rpc.HereOnly(s.http),
 		Fingerprint: s.id.Fingerprint, Version: version.String()}
+}
+
+// errDataRemoved says what cannot be made anew.
+var errDataRemoved = errors.New("what etcd holds is lost when it ends: save it now (etcdctl snapshot save), and restore it at once")
+
+// keepFiles keeps the identity that is published, and says when the data of its own etcd was removed.
+func (s *server) keepFiles(ctx context.Context) error {
+	identity, err := swept.Copy(identityFile(s.Config))
+	if err != nil {
+		return err
+	}
+	files := []swept.File{identity}
+	if s.Config.UsesEmbedded() {
+		dir, err := embedded.DirOf(s.Config.Controller.StateDir)
+		if err != nil {
+			return err
+		}
+		files = append(files, swept.File{Path: dir.Data(), Intact: func() bool {
+			_, err := os.Stat(dir.Data())
+			return err == nil
+		}, Renew: func() error { return errDataRemoved }})
+	}
+	s.KeepFiles(ctx, func(text string) { s.warnings.Set("files", text) }, files...)
+	return nil
 }
 
 // close waits for everything and closes the store.
@@ -219,9 +244,7 @@ func (s *server) health() web.Health {
 	if !status.Connected {
 		h.Store = "not connected: " + status.Why
 	}
-	if w := s.warning.Load(); w != nil {
-		h.Warning = *w
-	}
+	h.Warning = s.warnings.String()
 	return h
 }
 

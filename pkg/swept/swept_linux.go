@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // A File is one that has to be in its place as long as a daemon lives.
@@ -24,6 +26,20 @@ type File struct {
 	Intact func() bool
 	// Renew makes it anew, with its directory, and takes the place of nothing that is another's.
 	Renew func() error
+}
+
+// Copy is a file that does not change while the daemon runs; it is written anew as it is now.
+func Copy(path string) (File, error) {
+	text, err := os.ReadFile(path)
+	return File{Path: path, Intact: func() bool {
+		_, err := os.Lstat(path)
+		return err == nil
+	}, Renew: func() error {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		return statedir.WriteFile(path, text)
+	}}, err
 }
 
 const (

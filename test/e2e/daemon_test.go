@@ -54,6 +54,40 @@ func TestAnAgentWithoutItsStateWaitsForTheOldLeaseAndSaysSo(t *testing.T) {
 	f.onceEach()
 }
 
+// Property: who removes the state directory under a live machine loses no process and makes no second machine: agent and keeper say
+// so, make anew what they need, and the next agent finds them.
+func TestAStateDirectoryThatIsRemovedUnderALiveMachineIsNoticedAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 1)
+	p := f.Witness("w")
+	p.TouchTimeout = calm
+	stops := p
+	stops.Name, stops.OnPartition = "stops", api.PartitionStop
+	f.run(2, p, stops)
+	before := f.lives()
+	m := f.Machines[0]
+	state := filepath.Join(m.Dir, ".distsuper")
+	if err := os.Rename(state, state+".removed"); err != nil {
+		t.Fatal(err)
+	}
+	f.until("the agent is found again, and says so", func() (bool, string) {
+		r := m.Run(t.Context(), "distsuperagent", "status")
+		return r.Code == 0 && strings.Contains(r.Stdout, "were removed at") && strings.Contains(r.Stdout, "keeper"), r.Stdout + r.Stderr
+	})
+	f.until("the fleet sees it", func() (bool, string) {
+		out := f.ctl("machines")
+		return strings.Contains(out, "were removed at"), out
+	})
+	f.must(m, "distsuperagent", "restart")
+	f.noticed(before, "the removal of its state directory")
+	for _, name := range []string{"keeper.log", "distsuperagent.log"} {
+		if text, err := os.ReadFile(filepath.Join(state, name)); err != nil || !strings.Contains(string(text), "was removed, and was made anew") {
+			t.Errorf("%s says %q, %v", name, text, err)
+		}
+	}
+	f.onceEach()
+}
+
 // Property: what the daemons do at signals: TERM to an agent leaves the processes, USR1 drains, HUP reads the settings
 // again, TERM to the keeper stops and releases everything.
 func TestDaemonsObeySignals(t *testing.T) {

@@ -35,7 +35,8 @@ type Running struct {
 	End func(cause error)
 
 	daemon Daemon
-	file   string // of the log; "" for stderr
+	file   string       // of the log; "" for stderr
+	reopen func() error // the log
 }
 
 // A Server is what the daemon does.
@@ -108,7 +109,7 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Run
 	if err != nil { // a plain user's daemon takes its turn with everybody else's
 		log.Debug("the kernel does not prefer this daemon", zap.Error(err))
 	}
-	p := &Running{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file}
+	p := &Running{Config: cfg, Log: log.Logger, Lock: lock, Notify: notify, Nice: nice, daemon: d, file: file, reopen: log.Reopen}
 	s := serve(p)
 	p.Check = func() error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), checkTimeout)
