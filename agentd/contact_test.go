@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/contact"
 )
@@ -106,6 +107,42 @@ func TestHistorySaysWhenThingsHappenedAndWhenItWasTold(t *testing.T) {
 		}
 		if !all[0].Told.IsZero() {
 			t.Errorf("the first start, which was told at once: %+v", all[0])
+		}
+	})
+}
+
+// TestTheFleetIsToldWhatSomebodyStoppedHere: also when etcd was away then, and what was stopped was down by a fence.
+func TestTheFleetIsToldWhatSomebodyStoppedHere(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		tokens := map[string]int64{"web": w.place(b, "web"), "db": w.place(b, "db", keep), "api": w.place(b, "api")}
+		for name, token := range tokens {
+			w.status(b, name, token, running)
+		}
+		stop := func(name string) {
+			if err := b.keeper.StopByHand(t.Context(), keeper.Ref{ID: name, Token: tokens[name]}, "ann@m1"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		byHand := func(s api.Status) bool { return s.Finished() && s.State == api.Stopped && s.StoppedBy == "ann@m1" }
+		stop("api")
+		w.status(b, "api", tokens["api"], byHand)
+		b.kv.Cut()
+		time.Sleep(time.Minute)
+		stop("web")
+		stop("db")
+		time.Sleep(time.Minute)
+		b.kv.Heal()
+		for name, token := range tokens {
+			w.status(b, name, token, byHand)
+			all := w.history(name)
+			if last := all[len(all)-1]; last.What != "stopped" || !strings.Contains(last.Why, "by ann@m1") {
+				t.Errorf("the history of %s ends with %+v", name, last)
+			}
+		}
+		time.Sleep(time.Minute)
+		if n := len(w.witness.Copies("db")); n != 1 {
+			t.Errorf("%d copies of db", n)
 		}
 	})
 }

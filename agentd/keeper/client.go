@@ -92,6 +92,11 @@ func (c *Client) Update(ctx context.Context, r StartRequest) error {
 // Stop implements Keeper.
 func (c *Client) Stop(ctx context.Context, ref Ref) error { return c.quick(ctx, "stop", ref, nil) }
 
+// StopByHand implements Keeper.
+func (c *Client) StopByHand(ctx context.Context, ref Ref, by string) error {
+	return c.quick(ctx, "stopbyhand", byHandBody{ref, by}, nil)
+}
+
 // Kill implements Keeper.
 func (c *Client) Kill(ctx context.Context, ref Ref) error { return c.quick(ctx, "kill", ref, nil) }
 

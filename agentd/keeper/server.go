@@ -35,6 +35,7 @@ func NewServer(k Keeper, log *zap.Logger) *Server {
 	command(s, "start", k.Start)
 	command(s, "update", k.Update)
 	command(s, "stop", k.Stop)
+	command(s, "stopbyhand", func(ctx context.Context, b byHandBody) error { return k.StopByHand(ctx, b.Ref, b.By) })
 	command(s, "kill", k.Kill)
 	command(s, "renew", func(ctx context.Context, b leasesBody) error { return k.Renew(ctx, b.Leases) })
 	command(s, "forget", func(ctx context.Context, b forgetBody) error { return k.Forget(ctx, b.Ref, b.Remove) })

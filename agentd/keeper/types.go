@@ -174,6 +174,8 @@ type Keeper interface {
 	Update(ctx context.Context, r StartRequest) error
 	// Stop ends a run by its stopsignal and stopwaitsecs; then it is Done.
 	Stop(ctx context.Context, ref Ref) error
+	// StopByHand is Stop for somebody on this machine, whom the fleet has not asked and is told of.
+	StopByHand(ctx context.Context, ref Ref, by string) error
 	// Kill ends a run at once.
 	Kill(ctx context.Context, ref Ref) error
 	// Renew tells the deadlines of all leases that the agent holds. It returns when the enforcing loop has

@@ -33,6 +33,11 @@ type forgetBody struct {
 	Remove bool `json:"remove,omitempty"`
 }
 
+type byHandBody struct {
+	Ref
+	By string `json:"by"`
+}
+
 type signalBody struct {
 	Ref
 	Signal string `json:"signal"`

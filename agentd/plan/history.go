@@ -73,7 +73,11 @@ func (t *tale) released() {
 	case keeper.CauseRefused:
 		t.add(at, "refused", now.Reason)
 	default:
-		t.add(at, "stopped", join(exit(now), now.Reason))
+		by := ""
+		if now.StoppedBy != "" {
+			by = "by " + now.StoppedBy + " on its machine"
+		}
+		t.add(at, "stopped", join(by, exit(now), now.Reason))
 	}
 }
 

@@ -57,7 +57,7 @@ do not notice. It first checks that the new one could start (check); if not, the
 on. An agent that systemd started is restarted by systemd.`,
 		}, unix.SIGTERM, 30*time.Second, check),
 		self.NewCheck(check),
-		self.NewStatus(&cobra.Command{Short: "show whether the agent and its keeper run, and how they are"}, "https", report),
+		newStatus(), newTail(), newLog(),
 		withName(self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer)),
 		newKeeper())
 	return root

@@ -371,5 +371,5 @@ func (s *server) summary(ctx context.Context) []string {
 	if err != nil {
 		return []string{fmt.Sprintf("the keeper does not say what becomes of the processes: %v", err)}
 	}
-	return snapshot.Contact(deadline.Now(clock.Real{}), time.Now()).Unasked().Lines()
+	return now(snapshot, false).Lines()
 }

@@ -5,9 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/web"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
@@ -15,6 +20,8 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/pkg/supervisor"
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // status is what `status --json` prints. Its field names are for ever.
@@ -25,6 +32,8 @@ type status struct {
 	Contact *contact.Contact `json:"contact,omitempty"`
 	// Keeper may run without an agent, and has the processes then.
 	Keeper *keeperStatus `json:"keeper,omitempty"`
+	// Processes are what the keeper runs, with -l.
+	Processes []rpc.Run `json:"processes,omitempty"`
 }
 
 type keeperStatus struct {
@@ -39,14 +48,26 @@ type keeperStatus struct {
 	Down int `json:"down,omitempty"`
 }
 
-func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
-	var s status
+func newStatus() *cobra.Command {
+	var list bool
+	cmd := self.NewStatus(&cobra.Command{
+		Short: "show whether the agent and its keeper run, how they stand with etcd, and with -l the processes",
+		Long: `status shows whether the agent and its keeper run, when etcd last answered this machine, and what that
+means for the processes here. It asks no etcd, and without an agent it shows what the keeper knows.`,
+	}, "https", func(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) { return look(ctx, cfg, list) })
+	cmd.Example += "\n  distsuperagent status -l"
+	cmd.Flags().BoolVarP(&list, "list", "l", false, "list the processes of this machine, too")
+	return cmd
+}
+
+// look asks the keeper, and the agent if it runs. With list it lists the processes.
+func look(ctx context.Context, cfg *config.Config, list bool) (s status, err error) {
 	common, asks, err := self.Find(cfg)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	s.Status = common
-	if err := s.askKeeper(ctx, cfg); err != nil {
+	if err := s.askKeeper(ctx, cfg, list); err != nil {
 		s.Problem = err.Error()
 	}
 	if !asks {
@@ -76,7 +97,7 @@ func health(ctx context.Context, cfg *config.Config, addr string) (rpc.Health, e
 }
 
 // askKeeper asks the keeper, which needs no agent for its answer.
-func (s *status) askKeeper(ctx context.Context, cfg *config.Config) error {
+func (s *status) askKeeper(ctx context.Context, cfg *config.Config, list bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	k := keeper.Dial(keeper.SocketPath(cfg.Agent.StateDir))
@@ -94,11 +115,12 @@ func (s *status) askKeeper(ctx context.Context, cfg *config.Config) error {
 	}
 	s.Keeper = &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment, KillMillis: hello.KillMillis}
 	s.Keeper.count(snapshot.Runs)
-	c := snapshot.Contact(deadline.Now(clock.Real{}), time.Now())
-	if !s.Running {
-		c = c.Unasked()
-	}
+	c := now(snapshot, s.Running)
 	s.Contact = &c
+	if list {
+		s.Processes = web.Runs(snapshot, deadline.Now(clock.Real{}))
+		slices.SortFunc(s.Processes, func(a, b rpc.Run) int { return strings.Compare(a.ID, b.ID) })
+	}
 	return nil
 }
 
@@ -145,4 +167,30 @@ func (s status) Print(out io.Writer) {
 	if k := s.Keeper; k != nil {
 		daemoncmd.Lines(out, "keeper", k.String())
 	}
+	s.printProcesses(out)
+}
+
+// printProcesses prints a line of status for each, as distsuperctl does.
+func (s status) printProcesses(out io.Writer) {
+	names := make([]string, len(s.Processes))
+	for i, r := range s.Processes {
+		names[i] = r.ID
+	}
+	width := supervisor.StatusWidth(names)
+	for _, r := range s.Processes {
+		text := r.Description(time.Now())
+		if r.Fate == contact.Bounded && s.Contact.State != contact.StateAnswers {
+			text += fmt.Sprintf(", deadline in %s", contact.Span(time.Duration(r.LeftMillis)*time.Millisecond))
+		}
+		fmt.Fprintln(out, visible.Line(supervisor.StatusLine(width, r.ID, r.State, text)))
+	}
+}
+
+// now is how a machine stands with etcd by what its keeper has.
+func now(all keeper.Snapshot, agent bool) contact.Contact {
+	c := all.Contact(deadline.Now(clock.Real{}), time.Now())
+	if !agent {
+		c = c.Unasked()
+	}
+	return c
 }

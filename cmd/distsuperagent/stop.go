@@ -13,12 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
-	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/daemon"
-	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/rpc"
 )
 
@@ -30,8 +27,8 @@ type stopOptions struct {
 func newStop() *cobra.Command {
 	var o stopOptions
 	cmd := &cobra.Command{
-		Use:   "stop",
-		Short: "stop the agent; processes stay with the keeper unless --drain or --all",
+		Use:   "stop [NAME...]",
+		Short: "stop the agent; processes stay with the keeper unless --drain or --all. With names: stop these processes here",
 		Long: `stop stops the agent, and says how the processes are: they stay with the keeper. Each
 process that other machines may run ends when its lease expires, some seconds later, and then
 starts elsewhere. If the agent starts again before that, no process notices.
@@ -40,13 +37,21 @@ starts elsewhere. If the agent starts again before that, no process notices.
 --all does the same, and also stops the keeper.
 
 Both also stop the processes when etcd is away. Then stop names those that etcd could not be
-told of, and exits with 1; the agent tells it when it starts here again.`,
-		Example: "  distsuperagent stop\n  distsuperagent stop --drain\n  distsuperagent stop --all --timeout 5m",
-		Args:    daemoncmd.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+told of, and exits with 1; the agent tells it when it starts here again.
+
+stop NAME stops a process of this machine (GROUP:* a whole group), and leaves the agent alone. It
+needs neither etcd nor the agent. The fleet is told as soon as etcd answers; the process then stays
+stopped, wherever it may run, until somebody starts it (distsuperctl start NAME). A copy that another
+machine has started meanwhile is not touched. If the host loses power before the fleet is told,
+the process starts again.`,
+		Example: "  distsuperagent stop\n  distsuperagent stop --drain\n  distsuperagent stop --all --timeout 5m\n  distsuperagent stop web",
+		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := self.Load(cmd)
 			if err != nil {
 				return err
+			}
+			if len(args) > 0 {
+				return stopHere(cmd, cfg, o, args)
 			}
 			out := cmd.OutOrStdout()
 			if o.json {
@@ -108,7 +113,7 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) (s stopped, err
 	}
 	s.sort(snapshot.Runs, o)
 	if len(s.Running)+len(s.Fenced) > 0 {
-		for _, line := range snapshot.Contact(deadline.Now(clock.Real{}), time.Now()).Unasked().Lines() {
+		for _, line := range now(snapshot, false).Lines() {
 			fmt.Fprintln(cmd.OutOrStdout(), line)
 		}
 	}

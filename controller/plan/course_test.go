@@ -80,6 +80,32 @@ func TestFinishedOnceStaysFinishedUntilANewWish(t *testing.T) {
 	}
 }
 
+// Whoever stops a process on its machine does not want it elsewhere a second later, nor again when its program is changed.
+func TestWhatWasStoppedOnItsMachineStaysStoppedUntilItIsStarted(t *testing.T) {
+	m := fleet(t)
+	m.release("x", api.Stopped, func(s *api.Status) { s.StoppedBy = "ann@m1" })
+	m.run()
+	for _, then := range []struct {
+		what string
+		do   func()
+	}{
+		{"nothing", func() {}},
+		{"a changed program", func() { m.program("x", 1, func(p *api.Program) { p.Command = "/bin/other" }) }},
+		{"a move", func() { m.want("x", wantMove("m2")) }},
+	} {
+		then.do()
+		m.run()
+		if o := m.v.Processes["x"].Owner.Value; o.Placed || o.Finished == nil || *o.Finished != api.Stopped {
+			t.Fatalf("after %s: %+v", then.what, o)
+		}
+	}
+	m.want("x", wantStart)
+	m.run()
+	if on := m.where("x"); on == "" {
+		t.Fatal("a start did not place it again")
+	}
+}
+
 func TestExitWhileItIsMovedFinishesItWithoutASecondRun(t *testing.T) {
 	m := fleet(t)
 	m.want("x", wantMove("m2"))

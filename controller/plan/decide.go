@@ -186,11 +186,15 @@ func (d *decider) removed(p *ProcessFacts) Decision {
 	return act(a)
 }
 
-// finished: it ended by itself and is not placed again before the user wants another run. A move of what
+// finished: it ended by itself, or somebody stopped it on its machine, and is not placed again before the user wants another run. A move of what
 // EXITED is answered without one: whoever moves a job that is done does not want it done twice.
 func (d *decider) finished(p *ProcessFacts) Decision {
 	o := p.Owner.Value
 	switch {
+	case *o.Finished == api.Stopped && p.Intent.Value.Restarts == o.Restarts && !moveAsked(p):
+		return d.note(p, obstacle{}, nil, "stopped on its machine") // a changed program does not start what somebody stopped
+	case *o.Finished == api.Stopped && p.Intent.Value.Restarts == o.Restarts:
+		return d.refuseMove(p, api.MoveFinished, "it was stopped on its machine")
 	case newRunAsked(p):
 		return d.place(p, newRunReason(p), query{last: o.Machine})
 	case moveAsked(p) && *o.Finished == api.Fatal:
@@ -225,7 +229,9 @@ func (d *decider) ended(p *ProcessFacts) (Decision, bool) {
 	st := s.Status.Value
 	fatal := st.State == api.Fatal || st.Refused
 	switch {
-	case newRunAsked(p) && (o.Placed || fatal || st.State == api.Exited):
+	case st.StoppedBy != "" && p.Intent.Value.Restarts == o.Restarts:
+		return d.finish(p, api.Stopped, s, o.Failed, "stopped by "+st.StoppedBy+" on "+o.Machine, nil), true
+	case newRunAsked(p) && (o.Placed || fatal || st.Finished()):
 		return d.place(p, newRunReason(p), query{last: o.Machine}), true
 	case fatal:
 		return d.failed(p, s), true

@@ -47,8 +47,8 @@ type Owner struct {
 	Instance string `json:"instance"`
 	// Placed is true while the placement of Token stands.
 	Placed bool `json:"placed"`
-	// Finished is "EXITED" or "FATAL" when the run ended by itself and is not to be placed again until
-	// the intent or the program changes; nil otherwise.
+	// Finished is "EXITED" or "FATAL" when the run ended by itself and is not to be placed again until the intent or the program changes,
+	// and "STOPPED" when somebody stopped it on its machine, until it is started; nil otherwise.
 	Finished *State `json:"finished,omitempty"`
 	// Restarts and Moves of the intent that this placement answers.
 	Restarts int64 `json:"restarts"`
@@ -110,6 +110,8 @@ type Observed struct {
 	// FencedMillis is how long no renewal of its lease had come when the last copy was told to end because of that; 0 when it ended for
 	// any other reason.
 	FencedMillis int64 `json:"fenced_after_ms,omitempty"`
+	// StoppedBy is who stopped it on its machine, without asking the fleet: it stays stopped until somebody starts it.
+	StoppedBy string `json:"stopped_by,omitempty"`
 	// Starts counts the copies started under this token.
 	Starts int `json:"starts,omitempty"`
 	// Reason is supervisor's spawnerr, or why the machine refused or ended the run; Fault is the fact behind it.
@@ -139,5 +141,7 @@ type Status struct {
 	Refused bool `json:"refused,omitempty"`
 }
 
-// Finished reports whether the run ended by itself and is not to be restarted in place.
-func (s Status) Finished() bool { return s.Released && (s.State == Exited || s.State == Fatal) }
+// Finished reports whether the run ended without the fleet's doing and is not to be restarted: by itself, or stopped on its machine.
+func (s Status) Finished() bool {
+	return s.Released && (s.State == Exited || s.State == Fatal || s.StoppedBy != "")
+}

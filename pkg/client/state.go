@@ -193,6 +193,9 @@ func (p *Process) described(state api.State, now time.Time) condition {
 	if s != nil && s.Fault == api.FaultFenced && (state == api.Stopped || state == api.Stopping) {
 		return condition{state, AwaitsNothing, s.Reason}
 	}
+	if s != nil && s.StoppedBy != "" && state == api.Stopped {
+		return condition{state, AwaitsNothing, fmt.Sprintf("stopped on %s by %s, %s", p.Owner.Machine, s.StoppedBy, supervisor.StopTime(s.Stopped.Local()))}
+	}
 	if s != nil {
 		d.PID, d.Started, d.Stopped, d.SpawnError = s.PID, s.Started, s.Stopped.Local(), s.Reason
 	}

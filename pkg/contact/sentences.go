@@ -50,7 +50,7 @@ func (c Contact) Lines() []string {
 		return fmt.Sprintf("%s %s on without etcd (on_partition = keep)", g, g.verb("runs", "run"))
 	})
 	say(p.Over, away, func(g Group) string {
-		return fmt.Sprintf("%s %s ended for good, and the fleet is told when %s", g, g.verb("has", "have"), c.answer())
+		return fmt.Sprintf("%s %s ended for good, and the fleet is told when %s", g, g.verb("has", "have"), c.Answer())
 	})
 	return lines
 }
@@ -62,7 +62,7 @@ func (c Contact) fenced(g Group) string {
 	}
 	when := "if " + g.verb("it does", "they do") + " not run elsewhere by now"
 	if c.State != StateAnswers {
-		when = fmt.Sprintf("when %s, unless %s elsewhere by then", c.answer(), g.verb("it runs", "they run"))
+		when = fmt.Sprintf("when %s, unless %s elsewhere by then", c.Answer(), g.verb("it runs", "they run"))
 	}
 	return fmt.Sprintf("%s %s, since no renewal came from etcd; %s again here %s", g, stopped, g.verb("it starts", "they start"), when)
 }
@@ -76,7 +76,7 @@ func (c Contact) ending(g Group) string {
 }
 
 func (c Contact) bounded(g Group) string {
-	return fmt.Sprintf("%s %s on until %s %s, unless %s before", g, g.verb("goes", "go"), g.verb("its deadline", "their deadlines"), g.when(), c.answer())
+	return fmt.Sprintf("%s %s on until %s %s, unless %s before", g, g.verb("goes", "go"), g.verb("its deadline", "their deadlines"), g.when(), c.Answer())
 }
 
 // when says how long it is to the deadlines of the processes.
@@ -88,8 +88,8 @@ func (g Group) when() string {
 	return fmt.Sprintf("in %s to %s", first, last)
 }
 
-// answer is what makes things go on.
-func (c Contact) answer() string {
+// Answer is what makes things go on, as what follows the word when.
+func (c Contact) Answer() string {
 	if c.State == StateUnasked || c.State == StateUnknown {
 		return "an agent is started and etcd answers it"
 	}

@@ -70,6 +70,9 @@ func Running(p *client.Process) Check {
 		}
 		return ended(startFault(p.Fault), p.Text)
 	case api.Stopped, api.Unknown:
+		if p.Owner.Finished != nil {
+			return ended(supervisor.Failed, "it was stopped meanwhile: "+p.Text)
+		}
 		return stalled(p)
 	}
 	return stalledIf(p.Awaits == client.AwaitsPlacing, p)

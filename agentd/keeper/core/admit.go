@@ -87,6 +87,14 @@ func (c *Core) update(now deadline.Moment, e Update) error {
 	return nil
 }
 
+// stop ends a run. Who asked on this machine is noted, unless it was over already.
+func (c *Core) stop(now deadline.Moment, e Stop) error {
+	if r, err := c.find(e.Ref); err == nil && e.By != "" && r.life.Over == fsm.NotOver {
+		r.seen.StoppedBy = e.By
+	}
+	return c.end(now, e.Ref, fsm.Stop)
+}
+
 // end ends a run by a stop or a kill.
 func (c *Core) end(now deadline.Moment, ref keeper.Ref, how fsm.EventKind) error {
 	r, err := c.find(ref)

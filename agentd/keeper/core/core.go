@@ -99,7 +99,7 @@ func (c *Core) step(now deadline.Moment, e Event) (err error) {
 	case Update:
 		err = c.update(now, e)
 	case Stop:
-		err = c.end(now, e.Ref, fsm.Stop)
+		err = c.stop(now, e)
 	case Kill:
 		err = c.end(now, e.Ref, fsm.Kill)
 	case Forget:

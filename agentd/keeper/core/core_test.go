@@ -89,12 +89,12 @@ func TestAskingForWhatIsNotThere(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.must(kept(web("a"), 7))
 	w.turn()
-	for _, e := range []Event{Stop{ref("b", 7)}, Kill{ref("b", 7)}, Forget{ref("b", 7)}, Update{kept(web("b"), 7).Request}} {
+	for _, e := range []Event{Stop{Ref: ref("b", 7)}, Kill{ref("b", 7)}, Forget{ref("b", 7)}, Update{kept(web("b"), 7).Request}} {
 		if err := w.hand(e); !errors.Is(err, keeper.ErrNotFound) {
 			t.Errorf("%T of no run: %v", e, err)
 		}
 	}
-	for _, e := range []Event{Stop{ref("a", 8)}, Kill{ref("a", 8)}, Forget{ref("a", 8)}, Update{kept(web("a"), 8).Request}} {
+	for _, e := range []Event{Stop{Ref: ref("a", 8)}, Kill{ref("a", 8)}, Forget{ref("a", 8)}, Update{kept(web("a"), 8).Request}} {
 		if err := w.hand(e); !errors.Is(err, keeper.ErrToken) {
 			t.Errorf("%T under another token: %v", e, err)
 		}
@@ -105,7 +105,7 @@ func TestAskingForWhatIsNotThere(t *testing.T) {
 	if err := w.c.Alive(ref("a", 7)); err != nil {
 		t.Errorf("Alive of a living copy: %v", err)
 	}
-	w.must(Stop{ref("a", 7)})
+	w.must(Stop{Ref: ref("a", 7)})
 	w.turn()
 	if err := w.c.Alive(ref("a", 7)); !errors.Is(err, keeper.ErrNotRunning) {
 		t.Errorf("Alive of a copy that ended: %v", err)

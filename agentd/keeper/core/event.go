@@ -22,8 +22,11 @@ type (
 	}
 	// Update replaces the settings of a run that need no restart, its policy and its leases.
 	Update struct{ Request keeper.StartRequest }
-	// Stop ends a run by its stop signal, and SIGKILL after stopwaitsecs.
-	Stop struct{ Ref keeper.Ref }
+	// Stop ends a run by its stop signal, and SIGKILL after stopwaitsecs. By is who asks on this machine, "" for the agent.
+	Stop struct {
+		Ref keeper.Ref
+		By  string
+	}
 	// Kill ends a run at once.
 	Kill struct{ Ref keeper.Ref }
 	// Renew tells the deadlines of all leases that the agent holds. A lease that is not named, but on a run, stays as it was.

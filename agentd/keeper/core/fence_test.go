@@ -166,8 +166,12 @@ func TestFence(t *testing.T) {
 				t.Fatalf("others step in at %+v, the deadline is %+v", w.guard, hard)
 			}
 			w.until(10*time.Second, "held", func() bool { return w.runs["a"].Cause == keeper.CauseFenced && w.runs["a"].Gone })
-			silence := map[bool]int64{true: 3287, false: 4383}[obeys] // until the stop signal, or the kill
-			if r := w.runs["a"]; r.FencedMillis != silence || r.Fault != api.FaultFenced || r.Reason != "fenced: "+contact.NoRenewal(time.Duration(silence)*time.Millisecond) {
+			since := 5*time.Second - deadline.Margin(5) // the last renewal, at the deadline
+			if obeys {
+				since -= deadline.Grace(5, 10*time.Second)
+			}
+			silence := since.Milliseconds()
+			if r := w.runs["a"]; r.FencedMillis != silence || r.Fault != api.FaultFenced || r.Reason != "fenced: "+contact.NoRenewal(since) {
 				t.Errorf("it says %+v", r.Observed)
 			}
 			left := hard.Boot - int64(w.now.Boot)
@@ -255,5 +259,23 @@ func TestAloneNothingIsFencedAndChildrenAreLeft(t *testing.T) {
 		return slices.ContainsFunc(s.effects, func(e Effect) bool { _, kill := e.(KillRest); return kill })
 	}) {
 		t.Error("the children were killed")
+	}
+}
+
+// Whoever stops a process that waits for its lease means that it does not come back with it.
+func TestWhatSomebodyStopsWhileItIsFencedStaysDown(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	w.must(leased(web("a"), 7, 1))
+	w.turn()
+	w.until(10*time.Second, "held", func() bool { return w.runs["a"].Cause == keeper.CauseFenced && w.runs["a"].Gone })
+	w.must(Stop{Ref: ref("a", 7), By: "ann@m1"})
+	w.turn(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	if r := w.want("a", api.Stopped, keeper.CauseStopped, true); r.Starts != 1 || r.StoppedBy != "ann@m1" || r.FencedMillis == 0 {
+		t.Errorf("it is %+v", r)
+	}
+	w.must(Stop{Ref: ref("a", 7), By: "bob@m1"})
+	if r := w.runs["a"]; r.StoppedBy != "ann@m1" {
+		t.Errorf("it was over, and %q stopped it", r.StoppedBy)
 	}
 }

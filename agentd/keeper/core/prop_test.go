@@ -100,7 +100,7 @@ func (d *drawn) ask() Event {
 		}
 		return Update{q}
 	case 3:
-		return Stop{rapid.SampledFrom(refs).Draw(d.r, "ref")}
+		return Stop{Ref: rapid.SampledFrom(refs).Draw(d.r, "ref")}
 	case 4:
 		return Kill{rapid.SampledFrom(refs).Draw(d.r, "ref")}
 	case 5:

@@ -94,7 +94,7 @@ STARTING -> RUNNING, pid 103`},
 			w.fate.obeys = func() bool { return false }
 			w.must(kept(web("a", func(p *api.Process) { p.StartSecs, p.StopWaitSecs = 0, 1 }), 7))
 			w.turn()
-			w.turn(Stop{ref("a", 7)})
+			w.turn(Stop{Ref: ref("a", 7)})
 			w.pass(1100 * time.Millisecond)
 			w.turn()
 			w.turn()

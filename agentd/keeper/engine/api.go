@@ -136,6 +136,11 @@ func (e *Engine) Stop(ctx context.Context, ref keeper.Ref) error {
 	return named("stop", ref.ID, e.ask(ctx, core.Stop{Ref: ref}))
 }
 
+// StopByHand is Stop for somebody on this machine.
+func (e *Engine) StopByHand(ctx context.Context, ref keeper.Ref, by string) error {
+	return named("stop", ref.ID, e.ask(ctx, core.Stop{Ref: ref, By: by}))
+}
+
 // Kill ends a run at once.
 func (e *Engine) Kill(ctx context.Context, ref keeper.Ref) error {
 	return named("kill", ref.ID, e.ask(ctx, core.Kill{Ref: ref}))

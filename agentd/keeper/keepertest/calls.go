@@ -119,6 +119,11 @@ func (f *Fake) Stop(ctx context.Context, ref keeper.Ref) error {
 	return f.ask(ctx, "Stop", ref.ID, core.Stop{Ref: ref})
 }
 
+// StopByHand implements keeper.Keeper.
+func (f *Fake) StopByHand(ctx context.Context, ref keeper.Ref, by string) error {
+	return f.ask(ctx, "StopByHand", ref.ID, core.Stop{Ref: ref, By: by})
+}
+
 // Kill implements keeper.Keeper.
 func (f *Fake) Kill(ctx context.Context, ref keeper.Ref) error {
 	return f.ask(ctx, "Kill", ref.ID, core.Kill{Ref: ref})

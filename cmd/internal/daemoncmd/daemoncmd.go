@@ -78,6 +78,16 @@ func NoArgs(cmd *cobra.Command, args []string) error {
 	return daemon.Usage(fmt.Errorf("%s takes no arguments, and was given %q; see its --help", cmd.CommandPath(), args))
 }
 
+// Args refuses fewer or more arguments than that as wrong usage.
+func Args(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return daemon.Usage(fmt.Errorf("write %s; see its --help", cmd.UseLine()))
+	}
+}
+
 // Execute runs the command line and returns the exit code.
 func (d Daemon) Execute(root *cobra.Command) int {
 	err := root.Execute()
