@@ -27,11 +27,15 @@ type trial struct {
 	about string
 	// long trials take more than two minutes, or starve the host, and do not run in CI.
 	long bool
+	// root trials need the rights of root.
+	root bool
 	run  func(context.Context, *stage) error
 }
 
 var trials = []trial{
 	{name: "killed", about: "a machine loses its power", run: killed},
+	{name: "full-disk", about: "the disk of a machine's state is full", root: true, run: fullDisk},
+	{name: "restart", about: "daemons are restarted with what a new one could not start with", run: restart},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }
 
@@ -98,6 +102,9 @@ func runAll(ctx context.Context, bin string, chosen []trial) (held bool, err err
 	}
 	held = true
 	for _, t := range chosen {
+		if t.root && os.Geteuid() != 0 {
+			return false, fmt.Errorf("%s needs root", t.name)
+		}
 		s := &stage{Dir: filepath.Join(dir, t.name), Bin: bin, Witness: filepath.Join(dir, "witness")}
 		fmt.Printf("\n## %s: %s\n\n", t.name, t.about)
 		if err := s.play(ctx, t); err != nil {

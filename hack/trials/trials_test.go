@@ -29,6 +29,9 @@ func TestLongTrials(t *testing.T) {
 			continue
 		}
 		t.Run(tr.name, func(t *testing.T) {
+			if tr.root {
+				gate.Root(t)
+			}
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			s := &stage{Dir: filepath.Join(t.TempDir(), tr.name), Bin: bin.Path(t), Witness: bin.Program(t, "witness")}

@@ -124,7 +124,7 @@ func Check(dir string) error {
 	if info, err := os.Stat(filepath.Join(dir, reserveName)); err == nil && info.Size() >= 2*part && unix.Access(dir, unix.W_OK) == nil {
 		return nil
 	}
-	probe := filepath.Join(dir, "."+reserveName+"-check")
+	probe := filepath.Join(dir, "check")
 	err := replace(probe, make([]byte, part))
 	os.Remove(probe)
 	if err != nil {

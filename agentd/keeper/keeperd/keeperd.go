@@ -66,13 +66,18 @@ func run(o Options, notify *daemon.Notifier) error {
 	if err != nil {
 		return err
 	}
-	collector, err := logs.New(engine.LogDir(o.StateDir), log.Named("logs"))
+	room, err := logs.RoomOn(o.StateDir)
+	if err != nil {
+		return err
+	}
+	auto := logs.Auto{Dir: engine.LogDir(o.StateDir), Room: room}
+	collector, err := logs.NewWith(logs.Options{Auto: auto}, log.Named("logs"))
 	if err != nil {
 		return err
 	}
 	defer closeInTime(collector, log.Logger)
 	e, err := engine.New(engine.Options{Dir: o.StateDir, Logs: collector, Logger: log.Named("keeper"), Version: o.Version, Config: o.Config,
-		GuardianCommand: o.GuardianCommand, Environ: environ(os.Environ())})
+		AutoLogs: auto, GuardianCommand: o.GuardianCommand, Environ: environ(os.Environ())})
 	if err != nil {
 		log.Error("The keeper could not start", zap.Error(err))
 		return err

@@ -20,7 +20,10 @@ const longestName = 230
 
 // Auto says where AUTO logs are. With a Seed they have supervisor's names, NAME-stdout---IDENTIFIER-RANDOM.log without the
 // group of the process, so that several daemons may share a directory; RANDOM comes of the seed.
-type Auto struct{ Dir, Identifier, Seed string }
+type Auto struct {
+	Dir, Identifier, Seed string
+	Room                  Room
+}
 
 // Path is the file of one channel. Different processes never share one: characters that a file name cannot or should not
 // have are escaped, and a name that is too long is cut and marked by its hash.

@@ -98,6 +98,9 @@ type Collector struct {
 	id       string               // differs from those of earlier collectors; part of the ids of its chains
 	stuck    map[*target]struct{} // those that wait to be written again
 	partial  map[*pipe]struct{}   // those with an unfinished line
+	// autoBytes is what AUTO logs take together, at most: it is counted anew when they have outgrown their room.
+	autoBytes int64
+	ending    bool // what waits is written as far as the disk takes it
 }
 
 type channelKey struct{ process, channel string }
@@ -132,6 +135,11 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{}, chains: map[string]*chain{}, id: rand.Text()[:10],
 		stuck: map[*target]struct{}{}, partial: map[*pipe]struct{}{}}
+	if o.Room.Together > 0 {
+		for _, f := range c.autoFiles() {
+			c.autoBytes += f.size
+		}
+	}
 	go c.run()
 	return c, nil
 }

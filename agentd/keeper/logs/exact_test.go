@@ -36,9 +36,9 @@ func TestAFileOfTheUsersIsReadableAsTheUmaskSaysAndAnAutoLogForNobodyElse(t *tes
 	umask := unix.Umask(0o022)
 	t.Cleanup(func() { unix.Umask(umask) })
 	for path, want := range map[string]os.FileMode{
-		filepath.Join(dir, "p.log"):                    0o644, // even in the directory of AUTO logs
-		Auto{dir, "x", "s"}.Path("p", "stdout"):        0o600,
-		filepath.Join(t.TempDir(), "p-stdout---x.log"): 0o644,
+		filepath.Join(dir, "p.log"):                                    0o644, // even in the directory of AUTO logs
+		Auto{Dir: dir, Identifier: "x", Seed: "s"}.Path("p", "stdout"): 0o600,
+		filepath.Join(t.TempDir(), "p-stdout---x.log"):                 0o644,
 	} {
 		w := attach(t, c, Sink{Process: "p", Path: path})
 		for range 2 {

@@ -95,6 +95,7 @@ func (c *Collector) timeout() int {
 // finishAll ends the thread: what is in the pipes is written, all is closed. A file that was stuck is tried a last time
 // before, since behind it the pipes are not read.
 func (c *Collector) finishAll() {
+	c.ending = true
 	for t := range c.stuck {
 		t.retry()
 	}

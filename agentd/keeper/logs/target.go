@@ -23,6 +23,7 @@ const (
 type target struct {
 	c         *Collector
 	path      string
+	auto      bool // an AUTO log
 	chain     *chain
 	max       int64
 	backups   int
@@ -49,7 +50,7 @@ type target struct {
 func (c *Collector) target(path string) *target {
 	t := c.targets[path]
 	if t == nil {
-		t = &target{c: c, path: path, chain: c.chain(path), fd: -1}
+		t = &target{c: c, path: path, auto: c.auto.has(path), chain: c.chain(path), fd: -1}
 		c.targets[path] = t
 	}
 	return t
@@ -219,13 +220,16 @@ func (t *target) put(data []byte) (rest []byte, err error) {
 // append writes data with rotation, and returns what it could not write.
 func (t *target) append(data []byte) (rest []byte, err error) {
 	for len(data) > 0 {
+		if err := t.room(); err != nil {
+			return data, err
+		}
 		size, err := t.ready()
 		if err != nil {
 			return data, err
 		}
 		n, rotate := len(data), false
 		if t.rotates && t.c.now() >= t.noRotate {
-			n, rotate = cut(data, size, t.max, t.midLine)
+			n, rotate = cut(data, size, t.limit(), t.midLine)
 		}
 		written, err := t.writeAll(data[:n])
 		if written > 0 {
@@ -258,6 +262,25 @@ func (t *target) rotate() {
 		return
 	}
 	t.close()
+	if t.auto {
+		t.c.trim()
+	}
+}
+
+// limit is that of the file now.
+func (t *target) limit() int64 {
+	if t.auto {
+		return t.c.auto.Room.share(t.max, int64(len(t.c.targets)))
+	}
+	return t.max
+}
+
+// room reports that an AUTO log has to wait for room. At the end nothing waits.
+func (t *target) room() error {
+	if !t.auto || t.c.ending {
+		return nil
+	}
+	return t.c.auto.Room.check(t.c.auto.Dir)
 }
 
 // ready makes sure that the file is open and still has a name: a file that was removed is created
@@ -305,6 +328,9 @@ func (t *target) observe(fd int, st *unix.Stat_t, opened bool) {
 
 // wrote counts what was appended.
 func (t *target) wrote(n int) {
+	if t.auto {
+		t.c.autoBytes += int64(n)
+	}
 	if t.regular {
 		t.chain.current().size += int64(n)
 	}
