@@ -42,8 +42,11 @@ type Options struct {
 	History func(ctx context.Context, e api.HistoryEntry) (store.Op, error)
 	// HistoryLost, when set, hears that the lease on which History writes is gone.
 	HistoryLost func()
-	Clock       clock.Clock // nil is clock.Real
-	Log         *zap.Logger // nil is silent
+	// Behind, when set, hears that the store went back, and what runs here meanwhile: again and again, while that lasts. What it
+	// is found to be is for others to say: this agent starts and renews nothing any more by what it reads.
+	Behind func(ctx context.Context, why error, held []api.Held)
+	Clock  clock.Clock // nil is clock.Real
+	Log    *zap.Logger // nil is silent
 	// Host is this host's identity; an empty name is os.Hostname. What it lacks proves nothing.
 	Host api.HostIdentity
 	PID  int // 0 is os.Getpid

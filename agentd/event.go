@@ -27,7 +27,7 @@ type (
 		Connected bool
 		Why       error
 	}
-	// StoreBehind: the store is behind what was seen before.
+	// StoreBehind: the store went back.
 	StoreBehind struct{ Err error }
 	// NewKeeper: a keeper, at the start or in place of one that ended, with all its runs.
 	NewKeeper struct {
@@ -119,6 +119,11 @@ type (
 	DropLease struct{ Lease int64 }
 	// HaltRenewals stops renewals, or lets them go on.
 	HaltRenewals struct{ Halt bool }
+	// TellBehind tells an operator that the store went back, and what runs here meanwhile. It comes again while that lasts.
+	TellBehind struct {
+		Err  error
+		Held []api.Held
+	}
 	// AskLease asks for the remaining seconds of somebody's lease.
 	AskLease struct{ Lease int64 }
 	// Left: nothing runs here any more, and everything is released but the processes that etcd could not be told of.
@@ -132,6 +137,7 @@ func (Call) effect()         {}
 func (GrantLease) effect()   {}
 func (DropLease) effect()    {}
 func (HaltRenewals) effect() {}
+func (TellBehind) effect()   {}
 func (AskLease) effect()     {}
 func (Left) effect()         {}
 func (Fail) effect()         {}

@@ -82,7 +82,7 @@ func (c counted) recount() clock.Instant {
 func (c *Core) problem() string {
 	switch {
 	case c.behind != nil:
-		return fmt.Sprintf("etcd is behind what was seen before, so nothing is started or renewed: %v", c.behind)
+		return c.behind.Error()
 	case c.silent != nil:
 		return fmt.Sprintf("the keeper does not answer: %v", c.silent)
 	case (c.etcd.renewals.Silent || !c.connected) && c.own.leaving:

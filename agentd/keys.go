@@ -2,6 +2,8 @@ package agentd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -27,13 +29,26 @@ func (s *step) reset(ev KeysReset) {
 }
 
 func (s *step) fallBehind(err error) {
-	if s.behind == nil {
-		s.o.Log.Error("the store is behind what was seen before: nothing is started and no lease is renewed. "+
-			"Point this agent at the right etcd; if it was restored on purpose, stop what runs here "+
-			"(distsuperagent stop --all) and start the agent again", zap.Error(err))
-	}
 	s.behind = err
 	s.do(HaltRenewals{true})
+	s.do(TellBehind{err, s.held()})
+}
+
+// held is what runs here, as an operator is told of it who decides what counts of it.
+func (c *Core) held() (held []api.Held) {
+	for _, id := range slices.Sorted(maps.Keys(c.procs)) {
+		p := c.procs[id]
+		if p.run == nil || p.run.Done {
+			continue
+		}
+		h := api.Held{Status: plan.StatusOf(*p.run, c.hello.Instance), Placement: api.Placement{Token: p.run.Token,
+			Instance: c.hello.Instance, OnPartition: p.run.OnPartition, Process: p.run.Process}}
+		if p.placement != nil && p.placement.Token == p.run.Token {
+			h.Placement = p.placement.Placement
+		}
+		held = append(held, h)
+	}
+	return held
 }
 
 // changed brings the processes in step with keys of the mirror.

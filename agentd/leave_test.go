@@ -101,7 +101,7 @@ var ended = RunsChanged{keeper.Snapshot{Instance: "k1", Seq: 9, Runs: []keeper.R
 func TestDrainStopsAndEndsWhenTheStoreIsBehind(t *testing.T) {
 	s := newStepper(t).placeAndTouch()
 	s.step(Called{s.call(), nil})
-	s.step(StoreBehind{fmt.Errorf("%w: test", store.ErrBehind)}).want("HaltRenewals")
+	s.step(StoreBehind{fmt.Errorf("%w: test", store.ErrBehind)}).want("HaltRenewals, TellBehind")
 	s.step(Leave{}).want("stop")
 	s.step(Called{s.call(), nil}).want("")
 	s.now = s.now.Add(tellTime)

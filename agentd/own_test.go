@@ -217,7 +217,7 @@ func TestStoreThatWentBackStartsAndRenewsNothing(t *testing.T) {
 		w.place(b, "other")
 		w.s.Restore(snap)
 		w.awaitFor(2*time.Minute, "the agent says so", func() string {
-			if h := b.agent.Health(); !strings.Contains(h.Problem, "behind") {
+			if h := b.agent.Health(); !strings.Contains(h.Problem, "gone back") {
 				return h.Problem
 			}
 			return ""

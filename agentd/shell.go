@@ -23,6 +23,10 @@ func (a *Agent) do(ctx context.Context, e Effect) {
 		a.work.Go(func() { a.call(ctx, e) })
 	case GrantLease:
 		a.work.Go(func() { a.grant(ctx, e) })
+	case TellBehind:
+		if a.o.Behind != nil {
+			a.work.Go(func() { a.o.Behind(ctx, e.Err, e.Held) })
+		}
 	case AskLease:
 		a.work.Go(func() {
 			ttl, err := a.o.KV.TimeToLive(ctx, store.LeaseID(e.Lease))

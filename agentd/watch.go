@@ -153,12 +153,16 @@ func (a *Agent) follow(ctx context.Context) {
 	defer timer.Stop()
 	o := store.FollowOptions{Clock: a.o.Clock, Log: a.o.Log.Named("follow"),
 		State: func(connected bool, _ clock.Instant, why error) { a.post(ctx, StoreConnection{connected, why}) }}
+	last := ""
 	for ctx.Err() == nil {
 		err := store.Follow(ctx, a.o.KV, store.Below(a.o.Keys.Machine(a.o.Machine)), o, follower{ctx, a})
 		if ctx.Err() != nil {
 			return
 		}
-		a.o.Log.Error("the machine's keys cannot be followed", zap.Error(err))
+		if last != err.Error() && !errors.Is(err, store.ErrBehind) { // of which the store's own log tells
+			last = err.Error()
+			a.o.Log.Error("the machine's keys cannot be followed", zap.Error(err))
+		}
 		a.post(ctx, StoreConnection{false, err})
 		if errors.Is(err, store.ErrBehind) {
 			a.post(ctx, StoreBehind{err})

@@ -40,6 +40,7 @@ type Core struct {
 	view   *View
 
 	lead    *store.Leadership // nil while another leads
+	floor   int64             // of tokens
 	settled bool
 	held    bool          // it was said that it holds
 	hold    clock.Instant // until when a new leader waits for machines
@@ -96,7 +97,7 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 	case ViewChanged:
 		c.view.Apply(now, e.Rev, e.Changes)
 	case Elected:
-		c.elected(now, e.Leadership)
+		c.elected(now, e)
 	case Deposed:
 		if c.lead != nil && c.lead.Rev == e.Rev {
 			effects = append(effects, c.stepDown("the election session may have ended"))
@@ -130,8 +131,10 @@ func (c *Core) Next() clock.Instant {
 	return next
 }
 
-func (c *Core) elected(now clock.Instant, l store.Leadership) {
+func (c *Core) elected(now clock.Instant, e Elected) {
 	c.forget()
+	l := e.Leadership
+	c.floor = e.Floor
 	c.lead, c.settled, c.held, c.mass = &l, false, false, 0
 	c.hold, c.slow, c.trim = now.Add(c.settle), now.Add(slowTick), now
 	c.view.MarkAll()
@@ -155,7 +158,7 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 		return nil
 	}
 	effects := append(c.wake(now), c.writeLosses(wall)...)
-	in := plan.Input{View: c.view.View, Now: now, Wall: wall, Hold: c.holding(now), InFlight: map[string]string{}}
+	in := plan.Input{View: c.view.View, Floor: c.floor, Now: now, Wall: wall, Hold: c.holding(now), InFlight: map[string]string{}}
 	in.Leases, in.Asks = c.answers()
 	var ids []string
 	for _, id := range c.view.TakeDirty() {

@@ -40,7 +40,7 @@ func TestLeaderDecidesNothingBeforeItsViewShowsItsElection(t *testing.T) {
 	if got := c.Step(1, time.Time{}, ViewReset{Rev: 49, Entries: coreEntries()}); len(got) != 0 {
 		t.Fatalf("a follower does %+v", got)
 	}
-	if got := c.Step(2, time.Time{}, Elected{lead}); len(got) != 0 || c.Next() != clock.Never {
+	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 0 || c.Next() != clock.Never {
 		t.Fatalf("does %+v with an old view", got)
 	}
 	got := c.Step(3, time.Time{}, ViewChanged{Rev: 50, Changes: []store.Change{{Entry: store.Entry{Key: lead.Key, ModRev: 50}}}})
@@ -62,9 +62,9 @@ func TestLeaderDecidesNothingBeforeItsViewShowsItsElection(t *testing.T) {
 func TestAnswerOfAnEarlierLeadershipIsIgnored(t *testing.T) {
 	c := newCore()
 	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
-	w := c.Step(2, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
+	w := c.Step(2, time.Time{}, Elected{Leadership: store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
 	c.Step(3, time.Time{}, Deposed{Rev: 50})
-	again := c.Step(4, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/2", Rev: 60}})
+	again := c.Step(4, time.Time{}, Elected{Leadership: store.Leadership{Key: "/distsuper/election/2", Rev: 60}})
 	if len(again) != 1 {
 		t.Fatalf("the new leadership does %+v, want one write", again)
 	}
@@ -77,7 +77,7 @@ func TestSameEventsGiveTheSameEffects(t *testing.T) {
 	run := func() []Effect {
 		c := newCore()
 		all := c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
-		all = append(all, c.Step(2, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/1", Rev: 50}})...)
+		all = append(all, c.Step(2, time.Time{}, Elected{Leadership: store.Leadership{Key: "/distsuper/election/1", Rev: 50}})...)
 		return append(all, c.Step(clock.Instant(time.Minute), time.Time{}, Tick{})...)
 	}
 	for range 20 {
@@ -108,7 +108,7 @@ func TestMembersOfAFailedBatchAreWrittenSinglyAtOnce(t *testing.T) {
 	}
 	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: entries})
 	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
-	first := c.Step(2, time.Time{}, Elected{lead})
+	first := c.Step(2, time.Time{}, Elected{Leadership: lead})
 	if len(first) != 1 || len(first[0].(Write).History) != 6 {
 		t.Fatalf("does %+v, want one write for six", first)
 	}
@@ -144,7 +144,7 @@ func TestWhatStartsTogetherIsWrittenByPriority(t *testing.T) {
 	}
 	c := newCore()
 	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: entries})
-	w := c.Step(2, time.Time{}, Elected{store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
+	w := c.Step(2, time.Time{}, Elected{Leadership: store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
 	var got []string
 	for _, op := range w.Txn.Then {
 		if n, err := testKeys.Parse(op.Key); err == nil && n.Kind == store.KindPlacement {

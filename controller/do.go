@@ -140,14 +140,14 @@ func (c *Controller) campaign(ctx context.Context) {
 	for ctx.Err() == nil {
 		lead, err := c.o.KV.Campaign(ctx, c.o.Keys.Election(), c.o.ID, c.o.ElectionTTL)
 		if err != nil {
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && !errors.Is(err, store.ErrBehind) {
 				c.o.Log.Warn("campaign failed; trying again", zap.Error(err))
-				c.sleep(ctx, askAgain)
 			}
+			c.sleep(ctx, askAgain)
 			continue
 		}
-		if c.announce(ctx, lead) {
-			c.post(ctx, Elected{Leadership: lead})
+		if floor, ok := c.announce(ctx, lead); ok {
+			c.post(ctx, Elected{Leadership: lead, Floor: floor})
 			c.reign(ctx, lead)
 		}
 		// Whatever ended it, the session ends, too: the next leader need not wait for its lease.
@@ -160,23 +160,42 @@ func (c *Controller) campaign(ctx context.Context) {
 }
 
 // announce writes who leads, until an answer comes; it is false when the leadership is lost. The watch of the state does
-// not see the election, but it does see this: once it has come so far, it has everything that was written before.
-func (c *Controller) announce(ctx context.Context, lead store.Leadership) bool {
+// not see the election, but it does see this: once it has come so far, it has everything that was written before. While a store that went
+// back is being accepted nobody leads. The floor is that of tokens, as the schema has it: it changes only while nobody leads.
+func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor int64, ok bool) {
 	put := store.Put(c.o.Keys.Leader(), store.Encode(api.Leader{ID: c.o.ID, Since: c.o.Clock.Wall()}))
 	for ctx.Err() == nil {
-		res, err := c.o.KV.Txn(ctx, store.Txn{If: []store.Cmp{lead.Guard()}, Then: []store.Op{put}})
-		if err == nil {
-			return res.Succeeded
+		res, err := c.o.KV.Txn(ctx, store.Txn{If: []store.Cmp{lead.Guard(), store.Absent(c.o.Keys.Restoring())},
+			Then: []store.Op{put, store.Get(c.o.Keys.Schema())}, Else: []store.Op{store.Get(lead.Key)}})
+		switch {
+		case err == nil && res.Succeeded:
+			return floorOf(res.Got[1]), true
+		case err == nil && (res.Got[0] == nil || res.Got[0].CreateRev != lead.Rev):
+			return 0, false
 		}
 		select {
 		case <-lead.Lost:
-			return false
+			return 0, false
 		default:
-			c.o.Log.Warn("the leadership could not be announced; trying again", zap.Error(err))
-			c.sleep(ctx, announceAgain)
 		}
+		if err != nil {
+			c.o.Log.Warn("the leadership could not be announced; trying again", zap.Error(err))
+		}
+		c.sleep(ctx, announceAgain)
 	}
-	return false
+	return 0, false
+}
+
+// floorOf is the floor of tokens that a schema tells, 0 without one.
+func floorOf(schema *store.Entry) int64 {
+	if schema == nil {
+		return 0
+	}
+	s, err := store.Decode[api.Schema](*schema)
+	if err != nil {
+		return 0 // whoever opened the store has read it
+	}
+	return s.Floor
 }
 
 // reign waits until the leadership ends.

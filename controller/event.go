@@ -19,8 +19,11 @@ type (
 		Rev     int64
 		Changes []store.Change
 	}
-	// Elected: this replica leads.
-	Elected struct{ Leadership store.Leadership }
+	// Elected: this replica leads, and gives tokens above the floor.
+	Elected struct {
+		Leadership store.Leadership
+		Floor      int64
+	}
 	// Deposed: the leadership that began at Rev may be over.
 	Deposed struct{ Rev int64 }
 	// Written answers a Write.

@@ -57,7 +57,7 @@ func TestMachinesThatAreLostAtOnceAreWaitedForAMoment(t *testing.T) {
 				entries = append(entries, put(testKeys.Info(m), api.MachineInfo{Name: m}).Entry, back(m).Entry)
 			}
 			step(ViewReset{Rev: rev, Entries: entries})
-			step(Elected{store.Leadership{Key: "/distsuper/election/1", Rev: rev - 10}})
+			step(Elected{Leadership: store.Leadership{Key: "/distsuper/election/1", Rev: rev - 10}})
 			var lost []store.Change
 			for _, m := range c.lost {
 				lost = append(lost, gone(m))

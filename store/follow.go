@@ -56,7 +56,7 @@ var (
 
 // Follow reads all of the keys, hands them to h, and then every change, until ctx
 // ends or something happens that waiting cannot heal: ErrPermission, ErrInvalid, and
-// ErrBehind when the store's revision or term is lower than Follow has seen. Else it resumes
+// ErrBehind when the store lacks what Follow has seen in it. Else it resumes
 // after the revision seen last, or reads everything afresh where that is compacted. It leaves no goroutine behind.
 func Follow(ctx context.Context, kv KV, keys Span, o FollowOptions, h Handler) error {
 	f := newFollower(kv, keys, o, h)
@@ -78,8 +78,9 @@ type follower struct {
 	keys Span
 	h    Handler
 
-	rev  int64  // the handler knows everything up to here
-	term uint64 // highest seen
+	rev     int64  // the handler knows everything up to here
+	term    uint64 // highest seen
+	cluster uint64 // seen first
 	// known has the mod revision of every key that the handler knows; nil without relisting.
 	known map[string]int64
 	// changed has the keys that changed since the running check began.
@@ -88,6 +89,7 @@ type follower struct {
 	reached   int64
 	started   bool // the handler has been reset
 	same      bool // nothing is known to have changed since: reset only on a difference
+	missed    bool // the watch did not tell everything: what is known is wrong
 	told      bool // State has been called
 	connected bool
 	tries     int // failures since something worked
@@ -114,7 +116,10 @@ func (f *follower) list(ctx context.Context) error {
 	for {
 		res, err := f.readAll(ctx)
 		if err == nil {
-			err = f.checkStore(res.Rev, res.Term)
+			err = f.checkStore(res)
+		}
+		if err == nil && !f.missed {
+			err = f.checkKeys(res.Entries)
 		}
 		if err == nil {
 			f.reset(res.Rev, res.Entries)
@@ -145,7 +150,7 @@ func ReadPages(ctx context.Context, kv KV, r Range) (all RangeResult, err error)
 			return RangeResult{}, err
 		}
 		if all.Rev == 0 {
-			all.Rev, all.Term = res.Rev, res.Term
+			all.Rev, all.Term, all.Cluster = res.Rev, res.Term, res.Cluster
 		}
 		all.Entries = append(all.Entries, res.Entries...)
 		if !res.More || len(res.Entries) == 0 {
@@ -160,12 +165,26 @@ func ReadPages(ctx context.Context, kv KV, r Range) (all RangeResult, err error)
 }
 
 // checkStore refuses a store that went back.
-func (f *follower) checkStore(rev int64, term uint64) error {
-	if (Mark{Rev: rev, Term: term}).Before(Mark{Rev: f.rev, Term: f.term}) {
-		return fmt.Errorf("%w: it is at revision %d, term %d; revision %d, term %d were seen",
-			ErrBehind, rev, term, f.rev, f.term)
+func (f *follower) checkStore(res RangeResult) error {
+	at, seen := Mark{Rev: res.Rev, Term: res.Term, Cluster: res.Cluster}, Mark{Rev: f.rev, Term: f.term, Cluster: f.cluster}
+	if at.Before(seen) {
+		return fmt.Errorf("%w: it is at %v, after %v", ErrBehind, at, seen)
 	}
-	f.term = term
+	f.term, f.cluster = at.Term, seen.Raised(at).Cluster
+	return nil
+}
+
+// checkKeys refuses a store in which a key stands as it was before what the handler knows: it was restored from a snapshot, and its
+// revision was raised, so that nothing else tells.
+func (f *follower) checkKeys(entries []Entry) error {
+	if f.known == nil {
+		return nil
+	}
+	for _, e := range entries {
+		if e.ModRev <= f.rev && f.known[e.Key] != e.ModRev {
+			return fmt.Errorf("%w: %s stands in it as of revision %d, which was over at revision %d", ErrBehind, e.Key, e.ModRev, f.rev)
+		}
+	}
 	return nil
 }
 
@@ -188,10 +207,16 @@ func (f *follower) reset(rev int64, entries []Entry) {
 // watch sends changes on. It returns nil when everything has to be read afresh.
 func (f *follower) watch(ctx context.Context) error {
 	for resumed := false; ; resumed = true {
-		err := f.watchOnce(ctx, resumed)
+		var err error
+		if resumed {
+			err = f.verify(ctx)
+		}
+		if err == nil {
+			err = f.watchOnce(ctx)
+		}
 		switch {
 		case errors.Is(err, ErrCompacted), errors.Is(err, errMissed), errors.Is(err, errOld):
-			f.same = errors.Is(err, errOld)
+			f.same, f.missed = errors.Is(err, errOld), errors.Is(err, errMissed)
 			f.Log.Debug("reading everything afresh", zap.Stringer("keys", f.keys), zap.Int64("rev", f.rev), zap.String("reason", err.Error()))
 			return nil
 		case errors.Is(err, ErrPermission) && ctx.Err() == nil:

@@ -213,6 +213,41 @@ func TestFollowRefusesAStoreThatWentBack(t *testing.T) {
 	}
 }
 
+// A restored store whose revision was raised passes for a later one by all of its numbers.
+func TestFollowRefusesARestoredStoreWhoseRevisionWasRaised(t *testing.T) {
+	following(t, store.FollowOptions{}, nil, func(t *testing.T, s *memstore.Server, kv *memstore.Client, m *mirror, ended func() error) {
+		write(t, s, store.Put("/a/k", []byte("old")))
+		snap := s.Snapshot()
+		write(t, s, store.Put("/a/k", []byte("new")))
+		synctest.Wait()
+		resets, began := m.resets, time.Now()
+		s.RestoreRaised(snap, 1000)
+		if err := ended(); !errors.Is(err, store.ErrBehind) || !strings.Contains(err.Error(), "/a/k") {
+			t.Errorf("ended with %v, want ErrBehind and the key", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("noticed after %v, want at once", took)
+		}
+		if m.resets != resets {
+			t.Error("the handler was told what the restored store says")
+		}
+	})
+}
+
+func TestFollowRefusesAnotherCluster(t *testing.T) {
+	following(t, store.FollowOptions{Relist: -1}, nil, func(t *testing.T, s *memstore.Server, kv *memstore.Client, m *mirror, ended func() error) {
+		s.SetCluster(1)
+		s.Restart(0)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s.SetCluster(2)
+		s.Restart(0)
+		if err := ended(); !errors.Is(err, store.ErrBehind) {
+			t.Errorf("ended with %v, want ErrBehind", err)
+		}
+	})
+}
+
 // forgetful loses the events of one key.
 type forgetful struct {
 	store.KV

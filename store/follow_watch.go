@@ -17,9 +17,32 @@ type check struct {
 	err    error
 }
 
-// watchOnce follows one watch to its end. A resumed one compares at once: a reconnection is a
-// time to doubt. The check runs beside the watch, so a slow answer holds up no event.
-func (f *follower) watchOnce(ctx context.Context, resumed bool) error {
+// verify looks at the store before a watch that was broken off goes on: meanwhile another one may have taken its place, which the
+// handler must not hear of.
+func (f *follower) verify(ctx context.Context) error {
+	read := f.kv.Range
+	limit := int64(1)
+	if f.known != nil {
+		limit = f.Page
+		read = func(ctx context.Context, r Range) (RangeResult, error) { return ReadPages(ctx, f.kv, r) }
+	}
+	res, err := read(ctx, Range{Span: f.keys, Limit: limit, KeysOnly: true})
+	if err == nil {
+		err = f.checkStore(res)
+	}
+	if err == nil {
+		err = f.checkKeys(res.Entries)
+	}
+	if err != nil {
+		return err
+	}
+	f.reached = res.Rev
+	f.setConnected(true, nil)
+	return nil
+}
+
+// watchOnce follows one watch to its end. Checks run beside it, so a slow answer holds up no event.
+func (f *follower) watchOnce(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	checks := make(chan check)
 	running := false
@@ -32,7 +55,7 @@ func (f *follower) watchOnce(ctx context.Context, resumed bool) error {
 	}()
 	timer := f.Clock.NewTimer()
 	defer timer.Stop()
-	timer.Reset(f.nextCheck(resumed))
+	timer.Reset(f.nextCheck())
 	w := f.kv.Watch(ctx, f.keys, f.rev+1)
 	for {
 		select {
@@ -63,11 +86,8 @@ func (f *follower) watchOnce(ctx context.Context, resumed bool) error {
 }
 
 // nextCheck is the instant of the next comparison.
-func (f *follower) nextCheck(atOnce bool) clock.Instant {
-	switch {
-	case atOnce:
-		return f.Clock.Now()
-	case f.Relist < 0:
+func (f *follower) nextCheck() clock.Instant {
+	if f.Relist < 0 {
 		return clock.Never
 	}
 	return f.Clock.Now().Add(f.jitter(f.Relist, 0.2))
@@ -137,8 +157,8 @@ func (f *follower) compare(c check) (clock.Instant, error) {
 	case c.err != nil:
 		f.Log.Debug("check failed", zap.Stringer("keys", f.keys), zap.Error(c.err))
 		return f.Clock.Now().Add(f.jitter(backoffMost, 0.5)), nil
-	case c.listed.Rev < c.at || c.listed.Term < f.term:
-		return 0, f.checkStore(c.listed.Rev, c.listed.Term)
+	case c.listed.Rev < c.at || c.listed.Term < f.term || f.cluster != 0 && c.listed.Cluster != f.cluster:
+		return 0, f.checkStore(c.listed)
 	case f.known != nil && f.differs(c.listed.Entries, changed):
 		return 0, errMissed
 	case !c.doubt && f.known != nil && f.rev < f.reached:
@@ -149,7 +169,7 @@ func (f *follower) compare(c check) (clock.Instant, error) {
 		f.reached = c.listed.Rev
 	}
 	f.setConnected(true, nil)
-	return f.nextCheck(false), nil
+	return f.nextCheck(), nil
 }
 
 // differs compares a listing with what the handler knows, but for keys that changed meanwhile.

@@ -13,25 +13,29 @@ const DefaultPrefix = "/distsuper/"
 type Kind int
 
 const (
-	KindOther      Kind = iota // not one of ours, or of a newer layout
-	KindSchema                 // schema
-	KindLoad                   // loads/<source>: the record of a load that is not complete
-	KindProgram                // programs/<program>
-	KindIntent                 // intents/<process>
-	KindInfo                   // machines/<m>/info
-	KindAlive                  // machines/<m>/alive
-	KindCordon                 // machines/<m>/cordon
-	KindDead                   // machines/<m>/dead
-	KindLosses                 // machines/<m>/losses
-	KindPlacement              // machines/<m>/placements/<process>
-	KindTouch                  // machines/<m>/touch/<process>
-	KindStatus                 // machines/<m>/status/<process>
-	KindOwner                  // owners/<process>
-	KindHistory                // history/<subject>/<id>
-	KindController             // controllers/<id>
-	KindPublicKey              // keys/public
-	KindSigningKey             // keys/signing
-	KindLeader                 // leader
+	KindOther          Kind = iota // not one of ours, or of a newer layout
+	KindSchema                     // schema
+	KindLoad                       // loads/<source>: the record of a load that is not complete
+	KindProgram                    // programs/<program>
+	KindIntent                     // intents/<process>
+	KindInfo                       // machines/<m>/info
+	KindAlive                      // machines/<m>/alive
+	KindCordon                     // machines/<m>/cordon
+	KindDead                       // machines/<m>/dead
+	KindLosses                     // machines/<m>/losses
+	KindSeen                       // machines/<m>/seen
+	KindPlacement                  // machines/<m>/placements/<process>
+	KindTouch                      // machines/<m>/touch/<process>
+	KindStatus                     // machines/<m>/status/<process>
+	KindHeld                       // machines/<m>/held/<process>
+	KindOwner                      // owners/<process>
+	KindHistory                    // history/<subject>/<id>
+	KindController                 // controllers/<id>
+	KindPublicKey                  // keys/public
+	KindSigningKey                 // keys/signing
+	KindControllerSeen             // seen/<controller>
+	KindRestoring                  // restoring
+	KindLeader                     // leader
 )
 
 // Name is a parsed key. Machine and ID are empty where the kind has none; ID is the program,
@@ -66,21 +70,24 @@ func escape(name string) string { return strings.ReplaceAll(url.PathEscape(name)
 // Root is the prefix of everything.
 func (k Keys) Root() string { return k.prefix }
 
-func (k Keys) Schema() string              { return k.prefix + "schema" }
-func (k Keys) Loads() string               { return k.prefix + "loads/" }
-func (k Keys) Load(source string) string   { return k.Loads() + escape(source) }
-func (k Keys) Programs() string            { return k.prefix + "programs/" }
-func (k Keys) Program(name string) string  { return k.Programs() + escape(name) }
-func (k Keys) Intents() string             { return k.prefix + "intents/" }
-func (k Keys) Intent(proc string) string   { return k.Intents() + escape(proc) }
-func (k Keys) Owners() string              { return k.prefix + "owners/" }
-func (k Keys) Owner(proc string) string    { return k.Owners() + escape(proc) }
-func (k Keys) Controllers() string         { return k.prefix + "controllers/" }
-func (k Keys) Controller(id string) string { return k.Controllers() + escape(id) }
-func (k Keys) PublicKey() string           { return k.prefix + "keys/public" }
-func (k Keys) Leader() string              { return k.prefix + "leader" }
-func (k Keys) SigningKey() string          { return k.prefix + "keys/signing" }
-func (k Keys) Election() string            { return k.prefix + "election" }
+func (k Keys) Schema() string                  { return k.prefix + "schema" }
+func (k Keys) Loads() string                   { return k.prefix + "loads/" }
+func (k Keys) Load(source string) string       { return k.Loads() + escape(source) }
+func (k Keys) Programs() string                { return k.prefix + "programs/" }
+func (k Keys) Program(name string) string      { return k.Programs() + escape(name) }
+func (k Keys) Intents() string                 { return k.prefix + "intents/" }
+func (k Keys) Intent(proc string) string       { return k.Intents() + escape(proc) }
+func (k Keys) Owners() string                  { return k.prefix + "owners/" }
+func (k Keys) Owner(proc string) string        { return k.Owners() + escape(proc) }
+func (k Keys) Controllers() string             { return k.prefix + "controllers/" }
+func (k Keys) Controller(id string) string     { return k.Controllers() + escape(id) }
+func (k Keys) PublicKey() string               { return k.prefix + "keys/public" }
+func (k Keys) Leader() string                  { return k.prefix + "leader" }
+func (k Keys) SigningKey() string              { return k.prefix + "keys/signing" }
+func (k Keys) Restoring() string               { return k.prefix + "restoring" }
+func (k Keys) ControllersSeen() string         { return k.prefix + "seen/" }
+func (k Keys) ControllerSeen(id string) string { return k.ControllersSeen() + escape(id) }
+func (k Keys) Election() string                { return k.prefix + "election" }
 
 // State is the range of what a view is made of: intents, machines, owners and programs, and between them keys/, leader and
 // loads/.
@@ -93,6 +100,9 @@ func (k Keys) Alive(m string) string        { return k.Machine(m) + "alive" }
 func (k Keys) Cordon(m string) string       { return k.Machine(m) + "cordon" }
 func (k Keys) Dead(m string) string         { return k.Machine(m) + "dead" }
 func (k Keys) Losses(m string) string       { return k.Machine(m) + "losses" }
+func (k Keys) Seen(m string) string         { return k.Machine(m) + "seen" }
+func (k Keys) Helds(m string) string        { return k.Machine(m) + "held/" }
+func (k Keys) Held(m, p string) string      { return k.Helds(m) + escape(p) }
 func (k Keys) Placements(m string) string   { return k.Machine(m) + "placements/" }
 func (k Keys) Touches(m string) string      { return k.Machine(m) + "touch/" }
 func (k Keys) Statuses(m string) string     { return k.Machine(m) + "status/" }
@@ -106,12 +116,12 @@ func (k Keys) HistoryEntry(subject Subject, id string) string { return k.History
 
 var simple = map[string]Kind{
 	"programs": KindProgram, "intents": KindIntent, "owners": KindOwner,
-	"controllers": KindController, "loads": KindLoad,
+	"controllers": KindController, "loads": KindLoad, "seen": KindControllerSeen,
 }
 
 var ofMachine = map[string]Kind{
 	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead, "losses": KindLosses,
-	"placements": KindPlacement, "touch": KindTouch, "status": KindStatus,
+	"seen": KindSeen, "held": KindHeld, "placements": KindPlacement, "touch": KindTouch, "status": KindStatus,
 }
 
 // Of builds the key that Parse reads as a name, "" for one of KindOther.
@@ -129,6 +139,10 @@ func (k Keys) Of(n Name) string {
 		return k.Owner(n.ID)
 	case KindController:
 		return k.Controller(n.ID)
+	case KindRestoring:
+		return k.Restoring()
+	case KindControllerSeen:
+		return k.ControllerSeen(n.ID)
 	case KindPublicKey:
 		return k.PublicKey()
 	case KindSigningKey:
@@ -153,6 +167,10 @@ func (k Keys) ofMachine(n Name) string {
 		return k.Dead(n.Machine)
 	case KindLosses:
 		return k.Losses(n.Machine)
+	case KindSeen:
+		return k.Seen(n.Machine)
+	case KindHeld:
+		return k.Held(n.Machine, n.ID)
 	case KindPlacement:
 		return k.Placement(n.Machine, n.ID)
 	case KindTouch:
@@ -185,6 +203,8 @@ func parse(parts []string) Name {
 	switch {
 	case len(parts) == 1 && parts[0] == "schema":
 		return Name{Kind: KindSchema}
+	case len(parts) == 1 && parts[0] == "restoring":
+		return Name{Kind: KindRestoring}
 	case len(parts) == 1 && parts[0] == "leader":
 		return Name{Kind: KindLeader}
 	case len(parts) == 2 && parts[0] == "keys" && parts[1] == "public":

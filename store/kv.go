@@ -17,9 +17,9 @@ var (
 	// ErrNoSpace: etcd's quota is used up (NOSPACE alarm). Nothing was written. Until somebody makes room and ends the alarm,
 	// etcd still reads, deletes, renews and revokes; a transaction that puts anything, in either branch, and a grant are refused.
 	ErrNoSpace = errors.New("etcd is out of space")
-	// ErrBehind: the store's revision or raft term is lower than one that this daemon has
-	// seen: it was restored from a snapshot or wiped. Nothing may be decided by it.
-	ErrBehind = errors.New("etcd is behind what was seen before")
+	// ErrBehind: the store lacks something that this daemon has seen in it: it was restored from a snapshot, wiped, or is
+	// another one. Nothing may be decided by it before somebody has accepted it as it is.
+	ErrBehind = errors.New("etcd has gone back")
 	// ErrPermission: the credentials do not allow it.
 	ErrPermission = errors.New("permission denied")
 	// ErrInvalid: a request that etcd refuses for its form (a key twice, too many operations).
@@ -68,6 +68,7 @@ func (r Range) Keys() (keys Span, one bool) {
 type RangeResult struct {
 	Rev     int64
 	Term    uint64
+	Cluster uint64 // etcd's id of it; 0 where there is none
 	Entries []Entry
 	More    bool
 	Count   int64 // all that matched, whatever the limit
@@ -170,6 +171,7 @@ type Txn struct {
 type TxnResult struct {
 	Rev       int64
 	Term      uint64
+	Cluster   uint64
 	Succeeded bool
 	Got       []*Entry
 }
@@ -205,9 +207,10 @@ type Watcher interface {
 
 // Lease is what a grant answers. TTL is in seconds as the server granted it, which may be more than was asked.
 type Lease struct {
-	ID   LeaseID
-	TTL  int64
-	Term uint64
+	ID      LeaseID
+	TTL     int64
+	Term    uint64
+	Cluster uint64
 }
 
 // Renewal is one answer on a renewal stream. TTL <= 0 says that the lease is gone.
@@ -234,6 +237,7 @@ type Member struct {
 	Leader   bool
 	Rev      int64
 	Term     uint64
+	Cluster  uint64
 	DBSize   int64
 	Alarms   []string // AlarmNoSpace, "CORRUPT"
 	Err      error    // did not answer
@@ -257,7 +261,8 @@ func (l Leadership) Guard() Cmp { return Created(l.Key, l.Rev) }
 type KV interface {
 	Range(ctx context.Context, r Range) (RangeResult, error)
 	Txn(ctx context.Context, t Txn) (TxnResult, error)
-	// Watch sends all changes of keys from revision rev on, whole revisions in their order.
+	// Watch sends all changes of keys from revision rev on, whole revisions in their order. It ends with its connection, and
+	// when another member or raft term answers: the store may be another one then.
 	Watch(ctx context.Context, keys Span, rev int64) Watcher
 	Grant(ctx context.Context, ttl int64) (Lease, error)
 	Revoke(ctx context.Context, id LeaseID) error

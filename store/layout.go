@@ -22,6 +22,8 @@ var Layout = []KeyDoc{
 	{Kind: KindCordon, Path: "machines/<m>/cordon", Writer: "ctl", Content: "no new processes on this machine; or drain"},
 	{Kind: KindDead, Path: "machines/<m>/dead", Writer: "ctl", Content: "an operator vouches that this instance of the machine is off (`machines confirm-dead`)"},
 	{Kind: KindLosses, Path: "machines/<m>/losses", Writer: "leader", Content: "how often the machine was lost lately, and for how long after its return it is avoided"},
+	{Kind: KindSeen, Path: "machines/<m>/seen", Writer: "agent", Leased: true, Content: "the agent does not believe this etcd, since it went back: what it has seen"},
+	{Kind: KindHeld, Path: "machines/<m>/held/<process>", Writer: "agent", Leased: true, Content: "a process that goes on meanwhile on such a machine"},
 	{Kind: KindPlacement, Path: "machines/<m>/placements/<process>", Writer: "leader", Content: "this process belongs on this machine, under this token; holds all the settings that the agent needs"},
 	{Kind: KindTouch, Path: "machines/<m>/touch/<process>", Writer: "agent", Leased: true, Content: "this machine holds the process under this token"},
 	{Kind: KindStatus, Path: "machines/<m>/status/<process>", Writer: "agent", Content: "what the machine last saw of the process: state, pid, exit status, times, reason"},
@@ -30,5 +32,7 @@ var Layout = []KeyDoc{
 	{Kind: KindPublicKey, Path: "keys/public", Writer: "`init db`", Content: "the public half of the fleet's signing key, as PEM"},
 	{Kind: KindSigningKey, Path: "keys/signing", Writer: "`init db`", Content: "the private half, as PEM: whoever can read it is an administrator of the fleet"},
 	{Kind: KindLeader, Path: "leader", Writer: "leader", Content: "who was elected last, and when; the first thing that a new leader writes"},
+	{Kind: KindControllerSeen, Path: "seen/<id>", Writer: "distsuperd", Leased: true, Content: "this controller does not believe this etcd, since it went back: what it has seen"},
+	{Kind: KindRestoring, Path: "restoring", Writer: "`init db --after-restore`", Leased: true, Content: "nobody leads while this is there: what runs is being taken over"},
 	{Kind: KindOther, Path: "election/<lease>", Writer: "distsuperd", Leased: true, Content: "a candidate for leadership; the oldest one leads"},
 }

@@ -55,32 +55,40 @@ func Init(ctx context.Context, kv KV, keys Keys, by string) (created bool, err e
 // CheckSchema returns nil when this binary speaks the layout under keys' prefix, ErrNoSchema when there is none, and
 // ErrSchema of another one.
 func CheckSchema(ctx context.Context, kv KV, keys Keys) error {
-	res, err := kv.Range(ctx, Range{Key: keys.Schema()})
-	if err != nil {
-		return fmt.Errorf("look for the key space at %s: %w", keys.Root(), err)
-	}
-	if len(res.Entries) == 0 {
-		return CheckSchemaEntry(keys, nil)
-	}
-	return CheckSchemaEntry(keys, &res.Entries[0])
+	_, _, err := ReadSchema(ctx, kv, keys)
+	return err
 }
 
-// CheckSchemaEntry is CheckSchema of the schema as it was read, nil for none.
-func CheckSchemaEntry(keys Keys, e *Entry) error {
+// ReadSchema reads the schema, with the errors of CheckSchema, and where the store was then.
+func ReadSchema(ctx context.Context, kv KV, keys Keys) (s api.Schema, at Mark, err error) {
+	res, err := kv.Range(ctx, Range{Key: keys.Schema()})
+	if err != nil {
+		return s, at, fmt.Errorf("look for the key space at %s: %w", keys.Root(), err)
+	}
+	var e *Entry
+	if len(res.Entries) > 0 {
+		e = &res.Entries[0]
+	}
+	s, err = DecodeSchema(keys, e)
+	return s, Mark{Rev: res.Rev, Term: res.Term, Cluster: res.Cluster}, err
+}
+
+// DecodeSchema is the schema as it was read, nil for none, with the errors of CheckSchema.
+func DecodeSchema(keys Keys, e *Entry) (api.Schema, error) {
 	if e == nil {
-		return fmt.Errorf("%w at %s: run \"distsuperctl init db\"", ErrNoSchema, keys.Root())
+		return api.Schema{}, fmt.Errorf("%w at %s: run \"distsuperctl init db\"", ErrNoSchema, keys.Root())
 	}
 	s, err := Decode[api.Schema](*e)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: read the schema: %w", ErrSchema, err)
+		return s, fmt.Errorf("%w: read the schema: %w", ErrSchema, err)
 	case s.Version > api.SchemaVersion:
-		return fmt.Errorf("%w: the key space at %s has schema %d and this program knows schema %d: use a newer distsuper",
+		return s, fmt.Errorf("%w: the key space at %s has schema %d and this program knows schema %d: use a newer distsuper",
 			ErrSchema, keys.Root(), s.Version, api.SchemaVersion)
 	case s.Version < 1:
-		return fmt.Errorf("%w: the key space at %s has schema %d, which never was: %s is damaged", ErrSchema, keys.Root(), s.Version, keys.Schema())
+		return s, fmt.Errorf("%w: the key space at %s has schema %d, which never was: %s is damaged", ErrSchema, keys.Root(), s.Version, keys.Schema())
 	}
-	return nil
+	return s, nil
 }
 
 // InUseError says why Drop refuses.

@@ -101,7 +101,7 @@ func (c *Core) Take() []Change {
 func (c *Core) Problem(now clock.Instant) string {
 	switch {
 	case c.signs.halted:
-		return "etcd is behind what was seen before"
+		return "etcd has gone back"
 	case c.o.Mode == mode.Alone:
 		return ""
 	case now.Sub(c.signs.loop) > Life:

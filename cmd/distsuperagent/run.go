@@ -20,6 +20,10 @@ func (s *server) Serve(ctx, grace context.Context) error {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the agent did not end well: %w", err)
 	}
+	if errors.Is(context.Cause(ctx), daemoncmd.ErrRestart) {
+		s.Log.Info("restarting")
+		return daemoncmd.ErrRestart
+	}
 	if !errors.Is(context.Cause(ctx), daemoncmd.ErrStopAll) { // which leaves none
 		for _, line := range s.summary(grace) {
 			s.Log.Info(line)

@@ -32,6 +32,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/recovery"
 	"github.com/distsuper/distsuper/store/trust"
 )
 
@@ -41,7 +42,8 @@ type server struct {
 	since time.Time
 
 	endpoints []string
-	kv        store.KV
+	kv        *daemoncmd.Store
+	reports   *recovery.Reporter
 	keys      store.Keys
 	keeper    *keeper.Client
 	id        mtls.Identity
@@ -98,7 +100,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 	group.Go(func() error { return s.agent.Run(life) })
 	group.Go(func() error { return s.serveHTTPS(life) })
 	group.Go(func() error {
-		daemoncmd.WatchMembers(life, s.kv, s.Log.Named("etcd"), func(warning string) { s.warn(life, "etcd", warning) })
+		daemoncmd.WatchMembers(life, s.kv, s.keys, s.Log.Named("etcd"), func(warning string) { s.warn(life, "etcd", warning) })
 		return nil
 	})
 	group.Go(func() error {
@@ -112,6 +114,14 @@ func (s *server) serve(ctx, grace context.Context) error {
 	})
 	group.Go(func() error { return s.keepFiles(life) })
 	group.Go(func() error { return s.announce(life) })
+	group.Go(func() error {
+		err := s.kv.AwaitAccepted(life, s.keys, s.Log.Named("store"), nil)
+		if life.Err() == nil && err == nil {
+			s.reports.Withdraw(life)
+			s.End(daemoncmd.ErrRestart)
+		}
+		return nil
+	})
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -220,7 +230,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.kv = kv
+	s.kv, s.reports = kv, &recovery.Reporter{KV: kv.Raw, Keys: s.keys, Machine: s.Config.Agent.Machine, Clock: clock.Real{}}
 	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "machine "+s.Config.Agent.Machine); err != nil {
 		return err
 	}
@@ -230,9 +240,21 @@ func (s *server) open(ctx context.Context) error {
 
 // awaitStore waits for etcd and makes sure that we understand what is there.
 func (s *server) awaitStore(ctx context.Context) error {
-	return daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
-		return store.CheckSchema(ctx, s.kv, s.keys)
+	err := daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
+		return s.kv.CheckSchema(ctx, s.keys)
 	})
+	if errors.Is(err, store.ErrBehind) {
+		return nil // the agent says so, and what runs here
+	}
+	return err
+}
+
+// behind tells the store what runs here, though it is not believed: whoever accepts it as it is decides what counts of that.
+func (s *server) behind(ctx context.Context, why error, held []api.Held) {
+	s.kv.Memory.Condemn(why)
+	if err := s.reports.Report(ctx, api.Seen{Tokens: s.kv.Memory.Record().Tokens(), Why: why.Error()}, held); err != nil && ctx.Err() == nil {
+		s.Log.Debug("nobody can be told what runs here; it is tried again", zap.Error(err))
+	}
 }
 
 func (s *server) newAgent() error {
@@ -243,7 +265,7 @@ func (s *server) newAgent() error {
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
 		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.ensureKeeper,
-		Host: host, Info: s.info(), History: history.Op, HistoryLost: history.Forget, Clock: clock.Real{}, Log: s.Log.Named("agent"),
+		Host: host, Info: s.info(), History: history.Op, HistoryLost: history.Forget, Behind: s.behind, Clock: clock.Real{}, Log: s.Log.Named("agent"),
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -175,11 +175,14 @@ func inline(value string) (string, error) {
 func escapeIni(text string) string { return strings.ReplaceAll(text, "%", "%%") }
 
 type initDBOptions struct {
-	drop, yes bool
+	drop, afterRestore, yes bool
+	off                     []string
 }
 
 func (o *initDBOptions) AddFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.drop, "drop", false, "delete everything below the prefix first; refused while a machine is live or holds a process")
+	cmd.Flags().BoolVar(&o.afterRestore, "after-restore", false, "accept an etcd that was restored, wiped or exchanged, so that every daemon goes on with it")
+	cmd.Flags().StringSliceVar(&o.off, "off", nil, "with --after-restore: these machines do not answer, and you have made sure that they are off")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 }
 
@@ -189,9 +192,15 @@ func newInitDB(c *ctl) *cobra.Command {
 		Use:   "db",
 		Short: "create the key space in etcd; safe to repeat",
 		Long: `init db creates the key space below [etcd] prefix: its schema and the signing key of the cluster. If no endpoint is
-configured, it starts distsuperd's own etcd unless that runs already.`,
-		Example: "  distsuperctl init db\n  distsuperctl init db --drop",
-		Args:    usageArgs(cobra.NoArgs),
+configured, it starts distsuperd's own etcd unless that runs already.
+
+With --after-restore it leads out of the state in which every daemon refuses etcd, since it was restored from a snapshot,
+wiped, or exchanged for another. It waits for the machines to say what they run, shows what becomes of it, and asks. What
+runs goes on, if a program in etcd asks for it; what no machine runs is placed anew; and tokens go on above all that were
+ever given. Then every daemon goes on by itself. Load the programs first if etcd has lost them: distsuperctl restore or load.`,
+		Example: "  distsuperctl init db\n  distsuperctl init db --drop\n  distsuperctl init db --after-restore",
+
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := c.ensureEtcd(cmd); err != nil {
 				return err
@@ -208,6 +217,12 @@ configured, it starts distsuperd's own etcd unless that runs already.`,
 
 func runInitDB(ctx context.Context, c *ctl, o initDBOptions) error {
 	root := c.keys.Root()
+	switch {
+	case o.drop && o.afterRestore:
+		return usage(errors.New("--drop and --after-restore do not go together: what is dropped needs no acceptance"))
+	case len(o.off) > 0 && !o.afterRestore:
+		return usage(errors.New("--off goes with --after-restore"))
+	}
 	if o.drop {
 		if err := c.checkUnused(ctx); err != nil {
 			return err
@@ -223,6 +238,13 @@ func runInitDB(ctx context.Context, c *ctl, o initDBOptions) error {
 	if err != nil {
 		return err
 	}
+	if o.afterRestore {
+		plan, err := c.accept(ctx, acceptOptions{off: o.off, yes: o.yes})
+		if err == nil && c.json {
+			err = printJSON(c.out, map[string]any{"prefix": root, "created": created, "accepted": plan})
+		}
+		return err
+	}
 	switch {
 	case c.json:
 		return printJSON(c.out, map[string]any{"prefix": root, "created": created, "dropped": o.drop})
@@ -233,7 +255,7 @@ func runInitDB(ctx context.Context, c *ctl, o initDBOptions) error {
 	default:
 		c.printf("the key space at %s is there already\n", root)
 	}
-	return nil
+	return c.warnOfRefusals(ctx)
 }
 
 // checkUnused says who uses the key space before anybody is asked whether to drop it; Drop itself makes sure.

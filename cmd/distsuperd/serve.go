@@ -26,6 +26,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/version"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/recovery"
 	"github.com/distsuper/distsuper/store/trust"
 )
 
@@ -34,7 +35,7 @@ type server struct {
 	*daemoncmd.Running
 
 	endpoints []string
-	kv        store.KV
+	kv        *daemoncmd.Store
 	keys      store.Keys
 	id        mtls.Identity
 	http      net.Listener
@@ -67,11 +68,12 @@ func (s *server) serve(ctx context.Context) error {
 		}
 		return err
 	}
-	group.Go(func() error { return s.control.Run(ctx) })
+	group.Go(func() error { return s.unlessBehind(ctx, s.control.Run(ctx)) })
 	group.Go(func() error { return s.serveHTTP(ctx) })
+	group.Go(func() error { return s.beginAgain(ctx) })
 	moved := make(chan api.Controller)
 	group.Go(func() error {
-		return trust.Publish(ctx, s.kv, s.keys, s.self(), moved, clock.Real{}, s.Log.Named("publish"))
+		return s.unlessBehind(ctx, trust.Publish(ctx, s.kv, s.keys, s.self(), moved, clock.Real{}, s.Log.Named("publish")))
 	})
 	group.Go(func() error {
 		daemoncmd.WatchAddress(ctx, s.Log, func() string { return rpc.Reach(s.http, nil) }, func(string) {
@@ -83,7 +85,7 @@ func (s *server) serve(ctx context.Context) error {
 		return nil
 	})
 	group.Go(func() error {
-		daemoncmd.WatchMembers(ctx, s.kv, s.Log.Named("etcd"), func(warning string) { s.warnings.Set("etcd", warning) })
+		daemoncmd.WatchMembers(ctx, s.kv, s.keys, s.Log.Named("etcd"), func(warning string) { s.warnings.Set("etcd", warning) })
 		return nil
 	})
 	group.Go(func() error { return s.keepFiles(ctx) })
@@ -119,6 +121,47 @@ func (s *server) keepFiles(ctx context.Context) error {
 	}
 	s.KeepFiles(ctx, func(text string) { s.warnings.Set("files", text) }, files...)
 	return nil
+}
+
+// unlessBehind returns an error, but for that of a store which went back: that ends nothing, since beginAgain waits for its acceptance.
+func (s *server) unlessBehind(ctx context.Context, err error) error {
+	if !errors.Is(err, store.ErrBehind) {
+		return err
+	}
+	s.kv.Memory.Condemn(err)
+	<-ctx.Done()
+	return nil
+}
+
+// beginAgain restarts distsuperd in its place once somebody has accepted a store that went back.
+func (s *server) beginAgain(ctx context.Context) error {
+	if err := s.awaitAccepted(ctx); err != nil {
+		return unlessEnded(ctx, err)
+	}
+	s.End(daemoncmd.ErrRestart)
+	return nil
+}
+
+// awaitAccepted waits for the acceptance of a store that went back, and reports meanwhile what this controller has seen.
+func (s *server) awaitAccepted(ctx context.Context) error {
+	log := s.Log.Named("store")
+	r := &recovery.Reporter{KV: s.kv.Raw, Keys: s.keys, Clock: clock.Real{}, Controller: s.Config.Controller.ID}
+	err := s.kv.AwaitAccepted(ctx, s.keys, log, func(ctx context.Context, why error) {
+		if err := r.Report(ctx, api.Seen{Tokens: s.kv.Memory.Record().Tokens(), Why: why.Error()}, nil); err != nil {
+			log.Debug("nobody can be told that etcd is not trusted here; it is tried again", zap.Error(err))
+		}
+	})
+	if err == nil {
+		r.Withdraw(ctx)
+	}
+	return err
+}
+
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // close waits for everything and closes the store.
@@ -196,13 +239,21 @@ func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
 // checkSchema waits for etcd and makes sure that we understand what is there. In our own etcd it makes the
 // key space; in another's, somebody decides where it is to be.
 func (s *server) checkSchema(ctx context.Context) error {
-	return daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
-		err := store.CheckSchema(ctx, s.kv, s.keys)
+	err := daemoncmd.AwaitStore(ctx, s.Config, s.endpoints, s.Notify, s.Log, func(ctx context.Context) error {
+		err := s.kv.CheckSchema(ctx, s.keys)
 		if errors.Is(err, store.ErrNoSchema) && s.Config.UsesEmbedded() {
 			_, err = store.Init(ctx, s.kv, s.keys, "distsuperd "+s.Config.Controller.ID)
 		}
 		return err
 	})
+	if !errors.Is(err, store.ErrBehind) {
+		return err
+	}
+	s.Notify.Progress(err.Error())
+	if err := s.awaitAccepted(ctx); err != nil {
+		return err
+	}
+	return daemoncmd.ErrRestart
 }
 
 func (s *server) serveHTTP(ctx context.Context) error {
@@ -243,6 +294,9 @@ func (s *server) health() web.Health {
 		Store: "connected", Embedded: s.Config.UsesEmbedded()}
 	if !status.Connected {
 		h.Store = "not connected: " + status.Why
+	}
+	if err := s.kv.Memory.Err(); err != nil {
+		h.Healthy, h.Leader, h.Store = false, false, "not trusted: "+err.Error()
 	}
 	h.Warning = s.warnings.String()
 	return h

@@ -106,8 +106,10 @@ type AskAnswer struct {
 // Input is all that a plan depends on.
 type Input struct {
 	View *View
-	Now  clock.Instant
-	Wall time.Time // for people only
+	// Floor is what the token of a run lies above the revision at which its placing was decided.
+	Floor int64
+	Now   clock.Instant
+	Wall  time.Time // for people only
 	// Hold, when not empty, says why nothing is placed at present.
 	Hold string
 	// Leases are the answers to questions about leases, Asks those of agents by process.

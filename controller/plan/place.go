@@ -67,7 +67,7 @@ func (d *decider) place(p *ProcessFacts, why string, q query) Decision {
 func (d *decider) newOwner(p *ProcessFacts, c choice, failed []string) api.Owner {
 	i := p.Intent.Value
 	return api.Owner{
-		Machine: c.machine.Name, Instance: c.machine.Alive.Value.Instance, Token: d.v.Rev, Placed: true,
+		Machine: c.machine.Name, Instance: c.machine.Alive.Value.Instance, Token: d.in.Floor + d.v.Rev, Placed: true,
 		Restarts: i.Restarts, Moves: i.Moves, Spec: p.Fingerprint, Failed: failed,
 		Reason: c.reason, Rejected: c.rejected, At: d.in.Wall,
 	}

@@ -57,6 +57,21 @@ type Cordon struct {
 	At              time.Time `json:"at"`
 }
 
+// Seen is the value of machines/<m>/seen, on a lease: what an agent says of itself to a store that it does not believe, since it
+// went back; and of seen/<controller>, which is a controller's.
+type Seen struct {
+	// Tokens is a bound of every token that this daemon can have seen.
+	Tokens int64     `json:"tokens"`
+	Why    string    `json:"why"` // it does not believe the store
+	At     time.Time `json:"at"`
+}
+
+// Held is the value of machines/<m>/held/<process>, on the same lease: a run that goes on there, as the agent would have it placed.
+type Held struct {
+	Placement Placement `json:"placement"`
+	Status    Status    `json:"status"`
+}
+
 // ConfirmDead is the value of machines/<m>/dead: an operator vouches that this instance is off.
 type ConfirmDead struct {
 	Instance string    `json:"instance"`
@@ -94,6 +109,26 @@ type Schema struct {
 	Version int       `json:"version"`
 	By      string    `json:"by"`
 	At      time.Time `json:"at"`
+	// Floor is added to every token: no token that was given in an earlier store is above it.
+	Floor int64 `json:"floor,omitempty"`
+	// Restored says that this store, which lost what it knew, counts as it is; nil for one that never did.
+	Restored *Restored `json:"restored,omitempty"`
+}
+
+// Restored is an operator's word about a store that was restored from a snapshot, wiped or exchanged: every daemon that found it
+// behind accepts it.
+type Restored struct {
+	ID string    `json:"id"` // another one at each time
+	By string    `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// RestoredID is the ID of the last acceptance, "" for none.
+func (s Schema) RestoredID() string {
+	if s.Restored == nil {
+		return ""
+	}
+	return s.Restored.ID
 }
 
 // SchemaVersion is the layout that this binary speaks. A newer one is refused.

@@ -178,7 +178,7 @@ func (c *Client) readTargets(ctx context.Context, r reading) (int64, []store.Ent
 			return 0, nil, fmt.Errorf("read the processes: %w", err)
 		}
 		if i := slices.Index(first, c.keys.Schema()); i >= 0 {
-			if err := store.CheckSchemaEntry(c.keys, res.Got[i]); err != nil {
+			if _, err := store.DecodeSchema(c.keys, res.Got[i]); err != nil {
 				return 0, nil, err
 			}
 		}

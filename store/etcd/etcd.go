@@ -56,6 +56,7 @@ type adapter struct {
 	// progressOrdered is set once every member is known to send progress only after
 	// the events before it (see watch).
 	progressOrdered atomic.Bool
+	openings        openings
 }
 
 // Open makes a store of the given endpoints. It does not wait for the network: with etcd away it
@@ -70,7 +71,7 @@ func Open(_ context.Context, cfg Config) (store.KV, error) {
 	s.life, s.end = context.WithCancel(context.Background())
 	s.login = newLogin(cfg.Username, cfg.Password)
 	var err error
-	if s.cli, err = s.connect(); err != nil {
+	if s.cli, err = s.connect(grpc.WithChainStreamInterceptor(s.openings.stream)); err != nil {
 		s.end()
 		return nil, fmt.Errorf("open etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), err)
 	}
@@ -148,11 +149,14 @@ func (c Config) connect(endpoints []string, user *login, more ...grpc.DialOption
 func (s *adapter) Endpoints() []string { return slices.Clone(s.cfg.Endpoints) }
 
 func (s *adapter) Campaign(ctx context.Context, name, id string, ttl int) (store.Leadership, error) {
-	return s.campaign(ctx, s.connect, name, id, ttl)
+	connect := func() (*clientv3.Client, error) { return s.connect() }
+	return s.campaign(ctx, connect, name, id, ttl)
 }
 
 // connect makes another client of all endpoints.
-func (s *adapter) connect() (*clientv3.Client, error) { return s.cfg.connect(s.cfg.Endpoints, s.login) }
+func (s *adapter) connect(more ...grpc.DialOption) (*clientv3.Client, error) {
+	return s.cfg.connect(s.cfg.Endpoints, s.login, more...)
+}
 
 // Close ends every watch, renewal stream and session. It revokes nothing.
 func (s *adapter) Close() error {

@@ -25,7 +25,7 @@ func (s *adapter) Range(ctx context.Context, r store.Range) (store.RangeResult, 
 		return store.RangeResult{}, fail(ctx, err, "get", r.Key)
 	}
 	out := store.RangeResult{
-		Rev: resp.Header.Revision, Term: resp.Header.RaftTerm,
+		Rev: resp.Header.Revision, Term: resp.Header.RaftTerm, Cluster: resp.Header.ClusterId,
 		More: resp.More, Count: resp.Count,
 		Entries: make([]store.Entry, len(resp.Kvs)),
 	}
@@ -96,7 +96,7 @@ func (s *adapter) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error)
 	if resp.Succeeded {
 		branch = t.Then
 	}
-	out := store.TxnResult{Rev: resp.Header.Revision, Term: resp.Header.RaftTerm, Succeeded: resp.Succeeded,
+	out := store.TxnResult{Rev: resp.Header.Revision, Term: resp.Header.RaftTerm, Cluster: resp.Header.ClusterId, Succeeded: resp.Succeeded,
 		Got: make([]*store.Entry, len(branch))}
 	for i, r := range resp.Responses[:len(branch)] {
 		if got := r.GetResponseRange(); got != nil && len(got.Kvs) > 0 {

@@ -19,7 +19,7 @@ func (s *adapter) Grant(ctx context.Context, ttl int64) (store.Lease, error) {
 	if err != nil {
 		return store.Lease{}, fail(ctx, err, "grant a lease of", strconv.FormatInt(ttl, 10)+" s")
 	}
-	return store.Lease{ID: store.LeaseID(resp.ID), TTL: resp.TTL, Term: resp.RaftTerm}, nil
+	return store.Lease{ID: store.LeaseID(resp.ID), TTL: resp.TTL, Term: resp.RaftTerm, Cluster: resp.ClusterId}, nil
 }
 
 func (s *adapter) Revoke(ctx context.Context, id store.LeaseID) error {

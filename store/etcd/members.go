@@ -44,7 +44,7 @@ func (e *endpoint) status(ctx context.Context) store.Member {
 		return m
 	}
 	m.Version, m.DBSize = resp.Version, resp.DbSize
-	m.Rev, m.Term = resp.Header.Revision, resp.RaftTerm
+	m.Rev, m.Term, m.Cluster = resp.Header.Revision, resp.RaftTerm, resp.Header.ClusterId
 	m.Leader = resp.Leader != 0 && resp.Leader == resp.Header.MemberId
 	m.Alarms = alarms(resp.Errors)
 	return m

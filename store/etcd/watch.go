@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -70,8 +71,12 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 	defer probe.Stop()
 	heard := time.Now()
 	stands := make(chan int64, 1)
+	var member *pb.ResponseHeader // who answers
+	var reopened <-chan struct{}
 	for {
 		select {
+		case <-reopened:
+			return errors.New("the connection was lost")
 		case events = <-opened:
 		case resp, ok := <-events:
 			if !ok {
@@ -79,6 +84,15 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 			}
 			if err := resp.Err(); err != nil {
 				return fail(ctx, err, "watch", keys.String())
+			}
+			if resp.Created {
+				reopened = s.openings.next()
+			}
+			if member == nil {
+				member = resp.Header
+			}
+			if why := changed(member, resp.Header); why != "" {
+				return errors.New(why)
 			}
 			if at := resp.Header.Revision; !resp.Created && len(resp.Events) == 0 && at < w.last {
 				// Another store, or a member that lags: whoever opens the next watch reads first, and learns which.

@@ -178,7 +178,7 @@ func (c *Client) Range(ctx context.Context, r store.Range) (store.RangeResult, e
 			return fmt.Errorf("%w: %d is before %d", store.ErrCompacted, r.Rev, c.s.d.compacted)
 		}
 		res = c.s.d.read(r)
-		res.Term = c.s.term
+		res.Term, res.Cluster = c.s.term, c.s.cluster
 		return nil
 	})
 	if err != nil {
@@ -214,7 +214,7 @@ func (c *Client) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) 
 func (s *Server) txnLocked(t store.Txn, res *store.TxnResult) (err error) {
 	before := s.d.rev
 	s.commitLocked(func() { *res, err = s.d.txn(t) })
-	res.Term = s.term
+	res.Term, res.Cluster = s.term, s.cluster
 	if s.d.rev != before {
 		s.stats.Writes++
 	}
@@ -318,7 +318,7 @@ func (c *Client) memberLocked(i int) store.Member {
 	if c.cutEndpoints[i] {
 		return store.Member{Err: fmt.Errorf("%w: no answer in time", store.ErrUnavailable)}
 	}
-	m := store.Member{Version: "3.7.3", Leader: i == s.leader, Rev: s.d.rev, Term: s.term}
+	m := store.Member{Version: "3.7.3", Leader: i == s.leader, Rev: s.d.rev, Term: s.term, Cluster: s.cluster}
 	if s.noSpace {
 		m.Alarms = []string{"NOSPACE"}
 	}

@@ -210,6 +210,27 @@ func (s *Server) Restore(snap *Snapshot) {
 	s.downLocked(s.clock.Now())
 }
 
+// RestoreRaised is Restore with the revision raised by so much and all before it compacted, and in the same raft term as before, as
+// "etcdutl snapshot restore --bump-revision" can end.
+func (s *Server) RestoreRaised(snap *Snapshot, by int64) {
+	s.mu.Lock()
+	term := s.term
+	s.mu.Unlock()
+	s.Restore(snap)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.term = term
+	s.d.rev += by
+	s.d.compact(s.d.rev)
+}
+
+// SetCluster makes the answers carry another id of the cluster.
+func (s *Server) SetCluster(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cluster = id
+}
+
 // Compact forgets the history before rev.
 func (s *Server) Compact(rev int64) error {
 	s.mu.Lock()

@@ -22,7 +22,7 @@ func (s *Server) grantLocked(ttl int64) (store.Lease, error) {
 	l.expiry = s.expiryLocked(l)
 	s.d.leases[l.id] = l
 	s.pokeLocked()
-	return store.Lease{ID: l.id, TTL: l.ttl, Term: s.term}, nil
+	return store.Lease{ID: l.id, TTL: l.ttl, Term: s.term, Cluster: s.cluster}, nil
 }
 
 func seconds(ttl int64) time.Duration { return time.Duration(ttl) * time.Second }

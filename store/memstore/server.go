@@ -71,6 +71,7 @@ type Server struct {
 	mu       sync.Mutex // guards all below, and the fields of clients, watches and streams
 	d        *data
 	term     uint64
+	cluster  uint64        // 0 until SetCluster
 	leader   int           // endpoint
 	downTill clock.Instant // 0 when up; Never while stopped
 	noSpace  bool

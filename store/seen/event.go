@@ -1,6 +1,9 @@
 package seen
 
-import "github.com/distsuper/distsuper/store"
+import (
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
+)
 
 // Event is what happens to a Core.
 type Event interface{ event() }
@@ -18,12 +21,19 @@ type (
 		Leader bool
 		At     store.Mark
 	}
+	// Found: somebody who follows the store has found that it went back, though its numbers do not tell.
+	Found struct{ Why string }
+	// Looked: what the schema says in the store as it is, whether it is believed or not.
+	Looked struct {
+		At     store.Mark
+		Schema api.Schema
+	}
 	// Unanswered: a request got no answer. The store may be exchanged until there is one.
 	Unanswered struct{}
 	// Saved answers a Save.
 	Saved struct {
-		Mark store.Mark
-		Err  error
+		Record Record
+		Err    error
 	}
 	// Tick: the instant that Next named has come.
 	Tick struct{}
@@ -33,6 +43,8 @@ func (Answered) event()   {}
 func (Renewed) event()    {}
 func (Watched) event()    {}
 func (MemberSaid) event() {}
+func (Found) event()      {}
+func (Looked) event()     {}
 func (Unanswered) event() {}
 func (Saved) event()      {}
 func (Tick) event()       {}
@@ -41,11 +53,14 @@ func (Tick) event()       {}
 type Effect interface{ effect() }
 
 type (
-	// Save the mark where it outlives the daemon. It is answered with Saved; there is one at a time.
-	Save struct{ Mark store.Mark }
+	// Save the record where it outlives the daemon. It is answered with Saved; there is one at a time.
+	Save struct{ Record Record }
 	// Condemn: the store is behind, and nothing may be decided by it any more. It is told once.
-	Condemn struct{ Floor, At store.Mark }
+	Condemn struct{ Why string }
+	// Accept: the store counts as it is, from the daemon's next life on.
+	Accept struct{}
 )
 
 func (Save) effect()    {}
 func (Condemn) effect() {}
+func (Accept) effect()  {}

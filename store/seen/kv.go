@@ -1,6 +1,7 @@
 package seen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,10 +42,10 @@ func (k *guard) end(floor, at store.Mark, err error) error {
 func (k *guard) Range(ctx context.Context, r store.Range) (store.RangeResult, error) {
 	floor, err := k.begin()
 	if err != nil {
-		return store.RangeResult{}, fmt.Errorf("read %s: %w", r.Key, err)
+		return store.RangeResult{}, fmt.Errorf("read %s: %w", cmp.Or(r.Key, r.Span.String()), err)
 	}
 	res, err := k.KV.Range(ctx, r)
-	if err := k.end(floor, store.Mark{Rev: res.Rev, Term: res.Term}, err); err != nil {
+	if err := k.end(floor, store.Mark{Rev: res.Rev, Term: res.Term, Cluster: res.Cluster}, err); err != nil {
 		return store.RangeResult{}, err
 	}
 	return res, nil
@@ -59,7 +60,7 @@ func (k *guard) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
 		return store.TxnResult{}, fmt.Errorf("transaction: %w", err)
 	}
 	res, err := k.KV.Txn(ctx, t)
-	if err := k.end(floor, store.Mark{Rev: res.Rev, Term: res.Term}, err); err != nil {
+	if err := k.end(floor, store.Mark{Rev: res.Rev, Term: res.Term, Cluster: res.Cluster}, err); err != nil {
 		return store.TxnResult{}, err
 	}
 	return res, nil
@@ -101,7 +102,7 @@ func (k *guard) Grant(ctx context.Context, ttl int64) (store.Lease, error) {
 		return store.Lease{}, fmt.Errorf("grant a lease: %w", err)
 	}
 	l, err := k.KV.Grant(ctx, ttl)
-	if err := k.end(floor, store.Mark{Term: l.Term}, err); err != nil {
+	if err := k.end(floor, store.Mark{Term: l.Term, Cluster: l.Cluster}, err); err != nil {
 		return store.Lease{}, err
 	}
 	return l, nil

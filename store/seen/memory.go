@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/statedir"
 	"github.com/distsuper/distsuper/store"
@@ -28,8 +30,9 @@ type Memory struct {
 
 	mu     sync.Mutex // guards what follows
 	core   *Core
-	closed bool  // nothing is saved but by Close
-	behind error // store.ErrBehind, when the store was condemned
+	closed bool          // nothing is saved but by Close
+	behind error         // store.ErrBehind, when the store was condemned
+	found  chan struct{} // closed with that
 }
 
 // Open reads the file at path; a missing one is a new daemon that has seen nothing. A nil clock is clock.Go, a
@@ -41,7 +44,8 @@ func Open(path string, c clock.Clock, log *zap.Logger) (*Memory, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	var saved store.Mark
+	m := &Memory{path: path, clock: c, log: log, done: make(chan struct{}), found: make(chan struct{})}
+	var saved Record
 	b, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -49,10 +53,14 @@ func Open(path string, c clock.Clock, log *zap.Logger) (*Memory, error) {
 		return nil, fmt.Errorf("read what was seen of etcd: %w", err)
 	default:
 		if err := json.Unmarshal(b, &saved); err != nil {
-			return nil, fmt.Errorf("read what was seen of etcd: %s: %w; remove the file if etcd was not restored from a snapshot", path, err)
+			saved = Record{Behind: &store.Mark{}, Unknown: true, Why: fmt.Sprintf("or nobody knows whether it has: %s is damaged (%v)", path, err)}
 		}
 	}
-	return &Memory{path: path, clock: c, log: log, done: make(chan struct{}), core: NewCore(saved)}, nil
+	m.core = NewCore(saved)
+	if saved.Behind != nil {
+		m.condemnLocked(Condemn{saved.Why})
+	}
+	return m, nil
 }
 
 // Mark returns the highest revision and raft term that have been seen.
@@ -67,6 +75,44 @@ func (m *Memory) Err() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.behind
+}
+
+// Found closes when the store is found behind.
+func (m *Memory) Found() <-chan struct{} { return m.found }
+
+// Condemn notes that somebody who follows the store has found it behind, and how.
+func (m *Memory) Condemn(how error) {
+	_, why, _ := strings.Cut(how.Error(), store.ErrBehind.Error()+": ")
+	_ = m.take(Found{why})
+}
+
+// Record returns what is remembered.
+func (m *Memory) Record() Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.core.Record()
+}
+
+// Look takes in what the schema says, and reports whether a store that was found behind has been accepted: that is on disk then, and
+// counts from the next Open on.
+func (m *Memory) Look(at store.Mark, schema api.Schema) (accepted bool, err error) {
+	m.mu.Lock()
+	for _, effect := range m.core.Step(m.clock.Now(), Looked{at, schema}) {
+		switch effect := effect.(type) {
+		case Accept:
+			accepted = true
+		case Save:
+			m.saveLaterLocked(effect)
+		}
+	}
+	record := m.core.Record()
+	m.mu.Unlock()
+	if !accepted {
+		return false, nil
+	}
+	m.log.Info("etcd is trusted again", zap.String("restored", record.Restored), zap.Stringer("at", record.Mark), zap.Int64("floor", record.Floor))
+	m.work.Wait() // an earlier save must not come after this one
+	return true, m.save(record)
 }
 
 // trusted is Core.Trusted.
@@ -85,26 +131,29 @@ func (m *Memory) take(e Event) error {
 		case Condemn:
 			m.condemnLocked(effect)
 		case Save:
-			if !m.closed {
-				m.work.Go(func() { m.saveAndRest(effect.Mark) })
-			}
+			m.saveLaterLocked(effect)
 		}
 	}
 	return m.behind
 }
 
 func (m *Memory) condemnLocked(c Condemn) {
-	m.behind = fmt.Errorf("%w: it answers at revision %d, raft term %d, after revision %d, raft term %d: it was restored from a "+
-		"snapshot, wiped, or is another etcd. Nothing is started, placed or renewed by it. Check the endpoints; if it is "+
-		"meant, stop the agents with \"distsuperagent stop --all\" and every distsuperd, remove %s on each of their hosts, and start them again",
-		store.ErrBehind, c.At.Rev, c.At.Term, c.Floor.Rev, c.Floor.Term, m.path)
-	m.log.Error("etcd is behind what was seen before", zap.Int64("rev", c.At.Rev), zap.Uint64("term", c.At.Term),
-		zap.Int64("seen_rev", c.Floor.Rev), zap.Uint64("seen_term", c.Floor.Term), zap.String("file", m.path))
+	m.behind = fmt.Errorf("%w: %s. It was restored from a snapshot, wiped, or is another etcd: nothing is started, placed or renewed by it. "+
+		"If that is meant, run \"distsuperctl init db --after-restore\" once, on any host; if not, set [etcd] endpoints right", store.ErrBehind, c.Why)
+	close(m.found)
+	m.log.Error("etcd is not trusted", zap.Error(m.behind))
+}
+
+// saveLaterLocked saves beside what goes on.
+func (m *Memory) saveLaterLocked(s Save) {
+	if !m.closed {
+		m.work.Go(func() { m.saveAndRest(s.Record) })
+	}
 }
 
 // saveAndRest saves, and looks again when the next save may be due.
-func (m *Memory) saveAndRest(mark store.Mark) {
-	err := m.save(mark)
+func (m *Memory) saveAndRest(record Record) {
+	err := m.save(record)
 	if m.failed.Swap(err != nil) != (err != nil) { // each try, once a second, is not worth a line
 		if err != nil {
 			m.log.Warn("cannot note what was seen of etcd; it is tried again once a second", zap.String("file", m.path), zap.Error(err))
@@ -112,7 +161,7 @@ func (m *Memory) saveAndRest(mark store.Mark) {
 			m.log.Info("what was seen of etcd is noted again", zap.String("file", m.path))
 		}
 	}
-	_ = m.take(Saved{mark, err})
+	_ = m.take(Saved{record, err})
 	timer := m.clock.NewTimer()
 	defer timer.Stop()
 	timer.Reset(m.clock.Now().Add(saveEvery))
@@ -124,8 +173,8 @@ func (m *Memory) saveAndRest(mark store.Mark) {
 }
 
 // save replaces the file as a whole.
-func (m *Memory) save(mark store.Mark) error {
-	b, err := json.Marshal(mark)
+func (m *Memory) save(record Record) error {
+	b, err := json.Marshal(record)
 	if err != nil {
 		return err
 	}
@@ -142,13 +191,13 @@ func (m *Memory) Close() error {
 	m.mu.Unlock()
 	m.work.Wait()
 	m.mu.Lock()
-	mark, saved := m.core.Mark(), m.core.Saved()
+	record, saved := m.core.Record(), m.core.Saved()
 	m.mu.Unlock()
-	if mark == saved {
+	if record == saved {
 		return nil
 	}
-	err := m.save(mark)
-	_ = m.take(Saved{mark, err})
+	err := m.save(record)
+	_ = m.take(Saved{record, err})
 	if err != nil {
 		return fmt.Errorf("note what was seen of etcd: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/memstore"
 	"github.com/distsuper/distsuper/store/seen"
@@ -63,8 +64,8 @@ func TestGuardRefusesARestoredStoreInEveryCall(t *testing.T) {
 		}
 		s.Restore(snap)
 		if _, err := kv.Range(t.Context(), store.Range{Key: "/k"}); !errors.Is(err, store.ErrBehind) ||
-			!strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "revision 1") {
-			t.Errorf("read: %v; want ErrBehind, the revision and the file to remove", err)
+			!strings.Contains(err.Error(), "init db --after-restore") || !strings.Contains(err.Error(), "revision 1") {
+			t.Errorf("read: %v; want ErrBehind, the revision and the way out", err)
 		}
 		for range 3 { // a store that catches up is refused all the same
 			write(t, s, store.Put("/other", nil))
@@ -213,14 +214,73 @@ func TestGuardWatchEndsWhenTheStoreIsBehind(t *testing.T) {
 	})
 }
 
-func TestGuardRefusesADamagedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "seen")
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+// look reads the schema as a daemon does that waits for its acceptance.
+func look(t *testing.T, s *memstore.Server, m *seen.Memory, schema api.Schema) bool {
+	t.Helper()
+	accepted, err := m.Look(store.Mark{Rev: s.Rev(), Term: s.Term()}, schema)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seen.Open(path, nil, nil); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("a damaged file: %v", err)
-	}
+	return accepted
+}
+
+func TestWhatWasFoundBehindStaysSoOverRestartsUntilItIsAccepted(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
+		snap := s.Snapshot()
+		if _, err := kv.Txn(t.Context(), putK); err != nil {
+			t.Fatal(err)
+		}
+		s.Restore(snap)
+		if _, err := kv.Range(t.Context(), store.Range{Key: "/k"}); !errors.Is(err, store.ErrBehind) {
+			t.Fatal(err)
+		}
+		if err := memory.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // it catches up, and has forgotten no less
+			write(t, s, store.Put("/other", nil))
+		}
+		again := open(t, path)
+		defer again.Close()
+		select {
+		case <-again.Found():
+		default:
+			t.Error("the next life does not know of it")
+		}
+		if _, err := seen.Guard(s.Client("c"), again).Range(t.Context(), store.Range{Key: "/k"}); !errors.Is(err, store.ErrBehind) ||
+			!strings.Contains(err.Error(), "it answers at revision 1, raft term 2, after revision 2") {
+			t.Errorf("in the next life: %v", err)
+		}
+		schema := api.Schema{Version: 1, Floor: 100, Restored: &api.Restored{ID: "r1"}}
+		if !look(t, s, again, schema) || again.Err() == nil {
+			t.Fatal("it is to be accepted, from the next life on")
+		}
+		third := open(t, path)
+		defer third.Close()
+		if _, err := seen.Guard(s.Client("c"), third).Txn(t.Context(), putK); err != nil || third.Record().Floor != 100 {
+			t.Errorf("after the acceptance: %v, %+v", err, third.Record())
+		}
+	})
+}
+
+func TestADamagedFileIsLedOutOfByANewAcceptance(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, _ store.KV, _ *seen.Memory, path string) {
+		if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := open(t, path)
+		defer m.Close()
+		if err := m.Err(); !errors.Is(err, store.ErrBehind) || !strings.Contains(err.Error(), path) {
+			t.Errorf("a damaged file: %v", err)
+		}
+		old := api.Schema{Version: 1, Floor: 100, Restored: &api.Restored{ID: "old"}}
+		if look(t, s, m, old) || look(t, s, m, old) {
+			t.Error("an acceptance of before was taken for one of this")
+		}
+		if !look(t, s, m, api.Schema{Version: 1, Floor: 200, Restored: &api.Restored{ID: "new"}}) {
+			t.Error("a new acceptance does not lead out")
+		}
+	})
 }
 
 func TestGuardChangesNothingForAStoreThatIsWell(t *testing.T) {

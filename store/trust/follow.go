@@ -2,6 +2,7 @@ package trust
 
 import (
 	"context"
+	"errors"
 	"maps"
 
 	"go.uber.org/zap"
@@ -17,7 +18,7 @@ func (p *Pins) Follow(ctx context.Context, log *zap.Logger) {
 		log.Warn("the cluster's public key is read later", zap.Error(err))
 	}
 	err := store.Follow(ctx, p.kv, store.Below(p.keys.Controllers()), store.FollowOptions{Clock: p.clock, Log: log}, follower{p})
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, store.ErrBehind) {
 		p.mu.Lock()
 		p.followed = false
 		p.mu.Unlock()

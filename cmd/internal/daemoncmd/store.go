@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
+	"github.com/distsuper/distsuper/store/recovery"
 	"github.com/distsuper/distsuper/store/seen"
 )
 
@@ -25,7 +26,7 @@ func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) etcd.C
 }
 
 // OpenStore opens the store, guarded by a file that keeps how far it was seen. It does not wait for etcd.
-func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Logger) (store.KV, error) {
+func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Logger) (*Store, error) {
 	kv, err := etcd.Open(context.Background(), storeConfig(cfg, endpoints, log))
 	if err != nil {
 		return nil, daemon.Usage(err)
@@ -34,16 +35,66 @@ func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Log
 	if err != nil {
 		return nil, errors.Join(err, kv.Close())
 	}
-	return &guardedStore{KV: seen.Guard(kv, m), memory: m}, nil
+	return &Store{KV: seen.Guard(kv, m), Raw: kv, Memory: m}, nil
 }
 
-// guardedStore keeps on disk, at its end, how far the store was.
-type guardedStore struct {
+// Store is the store that a daemon believes until it goes back. At its end it keeps on disk how far the store was.
+type Store struct {
 	store.KV
-	memory *seen.Memory
+	Raw    store.KV // the store as it is, believed or not
+	Memory *seen.Memory
 }
 
-func (r *guardedStore) Close() error { return errors.Join(r.KV.Close(), r.memory.Close()) }
+// Close closes the store.
+func (s *Store) Close() error { return errors.Join(s.KV.Close(), s.Memory.Close()) }
+
+// CheckSchema is store.CheckSchema, and remembers what the schema says of this store's life.
+func (s *Store) CheckSchema(ctx context.Context, keys store.Keys) error {
+	if err := s.Memory.Err(); err != nil {
+		return err
+	}
+	_, err := s.look(ctx, s.KV, keys)
+	return err
+}
+
+func (s *Store) look(ctx context.Context, kv store.KV, keys store.Keys) (accepted bool, err error) {
+	schema, at, err := store.ReadSchema(ctx, kv, keys)
+	if err != nil {
+		return false, err
+	}
+	return s.Memory.Look(at, schema)
+}
+
+// acceptedEvery is how often a daemon that does not believe its store looks whether somebody has accepted it.
+const acceptedEvery = time.Second
+
+// AwaitAccepted returns nil when the store was found behind and somebody has accepted it as it is since then. Whoever waits is to begin
+// a new life, with nothing of what it knew. Else it returns ctx's error. Until then it calls meanwhile now and then, with how the
+// store was found behind.
+func (s *Store) AwaitAccepted(ctx context.Context, keys store.Keys, log *zap.Logger, meanwhile func(context.Context, error)) error {
+	select {
+	case <-s.Memory.Found():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for i := 0; ; i++ {
+		if meanwhile != nil && i%int(recovery.ReportEvery/acceptedEvery) == 0 {
+			meanwhile(ctx, s.Memory.Err())
+		}
+		attempt, cancel := context.WithTimeout(ctx, acceptedEvery)
+		accepted, err := s.look(attempt, s.Raw, keys)
+		cancel()
+		if accepted {
+			return err
+		}
+		if err != nil {
+			log.Debug("nobody has accepted this etcd yet", zap.Error(err))
+		}
+		if !clock.Sleep(ctx, acceptedEvery) {
+			return ctx.Err()
+		}
+	}
+}
 
 // AwaitStore calls check until etcd answers it, and returns its verdict. While etcd does not answer it says so, with
 // what it met at each endpoint, and goes on: a daemon started before etcd waits for it.
@@ -75,11 +126,15 @@ func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, not
 // and fill up slowly.
 const membersInterval = time.Minute
 
-// WatchMembers reports what operators should know about etcd's servers, whenever that changes, until ctx ends.
-func WatchMembers(ctx context.Context, kv store.KV, log *zap.Logger, report func(warning string)) {
+// WatchMembers reports what operators should know about etcd's servers, whenever that changes, until ctx ends, and reads what
+// the schema says by then.
+func WatchMembers(ctx context.Context, s *Store, keys store.Keys, log *zap.Logger, report func(warning string)) {
 	last := ""
 	for {
-		if warning, ok := Warning(kv.Members(ctx)); ok && warning != last {
+		if err := s.CheckSchema(ctx, keys); err != nil {
+			log.Debug("the schema is read later", zap.Error(err))
+		}
+		if warning, ok := Warning(s.Members(ctx)); ok && warning != last {
 			last = warning
 			report(warning)
 			if warning != "" {

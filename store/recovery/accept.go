@@ -1,0 +1,231 @@
+package recovery
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/view"
+)
+
+// Options say whose store is accepted. All are needed.
+type Options struct {
+	KV    store.KV
+	Keys  store.Keys
+	Clock clock.Clock
+	By    string // who accepts it
+	// Expand and Fingerprint are spec.Processes and spec.Fingerprint.
+	Expand      view.Expand
+	Fingerprint func(api.Process) string
+}
+
+// fenceTTL is for how long nobody leads, in seconds, should Accept be broken off.
+const fenceTTL = 60
+
+// errChanged says that something changed while it was looked at.
+var errChanged = errors.New("the store changed meanwhile")
+
+// Look reads what is known, and says what Accept would do. There has to be a schema.
+func Look(ctx context.Context, o Options) (Plan, error) {
+	s, _, err := read(ctx, o)
+	if err != nil {
+		return Plan{}, err
+	}
+	return Decide(s), nil
+}
+
+// read reads the situation, and the revision of the schema.
+func read(ctx context.Context, o Options) (s Situation, schemaRev int64, err error) {
+	pages := func(span store.Span, rev int64) (store.RangeResult, error) {
+		return store.ReadPages(ctx, o.KV, store.Range{Span: span, Limit: 1000, Rev: rev})
+	}
+	state, err := pages(o.Keys.State(), 0)
+	if err != nil {
+		return s, 0, fmt.Errorf("read the store: %w", err)
+	}
+	seen, err := pages(store.Below(o.Keys.ControllersSeen()), state.Rev)
+	if err != nil {
+		return s, 0, fmt.Errorf("read the store: %w", err)
+	}
+	res, err := o.KV.Range(ctx, store.Range{Key: o.Keys.Schema(), Rev: state.Rev})
+	if err != nil {
+		return s, 0, fmt.Errorf("read the store: %w", err)
+	}
+	var e *store.Entry
+	if len(res.Entries) > 0 {
+		e, schemaRev = &res.Entries[0], res.Entries[0].ModRev
+	}
+	if s.Schema, err = store.DecodeSchema(o.Keys, e); err != nil {
+		return s, 0, err
+	}
+	s.View, _ = view.New(o.Keys, o.Expand).Reset(state.Rev, state.Entries)
+	s.Fingerprint, s.Reports, s.Controllers = o.Fingerprint, map[string]Report{}, map[string]api.Seen{}
+	for _, e := range slices.Concat(state.Entries, seen.Entries) {
+		if err := s.take(o.Keys, e); err != nil {
+			return s, 0, err
+		}
+	}
+	for name, r := range s.Reports {
+		if r.Seen.At.IsZero() { // its end is not there yet
+			delete(s.Reports, name)
+		}
+	}
+	return s, schemaRev, nil
+}
+
+// take takes a part of a report in.
+func (s *Situation) take(keys store.Keys, e store.Entry) (err error) {
+	n, err := keys.Parse(e.Key)
+	if err != nil {
+		return err
+	}
+	r := s.Reports[n.Machine]
+	switch n.Kind {
+	case store.KindSeen:
+		r.Seen, err = store.Decode[api.Seen](e)
+	case store.KindHeld:
+		var h api.Held
+		h, err = store.Decode[api.Held](e)
+		r.Held = append(r.Held, h)
+	case store.KindControllerSeen:
+		s.Controllers[n.ID], err = store.Decode[api.Seen](e)
+		return err
+	default:
+		return nil
+	}
+	s.Reports[n.Machine] = r
+	return err
+}
+
+// Accept makes the store count as it is, once the caller has waited for Plan.Wait since Look first answered and has made sure that
+// every silent machine is off. It returns what it did. Broken off, it may be repeated: each process is taken over as a whole.
+func Accept(ctx context.Context, o Options) (Plan, error) {
+	fence, err := o.KV.Grant(ctx, fenceTTL)
+	if err != nil {
+		return Plan{}, fmt.Errorf("accept the store: %w", err)
+	}
+	defer func() {
+		revoke, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = o.KV.Revoke(revoke, fence.ID)
+	}()
+	_, err = o.KV.Txn(ctx, store.Txn{Then: []store.Op{
+		store.PutOn(o.Keys.Restoring(), []byte(o.By), fence.ID), store.DeletePrefix(o.Keys.Election() + "/")}})
+	if err != nil {
+		return Plan{}, fmt.Errorf("accept the store: %w", err)
+	}
+	for {
+		p, err := accept(ctx, o)
+		if !errors.Is(err, errChanged) {
+			if err != nil {
+				err = fmt.Errorf("accept the store: %w", err)
+			}
+			return p, err
+		}
+		if ctx.Err() != nil {
+			return p, fmt.Errorf("accept the store: %w", ctx.Err())
+		}
+	}
+}
+
+// accept is one attempt, which ends with errChanged when somebody changed something meanwhile.
+func accept(ctx context.Context, o Options) (Plan, error) {
+	s, schemaRev, err := read(ctx, o)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Decide(s)
+	leases := map[int64]store.LeaseID{}
+	for _, t := range p.Takeover {
+		ttl := int64(Outlived(int64(t.Held.Placement.Process.TouchTimeout))/time.Second) + 1
+		if leases[ttl] == 0 {
+			l, err := o.KV.Grant(ctx, ttl)
+			if err != nil {
+				return p, err
+			}
+			leases[ttl] = l.ID
+		}
+		if err := o.commit(ctx, o.takeover(s.View.Process(t.Process), t, leases[ttl])); err != nil {
+			return p, err
+		}
+	}
+	for _, id := range p.Anew {
+		if err := o.commit(ctx, o.anew(s.View.Process(id))); err != nil {
+			return p, err
+		}
+	}
+	schema := s.Schema
+	schema.Floor, schema.Restored = p.Floor, &api.Restored{ID: rand.Text(), By: o.By, At: o.Clock.Wall().UTC()}
+	return p, o.commit(ctx, store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Schema(), schemaRev)},
+		Then: []store.Op{store.Put(o.Keys.Schema(), store.Encode(schema)), store.Delete(o.Keys.Restoring())}})
+}
+
+// commit does a transaction if nobody leads, and nobody changed what it compares.
+func (o Options) commit(ctx context.Context, t store.Txn) error {
+	t.If = append(t.If, store.Exists(o.Keys.Restoring()))
+	t.Else = []store.Op{store.Get(o.Keys.Restoring())}
+	res, err := o.KV.Txn(ctx, t)
+	switch {
+	case err != nil:
+		return err
+	case res.Succeeded:
+		return nil
+	case res.Got[0] == nil:
+		return errors.New("it took too long, and somebody leads again; run it again")
+	}
+	return errChanged
+}
+
+// takeover makes a run that goes on the store's.
+func (o Options) takeover(p *view.Process, t Takeover, lease store.LeaseID) store.Txn {
+	if p == nil {
+		p = &view.Process{ID: t.Process}
+	}
+	slot := p.On(t.Machine)
+	t.Owner.At = o.Clock.Wall().UTC()
+	t.Held.Status.Lease = int64(lease)
+	txn := store.Txn{
+		If: []store.Cmp{store.Unchanged(o.Keys.Owner(p.ID), revOf(p.Owner)), store.Unchanged(o.Keys.Placement(t.Machine, p.ID), revOf(slot.Placement)),
+			store.Unchanged(o.Keys.Intent(p.ID), revOf(p.Intent)), store.Exists(o.Keys.Seen(t.Machine))},
+		Then: []store.Op{store.Put(o.Keys.Owner(p.ID), store.Encode(t.Owner)),
+			store.Put(o.Keys.Placement(t.Machine, p.ID), store.Encode(t.Held.Placement)),
+			store.Put(o.Keys.Status(t.Machine, p.ID), store.Encode(t.Held.Status)),
+			store.PutOn(o.Keys.Touch(t.Machine, p.ID), store.Encode(api.Touch{Token: t.Token, Instance: t.Held.Placement.Instance}), lease)},
+	}
+	if t.Intent {
+		txn.Then = append(txn.Then, store.Put(o.Keys.Intent(p.ID), store.Encode(api.Intent{Want: api.WantRun, By: o.By, At: t.Owner.At})))
+	}
+	for _, other := range p.Slots {
+		if other.Machine != t.Machine && other.Placement != nil {
+			txn.Then = append(txn.Then, store.Delete(o.Keys.Placement(other.Machine, p.ID)))
+		}
+	}
+	return txn
+}
+
+// anew takes a placement away: the leader places the process again when it is known to be dead.
+func (o Options) anew(p *view.Process) store.Txn {
+	owner := p.Owner.Value
+	owner.Placed, owner.At = false, o.Clock.Wall().UTC()
+	owner.Reason = "nobody said that it ran when the restored store was accepted"
+	txn := store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Owner(p.ID), p.Owner.Rev)}, Then: []store.Op{store.Put(o.Keys.Owner(p.ID), store.Encode(owner))}}
+	for _, slot := range p.Slots {
+		if slot.Placement != nil {
+			txn.Then = append(txn.Then, store.Delete(o.Keys.Placement(slot.Machine, p.ID)))
+		}
+	}
+	return txn
+}
+
+func revOf[T any](s *api.Stored[T]) int64 {
+	if s == nil {
+		return 0
+	}
+	return s.Rev
+}
