@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
@@ -131,6 +132,7 @@ func (d decider) leftover(token int64, instance string) api.Status {
 		}
 	}
 	st.State, st.Released, st.PID, st.Lease = api.Stopped, true, 0, 0
+	st.OutputHeld, st.OutputHeldSince = "", time.Time{}
 	return st
 }
 
@@ -144,6 +146,7 @@ func StatusOf(r keeper.Run, instance string) api.Status {
 func final(r keeper.Run, instance string) api.Status {
 	st := StatusOf(r, instance)
 	st.Released, st.PID = true, 0
+	st.OutputHeld, st.OutputHeldSince = "", time.Time{} // nobody tells when that is over
 	switch r.Cause {
 	case keeper.CauseFinished:
 		st.State = api.Exited

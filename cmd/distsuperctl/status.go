@@ -117,6 +117,11 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 	} else {
 		c.printRows(rows)
 	}
+	for _, r := range rows {
+		if held := heldText(r.Observed); held != "" && c.deployment.oneMachine() { // supervisorctl's columns have no room for it
+			c.warnf("warning: %s: %s", r.Name, held)
+		}
+	}
 	c.printWarnings(ctx, snap)
 	return failed(supervisor.StatusExit(states, len(bad) > 0))
 }
@@ -156,12 +161,21 @@ func (c *ctl) line(r row, width, machine int) string {
 	if c.deployment.oneMachine() && !c.colour {
 		return visible.Line(supervisor.StatusLine(width, r.Name, r.State, r.Description))
 	}
+	r.Description = with(r.Description, heldText(r.Observed))
 	where := padTo(visible.Line(orDash(r.Machine)), machine+2)
 	if c.deployment.oneMachine() {
 		where = ""
 	}
 	state := c.paint(r.State, padTo(r.State.String(), 10))
 	return strings.TrimRight(padTo(visible.Line(r.Name), width+3)+state+where+visible.Line(r.Description), " ")
+}
+
+// heldText says that what a process prints cannot be written to its log just now, "" for what can.
+func heldText(o api.Observed) string {
+	if o.OutputHeld == "" {
+		return ""
+	}
+	return "output held up since " + o.OutputHeldSince.Local().Format("15:04:05") + ": " + o.OutputHeld
 }
 
 // printWarnings says in a line each what is wrong with etcd and with machines.
@@ -245,7 +259,7 @@ func changedRows(shown map[string]row, s *client.Snapshot, processes, names []st
 // same ignores what passes with time alone.
 func same(a, b row) bool {
 	return a.State == b.State && a.Machine == b.Machine && a.PID == b.PID && a.Token == b.Token && a.Waiting == b.Waiting &&
-		a.Started.Equal(b.Started) && a.Want == b.Want && (a.Description == b.Description || b.State == api.Running)
+		a.Started.Equal(b.Started) && a.Want == b.Want && a.OutputHeld == b.OutputHeld && (a.Description == b.Description || b.State == api.Running)
 }
 
 func (c *ctl) printChanges(rows []row, first bool) error {

@@ -159,13 +159,17 @@ func (c *ctl) printFacts(w whyRow, removed bool) error {
 			touch += fmt.Sprintf(", %d s of its lease are left", *w.TouchLeft)
 		}
 	}
+	output := ""
+	if w.Status != nil {
+		output = strings.TrimPrefix(heldText(w.Status.Observed), "output ")
+	}
 	decision := ""
 	if w.Machine != "" && w.Decision != "" { // before the first machine there is but what it waits for, which the state has
 		decision = w.Decision + " (" + moment(w.PlacedAt) + ")"
 	}
 	return facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "wanted", asked,
 		"machine", machine, "token", token, "decision", decision,
-		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition)
+		"proof", proofText(w.Proof), "failed on", strings.Join(w.Failed, ", "), "touch", touch, "on_partition", w.Partition, "output", output)
 }
 
 func moment(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05.000") }

@@ -120,6 +120,10 @@ type Observed struct {
 	// The logs' paths on the machine, "" for a channel that has no file of its own.
 	StdoutLog string `json:"stdout_log,omitempty"`
 	StderrLog string `json:"stderr_log,omitempty"`
+	// OutputHeld is why nothing that the process prints can be written to a log just now, "" while it can: it waits, and
+	// with it at last the process. OutputHeldSince is since when.
+	OutputHeld      string    `json:"output_held,omitempty"`
+	OutputHeldSince time.Time `json:"output_held_since,omitzero"`
 }
 
 // Status is the value of machines/<m>/status/<process>: what the machine last saw. A process's

@@ -153,7 +153,7 @@ var Differences = []Difference{
 	{ID: "unwritable-logs", Area: AreaProcesses,
 		What:       "a log that cannot be written, because the disk is full or its directory is gone",
 		Supervisor: "loses the output",
-		Distsuper:  "leaves the output in the process's pipe until the log can be written, and says so in its own log; if the pipe fills up, the process waits",
+		Distsuper:  "leaves the output in the process's pipe until the log can be written, and says so in its own log; after 2 s, `status` and `why` say so, too. If the pipe fills up, the process waits",
 		Why:        "output should not be lost because a disk was full for a while"},
 	{ID: "torn-lines", Area: AreaProcesses,
 		What:       "rotation, several processes that share a log file, `stdout_syslog`",

@@ -239,6 +239,10 @@ func TestFullDiskHoldsUpOutputButNotTheDaemon(t *testing.T) {
 	t.Cleanup(func() { unix.Unmount(disk, unix.MNT_DETACH) })
 	r.run()
 	r.until(func() bool { return strings.Contains(r.out.String(), "no space left on device") }, "the disk does not fill")
+	r.until(func() bool {
+		said, err := exec.Command(bin.Program(t, "distsuperctl"), "-c", r.path("d.conf"), "status").CombinedOutput()
+		return err == nil && strings.Contains(string(said), "warning: a: output held up since ") && strings.Contains(string(said), "a.log: no space left on device")
+	}, "status does not say that output is held up")
 	r.signal(unix.SIGHUP)
 	r.until(func() bool { return strings.Count(r.out.String(), "spawned: 'a'") == 2 }, "it does not reload")
 	if err := os.Truncate(filepath.Join(disk, "a.log"), 0); err != nil {

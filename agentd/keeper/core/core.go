@@ -134,6 +134,8 @@ func (c *Core) learn(now deadline.Moment, e Event) {
 		c.looked(now, e)
 	case LeftAlone:
 		c.leftAlone(now, e)
+	case OutputHeld:
+		c.outputHeld(e)
 	case KillTime:
 		c.setKillTime(e.Took)
 	}

@@ -81,6 +81,12 @@ type (
 		Look Look
 		Gone bool
 	}
+	// OutputHeld tells since when the output of a process is not written to its log, and why: "" when it is again.
+	OutputHeld struct {
+		ID    string
+		Why   string
+		Since time.Time // for people
+	}
 	// KillTime tells how long it takes by now to kill a process tree to its last process, where that is not done at once. Every
 	// deadline is enforced that much earlier; see deadline.Lead.
 	KillTime struct{ Took time.Duration }
@@ -116,6 +122,7 @@ func (Exited) event()       {}
 func (SignalFailed) event() {}
 func (Looked) event()       {}
 func (LeftAlone) event()    {}
+func (OutputHeld) event()   {}
 func (KillTime) event()     {}
 func (Begin) event()        {}
 func (Tick) event()         {}

@@ -118,6 +118,14 @@ func (c *Core) publish(r *run) {
 	c.emit(Changed{Run: r.view(), From: old.State, Ended: old.PID != 0 && s.PID == 0})
 }
 
+// outputHeld takes in whether the output of a process is held up. Nothing is decided by it.
+func (c *Core) outputHeld(e OutputHeld) {
+	if r := c.byID[e.ID]; r != nil {
+		r.seen.OutputHeld, r.seen.OutputHeldSince = e.Why, e.Since
+		c.publish(r)
+	}
+}
+
 // view is the run as others see it.
 func (r *run) view() keeper.Run {
 	q := &r.request

@@ -34,6 +34,8 @@ type Logs interface {
 	Needs(s logs.Sink) bool
 	Attach(fd int, s logs.Sink) error
 	Update(s logs.Sink)
+	// OnHeld has tell called whenever the output of a process begins to be held up, and when it is written again.
+	OnHeld(tell func(process string, h logs.Held))
 	// Remove deletes the AUTO logs of a process.
 	Remove(ctx context.Context, process string) error
 }
@@ -120,6 +122,9 @@ func New(o Options) (*Engine, error) {
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), hello: keeper.Hello{
 		Instance: hex.EncodeToString(id), BootID: identity.BootID, PID: os.Getpid(), Version: o.Version, Config: o.Config},
 		identity: identity, watch: o.Watch, orphan: o.Orphan, alone: o.Mode == mode.Alone}
+	e.logs.OnHeld(func(process string, h logs.Held) {
+		e.post(func(l *loop) { l.drive(l.Moment(), core.OutputHeld{ID: process, Why: h.Why, Since: h.Since}) })
+	})
 	e.board, e.journal = board.New(e.hello.Instance), journal.New(e.hello.Instance, journal.Capacity)
 	if o.Linger == 0 && !e.alone {
 		o.Linger = defaultLinger

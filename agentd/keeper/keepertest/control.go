@@ -69,6 +69,17 @@ func (f *Fake) Refuse(id string, fault api.Fault, reason string) {
 	f.refuse[id] = core.Failure{Fault: fault, Text: reason}
 }
 
+// HoldOutput tells that the output of a process is held up since now, and why; "" that it is not any more.
+func (f *Fake) HoldOutput(id, why string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e := core.OutputHeld{ID: id, Why: why}
+	if why != "" {
+		e.Since = f.opts.Clock.Wall()
+	}
+	return f.turnLocked(e)
+}
+
 // StopTakes sets how long a copy lives on after its stop signal (0 at first); id "" is every process without a time of its own. After
 // stopwaitsecs it is killed.
 func (f *Fake) StopTakes(id string, d time.Duration) {

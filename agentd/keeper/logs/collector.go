@@ -97,7 +97,11 @@ type Collector struct {
 	chains   map[string]*chain
 	id       string               // differs from those of earlier collectors; part of the ids of its chains
 	stuck    map[*target]struct{} // those that wait to be written again
-	partial  map[*pipe]struct{}   // those with an unfinished line
+	onHeld   func(process string, h Held)
+	// heldAfter is how long a file is stuck before onHeld is told.
+	heldAfter time.Duration
+	toldHeld  map[string]Held    // what onHeld was told of a process; none that is written
+	partial   map[*pipe]struct{} // those with an unfinished line
 	// autoBytes is what AUTO logs take together, at most: it is counted anew when they have outgrown their room.
 	autoBytes int64
 	ending    bool // what waits is written as far as the disk takes it
@@ -134,7 +138,7 @@ func NewWith(o Options, log *zap.Logger) (*Collector, error) {
 		epoll: epoll, wakeup: wakeup, done: make(chan struct{}),
 		problems: map[string]string{}, paths: map[channelKey]string{}, buf: make([]byte, bufferSize),
 		now: clock.Real{}.Now, pipes: map[uint64]*pipe{}, channels: map[channelKey][]*pipe{}, targets: map[string]*target{}, chains: map[string]*chain{}, id: rand.Text()[:10],
-		stuck: map[*target]struct{}{}, partial: map[*pipe]struct{}{}}
+		stuck: map[*target]struct{}{}, toldHeld: map[string]Held{}, heldAfter: heldAfter, partial: map[*pipe]struct{}{}}
 	if o.Room.Together > 0 {
 		for _, f := range c.autoFiles() {
 			c.autoBytes += f.size

@@ -45,6 +45,8 @@ func (c *Collector) attach(fd int, s Sink) {
 		t.pipes = append(t.pipes, p)
 		p.target = t
 		t.createEarly()
+		delete(c.toldHeld, s.Process) // that was of another copy, and perhaps of another run
+		c.tellHeld(s.Process)
 		if t.stuck {
 			p.parked = true
 			return
@@ -233,6 +235,7 @@ func (c *Collector) finish(p *pipe) {
 	if p.target != nil {
 		p.target.detach(p)
 	}
+	c.tellHeld(p.sink.Process)
 }
 
 // forget removes a pipe from the lists of pipes.

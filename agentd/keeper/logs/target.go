@@ -41,6 +41,10 @@ type target struct {
 	pending []byte
 	retryAt clock.Instant
 	backoff time.Duration
+	// heldFrom is since when not a byte was written while it is stuck, heldSince the same for people; held is what was told of it.
+	heldFrom  clock.Instant
+	heldSince time.Time
+	held      Held
 	// noRotate is until when a rotation that failed is not tried again.
 	noRotate clock.Instant
 	problem  string
@@ -160,6 +164,7 @@ func (t *target) retry() {
 	}
 	t.pending, t.stuck = nil, false
 	delete(t.c.stuck, t)
+	t.unhold()
 	for _, p := range slices.Clone(t.pipes) {
 		t.c.listen(p)
 	}
@@ -171,6 +176,7 @@ func (t *target) discard() {
 	t.close()
 	t.pending, t.stuck = nil, false
 	delete(t.c.stuck, t)
+	t.unhold()
 	for _, p := range slices.Clone(t.pipes) {
 		if p.parked {
 			t.c.listen(p)
@@ -192,6 +198,7 @@ func (t *target) scheduleRetry(err error, progress bool) {
 		t.backoff = first
 	}
 	t.retryAt = t.c.now().Add(t.backoff)
+	t.hold(err, progress)
 	if slow {
 		return
 	}
