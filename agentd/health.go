@@ -88,7 +88,7 @@ func (c *Core) problem() string {
 	case (c.etcd.renewals.Silent || !c.connected) && c.own.leaving:
 		return fmt.Sprintf("etcd does not answer: what runs here is stopped all the same, and what etcd cannot be told within %v of that, the next agent tells it", tellTime)
 	case c.etcd.renewals.Silent:
-		return "etcd does not answer"
+		return "" // Etcd says so, and Answered since when
 	case !c.connected:
 		return "this machine's keys in etcd cannot be read"
 	case c.refused != nil:

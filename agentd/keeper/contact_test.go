@@ -32,7 +32,7 @@ func TestContactIsWhatLeasesAndRunsTell(t *testing.T) {
 			t.Errorf("after %v\nsays %s\nwant %s", after, got, want)
 		}
 	}
-	rest := "; cron runs on without etcd (on_partition = keep); once has ended for good, and the fleet is told when an agent is started and etcd answers it"
+	rest := "; cron runs on without etcd (on_partition = keep); once has ended, and the fleet is told when an agent is started and etcd answers it"
 	says(time.Second, "etcd answered last 0.9 s ago, and no agent asks it now: api and web go on until their deadlines in 3.3 s to "+
 		"26 s, unless an agent is started and etcd answers it before"+rest)
 	s.Runs[0].Cause, s.Runs[0].Stopped = CauseFenced, began.Add(4*time.Second)

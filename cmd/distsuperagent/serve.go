@@ -366,9 +366,13 @@ func (s *server) announce(ctx context.Context) error {
 	last, since := "", time.Now()
 	ready := daemoncmd.Until(ctx, func() bool {
 		h := s.agent.Health()
+		problem := h.Problem
+		if problem == "" && h.Etcd == contact.StateSilent {
+			problem = "etcd does not answer"
+		}
 		switch {
-		case h.Problem != last:
-			last, since = h.Problem, time.Now()
+		case problem != last:
+			last, since = problem, time.Now()
 		case last != "" && time.Since(since) > progressAfter:
 			s.Notify.Progress(last)
 			since = since.Add(time.Hour) // once

@@ -145,7 +145,11 @@ func (s *keeperStatus) String() string {
 	if s.KillMillis > 0 {
 		held += fmt.Sprintf(" (killing a process tree takes up to %d ms)", s.KillMillis)
 	}
-	return fmt.Sprintf("pid %d, %d processes%s, held by %s, version %s", s.PID, s.Processes, down, held, s.Version)
+	processes := "1 process"
+	if s.Processes != 1 {
+		processes = fmt.Sprintf("%d processes", s.Processes)
+	}
+	return fmt.Sprintf("pid %d, %s%s, held by %s, version %s", s.PID, processes, down, held, s.Version)
 }
 
 // Print implements daemoncmd.Report.

@@ -220,9 +220,11 @@ func busy(ctx context.Context, cfg *config.Config, addr string) string {
 
 // waitingFor says what a draining agent waits for.
 func waitingFor(h rpc.Health) string {
-	switch {
+	switch c := h.Contact; {
 	case h.Problem != "":
 		return h.Problem
+	case c != nil && c.State == contact.StateSilent:
+		return "etcd " + c.Etcd()
 	case h.Draining && h.Processes == 1:
 		return "1 process is not released yet"
 	case h.Draining && h.Processes > 0:

@@ -131,7 +131,7 @@ func over(s keeper.Snapshot, everything bool, ref keeper.Ref) bool {
 
 // whatFollows says what the stop of processes on this machine means for the fleet.
 func whatFollows(c contact.Contact) string {
-	stays := "They stay stopped until somebody starts them: distsuperctl start NAME."
+	stays := "What is stopped so stays stopped until somebody starts it (distsuperctl start NAME)."
 	if c.State == contact.StateAnswers {
 		return stays
 	}

@@ -3,6 +3,7 @@
 //
 //	go run ./hack/trials -bin bin            # all of them
 //	go run ./hack/trials -bin bin killed     # one
+//	go run ./hack/trials -bin bin -away 1m away
 //
 // A file is a trial. The short ones run in CI.
 package main
@@ -17,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/distsuper/distsuper/test/build"
 )
@@ -34,6 +36,7 @@ type trial struct {
 
 var trials = []trial{
 	{name: "killed", about: "a machine loses its power", run: killed},
+	{name: "away", about: "etcd is away, with the only controller, and every command is asked", run: away},
 	{name: "full-disk", about: "the disk of a machine's state is full", root: true, run: fullDisk},
 	{name: "restart", about: "daemons are restarted with what a new one could not start with", run: restart},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
@@ -41,6 +44,7 @@ var trials = []trial{
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the three binaries")
+	absent := flag.Duration("away", 9*time.Minute, "how long etcd is away in the trial of that name")
 	flag.Usage = usage
 	flag.Parse()
 	chosen, err := choose(flag.Args())
@@ -49,7 +53,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	held, err := runAll(ctx, *bin, chosen)
+	held, err := runAll(ctx, *bin, *absent, chosen)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "trials:", err)
@@ -87,7 +91,7 @@ func choose(names []string) ([]trial, error) {
 	return chosen, nil
 }
 
-func runAll(ctx context.Context, bin string, chosen []trial) (held bool, err error) {
+func runAll(ctx context.Context, bin string, absent time.Duration, chosen []trial) (held bool, err error) {
 	bin, err = filepath.Abs(bin)
 	if err != nil {
 		return false, err
@@ -105,7 +109,7 @@ func runAll(ctx context.Context, bin string, chosen []trial) (held bool, err err
 		if t.root && os.Geteuid() != 0 {
 			return false, fmt.Errorf("%s needs root", t.name)
 		}
-		s := &stage{Dir: filepath.Join(dir, t.name), Bin: bin, Witness: filepath.Join(dir, "witness")}
+		s := &stage{Dir: filepath.Join(dir, t.name), Bin: bin, Witness: filepath.Join(dir, "witness"), Away: absent}
 		fmt.Printf("\n## %s: %s\n\n", t.name, t.about)
 		if err := s.play(ctx, t); err != nil {
 			return false, fmt.Errorf("%s: %w", t.name, err)

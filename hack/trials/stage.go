@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/witness"
@@ -16,6 +17,8 @@ type stage struct {
 	Dir     string // an empty folder
 	Bin     string // the folder of the three binaries
 	Witness string // the program that testifies
+	// Away is how long etcd is away, in the trial of that name; 0 is short.
+	Away time.Duration
 	// Findings in the order in which they were made.
 	Findings []finding
 }

@@ -52,7 +52,7 @@ func TestSentences(t *testing.T) {
 			"etcd silent for 41 s: web is held down, since no renewal came from etcd; it starts again here when etcd answers, unless it runs " +
 				"elsewhere by then"},
 		{"a process has finished meanwhile", seen.By(StateSilent, 3*time.Hour), []Process{{Name: "job", Fate: Over}},
-			"etcd silent for 3 h 0 min: job has ended for good, and the fleet is told when etcd answers"},
+			"etcd silent for 3 h 0 min: job has ended, and the fleet is told when etcd answers"},
 		{"the agent hangs", seen.By(StatePaused, 12*second), nil, "etcd answered last 12 s ago, and is not asked now"},
 		{"the agent was stopped", Contact{From: FromKeeper, State: StateAnswers, SinceMillis: 500}.Unasked(), three(Process{Fate: Kept}),
 			"etcd answered last 0.5 s ago, and no agent asks it now: web goes on until its deadline in 2.3 s, unless an agent is started and " +

@@ -50,7 +50,7 @@ func (c Contact) Lines() []string {
 		return fmt.Sprintf("%s %s on without etcd (on_partition = keep)", g, g.verb("runs", "run"))
 	})
 	say(p.Over, away, func(g Group) string {
-		return fmt.Sprintf("%s %s ended for good, and the fleet is told when %s", g, g.verb("has", "have"), c.Answer())
+		return fmt.Sprintf("%s %s ended, and the fleet is told when %s", g, g.verb("has", "have"), c.Answer())
 	})
 	return lines
 }

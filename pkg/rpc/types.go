@@ -68,10 +68,10 @@ func (r Run) Description(now time.Time) string {
 	case contact.Ending:
 		return r.Reason
 	case contact.Fenced:
-		if r.Stopped.IsZero() {
+		if r.FencedMillis == 0 { // it had no copy to be stopped
 			return r.Reason
 		}
-		return r.Reason + ", " + contact.Span(now.Sub(r.Stopped)) + " ago"
+		return fmt.Sprintf("fenced %s ago: %s", contact.Span(now.Sub(r.Stopped)), contact.NoRenewal(time.Duration(r.FencedMillis)*time.Millisecond))
 	case contact.Over:
 		return strings.TrimPrefix(text+", and the fleet may not know it yet", ", ")
 	}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/contact"
+	"github.com/distsuper/distsuper/pkg/rpc"
+	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/witness"
+)
+
+// shortAbsence is how long etcd is away where nobody says how long: until all has ended that ends because of it, and some time.
+const shortAbsence = 35 * time.Second
+
+// absence is a fleet whose etcd is away, and what is found out about it.
+type absence struct {
+	*stage
+	f    *fleet.Fleet
+	m1   *cluster.Node
+	from time.Time // since when etcd is silent
+	// wrong are the words that were not true, by what was promised of them.
+	wrong map[string][]string
+	asked int
+}
+
+// What is promised of the words.
+const (
+	tellsAge    = "status says for how long etcd is silent"
+	tellsLife   = "what status says of a process is so"
+	tailWorks   = "distsuperagent tail shows what a process prints now"
+	logTells    = "the agent's log tells of the loss"
+	ctlIsTrue   = "distsuperctl claims nothing that it cannot know"
+	isQuick     = "every command answers within 6 s"
+	keeperAlone = "without an agent the keeper's word is the same"
+)
+
+// away takes etcd away, with the only controller, and asks every command again and again.
+func away(ctx context.Context, s *stage) error {
+	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 2})
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	a := &absence{stage: s, f: f, m1: f.Machines[0], wrong: map[string][]string{}}
+	if err := a.load(ctx); err != nil {
+		return err
+	}
+	f.Controllers[0].Signal(unix.SIGSTOP)
+	a.from = time.Now()
+	a.askAll(ctx)
+	a.stopOne(ctx)
+	f.Controllers[0].Signal(unix.SIGCONT)
+	for _, promise := range []string{tellsAge, tellsLife, tailWorks, logTells, ctlIsTrue, isQuick, keeperAlone} {
+		wrong := a.wrong[promise]
+		seen := fmt.Sprintf("in %d rounds", a.asked)
+		if len(wrong) > 0 {
+			seen = fmt.Sprintf("%d times not, at first: %s", len(wrong), wrong[0])
+		}
+		s.found(promise, len(wrong) == 0, "%s", seen)
+	}
+	a.afterwards(ctx)
+	return s.once(f)
+}
+
+// load starts what is to be watched: two processes on m1 that end without etcd, two that go on, one that prints, and one on m2.
+func (a *absence) load(ctx context.Context) error {
+	on := func(machine string, policy api.OnPartition, p api.Program) api.Program {
+		p.Machines, p.OnPartition, p.TouchTimeout, p.Autostart = []string{machine}, policy, 5, true
+		return p
+	}
+	programs := []api.Program{
+		on("m1", api.PartitionStop, a.f.Witness("s1", "-beat", "100ms")), on("m1", api.PartitionStop, a.f.Witness("s2", "-beat", "100ms")),
+		on("m1", api.PartitionKeep, a.f.Witness("k1", "-beat", "100ms")), on("m1", api.PartitionKeep, a.f.Witness("k2", "-beat", "100ms")),
+		on("m2", api.PartitionStop, a.f.Witness("other", "-beat", "100ms")),
+		on("m1", api.PartitionKeep, client.Program("loud", `/bin/sh -c "while :; do date +%%s; sleep 1; done"`)),
+	}
+	for _, p := range programs {
+		if _, err := a.f.Client.Create(ctx, p); err != nil {
+			return err
+		}
+	}
+	return fleet.Until(ctx, patience, "all run", a.f.Where(ctx, len(programs), fleet.Runs))
+}
+
+// askAll asks everything again and again until etcd was away for long enough. In the middle m2 loses its agent, too.
+func (a *absence) askAll(ctx context.Context) {
+	lasts := a.Away
+	if lasts == 0 {
+		lasts = shortAbsence
+	}
+	alone := false
+	for ctx.Err() == nil && time.Since(a.from) < lasts {
+		next := time.Now().Add(min(10*time.Second, lasts/7))
+		a.asked++
+		a.askStatus(ctx, a.m1, tellsLife)
+		if time.Since(a.from) > lasts/2 {
+			if !alone {
+				a.f.Machines[1].Signal(unix.SIGKILL, "distsuperagent run")
+				alone = true
+			}
+			a.askStatus(ctx, a.f.Machines[1], keeperAlone)
+		}
+		a.askLogs(ctx)
+		a.askFleet(ctx)
+		pause(ctx, time.Until(next))
+	}
+}
+
+// not notes that a promise was not held.
+func (a *absence) not(promise, format string, args ...any) {
+	after := time.Since(a.from).Round(100 * time.Millisecond)
+	a.wrong[promise] = append(a.wrong[promise], fmt.Sprintf("after %v: ", after)+fmt.Sprintf(format, args...))
+}
+
+// run runs a command, which has to be quick.
+func (a *absence) run(ctx context.Context, n *cluster.Node, program string, args ...string) cluster.Result {
+	r := n.Run(ctx, program, args...)
+	if r.Took > 6*time.Second {
+		a.not(isQuick, "%s %s took %v", program, strings.Join(args, " "), r.Took.Round(100*time.Millisecond))
+	}
+	return r
+}
+
+// agentStatus is what is read of `distsuperagent status -l --json`.
+type agentStatus struct {
+	Running   bool            `json:"running"`
+	Contact   contact.Contact `json:"contact"`
+	Processes []rpc.Run       `json:"processes"`
+}
+
+// askStatus looks whether what a machine's status says is so.
+func (a *absence) askStatus(ctx context.Context, n *cluster.Node, promise string) {
+	before := time.Since(a.from)
+	r := a.run(ctx, n, "distsuperagent", "status", "-l", "--json")
+	after := time.Since(a.from)
+	var s agentStatus
+	if err := json.Unmarshal([]byte(r.Stdout), &s); err != nil || len(s.Processes) == 0 {
+		a.not(promise, "status: exit %d, %q %s", r.Code, r.Stdout, r.Stderr)
+		return
+	}
+	// The last answer was there up to a second before etcd fell silent.
+	if age := s.Contact.Since(); age < before-100*time.Millisecond || age > after+1500*time.Millisecond {
+		a.not(tellsAge, "on %s it says %s, it is %v", n.Name, s.Contact.Etcd(), before.Round(100*time.Millisecond))
+	}
+	if silent := s.Contact.State == contact.StateSilent || s.Contact.State == contact.StateUnasked; before > 2*time.Second && !silent {
+		a.not(tellsAge, "on %s it says %s", n.Name, s.Contact.Etcd())
+	}
+	copies, err := a.f.Copies()
+	if err != nil {
+		a.not(promise, "%v", err)
+		return
+	}
+	for _, p := range s.Processes {
+		a.compare(promise, p, copies)
+	}
+}
+
+// compare looks whether what is said of a process is so, unless that changes just now.
+func (a *absence) compare(promise string, p rpc.Run, copies []witness.Copy) {
+	lives := slices.ContainsFunc(copies, func(c witness.Copy) bool { return c.Process == p.ID && c.PID == p.PID && alive(c) })
+	known := slices.ContainsFunc(copies, func(c witness.Copy) bool { return c.Process == p.ID })
+	switch {
+	case !known: // it does not testify
+	case p.Fate == contact.Fenced && slices.ContainsFunc(copies, func(c witness.Copy) bool { return c.Process == p.ID && alive(c) }):
+		a.not(promise, "%s is said to be stopped, and lives", p.ID)
+	case p.State == api.Running && !lives && unix.Kill(p.PID, 0) != nil:
+		a.not(promise, "%s is said to run under pid %d, which is dead", p.ID, p.PID)
+	case p.Fate == contact.Fenced && !strings.Contains(p.Reason, "no renewal from etcd for "):
+		a.not(promise, "%s was stopped, and the reason given is %q", p.ID, p.Reason)
+	}
+}
+
+// alive: it has just beaten.
+func alive(c witness.Copy) bool {
+	return !c.Ended && time.Duration(witness.Now()-c.Last) < 2*time.Second && unix.Kill(c.PID, 0) == nil
+}
