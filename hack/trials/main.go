@@ -39,6 +39,7 @@ var trials = []trial{
 	{name: "away", about: "etcd is away, with the only controller, and every command is asked", run: away},
 	{name: "full-disk", about: "the disk of a machine's state is full", root: true, run: fullDisk},
 	{name: "restart", about: "daemons are restarted with what a new one could not start with", run: restart},
+	{name: "removed", about: "update removes a process that ignores its stop signal", run: removed},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }
 
