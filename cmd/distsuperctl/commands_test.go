@@ -54,12 +54,12 @@ func TestJSONFieldsAreStable(t *testing.T) {
 		of   any
 		want string
 	}{
-		{row{}, "name group program statecode machine description state pid started stopped exit signal fenced_after_ms stopped_by starts reason fault stdout_log stderr_log output_held output_held_since token machine_live want asked_by restarts waiting_for waiting"},
+		{row{}, "name group program statecode machine description state pid started stopped exit signal fenced_after_ms stopped_by starts reason fault stdout_log stderr_log output_held output_held_since token machine_live want asked_by restarts waiting_for waiting as_of"},
 		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches addresses labels version api host instance since losses lost_last avoided_seconds warning"},
 		{result{}, "process changed ok result reason state machine"},
 		{loadResult{}, "source dry_run added changed removed unchanged stops restarts"},
 		{controllerRow{}, "id role host http version"},
-		{whyRow{}, "process state reason want asked_by asked_at being_removed machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history"},
+		{whyRow{}, "process state reason want asked_by asked_at being_removed machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history as_of"},
 	} {
 		if got := strings.Join(fields(c.of), " "); got != c.want {
 			t.Errorf("%T: fields are for ever; they are\n%s, want\n%s", c.of, got, c.want)
@@ -141,6 +141,7 @@ func TestWatchedStatusAndHistoryTellEveryChangeOverAnOutage(t *testing.T) {
 		f.server.Restart(2 * time.Second)
 		time.Sleep(5 * time.Second)
 		f.wants(exitOK, "*", "start", "all")
+		status.stdout.await(t, "RUNNING   m1") // changes that come fast are told together
 		f.wants(exitOK, "*", "stop", "web")
 		status.stdout.await(t, "STOPPED   m1")
 		history.stdout.await(t, "stop asked")
