@@ -47,6 +47,8 @@ type ctl struct {
 	// opened is where kv is open; nil before, and in a test that brought its own.
 	opened *target
 	who    string
+	// away is what happened to etcd, while a machine itself is asked instead; nil is nothing.
+	away error
 	// deployment is what the store belongs to: the fleet unless the settings lead to a distsuperd solo.
 	deployment deployment
 }

@@ -47,7 +47,7 @@ func runFg(ctx context.Context, c *ctl, name string) error {
 	if err != nil {
 		return err
 	}
-	p, err := c.one(snap, name)
+	p, err := c.one(snap.Processes(), name)
 	if err != nil {
 		return c.failure("ERROR: bad process name supplied")
 	}

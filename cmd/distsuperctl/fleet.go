@@ -44,14 +44,16 @@ func (f *fleetDeployment) explain(ctx context.Context, err error) error {
 	if errors.Is(err, store.ErrNoSpace) {
 		return fmt.Errorf("%s (%w)", etcd.Full, err)
 	}
-	if !errors.Is(err, store.ErrUnavailable) || f.kv == nil || f.cfg == nil {
+	if !errors.Is(err, store.ErrUnavailable) || f.cfg == nil {
 		return err
 	}
-	sc, cerr := f.storeConfig()
-	if cerr != nil {
-		return err
+	if sc, cerr := f.storeConfig(); cerr == nil && f.kv != nil {
+		err = etcd.Unreachable(ctx, sc, err)
 	}
-	return etcd.Unreachable(ctx, sc, err)
+	if hint := f.hintMachines(); hint != "" {
+		err = fmt.Errorf("%w%s", err, hint)
+	}
+	return err
 }
 
 func (f *fleetDeployment) control() control.Options { return control.Options{} }

@@ -81,6 +81,7 @@ func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	err := root.ExecuteContext(ctx)
 	if ctx.Err() == nil {
 		err = c.deployment.explain(ctx, err)
+		c.remember(ctx)
 	}
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errors.New("interrupted; what was asked for goes on")

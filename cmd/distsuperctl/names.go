@@ -47,8 +47,8 @@ func (c *ctl) printBadNames(bad []*control.BadName) {
 }
 
 // one finds the process that a name means, and says on stderr what may help with one that means none or several.
-func (c *ctl) one(snap *client.Snapshot, name string) (*client.Process, error) {
-	p, err := control.One(snap.Processes(), name)
+func (c *ctl) one(processes []client.Process, name string) (*client.Process, error) {
+	p, err := control.One(processes, name)
 	var bad *control.BadName
 	if errors.As(err, &bad) {
 		c.warnBadName(bad)

@@ -30,7 +30,11 @@ type ways struct {
 // atMachine does something with the agent of a machine. What do asks may be asked twice when an answer gets lost, unless it
 // does by askOnce. When nobody answers, the error says since when the machine is gone, as etcd knows it.
 func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {
-	w, err := c.waysTo(ctx, machine)
+	find := c.waysTo
+	if c.away != nil {
+		find = c.rememberedWays
+	}
+	w, err := find(ctx, machine)
 	if errors.Is(err, trust.ErrNoMachine) {
 		return fmt.Errorf("%s: machine %s is not known any more", what, machine)
 	}
@@ -38,12 +42,21 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 		err = w.try(ctx, do)
 	}
 	if nobody := new(nobodyAnswers); errors.As(err, &nobody) {
-		if a, lost := c.client.Absence(ctx, machine); lost == nil {
-			err = fmt.Errorf("%s: %w", a.Describe(machine, time.Now()), err)
-		}
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %s: %w", what, c.absence(ctx, machine), err)
 	}
 	return err
+}
+
+// absence says what is known of a machine that does not answer.
+func (c *ctl) absence(ctx context.Context, machine string) string {
+	if c.away != nil {
+		return "etcd is silent, too, so nothing is known of " + machine
+	}
+	a, err := c.client.Absence(ctx, machine)
+	if err != nil {
+		return "nothing is known of " + machine
+	}
+	return a.Describe(machine, time.Now())
 }
 
 // waysTo asks etcd how a machine is reached.

@@ -48,11 +48,16 @@ func openHistory(cfg *config.Config, warn func(format string, args ...any)) *his
 // historyPath is where the history is; "" is nowhere.
 func historyPath(cfg *config.Config) string {
 	switch {
-	case cfg != nil && cfg.Ctl.HistoryFile == config.NoHistory:
+	case cfg != nil && cfg.Ctl.HistoryFile == config.NoFile:
 		return ""
 	case cfg != nil && cfg.Ctl.HistoryFile != "":
 		return cfg.Ctl.HistoryFile
 	}
+	return inStateFolder("history")
+}
+
+// inStateFolder is a file of distsuperctl's own state; "" where the user has no home.
+func inStateFolder(name string) string {
 	state := os.Getenv("XDG_STATE_HOME")
 	if !filepath.IsAbs(state) { // as its specification says
 		home, err := os.UserHomeDir()
@@ -61,7 +66,7 @@ func historyPath(cfg *config.Config) string {
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	return filepath.Join(state, "distsuper", "history")
+	return filepath.Join(state, "distsuper", name)
 }
 
 // add keeps a line, unless it is the one before again. One that begins with a space is private, as in a shell.

@@ -405,7 +405,7 @@ func TestHistoryThatCannotBeKeptIsToldOnce(t *testing.T) {
 		}
 	}
 	told = 0
-	if h := openHistory(&config.Config{Ctl: config.CtlConfig{HistoryFile: config.NoHistory}}, warn); !h.add("one") || told != 0 || h.path != "" {
+	if h := openHistory(&config.Config{Ctl: config.CtlConfig{HistoryFile: config.NoFile}}, warn); !h.add("one") || told != 0 || h.path != "" {
 		t.Errorf("none: told %d times, at %q", told, h.path)
 	}
 }

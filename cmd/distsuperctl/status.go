@@ -19,14 +19,17 @@ import (
 	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
+	"github.com/distsuper/distsuper/store/trust"
 )
 
 type statusOptions struct {
-	watch bool
+	watch   bool
+	machine string
 }
 
 func (o *statusOptions) AddFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "keep running, and print every change")
+	cmd.Flags().StringVar(&o.machine, "machine", "", "show what is on this machine; while etcd is silent, ask the machine itself")
 }
 
 func newStatus(c *ctl) *cobra.Command {
@@ -36,13 +39,21 @@ func newStatus(c *ctl) *cobra.Command {
 		Short: "show processes: name, state, machine, and pid and uptime or a reason",
 		Long: `status shows processes with their state, their machine (or the one where they ran last), and their pid and uptime, or the
 reason why they are not as they should be. For distsuperd solo it has exactly supervisorctl's columns. With -w it keeps
-running and prints every change.`,
-		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w",
+running and prints every change.
+
+With --machine it shows what is on one machine. While etcd is silent, the agent of that machine is asked itself, at the address that
+etcd gave last, and a first line says how old its knowledge of etcd is.`,
+		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w\n  distsuperctl status --machine m1",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			open := c.connect // what is looked up by names tells of the schema
-			if o.watch {
+			switch {
+			case o.watch && o.machine != "":
+				return usage(errors.New("status takes -w or --machine, not both"))
+			case o.watch:
 				open = c.open
+			case o.machine != "":
+				open = func(cmd *cobra.Command) error { return c.openOrAsk(cmd, o.machine) }
 			}
 			if err := open(cmd); err != nil {
 				if errors.Is(err, errNobody) {
@@ -54,6 +65,7 @@ running and prints every change.`,
 		},
 	}
 	o.AddFlags(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("machine", c.completeMachines) // it fails only for a flag that is not there
 	return cmd
 }
 
@@ -73,6 +85,7 @@ type row struct {
 	Restarts     int64          `json:"restarts,omitempty"`
 	WaitingFor   api.WaitingFor `json:"waiting_for,omitempty"`
 	Waiting      string         `json:"waiting,omitempty"`
+	AsOf         string         `json:"as_of,omitempty"` // whose knowledge it is while etcd is silent, and how old
 }
 
 func rowOf(p client.Process) row {
@@ -96,34 +109,81 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 		c.follows()
 		return watchStatus(ctx, c, names)
 	}
+	if c.away != nil {
+		return statusOfAgent(ctx, c, o.machine, names)
+	}
 	snap, err := c.client.Look(ctx, names...)
 	if err != nil {
 		return err
 	}
 	rows, bad := chooseRows(snap.Processes(), names)
+	if o.machine != "" {
+		if rows, err = c.onMachine(ctx, rows, o.machine); err != nil {
+			return err
+		}
+	}
 	doubts := c.doubts(ctx, snap, processNames(rows))
 	for i := range rows {
 		rows[i].Description = with(rows[i].Description, doubts[rows[i].Name])
 	}
 	c.printBadNames(bad)
-	states := make([]api.State, len(rows))
-	for i, r := range rows {
-		states[i] = r.State
+	if err := c.printStatus(rows); err != nil {
+		return err
 	}
-	if c.json {
-		if err := printJSON(c.out, rows); err != nil {
-			return err
-		}
-	} else {
+	c.printWarnings(ctx, snap)
+	return statusExit(rows, bad)
+}
+
+// printStatus prints the rows, as JSON or as a table.
+func (c *ctl) printStatus(rows []row) error {
+	if !c.json {
 		c.printRows(rows)
+	} else if err := printJSON(c.out, rows); err != nil {
+		return err
 	}
 	for _, r := range rows {
 		if held := heldText(r.Observed); held != "" && c.deployment.oneMachine() { // supervisorctl's columns have no room for it
 			c.warnf("warning: %s: %s", r.Name, held)
 		}
 	}
-	c.printWarnings(ctx, snap)
+	return nil
+}
+
+func statusExit(rows []row, bad []*control.BadName) error {
+	states := make([]api.State, len(rows))
+	for i, r := range rows {
+		states[i] = r.State
+	}
 	return failed(supervisor.StatusExit(states, len(bad) > 0))
+}
+
+// onMachine are the rows of what is on one machine, which has to be known.
+func (c *ctl) onMachine(ctx context.Context, rows []row, machine string) ([]row, error) {
+	if _, err := trust.Machine(ctx, c.kv, c.keys, machine); errors.Is(err, trust.ErrNoMachine) {
+		return nil, c.explainMachine(ctx, machine, client.ErrNotFound)
+	}
+	return slices.DeleteFunc(rows, func(r row) bool { return r.Machine != machine }), nil
+}
+
+// statusOfAgent shows what a machine says itself, and for how long that has been all that there is to know.
+func statusOfAgent(ctx context.Context, c *ctl, machine string, names []string) error {
+	a, err := c.askMachine(ctx, machine)
+	if err != nil {
+		return err
+	}
+	rows, bad := chooseRows(a.processes(machine, time.Now()), names)
+	for i := range rows {
+		rows[i].Want, rows[i].AsOf = "", a.mark()
+	}
+	c.printf("%s\n", a.mark())
+	c.printBadNames(bad)
+	if err := c.printStatus(rows); err != nil {
+		return err
+	}
+	for _, remark := range a.remarks() {
+		c.warnf("%s", remark)
+	}
+	return statusExit(rows, bad)
 }
 
 // chooseRows are the processes that are meant, all without a name.

@@ -28,7 +28,7 @@ type tailOptions struct {
 func (o *tailOptions) AddFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&o.follow, "follow", "f", false, "keep printing new output, wherever the process moves")
 	cmd.Flags().Int64Var(&o.bytes, "bytes", 1600, "how many of the last bytes to show; also written -N")
-	cmd.Flags().StringVar(&o.machine, "machine", "", "read the log on this machine, where the process may have run before")
+	cmd.Flags().StringVar(&o.machine, "machine", "", "read the log on this machine, where the process may have run before, also while etcd is silent")
 }
 
 func newTail(c *ctl) *cobra.Command {
@@ -56,7 +56,7 @@ With -f it goes on wherever the process moves. When a connection breaks it goes 
 			if channel != "stdout" && channel != "stderr" {
 				return c.usageFailure(cmd, exitGeneric, "Error: bad channel "+supervisor.Quote(channel))
 			}
-			if err := c.open(cmd); err != nil {
+			if err := c.openOrAsk(cmd, o.machine); err != nil {
 				return err
 			}
 			return runTail(cmd.Context(), c, o, args[0], channel)
@@ -87,35 +87,56 @@ func (c *ctl) badArgument(cmd *cobra.Command, err error) error {
 type place struct{ machine, file string }
 
 func runTail(ctx context.Context, c *ctl, o tailOptions, name, channel string) error {
-	snap, err := c.client.Snapshot(ctx)
+	process, at, err := c.findLog(ctx, o, name, channel)
 	if err != nil {
 		return err
 	}
-	p, err := c.one(snap, name)
-	if err != nil {
-		return c.failure("%s: ERROR (no such process name)", name)
+	if o.follow {
+		c.follows()
+		c.warnf("==> Press Ctrl-C to exit <==")
+		err = c.followLog(ctx, o, process, channel, at)
+	} else {
+		_, err = c.copyLog(ctx, at.machine, process, channel, logstream.Range{Last: o.bytes})
 	}
-	at := place{machine: o.machine}
+	if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
+		return c.noLog(name, errors.New("there is no such log on "+at.machine))
+	}
+	return err
+}
+
+// findLog says of which process which log is to be read.
+func (c *ctl) findLog(ctx context.Context, o tailOptions, name, channel string) (process string, at place, err error) {
+	at = place{machine: o.machine}
+	if c.away != nil {
+		a, err := c.askMachine(ctx, o.machine)
+		if err != nil {
+			return "", at, err
+		}
+		c.warnf("%s", a.mark())
+		p, err := c.one(a.processes(o.machine, time.Now()), name)
+		if err != nil {
+			return "", at, c.failure("%s: ERROR (no such process name)", name)
+		}
+		return p.Name, at, nil
+	}
+	snap, err := c.client.Snapshot(ctx)
+	if err != nil {
+		return "", at, err
+	}
+	p, err := c.one(snap.Processes(), name)
+	if err != nil {
+		return "", at, c.failure("%s: ERROR (no such process name)", name)
+	}
 	if o.machine == "" {
 		if p.Owner == nil || p.Owner.Machine == "" {
-			return c.noLog(name, errors.New("it has never run"))
+			return "", at, c.noLog(name, errors.New("it has never run"))
 		}
 		at = placeOf(p, channel)
 		if older := snap.Elsewhere(p.Name); len(older) > 0 {
 			c.warnf("%s is on %s; older output is on %s (--machine)", p.Name, at.machine, olderPlaces(older, channel))
 		}
 	}
-	if o.follow {
-		c.follows()
-		c.warnf("==> Press Ctrl-C to exit <==")
-		err = c.followLog(ctx, o, p.Name, channel, at)
-	} else {
-		_, err = c.copyLog(ctx, at.machine, p.Name, channel, logstream.Range{Last: o.bytes})
-	}
-	if errors.Is(err, rpc.ErrNotFound) || errors.Is(err, rpc.ErrNoLog) {
-		return c.noLog(name, errors.New("there is no such log on "+at.machine))
-	}
-	return err
+	return p.Name, at, nil
 }
 
 // noLog says that there is no log to read, and on stderr why.

@@ -43,22 +43,58 @@ type whyRow struct {
 	Partition   string             `json:"on_partition,omitempty"`
 	Status      *api.Status        `json:"status,omitempty"`
 	History     []api.HistoryEntry `json:"history"`
+	AsOf        string             `json:"as_of,omitempty"` // whose knowledge it is while etcd is silent, and how old
 }
 
 func newWhy(c *ctl) *cobra.Command {
-	return &cobra.Command{
+	machine := ""
+	cmd := &cobra.Command{
 		Use:   "why NAME",
 		Short: "explain why a process is where it is, and in this state",
 		Long: `why shows what was asked of a process and by whom, the leader's last decision with the reason why each machine was
-or was not chosen, how the leader knew that the previous run was dead, the touch, and what happened last.`,
-		Example: "  distsuperctl why web:web_1", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeProcesses,
+or was not chosen, how the leader knew that the previous run was dead, the touch, and what happened last.
+
+While etcd is silent, --machine asks the agent of that machine what it has of the process, and what becomes of it.`,
+		Example: "  distsuperctl why web:web_1\n  distsuperctl why web:web_1 --machine m1", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.open(cmd); err != nil {
+			if err := c.openOrAsk(cmd, machine); err != nil {
 				return err
+			}
+			if c.away != nil {
+				return whyOfAgent(cmd.Context(), c, machine, args[0])
 			}
 			return runWhy(cmd.Context(), c, args[0])
 		},
 	}
+	cmd.Flags().StringVar(&machine, "machine", "", "while etcd is silent, ask this machine")
+	_ = cmd.RegisterFlagCompletionFunc("machine", c.completeMachines) // it fails only for a flag that is not there
+	return cmd
+}
+
+// whyOfAgent shows what a machine itself has of a process.
+func whyOfAgent(ctx context.Context, c *ctl, machine, name string) error {
+	a, err := c.askMachine(ctx, machine)
+	if err != nil {
+		return err
+	}
+	p, err := control.One(a.processes(machine, time.Now()), name)
+	if err != nil {
+		return c.badNameError(err)
+	}
+	w := whyOf(*p)
+	w.Want, w.AsOf = "", a.mark()
+	if c.json {
+		return printJSON(c.out, w)
+	}
+	c.printf("%s\n", a.mark())
+	if err := facts(c.out, "process", w.Process, "state", strings.TrimSpace(w.State.String()+" "+w.Reason), "machine", w.Machine,
+		"token", fmt.Sprint(w.Token)); err != nil {
+		return err
+	}
+	for _, line := range append(lastCopy(w.Status), a.remarks()...) {
+		c.printf("%s\n", line)
+	}
+	return nil
 }
 
 func runWhy(ctx context.Context, c *ctl, name string) error {

@@ -41,6 +41,7 @@ type Client struct {
 	own     bool // Close closes kv, too
 	// full is set when etcd was full and did something all the same.
 	full atomic.Bool
+	last atomic.Pointer[Snapshot]
 }
 
 // Config says where the store is and who asks.
@@ -92,6 +93,9 @@ func (c *Client) KV() store.KV { return c.kv }
 
 // Full reports whether a change was made in an etcd that is full (NOSPACE): it was made without an entry in the history.
 func (c *Client) Full() bool { return c.full.Load() }
+
+// Last is what was read last of the fleet, nil for nothing.
+func (c *Client) Last() *Snapshot { return c.last.Load() }
 
 // Keys are the keys of that store.
 func (c *Client) Keys() store.Keys { return c.keys }

@@ -36,6 +36,7 @@ func (c *Client) Snapshot(ctx context.Context) (snap *Snapshot, err error) {
 		}
 		v, _ := c.emptyView().Reset(res.Rev, res.Entries)
 		snap = newSnapshot(v, c.wall(), nil, c.Snapshot)
+		c.last.Store(snap)
 		return nil
 	})
 	return snap, err
@@ -137,6 +138,7 @@ func (c *Client) lookAt(ctx context.Context, r reading, reread rereading) (snap 
 			v = together(v, rev, entries)
 		}
 		snap = newSnapshot(v, c.wall(), only, reread)
+		c.last.Store(snap)
 		return nil
 	})
 	if err != nil {

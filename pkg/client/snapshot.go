@@ -88,6 +88,9 @@ func newSnapshot(v *view.View, at time.Time, only map[string]bool, again rereadi
 	return s
 }
 
+// Whole reports whether everything was read, and not only some processes.
+func (s *Snapshot) Whole() bool { return s.only == nil }
+
 // Process finds a process by its name, nil for none.
 func (s *Snapshot) Process(name string) *Process {
 	p := s.view.Process(name)

@@ -98,13 +98,16 @@ type AgentConfig struct {
 // CtlConfig is [distsuperctl].
 type CtlConfig struct {
 	Source string
-	// Prompt and HistoryFile are the shell's. HistoryFile is "" for the default, and NoHistory.
-	Prompt      string
+	// Prompt and HistoryFile are the shell's.
+	Prompt string
+	// HistoryFile, and MachinesFile, is "" for the default, and NoFile.
 	HistoryFile string
+	// MachinesFile is where it is kept how machines are reached while etcd is silent.
+	MachinesFile string
 }
 
-// NoHistory is the HistoryFile of a shell that keeps none.
-const NoHistory = "none"
+// NoFile is a HistoryFile or MachinesFile that is not kept.
+const NoFile = "none"
 
 // UsesEmbedded reports whether the store is distsuperd's own etcd on this host.
 func (c *Config) UsesEmbedded() bool { return len(c.Etcd.Endpoints) == 0 }

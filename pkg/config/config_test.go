@@ -241,7 +241,7 @@ func TestShellIsSetAsInSupervisorctlWhereOursSaysNothing(t *testing.T) {
 		{"[supervisorctl]\nserverurl = unix:///s.sock\nprompt = mine\nhistory_file = ~/.h", "mine", filepath.Join(home, ".h")},
 		{"[supervisorctl]\nprompt = theirs\nhistory_file = %(here)s/h\n[distsuperctl]\nprompt = ours", "ours", "HERE/h"},
 		{"[supervisorctl]\nprompt = %(nope)s\nhistory_file = h", "supervisor", "HERE/h"},
-		{"[distsuperctl]\nhistory_file = None", "distsuper", NoHistory},
+		{"[distsuperctl]\nhistory_file = None", "distsuper", NoFile},
 		{"[distsuperctl]\nhistory_file = sub/h", "distsuper", "HERE/sub/h"},
 	} {
 		w := newWorld(t)

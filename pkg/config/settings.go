@@ -147,7 +147,12 @@ var ctlSettings = []Setting{
 	{Section: "distsuperctl", Key: "history_file", Flag: "history-file", Env: "DISTSUPER_CTL_HISTORY_FILE", For: ctlOnly,
 		Shown: "distsuper/history in $XDG_STATE_HOME, else in ~/.local/state",
 		Help:  "file in which the shell keeps the lines that you type, readable only by you; none keeps nothing; if unset, that of [supervisorctl]",
-		set:   historyFile(func(c *Config) *string { return &c.Ctl.HistoryFile })},
+		set:   keptFile(func(c *Config) *string { return &c.Ctl.HistoryFile })},
+	{Section: "distsuperctl", Key: "machines_file", Flag: "machines-file", Env: "DISTSUPER_CTL_MACHINES_FILE", For: ctlOnly,
+		Shown: "distsuper/machines-ID.json in $XDG_STATE_HOME, else in ~/.local/state",
+		Help: "file, readable only by you, in which distsuperctl keeps the addresses of the machines and the fleet's signing key, if you may read it, " +
+			"so that it can ask machines while etcd is silent; none keeps nothing",
+		set: keptFile(func(c *Config) *string { return &c.Ctl.MachinesFile })},
 }
 
 // sections are the sections of the table, in its order.

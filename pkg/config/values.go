@@ -134,12 +134,12 @@ func path(field func(*Config) *string) setter {
 	}
 }
 
-// historyFile takes a path, which may begin with ~/, and none.
-func historyFile(field func(*Config) *string) setter {
+// keptFile takes a path, which may begin with ~/, and none.
+func keptFile(field func(*Config) *string) setter {
 	file := path(field)
 	return func(c *Config, text, dir string) error {
-		if strings.EqualFold(text, NoHistory) {
-			*field(c) = NoHistory
+		if strings.EqualFold(text, NoFile) {
+			*field(c) = NoFile
 			return nil
 		}
 		if rest, ok := strings.CutPrefix(text, "~/"); ok {

@@ -59,6 +59,15 @@ func CheckIdentity(file string) error {
 	return nil
 }
 
+// ReadIdentity reads the identity in file, of a daemon in whose name a command speaks. It makes none.
+func ReadIdentity(file string) (Identity, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return Identity{}, err
+	}
+	return parseIdentity(text)
+}
+
 // NewIdentity makes an identity that is kept in memory only, for a daemon whose store is, too.
 func NewIdentity(name string) (Identity, error) {
 	id, _, err := makeIdentity(name)

@@ -162,17 +162,25 @@ func readKey(ctx context.Context, kv store.KV, key string) ([]byte, error) {
 
 // Mint makes the client certificate of an administrator, who may read the signing key. who is user@host.
 func Mint(ctx context.Context, kv store.KV, keys store.Keys, who string) (tls.Certificate, error) {
-	key, err := readKey(ctx, kv, keys.SigningKey())
-	if errors.Is(err, store.ErrPermission) {
-		return tls.Certificate{}, fmt.Errorf("%w: only administrators may call agents directly", err)
-	}
+	key, err := SigningKey(ctx, kv, keys)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	if len(key) == 0 {
-		return tls.Certificate{}, fmt.Errorf("%s is empty; run distsuperctl init db", keys.SigningKey())
-	}
 	return mtls.MintClient(key, who)
+}
+
+// SigningKey reads the fleet's signing key, as PEM: with it anybody is an administrator of the fleet.
+func SigningKey(ctx context.Context, kv store.KV, keys store.Keys) ([]byte, error) {
+	key, err := readKey(ctx, kv, keys.SigningKey())
+	switch {
+	case errors.Is(err, store.ErrPermission):
+		return nil, fmt.Errorf("%w: only administrators may call agents directly", err)
+	case err != nil:
+		return nil, err
+	case len(key) == 0:
+		return nil, fmt.Errorf("%s is empty; run distsuperctl init db", keys.SigningKey())
+	}
+	return key, nil
 }
 
 // Machine reads where a machine's agent is and which certificate it shows.

@@ -121,6 +121,7 @@ func (n *Node) Command(ctx context.Context, program string, args ...string) *exe
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}
+	cmd.Env = append(cmd.Env, "XDG_STATE_HOME="+n.Dir) // what a command keeps for its user is the node's
 	cmd.Env = append(cmd.Env, n.cluster.Env...)
 	cmd.Env = append(cmd.Env, n.env...)
 	cmd.Env = append(cmd.Env, markName+"="+n.mark)

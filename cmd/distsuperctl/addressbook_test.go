@@ -1,0 +1,75 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+func TestAddressBookIsThisUsersAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "sub", "machines-1.json")
+	if _, err := readBook(path); err == nil {
+		t.Error("there is none, and it was read")
+	}
+	book := addressBook{At: time.Now(), Machines: map[string]api.MachineInfo{"m2": {Name: "m2"}, "m1": {Name: "m1", API: "10.0.0.1:3379"}}, SigningKey: "secret"}
+	for range 2 { // the second replaces the first
+		if err := book.write(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+	if got, err := readBook(path); err != nil || got.Machines["m1"].API != "10.0.0.1:3379" || !slices.Equal(got.names(), []string{"m1", "m2"}) {
+		t.Errorf("read was %+v, %v", got, err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 1 {
+		t.Errorf("left is %v", left)
+	}
+
+	if err := os.Chmod(path, 0o666); err != nil { // somebody else may have said where m1 is
+		t.Fatal(err)
+	}
+	if _, err := readBook(path); err == nil || !strings.Contains(err.Error(), "may be written by everybody") {
+		t.Errorf("a file that anybody may write was read: %v", err)
+	}
+}
+
+func TestAddressBooksOfForgottenFleetsGo(t *testing.T) {
+	dir := t.TempDir()
+	old, fresh := filepath.Join(dir, "machines-old.json"), filepath.Join(dir, "machines-fresh.json")
+	for _, path := range []string{old, fresh} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-2 * bookKept)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
+	removeOldBooks(dir)
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 || left[0] != fresh {
+		t.Errorf("left is %v", left)
+	}
+}
+
+func TestStatusOfOneMachineShowsWhatIsThere(t *testing.T) {
+	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
+		f.load(program("a", func(p *api.Program) { p.Machines = []string{"m1"} }), program("b", func(p *api.Program) { p.Machines = []string{"m2"} }))
+		f.wants(exitOK, "a: started\nb: started\n", "start", "a", "b")
+		for _, args := range [][]string{{"status", "--machine", "m2"}, {"--machine", "m2", "status"}} {
+			if r := f.wants(exitOK, "*", args...); !strings.HasPrefix(r.out, "b  ") || strings.Count(r.out, "\n") != 1 {
+				t.Errorf("%v says %s", args, r.out)
+			}
+		}
+		if r := f.wants(exitGeneric, "", "status", "--machine", "m3"); !strings.Contains(r.errout, "machine m3 is not known; known are m1, m2") {
+			t.Errorf("it says %s", r.errout)
+		}
+	})
+}

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "context"
+
+// ownAgent finds none: daemons run on Linux only.
+func (c *ctl) ownAgent(context.Context, string) (ways, bool) { return ways{}, false }
