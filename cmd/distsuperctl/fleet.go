@@ -50,6 +50,9 @@ func (f *fleetDeployment) explain(ctx context.Context, err error) error {
 	if sc, cerr := f.storeConfig(); cerr == nil && f.kv != nil {
 		err = etcd.Unreachable(ctx, sc, err)
 	}
+	if full := embedded.DiskTrouble(f.cfg.Controller.StateDir); f.usesOwnEtcd() && full != "" {
+		err = fmt.Errorf("%w; %s", err, full)
+	}
 	if hint := f.hintMachines(); hint != "" {
 		err = fmt.Errorf("%w%s", err, hint)
 	}

@@ -287,21 +287,24 @@ func Keep(ctx context.Context, cfg Config, c *Child) error {
 		if time.Since(since) > time.Minute {
 			pause = least
 		}
-		for {
+		for tries, said := 1, ""; ; tries++ {
 			if !clock.Sleep(ctx, pause) {
 				return nil
 			}
 			pause = min(2*pause, most)
 			next, err := Start(ctx, cfg)
 			if err == nil {
-				cfg.Logger.Info("the embedded etcd runs again", zap.Int("pid", next.PID))
+				cfg.Logger.Info("the embedded etcd runs again", zap.Int("pid", next.PID), zap.Int("tries", tries))
 				c = next
 				break
 			}
 			if ctx.Err() != nil {
 				return nil
 			}
-			cfg.Logger.Error("the embedded etcd does not start", zap.Error(err))
+			if err.Error() != said { // the same reason is told once
+				cfg.Logger.Error("the embedded etcd does not start; trying again until it does", zap.Error(err))
+			}
+			said = err.Error()
 		}
 	}
 }

@@ -373,14 +373,20 @@ func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatalf("etcd lives on a full disk after %d writes", acknowledged)
 	}
-	if c.Err() == nil || !strings.Contains(c.Err().Error(), "no space left") {
+	if c.Err() == nil || !strings.Contains(c.Err().Error(), "is full") || !strings.Contains(c.Err().Error(), "make room on it") {
 		t.Errorf("it ended with: %v", c.Err())
+	}
+	if full := embedded.DiskTrouble(dir); !strings.Contains(full, "the disk of "+filepath.Join(dir, "etcd")+" is full") {
+		t.Errorf("it says %q", full)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
 	start(t, cfg)
 	answers(t, kv)
+	if full := embedded.DiskTrouble(dir); full != "" {
+		t.Errorf("with room it says %q", full)
+	}
 	var got int
 	if _, err := fmt.Sscanf(get(t, kv), "%d ", &got); err != nil || got < acknowledged {
 		t.Errorf("write %d was acknowledged, %d is there (%v)", acknowledged, got, err)

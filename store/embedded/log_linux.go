@@ -26,6 +26,9 @@ func (d Dir) openLog() (*os.File, error) {
 
 // ended is the error of a child that ended: how, and the last words of its log.
 func (d Dir) ended(how string) error {
+	if full := d.diskTrouble(); full != "" {
+		return fmt.Errorf("embedded etcd ended (%s): %s", how, full)
+	}
 	if words := d.lastWords(); words != "" {
 		return fmt.Errorf("embedded etcd ended (%s): %s; see %s", how, words, d.Log())
 	}
