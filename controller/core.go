@@ -47,6 +47,8 @@ type Core struct {
 	mass    clock.Instant // until when machines are waited for that were lost at once; 0 for none
 	slow    clock.Instant // next look at everything
 	trim    clock.Instant // from when on the next one has long histories cut
+	failed  string        // why the latest writes failed, as it was logged; "" when the last one did not
+	missed  int           // writes that failed for that reason
 
 	procs   map[string]*progress
 	wakes   map[string]clock.Instant

@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -153,5 +155,26 @@ func TestWhatStartsTogetherIsWrittenByPriority(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("placed in the order %v, want %v", got, want)
+	}
+}
+
+// An etcd that is full, or away, fails every write for as long as that lasts.
+func TestAReasonForWhichWritesFailIsLoggedOnce(t *testing.T) {
+	core, logged := observer.New(zap.InfoLevel)
+	c := NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, zap.New(core))
+	for range 100 {
+		c.tellFailure(fmt.Errorf("txn: %w", store.ErrNoSpace), 1)
+	}
+	c.tellFailure(fmt.Errorf("txn: %w", store.ErrUnavailable), 1)
+	for range 2 {
+		c.tellFailure(nil, 1)
+	}
+	var said []string
+	for _, e := range logged.All() {
+		said = append(said, e.Message)
+	}
+	want := []string{"etcd is full (NOSPACE): only stops are carried out, until distsuperctl defrag makes room", "a write got no answer; looking again", "writes succeed again"}
+	if !reflect.DeepEqual(said, want) {
+		t.Errorf("the log says %q", said)
 	}
 }

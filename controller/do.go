@@ -95,7 +95,9 @@ func (d *doer) history(ctx context.Context, w Write) []store.Op {
 	for _, e := range w.History {
 		op, err := d.c.o.History.Op(ctx, e)
 		if err != nil {
-			d.c.o.Log.Warn("history is not written", zap.String("process", e.Process), zap.Error(err))
+			if !errors.Is(err, store.ErrNoSpace) { // the write itself says so
+				d.c.o.Log.Warn("history is not written", zap.String("process", e.Process), zap.Error(err))
+			}
 			return nil
 		}
 		ops = append(ops, op)

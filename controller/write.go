@@ -219,9 +219,7 @@ func (c *Core) written(now clock.Instant, e Written) []Effect {
 	case e.Err == nil && !e.Result.Succeeded && !c.stillLeads(e.Result):
 		return []Effect{c.stepDown("a write failed, since another leads")}
 	}
-	if e.Err != nil {
-		c.log.Warn("write got no answer or was refused; looking again", zap.Int("processes", len(actions)), zap.Error(e.Err))
-	}
+	c.tellFailure(e.Err, len(actions))
 	for _, a := range actions {
 		p := c.progress(a.Process)
 		p.flying, p.to = false, ""
@@ -240,6 +238,32 @@ func (c *Core) written(now clock.Instant, e Written) []Effect {
 		}
 	}
 	return nil
+}
+
+// tellFailure logs a reason for which writes fail once, and how many failed when one succeeds again: while etcd is full, or away,
+// all fail for the same reason for as long as that lasts.
+func (c *Core) tellFailure(err error, processes int) {
+	why := ""
+	switch {
+	case errors.Is(err, store.ErrNoSpace):
+		why = "etcd is full (NOSPACE): only stops are carried out, until distsuperctl defrag makes room"
+	case errors.Is(err, store.ErrUnavailable):
+		why = "a write got no answer; looking again"
+	case err != nil:
+		why = "a write was refused; looking again"
+	}
+	switch {
+	case why == "" && c.missed > 0:
+		c.log.Info("writes succeed again", zap.Int("failed", c.missed))
+		c.missed = 0
+	case why == "":
+	case why != c.failed:
+		c.log.Warn(why, zap.Int("processes", processes), zap.Error(err))
+		c.missed = 1
+	default:
+		c.missed++
+	}
+	c.failed = why
 }
 
 // pause lets the view move on before the process is written again; the more failed, the longer.
