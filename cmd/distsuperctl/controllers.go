@@ -59,7 +59,7 @@ func runControllers(ctx context.Context, c *ctl) error {
 		}
 	}
 	if leader == "" {
-		c.warnf("distsuperctl: nobody leads: nothing is placed or moved until a distsuperd runs (distsuperd start)")
+		c.warnf("distsuperctl: nobody leads%s: nothing is placed or moved until a distsuperd runs (distsuperd start)", c.ledLast(ctx, known))
 	}
 	return nil
 }

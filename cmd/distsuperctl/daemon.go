@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +44,7 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 	}
 	id := cmp.Or(o.id, leader)
 	if id == "" {
-		return nil, errors.New("no controller leads that could be asked; is distsuperd running? (distsuperctl controllers)")
+		return nil, errors.New("no controller leads that could be asked" + c.ledLast(ctx, all) + "; is distsuperd running? (distsuperctl controllers)")
 	}
 	for _, d := range all {
 		if d.ID != id {
@@ -59,6 +60,25 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 		return nil, usage(fmt.Errorf("there is no controller %s; distsuperctl controllers lists them", o.id))
 	}
 	return nil, fmt.Errorf("the controller %s has published no address yet; try again in a moment", id)
+}
+
+// ledLast says who led last, and where, as a clause; "" when that is not known.
+func (c *ctl) ledLast(ctx context.Context, all []api.Controller) string {
+	res, err := c.kv.Range(ctx, store.Range{Key: c.keys.Leader()})
+	if err != nil || len(res.Entries) == 0 {
+		return ""
+	}
+	last, err := store.Decode[api.Leader](res.Entries[0])
+	if err != nil || last.ID == "" {
+		return ""
+	}
+	where := ""
+	for _, d := range all {
+		if d.ID == last.ID && d.Host != "" {
+			where = " on " + d.Host
+		}
+	}
+	return fmt.Sprintf("; %s%s led last (elected %s)", last.ID, where, last.Since.Local().Format(time.DateTime))
 }
 
 // peer makes a client of one controller; the caller closes it.

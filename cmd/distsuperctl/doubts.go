@@ -49,6 +49,25 @@ func (c *ctl) doubts(ctx context.Context, snap *client.Snapshot, processes []str
 	return out
 }
 
+// silentMachines says since when machines are silent that still count as live. It is known of those that hold a process.
+func (c *ctl) silentMachines(ctx context.Context, snap *client.Snapshot) map[string]time.Time {
+	touched := map[store.LeaseID][]client.Process{}
+	for _, m := range snap.Machines() {
+		held := m.Touches()
+		if m.Alive == nil || len(held) == 0 || len(touched) == leasesAsked {
+			continue
+		}
+		if p := snap.Process(held[0]); p != nil && p.Live && p.Touch != nil && p.Owner.Machine == m.Name {
+			touched[p.Lease] = []client.Process{*p}
+		}
+	}
+	out := map[string]time.Time{}
+	for lease, since := range c.silent(ctx, touched) {
+		out[touched[lease][0].Owner.Machine] = since
+	}
+	return out
+}
+
 // silent says since when the leases have not been renewed that should have been.
 func (c *ctl) silent(ctx context.Context, touched map[store.LeaseID][]client.Process) map[store.LeaseID]time.Time {
 	var mu sync.Mutex

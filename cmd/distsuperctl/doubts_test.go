@@ -33,5 +33,24 @@ func TestStatusSaysWhatIsOldAndWhoIsMissing(t *testing.T) {
 				t.Errorf("%s says %s", command, r.out)
 			}
 		}
+		if r := f.ctl("controllers"); !strings.Contains(r.errout, "nobody leads; d1 led last (elected ") {
+			t.Errorf("controllers says %s%s", r.out, r.errout)
+		}
+	})
+}
+
+func TestMachinesSaysWhichOfTheLiveIsSilent(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", func(p *api.Program) { p.TouchTimeout = 5 }))
+		f.wants(exitOK, "web: started\n", "start", "web")
+		if r := f.ctl("machines"); strings.Contains(r.out, "silent") {
+			t.Errorf("while it renews: %s", r.out)
+		}
+		f.boxes["m1"].kv.Cut()
+		f.server.Restart(0) // every lease starts anew
+		time.Sleep(3500 * time.Millisecond)
+		if r := f.ctl("machines"); !strings.Contains(r.out, "live, silent since ") {
+			t.Errorf("while it does not: %s", r.out)
+		}
 	})
 }

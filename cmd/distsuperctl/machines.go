@@ -100,12 +100,16 @@ func runMachines(ctx context.Context, c *ctl) error {
 	}
 	list := []machineRow{}
 	var rows [][]string
+	silent := c.silentMachines(ctx, snap)
 	for _, m := range snap.Machines() {
 		r := machineRowOf(m, time.Now())
 		list = append(list, r)
 		state := r.State
 		if !r.Live && !r.Lost.IsZero() {
 			state += ", lost " + client.Since(r.Lost, time.Now())
+		}
+		if since, ok := silent[m.Name]; ok {
+			state += ", silent " + client.Since(since, time.Now())
 		}
 		processes := strconv.Itoa(r.Processes)
 		if r.MaxProcesses > 0 {

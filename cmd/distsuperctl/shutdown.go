@@ -76,6 +76,8 @@ type fleetDaemon struct {
 	pid  int
 	// busy says with what it still is, as etcd knows it; "" with nothing.
 	busy func(context.Context) (string, error)
+	// absence says what etcd knows of one that does not answer; nil is nothing.
+	absence func(context.Context) string
 	// leaving: it was told to stop before, or is dead, and still holds processes in etcd. It is not asked, only waited for.
 	leaving bool
 }
@@ -153,8 +155,11 @@ func identify(ctx context.Context, daemons []fleetDaemon) error {
 		if d.leaving {
 			continue
 		}
-		self, err := d.ask.Daemon(ctx)
+		self, err := d.ask.Within(reachLimit).Daemon(ctx)
 		if err != nil {
+			if d.absence != nil {
+				err = fmt.Errorf("%s: %w", d.absence(ctx), err)
+			}
 			unreachable = append(unreachable, fmt.Errorf("%s: %w", d.name, err))
 		}
 		daemons[i].pid = self.PID
@@ -232,7 +237,8 @@ func (c *ctl) agentOf(m client.Machine, agents rpc.Agents) (d fleetDaemon, err e
 		info = *m.Info
 	}
 	d = fleetDaemon{name: "distsuperagent of " + m.Name, addr: info.API, leaving: m.Alive == nil,
-		busy: func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) }}
+		busy:    func(ctx context.Context) (string, error) { return c.holds(ctx, m.Name) },
+		absence: func(ctx context.Context) string { return c.absence(ctx, m.Name) }}
 	if !d.leaving {
 		d.ask, err = agents.Client(info)
 	}
