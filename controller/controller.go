@@ -129,7 +129,7 @@ func New(o Options) *Controller {
 		o:      o,
 		events: make(chan Event, 64),
 		down:   make(chan int64, 1),
-		core:   NewCore(first, o.ID, max(o.Settle, 0), o.Log),
+		core:   NewCore(first, o.ID, max(o.Settle, 0), o.Mode, o.Log),
 		view:   first.State,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -18,8 +19,6 @@ const (
 	slowTick = time.Minute
 	// trimEvery is how often a leader has long histories cut: to find them all their keys are listed.
 	trimEvery = 10 * time.Minute
-	// noteDelay keeps from the store what is over in a moment.
-	noteDelay = 500 * time.Millisecond
 	// retryLeast and retryMost bound the pause after a write that failed.
 	retryLeast = 20 * time.Millisecond
 	retryMost  = time.Second
@@ -36,6 +35,7 @@ type Core struct {
 	keys   store.Keys
 	id     string
 	settle time.Duration
+	mode   mode.Mode
 	log    *zap.Logger
 	view   *View
 
@@ -61,8 +61,8 @@ type Core struct {
 // progress is what the leader remembers of a process between plans.
 type progress struct {
 	flying  bool          // a write about it is on its way
-	to      string        // machine that this write places it on
 	until   int64         // revision of its last write: the view must show it first
+	to      string        // machine that this write places it on
 	failed  int           // writes that failed in a row
 	retry   clock.Instant // not before, unless it failed once only and has changed after planned
 	planned int64         // revision of the view of the last plan that failed
@@ -71,8 +71,8 @@ type progress struct {
 }
 
 // NewCore makes a Core on a view that nobody else changes. settle is how long a new leader waits for absent machines.
-func NewCore(view *View, id string, settle time.Duration, log *zap.Logger) *Core {
-	c := &Core{keys: view.keys, id: id, settle: settle, log: log, view: view}
+func NewCore(view *View, id string, settle time.Duration, m mode.Mode, log *zap.Logger) *Core {
+	c := &Core{keys: view.keys, id: id, settle: settle, mode: m, log: log, view: view}
 	c.forget()
 	return c
 }
@@ -160,8 +160,14 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 		return nil
 	}
 	effects := append(c.wake(now), c.writeLosses(wall)...)
-	in := plan.Input{View: c.view.View, Floor: c.floor, Now: now, Wall: wall, Hold: c.holding(now), InFlight: map[string]string{}}
+	in := plan.Input{View: c.view.View, Floor: c.floor, Now: now, Wall: wall, Hold: c.holding(now), Mode: c.mode, InFlight: map[string]string{}}
 	in.Leases, in.Asks = c.answers()
+	for id, p := range c.procs {
+		if p.flying || c.view.Rev < p.until {
+			in.InFlight[id] = p.to
+		}
+	}
+	c.view.Turns(in.InFlight)
 	var ids []string
 	for _, id := range c.view.TakeDirty() {
 		if c.ready(now, id) {
@@ -171,14 +177,10 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 	if len(ids) == 0 {
 		return effects
 	}
-	for _, actions := range c.flights {
-		for _, a := range actions {
-			in.InFlight[a.Process] = c.progress(a.Process).to
-		}
-	}
 	var actions []*plan.Action
 	for _, d := range plan.Plan(in, ids) {
 		c.view.Waits(d.Process, d.NoMachine)
+		c.view.Paced(d.Process, d.Turn)
 		c.wakeAt(d.Process, d.Wake)
 		if d.Question != nil {
 			effects = append(effects, c.ask(now, d.Process, *d.Question)...)
@@ -317,14 +319,14 @@ func (c *Core) ready(now clock.Instant, id string) bool {
 
 // due holds notes back for a moment: most of what is waited for is over before people could read it.
 func (c *Core) due(now clock.Instant, d plan.Decision) bool {
-	if !d.Action.Later {
+	if d.Action.Later == 0 {
 		return true
 	}
 	p := c.progress(d.Process)
 	if p.noted == 0 {
 		p.noted = max(now, 1) // 0 is for not
 	}
-	if at := p.noted.Add(noteDelay); now.Before(at) {
+	if at := p.noted.Add(d.Action.Later); now.Before(at) {
 		c.wakeAt(d.Process, at)
 		return false
 	}
@@ -337,7 +339,7 @@ func (c *Core) tidy(d plan.Decision) {
 	if p == nil {
 		return
 	}
-	if d.Action == nil || !d.Action.Later {
+	if d.Action == nil || d.Action.Later == 0 {
 		p.noted = 0
 	}
 	if d.Action == nil && p.noted == 0 {

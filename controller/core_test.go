@@ -11,6 +11,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
 )
@@ -33,7 +34,7 @@ func coreEntries() []store.Entry {
 }
 
 func newCore() *Core {
-	return NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, zap.NewNop())
+	return NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, mode.Fleet, zap.NewNop())
 }
 
 func TestLeaderDecidesNothingBeforeItsViewShowsItsElection(t *testing.T) {
@@ -161,7 +162,7 @@ func TestWhatStartsTogetherIsWrittenByPriority(t *testing.T) {
 // An etcd that is full, or away, fails every write for as long as that lasts.
 func TestAReasonForWhichWritesFailIsLoggedOnce(t *testing.T) {
 	core, logged := observer.New(zap.InfoLevel)
-	c := NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, zap.New(core))
+	c := NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, mode.Fleet, zap.New(core))
 	for range 100 {
 		c.tellFailure(fmt.Errorf("txn: %w", store.ErrNoSpace), 1)
 	}

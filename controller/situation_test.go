@@ -172,31 +172,13 @@ func TestIdleControllersWriteNothing(t *testing.T) {
 func TestMachineDeathOfAThousandProcessesTakesFewTransactions(t *testing.T) {
 	inCluster(t, func(c *cluster) {
 		const n = 1000
-		lease, err := c.admin.Grant(c.ctx, 3600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range []string{"m1", "m2"} {
-			c.put(c.keys.Info(m), api.MachineInfo{Name: m})
-			c.put(c.keys.Alive(m), api.Alive{Instance: "i-" + m})
-		}
+		m1 := c.agent("m1", "i-m1")
+		c.agent("m2", "i-m2")
+		c.awaitAlive(2)
 		c.put(c.keys.Cordon("m2"), api.Cordon{By: "ann@host"})
 		c.controller("d1")
 		c.program("p", n)
-		c.await("all are placed", func() bool { return len(c.s.Entries(c.keys.Placements("m1"))) == n })
-		for i := range n {
-			id := fmt.Sprintf("p:%d", i)
-			token := c.owner(id).Token
-			_, err := c.admin.Txn(c.ctx, store.Txn{Then: []store.Op{
-				store.PutOn(c.keys.Touch("m1", id), store.Encode(api.Touch{Token: token, Instance: "i-m1"}), lease.ID),
-				store.Put(c.keys.Status("m1", id), store.Encode(api.Status{
-					Token: token, Instance: "i-m1", Observed: api.Observed{State: api.Running}, OnPartition: api.PartitionStop, Lease: int64(lease.ID),
-				})),
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		c.await("all run", func() bool { return len(c.s.Entries(c.keys.Touches("m1"))) == n })
 		c.delete(c.keys.Cordon("m2"))
 		questions := 0
 		c.s.Inject(func(call memstore.Call) memstore.Fault {
@@ -206,11 +188,8 @@ func TestMachineDeathOfAThousandProcessesTakesFewTransactions(t *testing.T) {
 			return memstore.Pass
 		})
 		before := c.written()
-		c.delete(c.keys.Alive("m1"))
-		if err := c.admin.Revoke(c.ctx, lease.ID); err != nil {
-			t.Fatal(err)
-		}
-		c.await("all have moved", func() bool { return len(c.s.Entries(c.keys.Placements("m2"))) == n })
+		m1.die()
+		c.await("all have moved", func() bool { return len(c.s.Entries(c.keys.Touches("m2"))) == n })
 		if writes := c.written() - before; writes > n/10 || questions != 1 {
 			t.Errorf("%d transactions and %d questions", writes, questions)
 		}

@@ -222,11 +222,11 @@ func (c *Core) written(now clock.Instant, e Written) []Effect {
 	c.tellFailure(e.Err, len(actions))
 	for _, a := range actions {
 		p := c.progress(a.Process)
-		p.flying, p.to = false, ""
+		p.flying = false
 		c.view.Mark(a.Process)
 		switch {
 		case e.Err == nil && e.Result.Succeeded:
-			*p = progress{until: e.Result.Rev}
+			*p = progress{until: e.Result.Rev, to: p.to}
 			c.tell(a)
 		case len(actions) > 1 && (e.Err == nil || errors.Is(e.Err, store.ErrInvalid) || errors.Is(e.Err, store.ErrNoSpace)):
 			p.alone = true // one of them failed: each for itself, at once

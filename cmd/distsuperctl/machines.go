@@ -46,6 +46,7 @@ type machineRow struct {
 	Processes    int               `json:"processes"`
 	MaxProcesses int               `json:"max_processes,omitempty"`
 	Held         int               `json:"touches"`
+	Starting     int               `json:"starting,omitempty"` // placed there, and not taken up yet
 	Addresses    []string          `json:"addresses"`
 	Labels       map[string]string `json:"labels"`
 	Version      string            `json:"version"`
@@ -82,6 +83,10 @@ func machineRowOf(m client.Machine, now time.Time) machineRow {
 			r.Cordoned = true
 			r.State += ", cordoned"
 		}
+	}
+	if n := m.Placed - m.Touched; r.Live && n > 0 {
+		r.Starting = n
+		r.State += fmt.Sprintf(", starting %d", n)
 	}
 	if l := m.Losses; l != nil {
 		r.Losses, r.Lost = l.Count, l.Last

@@ -5,6 +5,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 )
 
 // Kind says what an Action does.
@@ -39,8 +40,8 @@ type Action struct {
 	// Why says what made it necessary, for people. Quiet: history does not tell of it, since nothing happened.
 	Why   string
 	Quiet bool
-	// Later: it only tells something that may be over in a moment; it can wait.
-	Later bool
+	// Later, when not 0, is how long it can wait: it only tells something that may be over in a moment.
+	Later time.Duration
 	// From is the machine that it is taken from, "" for none.
 	From string
 
@@ -85,6 +86,8 @@ type Decision struct {
 	Wake clock.Instant
 	// NoMachine is true when any machine's change could help.
 	NoMachine bool
+	// Turn is what it waits for when others go first; nil when it does not.
+	Turn *Turn
 }
 
 // LeaseAnswer is what etcd said of a lease. Gone stays true for ever.
@@ -112,6 +115,8 @@ type Input struct {
 	Wall  time.Time // for people only
 	// Hold, when not empty, says why nothing is placed at present.
 	Hold string
+	// Mode: what a machine that is alone starts is not paced, since nothing there depends on being in time.
+	Mode mode.Mode
 	// Leases are the answers to questions about leases, Asks those of agents by process.
 	Leases map[int64]LeaseAnswer
 	Asks   map[string]AskAnswer
@@ -124,11 +129,7 @@ type Input struct {
 // earlier ones make.
 func Plan(in Input, processes []string) []Decision {
 	d := &decider{in: in, v: in.View, load: newLoad()}
-	for _, id := range sortedKeys(in.InFlight) {
-		if p := in.View.Processes[id]; p != nil {
-			d.load.assume(p, in.InFlight[id])
-		}
-	}
+	d.load.fly(in.View, in.InFlight)
 	out := make([]Decision, 0, len(processes))
 	for _, id := range processes {
 		p := in.View.Processes[id]

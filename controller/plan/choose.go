@@ -22,17 +22,19 @@ type query struct {
 	allowFailed bool
 }
 
-// choice is the machine found. Without one, machine is nil; Rejected says why each was not taken.
+// choice is the machine found. Without one, machine is nil; Rejected says why each was not taken. With a turn it has to be waited for.
 type choice struct {
 	machine  *MachineFacts
+	turn     *Turn
 	reason   string
 	rejected map[string]string
 }
 
 type candidate struct {
 	m              *MachineFacts
-	rank           int // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
-	losses         int // lately; what was lost least often comes before all but what was asked for
+	rank           int  // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
+	losses         int  // lately; what was lost least often comes before all but what was asked for
+	busy           bool // it has more than enough to start; one that has not is taken where the above is equal
 	program, total int
 }
 
@@ -51,7 +53,7 @@ func (d *decider) choose(p *ProcessFacts, q query) choice {
 	for _, c := range found[1:] {
 		rejected[c.m.Name] = c.rejectReason(best)
 	}
-	return choice{machine: best.m, reason: best.choiceReason(len(found)), rejected: rejected}
+	return choice{machine: best.m, turn: d.turn(best.m), reason: best.choiceReason(len(found)), rejected: rejected}
 }
 
 func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejected map[string]string) {
@@ -82,7 +84,7 @@ func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejec
 // candidate is a machine as p would find it, without p itself.
 func (d *decider) candidate(p *ProcessFacts, m *MachineFacts) candidate {
 	total, program := d.load.of(m, p)
-	return candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), program: program, total: total}
+	return candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), busy: d.crowded(m), program: program, total: total}
 }
 
 // exclude says why the machine cannot take the process; "" when it can. The words do not name
@@ -126,6 +128,8 @@ func (c candidate) before(o candidate) bool {
 		return c.losses < o.losses
 	case c.rank != o.rank:
 		return c.rank < o.rank
+	case c.busy != o.busy:
+		return o.busy
 	case c.emptier(o) != o.emptier(c):
 		return c.emptier(o)
 	default:
@@ -166,6 +170,8 @@ func (c candidate) rejectReason(best candidate) string {
 		return "its last run ended there"
 	case best.rank == 1:
 		return "it ran elsewhere last"
+	case c.busy != best.busy:
+		return "it is starting many others"
 	case c.program != best.program:
 		return fmt.Sprintf("runs %d of its program, %s %d", c.program, best.m.Name, best.program)
 	case c.total != best.total:

@@ -10,6 +10,9 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
+// noteDelay keeps from the store what is over in a moment.
+const noteDelay = 500 * time.Millisecond
+
 // steadyAfter is how long a run must have been RUNNING for its earlier failures to be forgotten.
 const steadyAfter = 60 * time.Second
 
@@ -325,7 +328,11 @@ func (d *decider) note(p *ProcessFacts, by obstacle, rejected map[string]string,
 		o.Reason, o.Restarts, o.Moves = by.text, p.Intent.Value.Restarts, p.Intent.Value.Moves
 	}
 	o.At = d.in.Wall
-	dec := act(&Action{Kind: Note, Why: by.text, Quiet: free, Later: true, OwnerRev: p.ownerRev(), Owner: &o})
+	later := noteDelay
+	if by.waits == api.WaitingForTurn {
+		later = turnTold
+	}
+	dec := act(&Action{Kind: Note, Why: by.text, Quiet: free, Later: later, OwnerRev: p.ownerRev(), Owner: &o})
 	dec.Reason = reason
 	return dec
 }

@@ -1,15 +1,30 @@
 package plan
 
+import "github.com/distsuper/distsuper/pkg/api"
+
 // load is how many processes each machine has, with those that this plan and the transactions
 // in flight add. What they take away still counts: it may not happen.
 type load struct {
 	total   map[string]int
 	program map[string]map[string]int // machine, then program
 	moved   map[string]string         // where a process is counted instead of where the view does
+	// starting are the starts that this plan and the transactions in flight add, by machine; begun all of them. leaving are the
+	// processes that they take from a machine where they run.
+	starting       map[string]int
+	begun, leaving int
 }
 
 func newLoad() *load {
-	return &load{total: map[string]int{}, program: map[string]map[string]int{}, moved: map[string]string{}}
+	return &load{total: map[string]int{}, program: map[string]map[string]int{}, moved: map[string]string{}, starting: map[string]int{}}
+}
+
+// fly takes the transactions in flight in.
+func (l *load) fly(v *View, flying map[string]string) {
+	for _, id := range sortedKeys(flying) {
+		if p := v.Processes[id]; p != nil {
+			l.assume(p, flying[id])
+		}
+	}
 }
 
 // at is the machine on which the process is counted.
@@ -39,13 +54,21 @@ func (l *load) add(p *ProcessFacts, machine string, n int) {
 func (l *load) assume(p *ProcessFacts, machine string) {
 	if machine != "" && machine != p.counted {
 		l.add(p, machine, 1)
+		l.starting[machine]++
+		l.begun++
+	}
+	if machine == "" && p.counted != "" && p.Intent != nil && p.Intent.Value.Want == api.WantRun {
+		l.leaving++
 	}
 }
 
 // apply takes an action's effect in.
 func (l *load) apply(p *ProcessFacts, a *Action) {
-	if a.Owner != nil && a.Owner.Placed {
+	switch {
+	case a.Owner != nil && a.Owner.Placed:
 		l.assume(p, a.Owner.Machine)
+	case a.Kind == Unplace:
+		l.assume(p, "")
 	}
 }
 

@@ -51,6 +51,9 @@ func (d *decider) place(p *ProcessFacts, why string, q query) Decision {
 		}
 		return d.nowhere(p, why, c.rejected)
 	}
+	if c.turn != nil {
+		return d.waitForTurn(p, c.turn, nil)
+	}
 	o := d.newOwner(p, c, q.failed)
 	o.Proof = proof
 	a := &Action{Kind: Place, Why: why, OwnerRev: p.ownerRev(), Free: free, Owner: &o}

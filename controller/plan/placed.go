@@ -23,7 +23,13 @@ func (d *decider) placed(p *ProcessFacts) Decision {
 	stays, rejected := obstacle{}, map[string]string(nil)
 	if why := d.mustLeave(p, m); why != "" {
 		c := d.choose(p, query{never: m.Name, failed: o.Failed, allowFailed: true})
-		if c.machine != nil || m.Cordon != nil && m.Cordon.Value.StopUnplaceable {
+		switch {
+		case c.machine != nil:
+			if turn := d.turnToLeave(c.machine); turn != nil {
+				return d.waitForTurn(p, turn, nil)
+			}
+			return d.unplace(p, why)
+		case m.Cordon != nil && m.Cordon.Value.StopUnplaceable:
 			return d.unplace(p, why)
 		}
 		stays, rejected = d.staysOn(m, why), c.rejected
@@ -115,6 +121,9 @@ func (d *decider) move(p *ProcessFacts) Decision {
 			return d.refuseMove(p, api.MoveUnknownMachine, i.To+": unknown machine")
 		}
 		return d.refuseMove(p, api.MoveNoMachine, i.To+": "+why)
+	}
+	if turn := d.turnToLeave(c.machine); turn != nil {
+		return d.waitForTurn(p, turn, nil)
 	}
 	return d.unplace(p, fmt.Sprintf("move asked%s, to %s", by(p), c.machine.Name))
 }

@@ -44,6 +44,8 @@ type ProcessFacts struct {
 	home     string // machine that its owner names
 	counted  string // machine whose load it is part of
 	program  string // program that it is counted under
+	starting string // machine where it is placed and not taken up
+	moving   bool   // it is between two machines
 }
 
 // MachineFacts is everything that is known of one machine but its processes.
@@ -60,6 +62,8 @@ type MachineFacts struct {
 	lostAt     clock.Instant  // when this replica saw it lost last
 	calmBefore bool           // it was alive for long before that
 	total      int            // processes placed here
+	starting   int            // of them, those that it has not taken up
+	crowded    bool           // it gets no more before it has taken up half of these
 	byProgram  map[string]int // of them, by program
 	procs      map[string]struct{}
 }
@@ -88,7 +92,8 @@ type View struct {
 	dirty       map[string]struct{}               // to be planned
 	fresh       map[string]struct{}               // changed since the last Commit
 	waiting     map[string]struct{}               // processes for which the last plan found no machine
-	lost        map[string]struct{}               // machines that were lost, of which nobody has written it
+	pace        paces
+	lost        map[string]struct{} // machines that were lost, of which nobody has written it
 }
 
 // NewView makes an empty view. print is spec.Fingerprint.
@@ -104,6 +109,7 @@ func NewView(print func(api.Process) string) *View {
 		dirty:       map[string]struct{}{},
 		fresh:       map[string]struct{}{},
 		waiting:     map[string]struct{}{},
+		pace:        paces{waiting: map[string]struct{}{}},
 		lost:        map[string]struct{}{},
 	}
 }
@@ -174,20 +180,11 @@ func (v *View) MarkWaiting() {
 	}
 }
 
-// TakeDirty returns the dirty processes and makes them clean. The copies of a program stand together, so
-// that a plan spreads one program after the other, which leaves the machines evenly loaded.
+// TakeDirty returns the dirty processes and makes them clean. They are in the order in which they are to be started.
 func (v *View) TakeDirty() []string {
-	ids := sortedKeys(v.dirty)
+	ids := v.inOrder(v.dirty)
 	clear(v.dirty)
-	sort.SliceStable(ids, func(i, j int) bool { return v.programOf(ids[i]) < v.programOf(ids[j]) })
 	return ids
-}
-
-func (v *View) programOf(id string) string {
-	if p := v.Processes[id]; p != nil && p.Program != nil {
-		return p.Program.Name
-	}
-	return ""
 }
 
 // Commit ends a batch of changes: the view is complete up to rev, and what can only be
@@ -208,8 +205,11 @@ func (v *View) Commit(rev int64, now clock.Instant) {
 		v.observe(p, now)
 		if p.empty() {
 			v.count(p, "")
+			v.starts(p, "")
+			v.moves(p, false)
 			delete(v.Processes, id)
 			delete(v.waiting, id)
+			delete(v.pace.waiting, id)
 		}
 	}
 	clear(v.fresh)
@@ -235,6 +235,12 @@ func (v *View) observe(p *ProcessFacts, now clock.Instant) {
 	}
 	p.RunningSince = since(p.RunningSince, running, now)
 	p.UntouchedSince = since(p.UntouchedSince, untouched, now)
+	on := ""
+	if untouched {
+		on = p.Owner.Value.Machine
+	}
+	v.starts(p, on)
+	v.moves(p, p.between())
 }
 
 func since(old clock.Instant, holds bool, now clock.Instant) clock.Instant {

@@ -6,6 +6,7 @@ type WaitingFor string
 const (
 	WaitingForNothing WaitingFor = ""             // it waits for nothing
 	WaitingForMachine WaitingFor = "machine"      // no machine may take it
+	WaitingForTurn    WaitingFor = "turn"         // others are started first
 	WaitingForAgent   WaitingFor = "agent"        // its touch was deleted by hand; the agent puts it back
 	WaitingForLastRun WaitingFor = "last run"     // its machine has lost etcd and says that the run goes on
 	WaitingForProof   WaitingFor = "confirm-dead" // nobody but an operator knows that the last run is dead

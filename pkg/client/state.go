@@ -130,10 +130,16 @@ func (p *Process) unplaced(now time.Time) condition {
 		return condition{api.Stopping, AwaitsStop, "waiting for " + o.Machine}
 	case p.Touch != nil:
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
-	case o.WaitingFor != api.WaitingForNothing:
+	case p.obstructed():
 		return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 	}
 	return condition{api.Starting, AwaitsPlacing, toBePlaced}
+}
+
+// obstructed reports whether something has to go before the process can be placed. Its turn comes by itself.
+func (p *Process) obstructed() bool {
+	w := p.Owner.WaitingFor
+	return w != api.WaitingForNothing && w != api.WaitingForTurn
 }
 
 // placed is the condition of a process that is to run on the machine where it is placed.
@@ -143,7 +149,7 @@ func (p *Process) placed(now time.Time) condition {
 	case s != nil && s.Finished():
 		return p.ended(s.State, now)
 	case !p.Live && p.Touch == nil && (s == nil || s.Released || s.OnPartition == api.PartitionStop):
-		if o.WaitingFor != api.WaitingForNothing {
+		if p.obstructed() {
 			return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 		}
 		return condition{api.Starting, AwaitsPlacing, o.Machine + " " + p.absence(now) + "; " + toBePlaced + " elsewhere"}

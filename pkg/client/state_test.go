@@ -96,6 +96,7 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 	}{
 		"never wanted":             {moment{}, api.Stopped, AwaitsNothing, "Not started"},
 		"wanted, nobody looked":    {moment{want: "run", restarts: 1}, api.Starting, AwaitsPlacing, "waiting for a controller to place it"},
+		"others go first":          {moment{want: "run", restarts: 1, owner: &api.Owner{Restarts: 1, WaitingFor: api.WaitingForTurn, Waiting: "it waits for its turn"}}, api.Starting, AwaitsPlacing, toBePlaced + "; it waits for its turn"},
 		"no machine can take it":   {moment{want: "run", restarts: 1, owner: &api.Owner{Restarts: 1, WaitingFor: api.WaitingForMachine, Waiting: "no machine can take it"}}, api.Stopped, AwaitsObstacle, "no machine can take it"},
 		"placed":                   {moment{want: "run", restarts: 1, owner: on(nil), live: true}, api.Starting, AwaitsStart, "waiting for m1 to start it"},
 		"runs":                     {moment{want: "run", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Running, AwaitsNothing, "pid 42, uptime 0:01:05"},

@@ -51,7 +51,7 @@ func drawStoreState(t *rapid.T) storeState {
 	o := api.Owner{Machine: rapid.SampledFrom([]string{"", "m1", "m1", "m1"}).Draw(t, "machine"), Instance: "i1", Token: 7, Placed: flip("placed"),
 		Restarts: count("answered"), Moves: count("moved"), Spec: rapid.SampledFrom([]string{"", spec.Fingerprint(processes[0])}).Draw(t, "spec"),
 		Reason: sentence("reason"), Waiting: sentence("waiting"),
-		WaitingFor:  rapid.SampledFrom([]api.WaitingFor{api.WaitingForNothing, api.WaitingForMachine, api.WaitingForProof}).Draw(t, "waiting for"),
+		WaitingFor:  rapid.SampledFrom([]api.WaitingFor{api.WaitingForNothing, api.WaitingForMachine, api.WaitingForTurn, api.WaitingForProof}).Draw(t, "waiting for"),
 		MoveRefused: rapid.SampledFrom([]api.MoveRefused{api.MoveNotRefused, api.MoveFinished, api.MoveNoMachine}).Draw(t, "move refused"),
 		Fault:       drawFault(t)}
 	if flip("finished") {

@@ -4,7 +4,7 @@
 // takes a Mode, and agentd/solo, the only package that says Alone, gives it to all of them:
 //
 //	store/memstore          no lease ends but by Revoke: whoever holds one is in the same process
-//	controller              is the only candidate: it renews its lease rarely, and waits for no machine at its start
+//	controller              is the only candidate: it renews its lease rarely, waits for no machine at its start, and paces nothing
 //	agentd                  takes every program, whatever machines it names; renews rarely, and calls its keeper without bounds
 //	agentd/lease            nobody has to show life for leases to be renewed
 //	agentd/keeper/core      counts no deadline, and leaves children of expected exits running

@@ -1,0 +1,177 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/mode"
+)
+
+// Starting a process costs a machine far more than running it. A machine that gets everything at once that another one ran is
+// late with its own renewals, is taken for dead, and hands on what it has not even started. So it gets a number of placements, and
+// more once it has taken up half of them, by priority: what precedes others never waits for these. What is moved without need,
+// as by a drain, goes on running until it is its turn.
+const (
+	// startsAtOnce is how many placements a machine may have that it has not taken up. A healthy machine takes up so many in a few
+	// milliseconds.
+	startsAtOnce = 32
+	// startsInFleet is the same for all machines together: each is some writes to the store.
+	startsInFleet = 512
+	// movesAtOnce is how many processes may be between two machines because somebody asked for it.
+	movesAtOnce = startsAtOnce
+	// turnAgain is when a process that waits for its turn is looked at in any case.
+	turnAgain = time.Second
+	// turnTold is after how long people are told that it waits.
+	turnTold = 3 * time.Second
+)
+
+// paces are the starts and moves on their way, as far as the view shows them.
+type paces struct {
+	starting int                 // on all machines
+	crowded  bool                // no machine gets more before half of these are taken up
+	moving   int                 // between two machines
+	jammed   bool                // nothing more is moved without need before half of these have arrived
+	waiting  map[string]struct{} // processes whose turn it was not
+}
+
+// starts notes on which machine a process is placed that has not taken it up; "" for none.
+func (v *View) starts(p *ProcessFacts, machine string) {
+	if p.starting == machine {
+		return
+	}
+	if old := v.Machines[p.starting]; old != nil && p.starting != "" {
+		old.starting--
+		v.pace.starting--
+	}
+	if p.starting = machine; machine != "" {
+		v.machine(machine).starting++
+		v.pace.starting++
+	}
+}
+
+// moves notes whether a process has been taken from one machine and is not yet placed on another.
+func (v *View) moves(p *ProcessFacts, on bool) {
+	if p.moving == on {
+		return
+	}
+	if p.moving = on; on {
+		v.pace.moving++
+	} else {
+		v.pace.moving--
+	}
+}
+
+// between reports whether the process is on its way to another machine: it is to run, and nothing is known that keeps it.
+func (p *ProcessFacts) between() bool {
+	if p.Owner == nil || p.Spec == nil || p.Intent == nil || p.Intent.Value.Want != api.WantRun {
+		return false
+	}
+	o := p.Owner.Value
+	return !o.Placed && o.Machine != "" && o.Finished == nil && (o.WaitingFor == api.WaitingForNothing || o.WaitingFor == api.WaitingForTurn)
+}
+
+// Paced takes in for which turn the last plan let the process wait; nil for none. Until that has come, it is nobody else's either.
+func (v *View) Paced(process string, turn *Turn) {
+	if turn == nil {
+		delete(v.pace.waiting, process)
+		return
+	}
+	v.pace.waiting[process] = struct{}{}
+	switch m := v.Machines[turn.Machine]; {
+	case turn.Moves:
+		v.pace.jammed = true
+	case m != nil:
+		m.crowded = true
+	default:
+		v.pace.crowded = true
+	}
+}
+
+// Turns makes dirty what waits for its turn, when it may have come. flying are the writes on their way, as in Input.
+func (v *View) Turns(flying map[string]string) {
+	l := newLoad()
+	l.fly(v, flying)
+	free := false
+	open := func(closed *bool, now, most int) {
+		if *closed && now <= most/2 {
+			*closed, free = false, true
+		}
+	}
+	open(&v.pace.crowded, v.pace.starting+l.begun, startsInFleet)
+	open(&v.pace.jammed, v.pace.moving+l.leaving, movesAtOnce)
+	for _, m := range v.Machines {
+		open(&m.crowded, m.starting+l.starting[m.Name], startsAtOnce)
+	}
+	if free {
+		for id := range v.pace.waiting {
+			v.Mark(id)
+		}
+	}
+}
+
+// Turn is what a process waits for: that a machine, or with "" the whole fleet, has taken up what it is to start; with Moves, that
+// others have arrived.
+type Turn struct {
+	Machine string
+	Moves   bool
+}
+
+// crowded reports whether the machine gets no more starts for now.
+func (d *decider) crowded(m *MachineFacts) bool {
+	return m.crowded || m.starting+d.load.starting[m.Name] >= startsAtOnce
+}
+
+// turn says what a start on the machine has to wait for; nil for nothing.
+func (d *decider) turn(m *MachineFacts) *Turn {
+	switch {
+	case d.in.Mode == mode.Alone:
+		return nil
+	case d.crowded(m):
+		return &Turn{Machine: m.Name}
+	case d.v.pace.crowded || d.v.pace.starting+d.load.begun >= startsInFleet:
+		return &Turn{}
+	}
+	return nil
+}
+
+// turnToLeave says what a process has to wait for that is to leave a machine where it runs.
+func (d *decider) turnToLeave(to *MachineFacts) *Turn {
+	if d.in.Mode != mode.Alone && (d.v.pace.jammed || d.v.pace.moving+d.load.leaving >= movesAtOnce) {
+		return &Turn{Moves: true}
+	}
+	return d.turn(to)
+}
+
+func (t *Turn) why() string {
+	if t.Machine == "" {
+		return "it waits for its turn: many others go first"
+	}
+	return fmt.Sprintf("it waits for its turn: %s is starting others", t.Machine)
+}
+
+// waitForTurn is said of a process that is not placed yet.
+func (d *decider) waitForTurn(p *ProcessFacts, t *Turn, rejected map[string]string) Decision {
+	dec := d.note(p, obstacle{api.WaitingForTurn, t.why()}, rejected, t.why())
+	dec.Turn, dec.Wake = t, d.in.Now.Add(turnAgain)
+	return dec
+}
+
+// inOrder sorts processes as they are to be started: by priority; the copies of a program stand together, so that a plan spreads one
+// program after the other, which leaves the machines evenly loaded.
+func (v *View) inOrder(ids map[string]struct{}) []string {
+	rank := func(id string) (r api.Rank, program string) {
+		if p := v.Processes[id]; p != nil && p.Spec != nil {
+			r, program = p.Spec.Rank(), p.Program.Name
+		}
+		return r, program
+	}
+	return slices.SortedFunc(maps.Keys(ids), func(a, b string) int {
+		x, xProgram := rank(a)
+		y, yProgram := rank(b)
+		return cmp.Or(x.Compare(y), cmp.Compare(xProgram, yProgram), cmp.Compare(a, b))
+	})
+}

@@ -1,0 +1,221 @@
+package plan
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/distsuper/distsuper/pkg/api"
+)
+
+// round plans as the leader does and applies everything at once.
+func (m *model) round() (acted int) {
+	m.tb.Helper()
+	m.v.Turns(nil)
+	m.v.MarkAll()
+	for _, d := range Plan(m.in, m.v.TakeDirty()) {
+		m.v.Paced(d.Process, d.Turn)
+		if d.Action != nil && d.Action.Later == 0 {
+			m.apply(d.Action)
+			acted++
+		}
+	}
+	for name, mach := range m.v.Machines {
+		if mach.starting > startsAtOnce {
+			m.tb.Fatalf("%s has %d starts before it", name, mach.starting)
+		}
+	}
+	if m.v.pace.starting > startsInFleet || m.v.pace.moving > movesAtOnce {
+		m.tb.Fatalf("%d starts and %d moves at once", m.v.pace.starting, m.v.pace.moving)
+	}
+	return acted
+}
+
+// settle lets rounds and agents take turns until all is done; each turn, agents take up what take lets them.
+func (m *model) settle(take func(id string) bool) (rounds int) {
+	m.tb.Helper()
+	for rounds = 1; rounds < 500; rounds++ {
+		acted := m.round()
+		for _, id := range sortedKeys(m.v.Processes) {
+			p := m.v.Processes[id]
+			switch {
+			case p.Owner == nil || p.Owner.Value.Machine == "":
+			case p.starting != "" && take(id):
+				m.touch(id)
+				acted++
+			case !p.Owner.Value.Placed && p.slot(p.Owner.Value.Machine).Touch != nil && take(id):
+				m.release(id, api.Stopped)
+				acted++
+			}
+		}
+		if acted == 0 {
+			return rounds
+		}
+	}
+	m.tb.Fatalf("it never ends: %s", m.show())
+	return 0
+}
+
+func always(string) bool { return true }
+
+// running counts the processes that are placed and touched on a machine.
+func (m *model) running(machine string) (n int) {
+	for id, p := range m.v.Processes {
+		if m.where(id) == machine && p.slot(machine).Touch != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// A dead machine's 170 processes, all of which one machine has to take.
+func TestAMachineIsGivenNoMoreAtOnceThanItCanTakeUp(t *testing.T) {
+	m := newModel(t)
+	m.machine("m1")
+	m.program("p", 170, func(p *api.Program) { p.OnPartition = api.PartitionStop })
+	m.wantAll()
+	m.settle(always)
+	if n := m.running("m1"); n != 170 {
+		t.Fatalf("%d run on m1", n)
+	}
+	m.machine("m2")
+	m.expire("m1")
+	if got := m.round(); got != startsAtOnce || m.v.Machines["m2"].starting != startsAtOnce {
+		t.Fatalf("%d at once, of which m2 has %d before it", got, m.v.Machines["m2"].starting)
+	}
+	for range startsAtOnce/2 - 1 { // it takes up some, but not half
+		m.touch(firstStarting(m, "m2"))
+	}
+	if got := m.round(); got != 0 {
+		t.Fatalf("%d more before half were taken up", got)
+	}
+	m.touch(firstStarting(m, "m2"))
+	if got := m.round(); got != startsAtOnce/2 {
+		t.Fatalf("%d more after half were taken up", got)
+	}
+	m.settle(always)
+	if n := m.running("m2"); n != 170 {
+		t.Fatalf("%d run on m2", n)
+	}
+}
+
+func firstStarting(m *model, machine string) string {
+	for _, id := range sortedKeys(m.v.Processes) {
+		if m.v.Processes[id].starting == machine {
+			return id
+		}
+	}
+	m.tb.Fatalf("nothing waits for %s", machine)
+	return ""
+}
+
+func TestWhoeverWaitsForItsTurnIsToldAfterAWhile(t *testing.T) {
+	m := newModel(t)
+	m.machine("m1")
+	m.program("p", startsAtOnce+1)
+	m.wantAll()
+	m.round()
+	d := m.of(fmt.Sprintf("p:p_%02d", startsAtOnce))
+	if d.Turn == nil || d.Action == nil || d.Action.Later != turnTold || d.Action.Owner.WaitingFor != api.WaitingForTurn || d.Wake != m.in.Now.Add(turnAgain) {
+		t.Fatalf("%+v, %+v", d, d.Action)
+	}
+}
+
+// The copies of a program keep running until it is their turn, and no more of them are away at once than others are on their way.
+func TestADrainMovesInAPace(t *testing.T) {
+	m := newModel(t)
+	for _, name := range []string{"m1", "m2", "m3"} {
+		m.machine(name)
+	}
+	m.cordon("m2", false)
+	m.cordon("m3", false)
+	m.program("p", 100)
+	m.wantAll()
+	m.settle(always)
+	for _, name := range []string{"m2", "m3"} {
+		m.change(func(v *View, _ int64) { v.SetCordon(name, nil) })
+	}
+	m.cordon("m1", true)
+	if got := m.round(); got != movesAtOnce {
+		t.Fatalf("%d leave at once, want %d", got, movesAtOnce)
+	}
+	if got := m.round(); got != 0 {
+		t.Fatalf("%d more leave before those have arrived", got)
+	}
+	m.settle(always)
+	if m2, m3 := m.running("m2"), m.running("m3"); m2 != 50 || m3 != 50 {
+		t.Fatalf("%d run on m2, %d on m3", m2, m3)
+	}
+}
+
+// A machine that is slow to take up what it has does not hold up what another can take.
+func TestASlowMachineHoldsUpNobodyElse(t *testing.T) {
+	m := newModel(t)
+	m.machine("m1")
+	m.machine("m2")
+	m.program("p", 200)
+	m.wantAll()
+	m.settle(func(id string) bool { return m.where(id) != "m1" })
+	if n := m.running("m2"); n != 200-startsAtOnce {
+		t.Fatalf("%d run on m2, want all but the %d that m1 has", n, startsAtOnce)
+	}
+}
+
+// Whatever is slow, everything gets its turn, and never does anything wait while something that it precedes is placed where it could
+// be placed, too.
+func TestEverythingGetsItsTurnByPriority(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(t)
+		machines := rapid.IntRange(1, 3).Draw(t, "machines")
+		for i := range machines {
+			m.machine(fmt.Sprintf("m%d", i))
+		}
+		for i := range rapid.IntRange(1, 4).Draw(t, "programs") {
+			m.program(fmt.Sprintf("p%d", i), rapid.IntRange(1, 60).Draw(t, "copies"), func(p *api.Program) {
+				p.Priority = rapid.SampledFrom([]int{1, 5, 999}).Draw(t, "priority")
+			})
+		}
+		m.wantAll()
+		slow := rapid.IntRange(1, 4).Draw(t, "slow")
+		takes := 0
+		m.in.Now = m.in.Now.Add(1)
+		for round := 0; ; round++ {
+			if round == 300 {
+				t.Fatalf("it never ends: %s", m.show())
+			}
+			m.v.Turns(nil)
+			m.v.MarkAll()
+			plan := Plan(m.in, m.v.TakeDirty())
+			waits := api.Rank{GroupPriority: 1 << 30}
+			for _, d := range plan {
+				rank := m.v.Processes[d.Process].Spec.Rank()
+				switch {
+				case d.Turn != nil && rank.Precedes(waits):
+					waits = rank
+				case d.Action != nil && d.Action.Kind == Place && waits.Precedes(rank):
+					t.Fatalf("%s is placed while others wait for their turn that precede it", d.Process)
+				}
+			}
+			done := true
+			for _, d := range plan {
+				m.v.Paced(d.Process, d.Turn)
+				done = done && d.Turn == nil && d.Action == nil
+				if d.Action != nil && d.Action.Kind == Place {
+					m.apply(d.Action)
+				}
+			}
+			for _, id := range sortedKeys(m.v.Processes) {
+				if p := m.v.Processes[id]; p.starting != "" {
+					done = false
+					if takes++; takes%slow == 0 {
+						m.touch(id)
+					}
+				}
+			}
+			if done {
+				return
+			}
+		}
+	})
+}
