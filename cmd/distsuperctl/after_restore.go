@@ -33,10 +33,8 @@ func (c *ctl) accept(ctx context.Context, o acceptOptions) (recovery.Plan, error
 	if err != nil {
 		return plan, err
 	}
-	silent := slices.DeleteFunc(slices.Clone(plan.Silent), func(m string) bool { return slices.Contains(o.off, m) })
-	if len(silent) > 0 {
-		return plan, fmt.Errorf("these machines do not answer, and may run what nobody else knows of: %s; start their agents, or say "+
-			"that they are off with --off %s", strings.Join(silent, ", "), strings.Join(silent, ","))
+	if err := c.checkSilent(plan, o.off); err != nil {
+		return plan, err
 	}
 	c.showPlan(plan)
 	if err := c.confirm(o.yes, "Accept this etcd as it is?"); err != nil {
@@ -47,6 +45,16 @@ func (c *ctl) accept(ctx context.Context, o acceptOptions) (recovery.Plan, error
 	}
 	c.printf("accepted; tokens go on from %d\n", plan.Floor)
 	return plan, c.awaitDaemons(ctx)
+}
+
+// checkSilent refuses a machine that says nothing and of which nobody vouches that it is off.
+func (c *ctl) checkSilent(p recovery.Plan, off []string) error {
+	silent := slices.DeleteFunc(slices.Clone(p.Silent), func(m string) bool { return slices.Contains(off, m) })
+	if len(silent) == 0 {
+		return nil
+	}
+	return fmt.Errorf("these machines do not answer, and may run what nobody else knows of: %s; start their agents, or say "+
+		"that they are off with --off %s", strings.Join(silent, ", "), strings.Join(silent, ","))
 }
 
 // awaitReports waits until nothing that is fenced and says nothing can be alive, and says who reports.

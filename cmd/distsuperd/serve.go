@@ -100,7 +100,7 @@ func (s *server) self() api.Controller {
 }
 
 // errDataRemoved says what cannot be made anew.
-var errDataRemoved = errors.New("what etcd holds is lost when it ends: save it now (etcdctl snapshot save), and restore it at once")
+var errDataRemoved = errors.New("what etcd holds is lost when it ends: save it now with distsuperctl backup FILE; when etcd has ended, distsuperctl restore FILE puts it back")
 
 // keepFiles keeps the identity that is published, and says when the data of its own etcd was removed.
 func (s *server) keepFiles(ctx context.Context) error {

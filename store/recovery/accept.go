@@ -31,10 +31,10 @@ const fenceTTL = 60
 // errChanged says that something changed while it was looked at.
 var errChanged = errors.New("the store changed meanwhile")
 
-// Look reads what is known, and says what Accept would do. There has to be a schema.
+// Look reads what is known, and says what Accept would do, once there is a schema.
 func Look(ctx context.Context, o Options) (Plan, error) {
 	s, _, err := read(ctx, o)
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrNoSchema) {
 		return Plan{}, err
 	}
 	return Decide(s), nil
@@ -61,7 +61,10 @@ func read(ctx context.Context, o Options) (s Situation, schemaRev int64, err err
 	if len(res.Entries) > 0 {
 		e, schemaRev = &res.Entries[0], res.Entries[0].ModRev
 	}
-	if s.Schema, err = store.DecodeSchema(o.Keys, e); err != nil {
+	var noSchema error
+	if s.Schema, err = store.DecodeSchema(o.Keys, e); errors.Is(err, store.ErrNoSchema) {
+		noSchema = err
+	} else if err != nil {
 		return s, 0, err
 	}
 	s.View, _ = view.New(o.Keys, o.Expand).Reset(state.Rev, state.Entries)
@@ -76,7 +79,7 @@ func read(ctx context.Context, o Options) (s Situation, schemaRev int64, err err
 			delete(s.Reports, name)
 		}
 	}
-	return s, schemaRev, nil
+	return s, schemaRev, noSchema
 }
 
 // take takes a part of a report in.
@@ -106,20 +109,11 @@ func (s *Situation) take(keys store.Keys, e store.Entry) (err error) {
 // Accept makes the store count as it is, once the caller has waited for Plan.Wait since Look first answered and has made sure that
 // every silent machine is off. It returns what it did. Broken off, it may be repeated: each process is taken over as a whole.
 func Accept(ctx context.Context, o Options) (Plan, error) {
-	fence, err := o.KV.Grant(ctx, fenceTTL)
+	unfence, err := Fence(ctx, o)
 	if err != nil {
 		return Plan{}, fmt.Errorf("accept the store: %w", err)
 	}
-	defer func() {
-		revoke, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = o.KV.Revoke(revoke, fence.ID)
-	}()
-	_, err = o.KV.Txn(ctx, store.Txn{Then: []store.Op{
-		store.PutOn(o.Keys.Restoring(), []byte(o.By), fence.ID), store.DeletePrefix(o.Keys.Election() + "/")}})
-	if err != nil {
-		return Plan{}, fmt.Errorf("accept the store: %w", err)
-	}
+	defer unfence()
 	for {
 		p, err := accept(ctx, o)
 		if !errors.Is(err, errChanged) {
@@ -132,6 +126,26 @@ func Accept(ctx context.Context, o Options) (Plan, error) {
 			return p, fmt.Errorf("accept the store: %w", ctx.Err())
 		}
 	}
+}
+
+// Fence has nobody lead until unfence, or until a minute is over.
+func Fence(ctx context.Context, o Options) (unfence func(), err error) {
+	lease, err := o.KV.Grant(ctx, fenceTTL)
+	if err != nil {
+		return nil, err
+	}
+	unfence = func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = o.KV.Revoke(ctx, lease.ID)
+	}
+	_, err = o.KV.Txn(ctx, store.Txn{Then: []store.Op{
+		store.PutOn(o.Keys.Restoring(), []byte(o.By), lease.ID), store.DeletePrefix(o.Keys.Election() + "/")}})
+	if err != nil {
+		unfence()
+		return nil, err
+	}
+	return unfence, nil
 }
 
 // accept is one attempt, which ends with errChanged when somebody changed something meanwhile.
