@@ -21,6 +21,7 @@ import (
 type Keeper interface {
 	Changes(ctx context.Context, since uint64) (keeper.Snapshot, error)
 	Signal(ctx context.Context, ref keeper.Ref, signal string) error
+	StopByHand(ctx context.Context, ref keeper.Ref, by string) error
 	Stdin(ctx context.Context, ref keeper.Ref, data []byte) error
 	Log(ctx context.Context, id, channel string, r logstream.Range) (*logstream.Stream, error)
 	ClearLogs(ctx context.Context, id string) error
@@ -45,6 +46,7 @@ func Handler(o Options) http.Handler {
 	mux.HandleFunc("GET "+rpc.PathRuns, h.getRuns)
 	mux.HandleFunc("GET "+rpc.PathLog, h.getLog)
 	mux.HandleFunc("POST "+rpc.PathSignal, h.postSignal)
+	mux.HandleFunc("POST "+rpc.PathStop, h.postStop)
 	mux.HandleFunc("POST "+rpc.PathStdin, h.postStdin)
 	mux.HandleFunc("POST "+rpc.PathClear, h.postClear)
 	return mux
@@ -128,6 +130,19 @@ func (h *handler) postSignal(w http.ResponseWriter, r *http.Request) {
 	}
 	h.log.Info("signal sent", zap.String("process", ref.ID), zap.Int64("token", ref.Token),
 		zap.String("signal", signal), zap.String("by", rpc.Caller(r)))
+	rpc.WriteJSON(w, http.StatusOK, struct{}{})
+}
+
+func (h *handler) postStop(w http.ResponseWriter, r *http.Request) {
+	ref, err := h.ref(r)
+	if err == nil {
+		err = translate("stop "+ref.ID, h.keeper.StopByHand(r.Context(), ref, rpc.Caller(r)))
+	}
+	if err != nil {
+		rpc.WriteError(w, err)
+		return
+	}
+	h.log.Info("stopped for a caller, without the fleet", zap.String("process", ref.ID), zap.Int64("token", ref.Token), zap.String("by", rpc.Caller(r)))
 	rpc.WriteJSON(w, http.StatusOK, struct{}{})
 }
 

@@ -140,6 +140,20 @@ func TestKeeperThatDoesNotAnswerIsNoAnswer(t *testing.T) {
 	}
 }
 
+// For the time when the fleet cannot be asked: the run is marked by who stopped it, so that the fleet does not start it again.
+func TestStopForACallerIsAStopByHand(t *testing.T) {
+	f := serve(t)
+	if err := f.client.Stop(t.Context(), "web", 8); !errors.Is(err, rpc.ErrNotFound) {
+		t.Errorf("of another token: %v", err)
+	}
+	if err := f.client.Stop(t.Context(), "web", 7); err != nil {
+		t.Fatal(err)
+	}
+	if run, ok := f.keeper.Run("web"); ok && run.StoppedBy != "controller d1" {
+		t.Errorf("it is %+v", run)
+	}
+}
+
 func TestSignalAndStdinReachTheRun(t *testing.T) {
 	f := serve(t)
 	if err := f.client.Signal(t.Context(), "web", 7, "HUP"); err != nil {

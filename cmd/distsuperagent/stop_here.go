@@ -63,7 +63,7 @@ func stopHere(cmd *cobra.Command, cfg *config.Config, o stopOptions, names []str
 		fmt.Fprintf(out, "%s: stopped\n", a.Process)
 	}
 	if failed < len(answers) {
-		fmt.Fprintln(out, whatFollows(seenFromHere(cmd.Context(), cfg)))
+		fmt.Fprintln(out, seenFromHere(cmd.Context(), cfg).AfterStop())
 	}
 	if failed > 0 {
 		return &daemon.ExitError{Code: daemon.ExitFailed}
@@ -127,16 +127,6 @@ func over(s keeper.Snapshot, everything bool, ref keeper.Ref) bool {
 		return s.Runs[i].Done
 	}
 	return everything || slices.Contains(s.Forgot, ref)
-}
-
-// whatFollows says what the stop of processes on this machine means for the fleet.
-func whatFollows(c contact.Contact) string {
-	stays := "What is stopped so stays stopped until somebody starts it (distsuperctl start NAME)."
-	if c.State == contact.StateAnswers {
-		return stays
-	}
-	return fmt.Sprintf("The fleet does not know that yet (etcd %s) and is told when %s. %s A copy that another machine has started by then goes on there.",
-		c.Etcd(), c.Answer(), stays)
 }
 
 // seenFromHere is how this machine stands with etcd, as its agent says or, when that does not answer, its keeper.

@@ -83,7 +83,7 @@ func TestStopOfNamesSaysWhatTheFleetKnows(t *testing.T) {
 		{contact.StateSilent, "The fleet does not know that yet (etcd silent for 41 s) and is told when etcd answers."},
 		{contact.StateUnasked, "The fleet does not know that yet (etcd answered last 41 s ago, and no agent asks it now) and is told when an agent is started and etcd answers it."},
 	} {
-		if got := whatFollows(contact.Contact{State: c.state, SinceMillis: 41000}); !strings.HasPrefix(got, c.want) {
+		if got := (contact.Contact{State: c.state, SinceMillis: 41000}).AfterStop(); !strings.HasPrefix(got, c.want) {
 			t.Errorf("%s: %s", c.state, got)
 		}
 	}

@@ -128,5 +128,5 @@ func (c *ctl) hintMachines() string {
 	if err != nil || len(book.Machines) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; meanwhile status, tail and why ask a machine itself with --machine (%s)", abbreviate(book.names()))
+	return fmt.Sprintf("; meanwhile status, why, tail and stop ask a machine itself with --machine (%s)", abbreviate(book.names()))
 }

@@ -285,7 +285,7 @@ func TestLongTailOfAMachineThatIsSilentFailsSoonAndSaysSinceWhen(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.put(w.keys.Losses("m1"), api.Losses{Count: 1, Last: time.Now().Add(-41 * time.Second)})
-	sinceWhen := regexp.MustCompile(`m1 has not been live since \d\d:\d\d:\d\d \(\d+s\)`)
+	sinceWhen := regexp.MustCompile(`m1 has not been live since \d\d:\d\d:\d\d \(\d+ s\)`)
 	for _, args := range [][]string{{"tail", "web"}, {"tail", "web", "--machine", "m1"}} {
 		began := time.Now()
 		r := w.wants(exitGeneric, "*", args...)

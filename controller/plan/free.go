@@ -66,7 +66,7 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 	case known && answer.Gone:
 		f.ok, f.proof = true, api.ProofExpired
 	case known && d.in.Now.Before(again):
-		f.why = fmt.Sprintf("its touch is gone while the lease of it lives: somebody deleted the key by hand; %s puts it back", f.seen.Machine)
+		f.why = fmt.Sprintf("its touch is gone while the lease of it lives: somebody deleted the key by hand, or etcd was too full to be told how the run ended; %s puts it right", f.seen.Machine)
 		f.waits, f.wake = api.WaitingForAgent, again
 	default:
 		f.why = "asking etcd whether the lease of its touch is gone"

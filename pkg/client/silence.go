@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/contact"
 )
 
 // SilentSince says when a machine that is silent renewed the lease of a process's touch last. It is told by what is left of the
@@ -73,10 +74,10 @@ func (a Absence) Describe(machine string, now time.Time) string {
 
 // Since says since when something lasts, and how long that is.
 func Since(t, now time.Time) string {
-	age := max(now.Sub(t), 0).Round(time.Second)
+	age := now.Sub(t)
 	at := t.Local().Format("15:04:05")
 	if age >= 24*time.Hour {
 		at = t.Local().Format("2006-01-02 15:04:05")
 	}
-	return "since " + at + " (" + age.String() + ")"
+	return "since " + at + " (" + contact.Span(age) + ")"
 }

@@ -159,6 +159,8 @@ func (p *Process) placed(now time.Time) condition {
 		return condition{api.Starting, AwaitsStart, "waiting for " + o.Machine + " to start it"}
 	case s.Released:
 		return condition{api.Starting, AwaitsStart, o.Machine + " released it" + because(s.Reason)}
+	case p.Touch == nil && p.Placement != nil && s.State.IsSignallable(): // etcd is too full to be told of its end, or somebody deleted the touch, which is put back at once
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " does not hold it any more, and could not tell yet what became of it"}
 	}
 	return p.described(s.State, now)
 }

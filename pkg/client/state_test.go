@@ -86,7 +86,7 @@ func finished(state api.State) func(*api.Owner) {
 
 func TestStateShownIsTrueInEverySituation(t *testing.T) {
 	stopTime := testNow.Add(-5 * time.Second).Local().Format("Jan 02 03:04 PM")
-	since := "since " + testNow.Add(-5*time.Second).Local().Format("15:04:05") + " (5s)"
+	since := "since " + testNow.Add(-5*time.Second).Local().Format("15:04:05") + " (5.0 s)"
 	unplaced := func(o *api.Owner) { o.Placed = false }
 	for name, c := range map[string]struct {
 		m      moment
@@ -124,6 +124,7 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 		"stops, etcd full":         {moment{owner: on(nil), live: true, touch: true, status: saw(api.Running, nil), taken: true}, api.Stopping, AwaitsStop, ""},
 		"stopped, etcd full":       {moment{owner: on(nil), live: true, status: saw(api.Running, nil), taken: true}, api.Stopped, AwaitsNothing, "it has ended; m1 could not tell how yet"},
 		"placed, then etcd full":   {moment{owner: on(nil), live: true, taken: true}, api.Stopped, AwaitsNothing, "last placed on m1"},
+		"ended, etcd full":         {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Running, nil)}, api.Unknown, AwaitsMachine, "m1 does not hold it any more, and could not tell yet what became of it"},
 		"start waits for the old":  {moment{want: "run", restarts: 2, owner: on(unplaced), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsStop, "waiting for m1"},
 		"fenced":                   {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Stopped, func(s *api.Status) { s.Fault, s.Reason = api.FaultFenced, "fenced: no renewal" })}, api.Stopped, AwaitsNothing, "fenced: no renewal"},
 		"stopped by hand":          {moment{want: "run", restarts: 1, owner: on(finished(api.Stopped)), live: true, status: saw(api.Stopped, func(s *api.Status) { s.Released, s.StoppedBy = true, "ann@m1" })}, api.Stopped, AwaitsNothing, "stopped on m1 by ann@m1, " + stopTime},

@@ -96,6 +96,16 @@ func (c Contact) Answer() string {
 	return "etcd answers"
 }
 
+// AfterStop says what it means for the fleet that processes were stopped on the machine itself.
+func (c Contact) AfterStop() string {
+	stays := "What is stopped so stays stopped until somebody starts it (distsuperctl start NAME)."
+	if c.State == StateAnswers {
+		return stays
+	}
+	return fmt.Sprintf("The fleet does not know that yet (etcd %s) and is told when %s. %s A copy that another machine has started by then goes on there.",
+		c.Etcd(), c.Answer(), stays)
+}
+
 // String names the processes.
 func (g Group) String() string {
 	switch more := g.Count - len(g.Names); {

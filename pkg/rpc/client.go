@@ -87,6 +87,12 @@ func (c *Client) Signal(ctx context.Context, process string, token int64, signal
 	return c.post(ctx, PathSignal, q, nil)
 }
 
+// Stop asks the agent to stop the process, for a time when the fleet cannot be asked. The fleet is told when it can be, and the process
+// stays stopped. A nil error says that it is being stopped.
+func (c *Client) Stop(ctx context.Context, process string, token int64) error {
+	return c.post(ctx, PathStop, processQuery(process, token), nil)
+}
+
 // Stdin writes to the process's standard input, at most MaxStdin bytes.
 func (c *Client) Stdin(ctx context.Context, process string, token int64, data []byte) error {
 	return c.post(ctx, PathStdin, processQuery(process, token), data)

@@ -21,6 +21,7 @@ const (
 	PathLog       = "/v1/log"       // GET process, channel, and a logstream.Range with bytes for its Last: the log's bytes
 	PathSignal    = "/v1/signal"    // POST process, token, signal
 	PathStdin     = "/v1/stdin"     // POST process, token; the body is what to write
+	PathStop      = "/v1/stop"      // POST process, token: stops it, without asking the fleet; it stays stopped until somebody starts it
 	PathClear     = "/v1/clear"     // POST process: empties its logs
 )
 

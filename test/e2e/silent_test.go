@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
@@ -50,6 +51,11 @@ func TestLongAMachineIsAskedItselfWhileEtcdIsSilent(t *testing.T) {
 			t.Errorf("%s: why: exit %d: %s%s", n.Name, r.Code, r.Stdout, r.Stderr)
 		}
 	}
+	stopped := d.Run(f.ctx, "distsuperctl", "stop", "db", "web", "nope", "--machine", "m1")
+	if stopped.Code != 1 || !strings.Contains(stopped.Stdout, "db: stopped") || !strings.Contains(stopped.Stdout, "web: stopped") ||
+		!strings.Contains(stopped.Stdout, "nope: ERROR (no such process)") || !strings.Contains(stopped.Stderr, "The fleet does not know that yet (etcd silent for ") {
+		t.Errorf("stop: exit %d: %s%s", stopped.Code, stopped.Stdout, stopped.Stderr)
+	}
 	r := d.Run(f.ctx, "distsuperctl", "status")
 	if r.Code != 4 || !strings.Contains(r.Stderr, "ask a machine itself with --machine") || !strings.Contains(r.Stderr, "(m1, m2)") {
 		t.Errorf("status: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
@@ -58,6 +64,11 @@ func TestLongAMachineIsAskedItselfWhileEtcdIsSilent(t *testing.T) {
 		t.Errorf("who never asked etcd: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	c.Members[0].Start()
-	f.allRun(2)
+	for _, name := range []string{"db", "web"} { // the fleet is told, and starts neither
+		f.until(name+" stays stopped", func() (bool, string) {
+			p := f.process(name)
+			return p.State == api.Stopped && p.Status != nil && p.Status.StoppedBy != "", fleet.Describe(p)
+		})
+	}
 	f.onceEach()
 }
