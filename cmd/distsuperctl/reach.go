@@ -31,7 +31,7 @@ type ways struct {
 // does by askOnce. When nobody answers, the error says since when the machine is gone, as etcd knows it.
 func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.Client) error) error {
 	find := c.waysTo
-	if c.away != nil {
+	if c.etcdIsSilent() {
 		find = c.rememberedWays
 	}
 	w, err := find(ctx, machine)
@@ -49,7 +49,7 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 
 // absence says what is known of a machine that does not answer.
 func (c *ctl) absence(ctx context.Context, machine string) string {
-	if c.away != nil {
+	if c.etcdIsSilent() {
 		return "etcd is silent, too, so nothing is known of " + machine
 	}
 	a, err := c.client.Absence(ctx, machine)

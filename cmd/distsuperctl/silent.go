@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,8 @@ import (
 // hurry is how long etcd has to answer a command that can ask a machine instead.
 const hurry = 1500 * time.Millisecond
 
-// openOrAsk is open for a command that names a machine: while etcd is silent that machine itself is asked, and c.away says
-// what happened to etcd.
+// openOrAsk is open for a command that names a machine: while etcd is silent, or full and so not told of anything, that machine
+// itself is asked, and c.away says what happened to etcd.
 func (c *ctl) openOrAsk(cmd *cobra.Command, machine string) error {
 	if machine == "" {
 		return c.open(cmd)
@@ -34,11 +35,22 @@ func (c *ctl) openOrAsk(cmd *cobra.Command, machine string) error {
 	err := c.open(cmd)
 	cmd.SetContext(whole)
 	c.away = nil
+	if err == nil && c.etcdIsFull(ctx) {
+		c.away = store.ErrNoSpace
+	}
 	if errors.Is(err, store.ErrUnavailable) && whole.Err() == nil && !c.deployment.oneMachine() {
 		c.away, err = err, nil
 	}
 	return err
 }
+
+// etcdIsFull reports whether a member raises the alarm NOSPACE.
+func (c *ctl) etcdIsFull(ctx context.Context) bool {
+	return slices.ContainsFunc(c.kv.Members(ctx), func(m store.Member) bool { return slices.Contains(m.Alarms, store.AlarmNoSpace) })
+}
+
+// etcdIsSilent reports whether etcd gives no answer at all.
+func (c *ctl) etcdIsSilent() bool { return errors.Is(c.away, store.ErrUnavailable) }
 
 // rememberedWays are the ways to a machine while etcd is silent: to an agent on this host as that itself, to any other by the
 // address book.
@@ -82,11 +94,13 @@ func unreachable(format string, args ...any) error {
 type agentSays struct {
 	health rpc.Health
 	runs   []rpc.Run
+	full   bool // etcd is, and answers
 }
 
 // askMachine asks the agent of a machine how everything is there.
 func (c *ctl) askMachine(ctx context.Context, machine string) (a agentSays, err error) {
 	err = c.atMachine(ctx, machine, machine+" cannot be asked", func(agent *rpc.Client) (err error) {
+		a.full = !c.etcdIsSilent()
 		if a.health, err = agent.Health(ctx); err == nil {
 			a.runs, err = agent.Processes(ctx)
 		}
@@ -97,6 +111,9 @@ func (c *ctl) askMachine(ctx context.Context, machine string) (a agentSays, err 
 
 // mark says whose knowledge it is, and how old.
 func (a agentSays) mark() string {
+	if a.full {
+		return "as of the agent, since etcd is full (NOSPACE) and not told of anything"
+	}
 	if a.health.Contact == nil {
 		return "as of the agent, etcd " + a.health.Store
 	}

@@ -29,7 +29,7 @@ type statusOptions struct {
 
 func (o *statusOptions) AddFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "keep running, and print every change")
-	cmd.Flags().StringVar(&o.machine, "machine", "", "show what is on this machine; while etcd is silent, ask the machine itself")
+	cmd.Flags().StringVar(&o.machine, "machine", "", "show what is on this machine; while etcd is silent or full, ask the machine itself")
 }
 
 func newStatus(c *ctl) *cobra.Command {
@@ -41,7 +41,7 @@ func newStatus(c *ctl) *cobra.Command {
 reason why they are not as they should be. For distsuperd solo it has exactly supervisorctl's columns. With -w it keeps
 running and prints every change.
 
-With --machine it shows what is on one machine. While etcd is silent, the agent of that machine is asked itself, at the address that
+With --machine it shows what is on one machine. While etcd is silent or full, the agent of that machine is asked itself, at the address that
 etcd gave last, and a first line says how old its knowledge of etcd is.`,
 		Example:           "  distsuperctl status\n  distsuperctl status 'web:*' --json\n  distsuperctl status -w\n  distsuperctl status --machine m1",
 		ValidArgsFunction: c.completeProcesses,
@@ -255,7 +255,7 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 		for _, a := range m.Alarms {
 			switch a {
 			case store.AlarmNoSpace:
-				warn(etcd.Full)
+				warn(etcd.Full + ". What ends meanwhile is not told, so this may be old; status --machine M asks machine M itself")
 			default:
 				warn("etcd at " + m.Endpoint + " raises the alarm " + a)
 			}

@@ -17,8 +17,8 @@ func newStop(c *ctl) *cobra.Command {
 		Long: `stop stops processes and waits until each is down. A process on a machine that does not answer is down when its lease
 has expired. A stopped process stays stopped, even when daemons or machines restart, until you start it.
 
-While etcd is silent, --machine has the agent of that machine stop what it runs of these processes. The fleet is told when etcd
-answers. If another machine has started a copy by then, that one goes on.`,
+While etcd is silent or full, --machine has the agent of that machine stop what it runs of these processes. The fleet is told
+when etcd can be told. If another machine has started a copy by then, that one goes on.`,
 		Example:           "  distsuperctl stop web\n  distsuperctl stop all --timeout 1m\n  distsuperctl stop web --machine m1",
 		ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,7 +39,7 @@ answers. If another machine has started a copy by then, that one goes on.`,
 		},
 	}
 	o.AddFlags(cmd)
-	cmd.Flags().StringVar(&machine, "machine", "", "while etcd is silent, have this machine stop them")
+	cmd.Flags().StringVar(&machine, "machine", "", "while etcd is silent or full, have this machine stop them")
 	_ = cmd.RegisterFlagCompletionFunc("machine", c.completeMachines) // it fails only for a flag that is not there
 	return cmd
 }
@@ -50,7 +50,7 @@ func runStop(ctx context.Context, c *ctl, o waitOptions, names []string) error {
 		return waitFailed(err)
 	}
 	if c.client.Full() {
-		c.warnf("warning: %s. Until then the history does not tell of this stop", etcd.Full)
+		c.warnf("warning: %s. Until then the history does not tell of this stop; while no controller leads, stop --machine M does it on machine M", etcd.Full)
 	}
 	return r.finish()
 }

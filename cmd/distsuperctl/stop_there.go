@@ -11,6 +11,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/supervisor"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // lookAgain is the pause between two looks at what is ending on a machine.
@@ -40,7 +41,10 @@ func stopThere(ctx context.Context, c *ctl, o waitOptions, machine string, names
 		}
 	}
 	s.await(ctx)
-	if s.taken && a.health.Contact != nil {
+	switch {
+	case s.taken && a.full:
+		c.warnf("warning: %s. The fleet is told of this stop then", etcd.Full)
+	case s.taken && a.health.Contact != nil:
 		c.warnf("%s", a.health.Contact.AfterStop())
 	}
 	return s.finish()

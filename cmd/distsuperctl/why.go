@@ -54,7 +54,7 @@ func newWhy(c *ctl) *cobra.Command {
 		Long: `why shows what was asked of a process and by whom, the leader's last decision with the reason why each machine was
 or was not chosen, how the leader knew that the previous run was dead, the touch, and what happened last.
 
-While etcd is silent, --machine asks the agent of that machine what it has of the process, and what becomes of it.`,
+While etcd is silent or full, --machine asks the agent of that machine what it has of the process, and what becomes of it.`,
 		Example: "  distsuperctl why web:web_1\n  distsuperctl why web:web_1 --machine m1", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeProcesses,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := c.openOrAsk(cmd, machine); err != nil {
@@ -66,7 +66,7 @@ While etcd is silent, --machine asks the agent of that machine what it has of th
 			return runWhy(cmd.Context(), c, args[0])
 		},
 	}
-	cmd.Flags().StringVar(&machine, "machine", "", "while etcd is silent, ask this machine")
+	cmd.Flags().StringVar(&machine, "machine", "", "while etcd is silent or full, ask this machine")
 	_ = cmd.RegisterFlagCompletionFunc("machine", c.completeMachines) // it fails only for a flag that is not there
 	return cmd
 }

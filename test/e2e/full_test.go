@@ -18,9 +18,9 @@ func TestLongAFullEtcdStopsWhatIsToStopAndNothingElse(t *testing.T) {
 	gate.Etcd(t)
 	c := etcdproc.Start(t, 1, "--quota-backend-bytes", "4000000")
 	f := start(t, 1, 1, func(o *fleet.Options) { o.Endpoints = c.Endpoints() })
-	stays, ends := f.Witness("stays"), f.Witness("ends")
-	stays.TouchTimeout, ends.TouchTimeout = calm, calm
-	f.run(2, stays, ends)
+	stays, ends, last := f.Witness("stays"), f.Witness("ends"), f.Witness("last")
+	stays.TouchTimeout, ends.TouchTimeout, last.TouchTimeout = calm, calm, calm
+	f.run(3, stays, ends, last)
 	before := f.lives()
 	f.until("etcd is full", func() (bool, string) {
 		_, err := f.Client.KV().Txn(f.ctx, store.Txn{Then: []store.Op{store.Put("/other/big", make([]byte, 500<<10))}})
@@ -43,7 +43,29 @@ func TestLongAFullEtcdStopsWhatIsToStopAndNothingElse(t *testing.T) {
 		t.Errorf("what nobody stopped noticed: %+v, then %+v", before["stays"], after["stays"])
 	}
 
+	r = d.Run(f.ctx, "distsuperctl", "status", "--machine", "m1")
+	if !strings.HasPrefix(r.Stdout, "as of the agent, since etcd is full (NOSPACE)") || !strings.Contains(r.Stdout, "RUNNING") {
+		t.Errorf("status of the machine: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	f.must(d, "distsuperd", "stop") // and without a leader
+	r = d.Run(f.ctx, "distsuperctl", "stop", "last", "--machine", "m1")
+	if r.Code != 0 || r.Stdout != "last: stopped\n" || !strings.Contains(r.Stderr, "The fleet is told of this stop then") {
+		t.Errorf("stop on the machine: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+	}
+
 	says(t, f.ctl("defrag"), "MB, was ") // the advice
+	f.must(d, "distsuperd", "start")
+	f.until("the fleet is told", func() (bool, string) {
+		p := f.process("last")
+		return p.State == api.Stopped && p.Status != nil && p.Status.StoppedBy != "", fleet.Describe(p)
+	})
 	says(t, f.ctl("start", "ends"), "ends: started")
 	f.onceEach()
+}
+
+// Property: distsuperd's own etcd is defragmented by the same command, without etcdctl.
+func TestDefragWorksOnTheEtcdOfDistsuperd(t *testing.T) {
+	t.Parallel()
+	f := start(t, 1, 0)
+	says(t, f.ctl("defrag"), "client.sock: ", " MB, was ")
 }
