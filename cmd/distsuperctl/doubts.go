@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
 )
@@ -24,7 +25,7 @@ func (c *ctl) doubts(ctx context.Context, snap *client.Snapshot, processes []str
 		p := snap.Process(name)
 		switch {
 		case p == nil:
-		case p.Awaits.Controller():
+		case p.Awaits.Controller(), p.Owner != nil && p.Owner.WaitingFor != api.WaitingForNothing: // as the leader said when it last looked
 			waits = append(waits, name)
 		case p.Touch != nil && (len(touched) < leasesAsked || touched[p.Lease] != nil):
 			touched[p.Lease] = append(touched[p.Lease], *p)

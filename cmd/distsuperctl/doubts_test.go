@@ -36,6 +36,9 @@ func TestStatusSaysWhatIsOldAndWhoIsMissing(t *testing.T) {
 		if r := f.ctl("controllers"); !strings.Contains(r.errout, "nobody leads; d1 led last (elected ") {
 			t.Errorf("controllers says %s%s", r.out, r.errout)
 		}
+		if r := f.ctl("pid", "web"); !strings.Contains(r.errout, "silent since ") {
+			t.Errorf("pid says %s%s", r.out, r.errout)
+		}
 	})
 }
 

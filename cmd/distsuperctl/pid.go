@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -62,7 +64,7 @@ func runPid(ctx context.Context, c *ctl, names []string) error {
 	if err != nil {
 		return err
 	}
-	list, code := []pidRow{}, exitOK
+	list, code, shown := []pidRow{}, exitOK, []string{}
 	for _, b := range control.Batches(snap.Processes(), names) {
 		if b.Bad != nil {
 			c.printf("No such process %s\n", b.Name)
@@ -79,8 +81,12 @@ func runPid(ctx context.Context, c *ctl, names []string) error {
 				code = exitNotRunning
 			}
 			c.printf("%d\n", row.PID)
-			list = append(list, row)
+			list, shown = append(list, row), append(shown, name)
 		}
+	}
+	doubts := c.doubts(ctx, snap, shown)
+	for _, name := range slices.Sorted(maps.Keys(doubts)) {
+		c.warnf("distsuperctl: %s: %s", name, doubts[name])
 	}
 	if c.json {
 		if err := printJSON(c.out, list); err != nil {
