@@ -18,7 +18,7 @@ func (s *Settings) refuseBesideAgent() error {
 	// An error means that there is none, or none of ours.
 	if agent, err := daemon.Find(daemon.PIDFile(dir, string(config.Agent))); err == nil && s.isOurFile(agent.Config) {
 		return usagef("distsuperagent (pid %d) runs with %s as a machine of a fleet, and its programs would run twice; "+
-			"end it with its processes first (distsuperagent stop --drain)", agent.PID, s.File)
+			"end it with its processes first (distsuperagent stop --all -c %s)", agent.PID, s.File, s.File)
 	}
 	remaining := keeper.Dial(keeper.SocketPath(dir))
 	defer remaining.Close()
@@ -33,8 +33,7 @@ func (s *Settings) refuseBesideAgent() error {
 		return nil
 	}
 	return usagef("distsuperagent has left processes of %s running under its keeper (pid %d), and they would run twice; "+
-		"start it and end it with them (distsuperagent start, distsuperagent stop --drain), or end them (distsuperagent stop --all)",
-		s.File, hello.PID)
+		"end them first (distsuperagent stop --all -c %s)", s.File, hello.PID, s.File)
 }
 
 // keeperTimeout is how long a keeper may take to say what it runs.

@@ -129,7 +129,10 @@ func (s *Solo) alreadyRuns() error {
 	if pid := config.SoloHolder(s.settings.File); pid != 0 {
 		return usagef("another %s runs with %s already (pid %d); stop it first (kill %d)", Program, s.settings.File, pid, pid)
 	}
-	return usagef("another %s runs with %s already; stop it first (distsuperctl -c %s shutdown)", Program, s.settings.File, s.settings.File)
+	if endpoint, ok := config.SoloEndpoint(s.settings.File); ok {
+		return usagef("another %s runs with %s already; stop it first (%s)", Program, s.settings.File, config.SoloShutdown(endpoint))
+	}
+	return usagef("another %s runs with %s already; stop it first, as the user that started it", Program, s.settings.File)
 }
 
 // open opens the log and makes the components.

@@ -143,10 +143,11 @@ func (s *server) serve(ctx, grace context.Context) error {
 
 // refuseBesideSolo keeps a file's programs from running twice: by the distsuperd solo that runs it, and for a fleet.
 func refuseBesideSolo(file string) error {
-	if _, runs := config.SoloEndpoint(file); !runs {
+	endpoint, runs := config.SoloEndpoint(file)
+	if !runs {
 		return nil
 	}
-	return daemon.Usage(fmt.Errorf("distsuperd solo runs with %s, and its programs would run twice; stop it first (distsuperctl -c %s shutdown)", file, file))
+	return daemon.Usage(fmt.Errorf("distsuperd solo runs with %s, and its programs would run twice; stop it first (%s)", file, config.SoloShutdown(endpoint)))
 }
 
 // warn tells people something, here and in the fleet.

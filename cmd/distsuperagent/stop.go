@@ -95,6 +95,9 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) (s stopped, err
 	defer k.Close()
 	switch {
 	case o.all && !s.Stopped:
+		if cfg, err = ownersConfig(cmd, cfg, k); err != nil {
+			return s, err
+		}
 		release(cmd, cfg, k, o.timeout)
 	case o.drain && !s.Stopped:
 		return s, errors.New("only a running agent can release processes; start it first, or stop them with --all and have their leases run out")
@@ -149,6 +152,20 @@ func (s *stopped) failure(o stopOptions, machine string) error {
 			"`distsuperctl machines confirm-dead %s`", contact.GroupOf(s.Untold), machine))
 	}
 	return errors.Join(errs...)
+}
+
+// ownersConfig is the configuration under the machine name to which a keeper belongs: after another name was configured, what
+// it runs can be released under that one only.
+func ownersConfig(cmd *cobra.Command, cfg *config.Config, k *keeper.Client) (*config.Config, error) {
+	hello, err := k.Hello(cmd.Context())
+	if err != nil || hello.Owner == "" || hello.Owner == cfg.Agent.Machine {
+		return cfg, nil // without a keeper there is nothing to release
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "what the keeper runs belongs to the machine %s, and is released under that name\n", hello.Owner)
+	if err := cmd.Flags().Set(machineFlag, hello.Owner); err != nil {
+		return nil, err
+	}
+	return self.Load(cmd)
 }
 
 // releaseTimeout is how long an agent that is started only to release what the keeper runs may take to join the fleet.

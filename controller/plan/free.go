@@ -98,10 +98,10 @@ func (d *decider) kept(p *ProcessFacts, machine string, s *Slot, f *freeCheck) {
 	if !keepWritten(p, s) {
 		f.waits = api.WaitingForProof
 		f.why = fmt.Sprintf("%s cannot be reached and keeps it running (on_partition keep, as no other machine matched); "+
-			"run machines confirm-dead %s when it is off", machine, machine)
+			"run distsuperctl machines confirm-dead %s when it is off", machine, machine)
 		if m != nil && m.Alive != nil && !m.LiveAs(instance) {
 			f.why = fmt.Sprintf("%s is back and knows nothing of the run that it had, which may go on (on_partition keep, as no other "+
-				"machine matched); run machines confirm-dead %s when you have made sure that it does not", machine, machine)
+				"machine matched); run distsuperctl machines confirm-dead %s when you have made sure that it does not", machine, machine)
 		}
 		return
 	}

@@ -144,7 +144,7 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 		return err
 	}
 	if m.Alive != nil {
-		return fmt.Errorf("%w: machine %s is live (%s); stop its agent with \"distsuperagent stop --all\"", ErrRefused, machine, m.Alive.Host)
+		return fmt.Errorf("%w: machine %s is live (%s); distsuperctl machines remove %s drains and stops it first", ErrRefused, machine, m.Alive.Host, machine)
 	}
 	if names := snap.MayHold(machine); len(names) > 0 {
 		return fmt.Errorf("%w: machine %s may still hold %s; when it is off, run distsuperctl machines remove --dead %s",

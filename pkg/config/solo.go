@@ -87,6 +87,12 @@ func soloName(file string) string {
 // SoloSocket is where the store of a runtime directory's solo answers.
 func SoloSocket(runtime string) string { return filepath.Join(runtime, soloSocket) }
 
+// SoloShutdown is the command that ends the distsuperd solo which answers at an endpoint. It does not name the file, which may
+// lead distsuperctl to a fleet.
+func SoloShutdown(endpoint string) string {
+	return "distsuperctl --etcd-endpoints " + endpoint + " shutdown"
+}
+
 // SoloEndpoint is the endpoint of the distsuperd solo that runs a configuration file now, as etcd.Open takes it; ok is
 // false when none does that we may speak to. Root finds only those that root started, which may run as another user now; others
 // find also that of the file's owner, who may have let them in.

@@ -171,7 +171,7 @@ func checkDir(dir string, access *Access) error {
 	case int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to uid %d, not to us; remove it", dir, st.Uid)
 	case st.Mode&shut != 0:
-		return fmt.Errorf("%s is open to others (mode %04o); chmod 0700 it", dir, st.Mode&0o7777)
+		return fmt.Errorf("%s is open to others (mode %04o); run `chmod 0700 %s`", dir, st.Mode&0o7777, dir)
 	}
 	return nil
 }
