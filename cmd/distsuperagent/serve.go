@@ -324,6 +324,9 @@ func (s *server) health(ctx context.Context) rpc.Health {
 	if !a.Connected {
 		h.Store, h.StoreSince = c.Etcd(), c.At.Add(-c.Since())
 	}
+	if err := s.kv.Memory.Err(); err != nil {
+		h.Ready, h.Problem = false, err.Error()
+	}
 	if h.Problem == "" {
 		h.Problem = s.warnings.String()
 	}

@@ -21,6 +21,14 @@ type acceptOptions struct {
 	yes bool
 }
 
+// notSolo refuses a command for a distsuperd solo, whose store is in memory and read from its file at each start.
+func (c *ctl) notSolo(command string) error {
+	if c.opened != nil && c.deployment.oneMachine() {
+		return usage(fmt.Errorf("%s is for a fleet: distsuperd solo keeps nothing but its configuration", command))
+	}
+	return nil
+}
+
 // recovering are the options with which the store is accepted.
 func (c *ctl) recovering() recovery.Options {
 	return recovery.Options{KV: c.kv, Keys: c.keys, Clock: clock.Real{}, By: c.who, Expand: spec.Processes, Fingerprint: spec.Fingerprint}
@@ -29,6 +37,9 @@ func (c *ctl) recovering() recovery.Options {
 // accept makes a store count that went back. It waits until everything that is fenced and says nothing has ended, asks, and
 // waits then until every daemon that refused the store has begun anew with it.
 func (c *ctl) accept(ctx context.Context, o acceptOptions) (recovery.Plan, error) {
+	if err := c.notSolo("init db --after-restore"); err != nil {
+		return recovery.Plan{}, err
+	}
 	plan, err := c.awaitReports(ctx)
 	if err != nil {
 		return plan, err

@@ -44,6 +44,9 @@ type backupRow struct {
 }
 
 func runBackup(ctx context.Context, c *ctl, name string, force bool) error {
+	if err := c.notSolo("backup"); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(name); err == nil && !force {
 		return fmt.Errorf("%s is there already; --force overwrites it", name)
 	}

@@ -62,6 +62,9 @@ func readBackup(name string) (*backup.Backup, error) {
 }
 
 func runRestore(ctx context.Context, c *ctl, o acceptOptions, b *backup.Backup) error {
+	if err := c.notSolo("restore"); err != nil {
+		return err
+	}
 	now, err := store.ReadPages(ctx, c.kv, store.Range{Span: store.Below(c.keys.Root()), Limit: 1000})
 	if err != nil {
 		return err

@@ -40,6 +40,8 @@ var trials = []trial{
 	{name: "full-disk", about: "the disk of a machine's state is full", root: true, run: fullDisk},
 	{name: "restart", about: "daemons are restarted with what a new one could not start with", run: restart},
 	{name: "removed", about: "update removes a process that ignores its stop signal", run: removed},
+	{name: "wiped", about: "etcd has lost everything, under a living fleet", run: wiped},
+	{name: "restored", about: "etcd is what it was some time ago, under a living fleet", run: restored},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }
 

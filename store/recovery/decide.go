@@ -143,7 +143,12 @@ func (s Situation) floor() int64 {
 	return most + Slack
 }
 
-// wait is after how long a run has ended that was fenced, and whose machine has not renewed its lease since.
+// etcdTime is how much longer than its time a lease may stand: it begins anew when etcd starts and elects a leader, and etcd looks
+// twice a second for what has expired.
+const etcdTime = 2 * time.Second
+
+// wait is after how long a run has ended that was fenced, and whose machine has not renewed its lease since; and after how long the
+// alive key of such a machine is gone.
 func (s Situation) wait() time.Duration {
 	const least = 5 // the default
 	longest := int64(least)
@@ -163,7 +168,7 @@ func (s Situation) wait() time.Duration {
 			see(h.Placement.Process)
 		}
 	}
-	return Outlived(longest)
+	return Outlived(longest) + etcdTime
 }
 
 // Outlived is after how long a run on a lease of ttl seconds has ended that is renewed no more: by the clock of somebody else, which

@@ -48,6 +48,7 @@ type Core struct {
 	saving  bool
 	again   clock.Instant // before which nothing is saved
 	trusted bool
+	over    bool // the store was accepted: what this life finds out about it counts no more
 }
 
 // NewCore makes a Core that has seen what was saved; the zero Record is a new daemon, which has seen nothing.
@@ -71,14 +72,17 @@ func (c *Core) Trusted() bool { return c.trusted }
 
 // Next is when Step wants a Tick.
 func (c *Core) Next() clock.Instant {
-	if c.saving || c.record == c.saved {
+	if c.saving || c.over || c.record == c.saved {
 		return clock.Never
 	}
 	return c.again
 }
 
-// Step takes one event in and returns what is to be done because of it.
+// Step takes one event in and returns what is to be done because of it: nothing any more once the store was accepted.
 func (c *Core) Step(now clock.Instant, e Event) (effects []Effect) {
+	if c.over {
+		return nil
+	}
 	switch e := e.(type) {
 	case Answered:
 		if e.At.Before(e.Floor) {
@@ -157,7 +161,7 @@ func (c *Core) look(e Looked) []Effect {
 	if !accepted && !returned {
 		return nil
 	}
-	c.record = Record{Mark: e.At, Restored: id, Floor: floor}
+	c.record, c.over = Record{Mark: e.At, Restored: id, Floor: floor}, true
 	return []Effect{Accept{}}
 }
 

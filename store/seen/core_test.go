@@ -85,7 +85,8 @@ var walks = []struct {
 		{1 * s, Looked{at(3, 2), schema("new", 14)}, "", at(9, 4), false}, // 5 + 9 may have been given
 		{1 * s, Looked{at(3, 2), schema("", 0)}, "", at(9, 4), false},
 		{1 * s, Looked{at(3, 2), schema("new", 15)}, "accept", at(3, 2), false},
-		{1 * s, Answered{at(3, 2), at(4, 2)}, "", at(4, 2), true},
+		{1 * s, Found{"as somebody says late"}, "", at(3, 2), false}, // this life is over
+		{1 * s, Answered{at(9, 4), at(4, 2)}, "", at(3, 2), false},
 	}},
 	{"a store that has become as old as it was is the one that forgot", at(9, 4), []line{
 		{1 * s, Answered{at(9, 4), at(2, 2)}, "condemn, save 9/4", at(9, 4), false},

@@ -28,11 +28,12 @@ type Memory struct {
 	// failed: the last save did.
 	failed atomic.Bool
 
-	mu     sync.Mutex // guards what follows
-	core   *Core
-	closed bool          // nothing is saved but by Close
-	behind error         // store.ErrBehind, when the store was condemned
-	found  chan struct{} // closed with that
+	mu       sync.Mutex // guards what follows
+	core     *Core
+	closed   bool          // nothing is saved but by Close
+	behind   error         // store.ErrBehind, when the store was condemned
+	found    chan struct{} // closed with that
+	accepted bool
 }
 
 // Open reads the file at path; a missing one is a new daemon that has seen nothing. A nil clock is clock.Go, a
@@ -94,23 +95,23 @@ func (m *Memory) Record() Record {
 }
 
 // Look takes in what the schema says, and reports whether a store that was found behind has been accepted: that is on disk then, and
-// counts from the next Open on.
-func (m *Memory) Look(at store.Mark, schema api.Schema) (accepted bool, err error) {
+// counts from the next Open on. With an error it is not on disk; another Look tries again.
+func (m *Memory) Look(at store.Mark, schema api.Schema) (bool, error) {
 	m.mu.Lock()
 	for _, effect := range m.core.Step(m.clock.Now(), Looked{at, schema}) {
 		switch effect := effect.(type) {
 		case Accept:
-			accepted = true
+			m.accepted = true
+			m.log.Info("etcd is trusted again", zap.String("restored", schema.RestoredID()), zap.Stringer("at", at), zap.Int64("floor", schema.Floor))
 		case Save:
 			m.saveLaterLocked(effect)
 		}
 	}
-	record := m.core.Record()
+	record, accepted := m.core.Record(), m.accepted
 	m.mu.Unlock()
 	if !accepted {
 		return false, nil
 	}
-	m.log.Info("etcd is trusted again", zap.String("restored", record.Restored), zap.Stringer("at", record.Mark), zap.Int64("floor", record.Floor))
 	m.work.Wait() // an earlier save must not come after this one
 	return true, m.save(record)
 }

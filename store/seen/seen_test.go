@@ -255,6 +255,7 @@ func TestWhatWasFoundBehindStaysSoOverRestartsUntilItIsAccepted(t *testing.T) {
 		if !look(t, s, again, schema) || again.Err() == nil {
 			t.Fatal("it is to be accepted, from the next life on")
 		}
+		again.Condemn(errors.New("as somebody says late")) // what this life says counts no more
 		third := open(t, path)
 		defer third.Close()
 		if _, err := seen.Guard(s.Client("c"), third).Txn(t.Context(), putK); err != nil || third.Record().Floor != 100 {

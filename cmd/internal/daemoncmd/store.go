@@ -84,10 +84,12 @@ func (s *Store) AwaitAccepted(ctx context.Context, keys store.Keys, log *zap.Log
 		attempt, cancel := context.WithTimeout(ctx, acceptedEvery)
 		accepted, err := s.look(attempt, s.Raw, keys)
 		cancel()
-		if accepted {
-			return err
-		}
-		if err != nil {
+		switch {
+		case accepted && err == nil:
+			return nil
+		case accepted:
+			log.Error("this etcd was accepted, but that cannot be noted; trying again", zap.Error(err))
+		case err != nil:
 			log.Debug("nobody has accepted this etcd yet", zap.Error(err))
 		}
 		if !clock.Sleep(ctx, acceptedEvery) {
