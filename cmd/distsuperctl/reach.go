@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -23,6 +24,7 @@ const reachLimit = 2700 * time.Millisecond
 // ways are how the agent of a machine can be reached: directly, or where that is impossible from here through a controller.
 type ways struct {
 	info        api.MachineInfo
+	limit       time.Duration                                   // 0 is reachLimit
 	controllers func(context.Context) ([]api.Controller, error) // asked for when it comes to that
 	cert        tls.Certificate
 }
@@ -50,7 +52,7 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 // absence says what is known of a machine that does not answer.
 func (c *ctl) absence(ctx context.Context, machine string) string {
 	if c.etcdIsSilent() {
-		return "etcd is silent, too, so nothing is known of " + machine
+		return "etcd is silent, too, so nothing is known of " + machine + " (on it, distsuperagent status -l asks its keeper)"
 	}
 	a, err := c.client.Absence(ctx, machine)
 	if err != nil {
@@ -83,11 +85,12 @@ func (e *nobodyAnswers) Unwrap() []error { return e.tried }
 
 // try goes one way after the other. Its error is the agent's own answer, or a *nobodyAnswers.
 func (w ways) try(ctx context.Context, do func(*rpc.Client) error) error {
-	until := time.Now().Add(reachLimit)
+	limit := cmp.Or(w.limit, reachLimit)
+	until := time.Now().Add(limit)
 	agent, err := rpc.Agents{Cert: w.cert}.Client(w.info)
 	if err == nil {
 		defer agent.Close()
-		err = do(agent.Within(reachLimit / 2))
+		err = do(agent.Within(limit / 2))
 	}
 	if err == nil || answered(err) || ctx.Err() != nil {
 		return err

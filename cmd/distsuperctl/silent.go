@@ -20,7 +20,7 @@ import (
 )
 
 // hurry is how long etcd has to answer a command that can ask a machine instead.
-const hurry = 1500 * time.Millisecond
+const hurry = time.Second
 
 // openOrAsk is open for a command that names a machine: while etcd is silent, or full and so not told of anything, that machine
 // itself is asked, and c.away says what happened to etcd.
@@ -52,24 +52,23 @@ func (c *ctl) etcdIsFull(ctx context.Context) bool {
 // etcdIsSilent reports whether etcd gives no answer at all.
 func (c *ctl) etcdIsSilent() bool { return errors.Is(c.away, store.ErrUnavailable) }
 
-// rememberedWays are the ways to a machine while etcd is silent: to an agent on this host as that itself, to any other by the
+// rememberedWays are the ways to a machine while etcd is silent: to an agent on this host by its state directory, to any other by the
 // address book.
 func (c *ctl) rememberedWays(ctx context.Context, machine string) (ways, error) {
-	if w, ok := c.ownAgent(ctx, machine); ok {
+	book, err := readBook(c.bookPath())
+	if w, ok := c.ownAgent(ctx, machine, book); ok {
 		return w, nil
 	}
-	path := c.bookPath()
-	book, err := readBook(path)
 	info, known := book.Machines[machine]
 	switch {
 	case err != nil || len(book.Machines) == 0:
 		return ways{}, unreachable("etcd is silent, and it is not known how %s is reached: that is noted (machines_file) when etcd answers a command "+
 			"of this user on this host; on %s itself, run distsuperagent status -l", machine, machine)
 	case !known:
-		return ways{}, unreachable("etcd is silent, and when it last answered (%s) there was no machine %s; known are %s",
+		return ways{}, unreachable("etcd is silent, and by what was noted at %s there is no machine %s; known are %s",
 			book.At.Local().Format("15:04:05"), machine, strings.Join(book.names(), ", "))
 	}
-	w := ways{info: info, controllers: func(context.Context) ([]api.Controller, error) { return book.Controllers, nil }}
+	w := ways{info: info, limit: reachLimit - hurry, controllers: func(context.Context) ([]api.Controller, error) { return book.Controllers, nil }}
 	w.cert, err = c.rememberedCert(book)
 	return w, err
 }

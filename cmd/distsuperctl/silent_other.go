@@ -5,4 +5,4 @@ package main
 import "context"
 
 // ownAgent finds none: daemons run on Linux only.
-func (c *ctl) ownAgent(context.Context, string) (ways, bool) { return ways{}, false }
+func (c *ctl) ownAgent(context.Context, string, addressBook) (ways, bool) { return ways{}, false }

@@ -67,7 +67,7 @@ func TestLongAMachineIsAskedItselfWhileEtcdIsSilent(t *testing.T) {
 	for _, name := range []string{"db", "web"} { // the fleet is told, and starts neither
 		f.until(name+" stays stopped", func() (bool, string) {
 			p := f.process(name)
-			return p.State == api.Stopped && p.Status != nil && p.Status.StoppedBy != "", fleet.Describe(p)
+			return p.State == api.Stopped && p.Status != nil && strings.Contains(p.Status.StoppedBy, "@"), fleet.Describe(p)
 		})
 	}
 	f.onceEach()
