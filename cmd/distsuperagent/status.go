@@ -186,6 +186,9 @@ func (s status) printProcesses(out io.Writer) {
 		if r.Fate == contact.Bounded && s.Contact.State != contact.StateAnswers {
 			text += fmt.Sprintf(", deadline in %s", contact.Span(time.Duration(r.LeftMillis)*time.Millisecond))
 		}
+		if held := r.HeldText(); held != "" {
+			text = strings.TrimPrefix(text+", "+held, ", ")
+		}
 		fmt.Fprintln(out, visible.Line(supervisor.StatusLine(width, r.ID, r.State, text)))
 	}
 }

@@ -142,7 +142,7 @@ func (c *ctl) printStatus(rows []row) error {
 		return err
 	}
 	for _, r := range rows {
-		if held := heldText(r.Observed); held != "" && c.deployment.oneMachine() { // supervisorctl's columns have no room for it
+		if held := r.HeldText(); held != "" && c.deployment.oneMachine() { // supervisorctl's columns have no room for it
 			c.warnf("warning: %s: %s", r.Name, held)
 		}
 	}
@@ -221,21 +221,13 @@ func (c *ctl) line(r row, width, machine int) string {
 	if c.deployment.oneMachine() && !c.colour {
 		return visible.Line(supervisor.StatusLine(width, r.Name, r.State, r.Description))
 	}
-	r.Description = with(r.Description, heldText(r.Observed))
+	r.Description = with(r.Description, r.HeldText())
 	where := padTo(visible.Line(orDash(r.Machine)), machine+2)
 	if c.deployment.oneMachine() {
 		where = ""
 	}
 	state := c.paint(r.State, padTo(r.State.String(), 10))
 	return strings.TrimRight(padTo(visible.Line(r.Name), width+3)+state+where+visible.Line(r.Description), " ")
-}
-
-// heldText says that what a process prints cannot be written to its log just now, "" for what can.
-func heldText(o api.Observed) string {
-	if o.OutputHeld == "" {
-		return ""
-	}
-	return "output held up since " + o.OutputHeldSince.Local().Format("15:04:05") + ": " + o.OutputHeld
 }
 
 // printWarnings says in a line each what is wrong with etcd and with machines.

@@ -197,7 +197,7 @@ func (c *ctl) printFacts(w whyRow, removed bool) error {
 	}
 	output := ""
 	if w.Status != nil {
-		output = strings.TrimPrefix(heldText(w.Status.Observed), "output ")
+		output = strings.TrimPrefix(w.Status.HeldText(), "output ")
 	}
 	decision := ""
 	if w.Machine != "" && w.Decision != "" { // before the first machine there is but what it waits for, which the state has

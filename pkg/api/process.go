@@ -126,6 +126,14 @@ type Observed struct {
 	OutputHeldSince time.Time `json:"output_held_since,omitzero"`
 }
 
+// HeldText says to people that output is held up, "" when it is not.
+func (o Observed) HeldText() string {
+	if o.OutputHeld == "" {
+		return ""
+	}
+	return "output held up since " + o.OutputHeldSince.Local().Format("15:04:05") + ": " + o.OutputHeld
+}
+
 // Status is the value of machines/<m>/status/<process>: what the machine last saw. A process's
 // status is the one under the machine and token that its owner names.
 type Status struct {
