@@ -98,7 +98,7 @@ func (c *chaos) free(st api.Status, found bool) bool {
 // upset does one random thing.
 func (c *chaos) upset() {
 	b := c.boxes[c.rnd.IntN(len(c.boxes))]
-	switch c.rnd.IntN(12) {
+	switch c.rnd.IntN(16) {
 	case 0:
 		b.kv.Cut()
 	case 1:
@@ -119,6 +119,10 @@ func (c *chaos) upset() {
 		c.s.Elect(time.Duration(c.rnd.IntN(3000)) * time.Millisecond)
 	case 11:
 		c.want["web"] = !c.want["web"]
+	case 12:
+		c.s.SetNoSpace(true)
+	case 13, 14, 15:
+		c.s.SetNoSpace(false)
 	}
 	c.s.Deliver()
 }
@@ -164,6 +168,7 @@ func (c *chaos) settle() {
 	c.calm = true
 	c.mu.Unlock()
 	c.want["web"] = true
+	c.s.SetNoSpace(false)
 	for _, b := range c.boxes {
 		b.kv.Heal()
 		if b.cancel == nil {

@@ -32,9 +32,9 @@ func (c *ctl) doubts(ctx context.Context, snap *client.Snapshot, processes []str
 		}
 	}
 	if len(waits) > 0 {
-		if leader, _, err := c.election(ctx); err == nil && leader == "" {
+		if why := c.nobodyActs(ctx); why != "" {
 			for _, name := range waits {
-				out[name] = "no controller leads now, see distsuperctl controllers"
+				out[name] = why
 			}
 		}
 	}
@@ -48,6 +48,20 @@ func (c *ctl) doubts(ctx context.Context, snap *client.Snapshot, processes []str
 		}
 	}
 	return out
+}
+
+// nobodyActs says why no controller does anything now; "" when one can, or that cannot be found out.
+func (c *ctl) nobodyActs(ctx context.Context) string {
+	leader, _, err := c.election(ctx)
+	switch {
+	case err != nil:
+		return ""
+	case leader == "":
+		return "no controller leads now, see distsuperctl controllers"
+	case c.etcdIsFull(ctx):
+		return "nothing can be placed while etcd is full"
+	}
+	return ""
 }
 
 // silentMachines says since when machines are silent that still count as live. It is known of those that hold a process.

@@ -62,6 +62,9 @@ func TestMachineThatDiesWhileEtcdIsFullHoldsNothing(t *testing.T) {
 		if len(f.server.Entries(f.keys.Touches("m1")))+len(f.server.Entries(f.keys.Touches("m2"))) != 0 {
 			t.Error("somebody holds it")
 		}
+		if r := f.ctl("status", "web"); !strings.Contains(r.out, "waiting for a controller to place it elsewhere, nothing can be placed while etcd is full") {
+			t.Errorf("status says %s", r.out)
+		}
 		f.server.SetNoSpace(false)
 		f.await("web", "RUNNING on "+map[string]string{"m1": "m2", "m2": "m1"}[on])
 	})

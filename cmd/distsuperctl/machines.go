@@ -54,7 +54,8 @@ type machineRow struct {
 	Host         string            `json:"host,omitempty"`
 	Instance     string            `json:"instance,omitempty"`
 	Since        time.Time         `json:"since,omitzero"`
-	Losses       int               `json:"losses,omitempty"` // in a row
+	Silent       time.Time         `json:"silent_since,omitzero"` // it is live, and has not renewed its lease since
+	Losses       int               `json:"losses,omitempty"`      // in a row
 	Lost         time.Time         `json:"lost_last,omitzero"`
 	Avoided      int               `json:"avoided_seconds,omitempty"` // that are left
 	Warning      string            `json:"warning,omitempty"`
@@ -108,13 +109,14 @@ func runMachines(ctx context.Context, c *ctl) error {
 	silent := c.silentMachines(ctx, snap)
 	for _, m := range snap.Machines() {
 		r := machineRowOf(m, time.Now())
+		r.Silent = silent[m.Name]
 		list = append(list, r)
 		state := r.State
+		if !r.Silent.IsZero() {
+			state += ", silent " + client.Since(r.Silent, time.Now())
+		}
 		if !r.Live && !r.Lost.IsZero() {
 			state += ", lost " + client.Since(r.Lost, time.Now())
-		}
-		if since, ok := silent[m.Name]; ok {
-			state += ", silent " + client.Since(since, time.Now())
 		}
 		processes := strconv.Itoa(r.Processes)
 		if r.MaxProcesses > 0 {
