@@ -91,14 +91,19 @@ func (c *ctl) awaitReports(ctx context.Context) (plan recovery.Plan, err error) 
 
 // reporters says who refuses the store.
 func reporters(p recovery.Plan) string {
-	if len(p.Machines)+len(p.Daemons) == 0 {
-		return "no daemon has said yet that it refuses this etcd"
+	if text := refusing(p.Machines, p.Daemons); text != "" {
+		return text
 	}
+	return "no daemon has said yet that it refuses this etcd"
+}
+
+// refusing says who refuses the store, "" for nobody.
+func refusing(machines, controllers []string) string {
 	var parts []string
 	for _, s := range []struct {
 		what  string
 		names []string
-	}{{"machines", p.Machines}, {"controllers", p.Daemons}} {
+	}{{"machines", machines}, {"controllers", controllers}} {
 		if len(s.names) > 0 {
 			parts = append(parts, s.what+" that refuse this etcd: "+strings.Join(s.names, ", "))
 		}
@@ -106,11 +111,20 @@ func reporters(p recovery.Plan) string {
 	return strings.Join(parts, "; ")
 }
 
+// refusedText says who refuses the store, and the way out; "" when nobody does.
+func refusedText(machines, controllers []string) string {
+	text := refusing(machines, controllers)
+	if text != "" {
+		text += ": it was restored, wiped or exchanged; if that is meant, run distsuperctl init db --after-restore"
+	}
+	return text
+}
+
 // warnOfRefusals says who refuses the store, and the way out.
 func (c *ctl) warnOfRefusals(ctx context.Context) error {
 	plan, err := recovery.Look(ctx, c.recovering())
-	if err == nil && len(plan.Machines)+len(plan.Daemons) > 0 {
-		c.warnf("%s: it was restored, wiped or exchanged; if that is meant, run distsuperctl init db --after-restore", reporters(plan))
+	if text := refusedText(plan.Machines, plan.Daemons); err == nil && text != "" {
+		c.warnf("%s", text)
 	}
 	return err
 }

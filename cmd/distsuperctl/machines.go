@@ -37,7 +37,7 @@ placed there, its addresses, labels and version, and what is wrong with it.`,
 // machineRow is a machine as machines shows it, and its JSON.
 type machineRow struct {
 	Name         string            `json:"name"`
-	State        string            `json:"state"` // live, dead; with cordoned or draining behind
+	State        string            `json:"state"` // live, dead, refuses etcd; with cordoned or draining behind
 	Live         bool              `json:"live"`
 	Cordoned     bool              `json:"cordoned"`
 	Draining     bool              `json:"draining"`
@@ -59,6 +59,7 @@ type machineRow struct {
 	Lost         time.Time         `json:"lost_last,omitzero"`
 	Avoided      int               `json:"avoided_seconds,omitempty"` // that are left
 	Warning      string            `json:"warning,omitempty"`
+	Refuses      bool              `json:"refuses_etcd,omitempty"` // since it went back; what runs there goes on
 }
 
 func machineRowOf(m client.Machine, now time.Time) machineRow {
@@ -107,9 +108,19 @@ func runMachines(ctx context.Context, c *ctl) error {
 	list := []machineRow{}
 	var rows [][]string
 	silent := c.silentMachines(ctx, snap)
+	refusals, err := c.client.Refusals(ctx, snap)
+	if err != nil {
+		return err
+	}
+	if text := refusedText(refusals.Machines, refusals.Controllers); text != "" {
+		c.warnf("warning: %s", text)
+	}
 	for _, m := range snap.Machines() {
 		r := machineRowOf(m, time.Now())
 		r.Silent = silent[m.Name]
+		if r.Refuses = slices.Contains(refusals.Machines, m.Name); r.Refuses {
+			r.State = "refuses etcd"
+		}
 		list = append(list, r)
 		state := r.State
 		if !r.Silent.IsZero() {

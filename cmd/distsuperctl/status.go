@@ -131,6 +131,11 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 		return err
 	}
 	c.printWarnings(ctx, snap)
+	if slices.ContainsFunc(rows, func(r row) bool { return !r.Live && r.Want == api.WantRun }) {
+		if r, err := c.client.Refusals(ctx, snap); err == nil && len(r.Machines)+len(r.Controllers) > 0 {
+			c.warnf("warning: %s", refusedText(r.Machines, r.Controllers))
+		}
+	}
 	return statusExit(rows, bad)
 }
 

@@ -89,6 +89,9 @@ func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []s
 	if err != nil {
 		return nil, err
 	}
+	if err := c.refuses(ctx, machine); err != nil {
+		return nil, err
+	}
 	live, instance := "", ""
 	if m.Alive != nil {
 		live = m.Alive.Instance
@@ -106,7 +109,7 @@ func (c *Client) ConfirmDead(ctx context.Context, machine string) (processes []s
 	}
 	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
 		if live == "" { // the leader believes nobody about an instance that is live, so this is for the asker
-			d.compare(store.Absent(c.keys.Alive(machine)))
+			d.compare(store.Absent(c.keys.Alive(machine)), store.Absent(c.keys.Seen(machine)))
 		}
 		if err := c.stillSo(ctx, d, machine); err != nil {
 			return d, err
@@ -146,12 +149,15 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 	if m.Alive != nil {
 		return fmt.Errorf("%w: machine %s is live (%s); distsuperctl machines remove %s drains and stops it first", ErrRefused, machine, m.Alive.Host, machine)
 	}
+	if err := c.refuses(ctx, machine); err != nil {
+		return err
+	}
 	if names := snap.MayHold(machine); len(names) > 0 {
 		return fmt.Errorf("%w: machine %s may still hold %s; when it is off, run distsuperctl machines remove --dead %s",
 			ErrRefused, machine, strings.Join(names, ", "), machine)
 	}
 	_, err = c.change(ctx, func(ctx context.Context) (d draft, err error) {
-		d.compare(store.Absent(c.keys.Alive(machine)), store.AbsentPrefix(c.keys.Touches(machine)), store.AbsentPrefix(c.keys.Placements(machine)))
+		d.compare(store.Absent(c.keys.Alive(machine)), store.Absent(c.keys.Seen(machine)), store.AbsentPrefix(c.keys.Touches(machine)), store.AbsentPrefix(c.keys.Placements(machine)))
 		if err := c.stillSo(ctx, d, machine); err != nil {
 			return d, err
 		}
