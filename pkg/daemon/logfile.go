@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/quiet"
 )
 
 // Logging is where a daemon's own log goes.
@@ -28,7 +30,8 @@ type Log struct {
 	file  *logFile // nil on stderr
 }
 
-// OpenLog makes the logger. Lines are for people: time, level, component, message, facts.
+// OpenLog makes the logger. Lines are for people: time, level, component, message, facts. An error that goes on is told now and then,
+// with its count.
 func OpenLog(l Logging) (*Log, error) {
 	level, err := zap.ParseAtomicLevel(l.Level)
 	if err != nil {
@@ -47,7 +50,7 @@ func OpenLog(l Logging) (*Log, error) {
 	form.EncodeLevel = zapcore.CapitalLevelEncoder
 	form.ConsoleSeparator = " "
 	form.EncodeDuration = zapcore.StringDurationEncoder
-	out.Logger = zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(form), sink, level), zap.ErrorOutput(zapcore.Lock(os.Stderr)))
+	out.Logger = zap.New(quiet.Errors(zapcore.NewCore(zapcore.NewConsoleEncoder(form), sink, level)), zap.ErrorOutput(zapcore.Lock(os.Stderr)))
 	return out, nil
 }
 

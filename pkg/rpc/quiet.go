@@ -4,75 +4,36 @@ import (
 	"bytes"
 	"net"
 	"regexp"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
-)
 
-const (
-	// quietTime is how long a peer's further trouble is only counted.
-	quietTime = time.Minute
-	// mostPeers bounds what is remembered of peers; those beyond are counted as one.
-	mostPeers = 1000
+	"github.com/distsuper/distsuper/pkg/quiet"
 )
 
 // quietLog tells what goes wrong with a peer once a minute, and how often it went wrong in between: whoever knocks on a
 // port a thousand times a second does not fill the log. Its methods may be called at once.
 type quietLog struct {
-	log *zap.Logger
-	now func() time.Time
-
-	mu    sync.Mutex // guards what follows
-	peers map[string]*trouble
+	log     *zap.Logger
+	counter *quiet.Counter
 }
 
-// trouble is what is known of a peer.
-type trouble struct {
-	told time.Time // when it was told last
-	more int       // times since
-}
+func newQuietLog(log *zap.Logger) *quietLog { return quietLogBy(log, time.Now) }
 
-func newQuietLog(log *zap.Logger) *quietLog {
-	return &quietLog{log: log, now: time.Now, peers: map[string]*trouble{}}
+func quietLogBy(log *zap.Logger, now func() time.Time) *quietLog {
+	return &quietLog{log, quiet.NewCounter(quiet.Least, now)}
 }
 
 func (q *quietLog) warn(peer, text string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	now := q.now()
-	t := q.peers[peer]
-	if t == nil {
-		if len(q.peers) >= mostPeers {
-			q.forgetLocked(now)
-		}
-		if len(q.peers) >= mostPeers {
-			peer = "many others"
-		}
-		if t = q.peers[peer]; t == nil {
-			t = &trouble{}
-			q.peers[peer] = t
-		}
-	}
-	if now.Sub(t.told) < quietTime {
-		t.more++
+	peer, more, tell := q.counter.Count(peer, "many others")
+	if !tell {
 		return
 	}
 	fields := []zap.Field{zap.String("peer", peer)}
-	if t.more > 0 {
-		fields = append(fields, zap.Int("times_since", t.more))
+	if more > 0 {
+		fields = append(fields, zap.Int(quiet.TimesField, more))
 	}
 	q.log.Warn(text, fields...)
-	*t = trouble{told: now}
-}
-
-// forgetLocked drops peers of which everything is told.
-func (q *quietLog) forgetLocked(now time.Time) {
-	for peer, t := range q.peers {
-		if t.more == 0 && now.Sub(t.told) >= quietTime {
-			delete(q.peers, peer)
-		}
-	}
 }
 
 // peerIn finds the address in a line of net/http's.

@@ -15,6 +15,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/distsuper/distsuper/pkg/quiet"
 )
 
 func TestABodyThatDoesNotComeHoldsNoConnection(t *testing.T) {
@@ -121,14 +123,13 @@ func TestConnectionsAreBoundedByPeerAndInAll(t *testing.T) {
 
 func TestTroubleOfAPeerIsToldOnceAMinuteWithItsCount(t *testing.T) {
 	core, said := observer.New(zap.WarnLevel)
-	q := newQuietLog(zap.New(core))
 	now := time.Unix(1000, 0)
-	q.now = func() time.Time { return now }
+	q := quietLogBy(zap.New(core), func() time.Time { return now })
 	for i := range 1000 {
 		fmt.Fprintf(q, "http: TLS handshake error from 10.0.0.9:%d: EOF\n", 1000+i)
 	}
 	fmt.Fprintln(q, "http: TLS handshake error from [::1]:7: EOF")
-	now = now.Add(quietTime)
+	now = now.Add(quiet.Least)
 	fmt.Fprintln(q, "http: TLS handshake error from 10.0.0.9:1: EOF")
 	var got []string
 	for _, e := range said.AllUntimed() {
@@ -138,11 +139,5 @@ func TestTroubleOfAPeerIsToldOnceAMinuteWithItsCount(t *testing.T) {
 		"http: TLS handshake error from 10.0.0.9: EOFmap[peer:10.0.0.9 times_since:999]"}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("it says\n%s", strings.Join(got, "\n"))
-	}
-	for i := range 3 * mostPeers {
-		q.warn(fmt.Sprint(i), "x")
-	}
-	if len(q.peers) > mostPeers+1 {
-		t.Errorf("%d peers are remembered", len(q.peers))
 	}
 }
