@@ -84,7 +84,7 @@ func (p *Process) condition(now time.Time) condition {
 		return condition{api.Stopped, AwaitsNothing, "Not started"}
 	case !wanted:
 		return p.unwanted(now)
-	case p.Intent.Restarts != o.Restarts && !(o.Placed && p.Live):
+	case p.Intent.Restarts != o.Restarts && (!o.Placed || !p.Live || p.Status != nil && p.Status.Finished()):
 		return p.unplaced(now)
 	case o.Finished != nil:
 		return p.ended(*o.Finished, now)

@@ -111,6 +111,8 @@ func TestStateShownIsTrueInEverySituation(t *testing.T) {
 		"exited":                   {moment{want: "run", restarts: 1, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
 		"exited, not noted yet":    {moment{want: "run", restarts: 1, owner: on(nil), live: true, status: saw(api.Exited, released)}, api.Exited, AwaitsNothing, stopTime},
 		"exited, started again":    {moment{want: "run", restarts: 2, owner: on(finished(api.Exited)), live: true, status: saw(api.Exited, released)}, api.Starting, AwaitsPlacing, "waiting for a controller to place it"},
+		"exited, again, unnoted":   {moment{want: "run", restarts: 2, owner: on(nil), live: true, status: saw(api.Exited, released)}, api.Starting, AwaitsPlacing, "waiting for a controller to place it"},
+		"stopped by hand, again":   {moment{want: "run", restarts: 2, owner: on(nil), live: true, status: saw(api.Stopped, func(s *api.Status) { s.Released, s.StoppedBy = true, "ann@m1" })}, api.Starting, AwaitsPlacing, "waiting for a controller to place it"},
 		"fatal":                    {moment{want: "run", restarts: 1, owner: on(finished(api.Fatal)), live: true, status: saw(api.Fatal, func(s *api.Status) { s.Released, s.Reason = true, "can't find command" })}, api.Fatal, AwaitsNothing, "can't find command"},
 		"fatal without a word":     {moment{want: "run", restarts: 1, owner: on(func(o *api.Owner) { finished(api.Fatal)(o); o.Reason = "given up" }), live: true}, api.Fatal, AwaitsNothing, "given up"},
 		"stop asked":               {moment{want: "stop", restarts: 1, owner: on(nil), live: true, touch: true, status: saw(api.Running, nil)}, api.Stopping, AwaitsRemoval, ""},

@@ -70,5 +70,6 @@ func TestLongAMachineIsAskedItselfWhileEtcdIsSilent(t *testing.T) {
 			return p.State == api.Stopped && p.Status != nil && strings.Contains(p.Status.StoppedBy, "@"), fleet.Describe(p)
 		})
 	}
+	says(t, f.ctl("start", "db", "web"), "db: started", "web: started") // as the stop said
 	f.onceEach()
 }
