@@ -267,7 +267,7 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(snap.Broken())) {
-		warn("a value in etcd cannot be read: " + key + ": " + snap.Broken()[key])
+		warn("a value in etcd cannot be read: " + key + ": " + strings.TrimPrefix(snap.Broken()[key], key+": "))
 	}
 }
 

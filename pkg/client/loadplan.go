@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,10 +47,17 @@ func (c *Client) planLoad(ctx context.Context, source string, programs []api.Pro
 		return nil, err
 	}
 	var have []spec.Stored
+	var damaged []string
 	for _, e := range res.Entries {
 		p, err := store.Decode[api.Program](e)
-		if err != nil {
-			return nil, fmt.Errorf("a program in the store cannot be read: %w; delete that key", err)
+		if err != nil { // whose it was is not known: it is written anew where the source has it, and left as it is elsewhere
+			name, _ := c.keys.Parse(e.Key)
+			at := slices.IndexFunc(programs, func(p api.Program) bool { return p.Name == name.ID })
+			if at < 0 {
+				continue
+			}
+			p, damaged = programs[at], append(damaged, name.ID)
+			p.Source = source
 		}
 		have = append(have, spec.Stored{Program: p, ModRev: e.ModRev})
 	}
@@ -57,7 +65,7 @@ func (c *Client) planLoad(ctx context.Context, source string, programs []api.Pro
 	if err != nil {
 		return nil, err
 	}
-	p := &LoadPlan{Plan: diff}
+	p := &LoadPlan{Plan: mend(diff, damaged)}
 	got, err := c.get(ctx, c.keys.Load(source))
 	if err != nil {
 		return nil, err
@@ -68,6 +76,20 @@ func (c *Client) planLoad(ctx context.Context, source string, programs []api.Pro
 		}
 	}
 	return p, c.findRunning(ctx, p)
+}
+
+// mend has programs written that cannot be read in the store, though nothing else about them is known to differ.
+func mend(p *spec.Plan, damaged []string) *spec.Plan {
+	p.Unchanged = slices.DeleteFunc(p.Unchanged, func(c spec.Change) bool {
+		if !slices.Contains(damaged, c.Name) {
+			return false
+		}
+		c.Keys = []spec.KeyChange{{Key: "in etcd", Old: "cannot be read", New: "as in the file"}}
+		p.Changed = append(p.Changed, c)
+		return true
+	})
+	slices.SortFunc(p.Changed, func(a, b spec.Change) int { return cmp.Compare(a.Name, b.Name) })
+	return p
 }
 
 // with lists the processes on which the plan has an effect.

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,11 +134,10 @@ func (c *Client) look(ctx context.Context, targets []target) ([]seen, error) {
 		if program := got[3*i]; program != nil {
 			s.created = program.CreateRev
 		}
-		s.intent, err = decode[api.Intent](intent)
-		if err == nil {
-			s.owner, err = decode[api.Owner](owner)
+		if s.intent, err = decode[api.Intent](intent); err != nil {
+			s.damaged = true
 		}
-		if err != nil {
+		if s.owner, err = decode[api.Owner](owner); err != nil {
 			return nil, err
 		}
 		if s.owner != nil && s.owner.Machine != "" {
@@ -151,10 +149,7 @@ func (c *Client) look(ctx context.Context, targets []target) ([]seen, error) {
 	}
 	for j, e := range got {
 		status, err := decode[api.Status](e)
-		if err != nil {
-			return nil, err
-		}
-		if s := &out[of[j]]; status != nil && status.Token == s.owner.Token {
+		if s := &out[of[j]]; err == nil && status != nil && status.Token == s.owner.Token {
 			s.status = status
 		}
 	}
@@ -172,20 +167,20 @@ func (c *Client) seenIn(v *view.View, targets []target) ([]seen, error) {
 		if p == nil {
 			continue
 		}
-		if b := cmp.Or(view.BrokenAt(p.Broken, c.keys.Intent(p.ID)), view.BrokenAt(p.Broken, c.keys.Owner(p.ID))); b != nil {
+		if b := view.BrokenAt(p.Broken, c.keys.Owner(p.ID)); b != nil {
 			return nil, errors.New(b.Why)
 		}
 		s.intent, s.owner = value(p.Intent), value(p.Owner)
 		if p.Intent != nil {
 			s.intentRev = p.Intent.Rev
 		}
+		if b := view.BrokenAt(p.Broken, c.keys.Intent(p.ID)); b != nil {
+			s.damaged, s.intentRev = true, b.Rev
+		}
 		if p.Owner == nil {
 			continue
 		}
 		s.ownerRev = p.Owner.Rev
-		if b := view.BrokenAt(p.Broken, c.keys.Status(s.owner.Machine, p.ID)); b != nil {
-			return nil, errors.New(b.Why)
-		}
 		if status := p.On(s.owner.Machine).Status; status != nil && status.Value.Token == s.owner.Token {
 			s.status = &status.Value
 		}
@@ -273,6 +268,8 @@ func (c *Client) askFrom(ctx context.Context, r request, seen *Snapshot, process
 		switch {
 		case p == nil || !seen.shows(p):
 			return nil, nil, notFound("process", name)
+		case seen.damagedProgram(p) != nil:
+			return nil, nil, fmt.Errorf("%w: the program of %s cannot be read: %s", ErrRefused, name, seen.damagedProgram(p).why)
 		case p.Spec == nil && r.needsProgram:
 			return nil, nil, fmt.Errorf("%w: process %s is being removed, since no program asks for it any more", ErrRefused, name)
 		case p.Spec == nil:

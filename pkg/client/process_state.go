@@ -5,7 +5,9 @@ import "github.com/distsuper/distsuper/pkg/api"
 // processState is what decides about a request for one process. A field is nil where there is none.
 type processState struct {
 	intent *api.Intent
-	owner  *api.Owner
+	// damaged: there is an intent, and it cannot be read. Whatever is asked for is written in its place.
+	damaged bool
+	owner   *api.Owner
 	// status is the one under the owner's machine and token.
 	status *api.Status
 }
@@ -58,10 +60,10 @@ func (s processState) start() (api.Intent, bool) {
 
 // stop returns the intent that stops it.
 func (s processState) stop() (api.Intent, bool) {
-	if !s.wanted() {
+	if !s.wanted() && !s.damaged {
 		return api.Intent{}, false
 	}
-	return s.next(api.WantStop, s.intent.Restarts), true
+	return s.next(api.WantStop, s.restarts()), true
 }
 
 // restart returns the intent that makes another run of it; of what is stopped, a first one.

@@ -36,9 +36,11 @@ type Process struct {
 	Group   string
 	Program string // "" when no program asks for it any more
 
-	Spec   *api.Process
-	Intent *api.Intent
-	Owner  *api.Owner
+	// Spec is what the program asks for. While that cannot be read, Unreadable says why, and Spec is what was placed.
+	Spec       *api.Process
+	Unreadable string
+	Intent     *api.Intent
+	Owner      *api.Owner
 	// Placement, Touch and Status are those under the machine that Owner names; Status is of Owner's token.
 	Placement *api.Placement
 	Touch     *api.Touch
@@ -231,9 +233,34 @@ func (s *Snapshot) Elsewhere(process string) (out []OldStatus) {
 	return out
 }
 
+// damaged is a program that cannot be read, and what was placed of one of its processes.
+type damaged struct {
+	why  string
+	spec *api.Process
+}
+
+// damagedProgram is the program of a process that a machine has, if it cannot be read: nothing happens to the process then.
+func (s *Snapshot) damagedProgram(p *view.Process) *damaged {
+	if p.Spec != nil || p.Owner == nil {
+		return nil
+	}
+	placement := p.On(p.Owner.Value.Machine).Placement
+	if placement == nil {
+		return nil
+	}
+	program := s.view.Program(placement.Value.Process.Program)
+	if program == nil || program.Broken == nil {
+		return nil
+	}
+	return &damaged{program.Broken.Why, &placement.Value.Process}
+}
+
 // join tells what is known of a process.
 func (s *Snapshot) join(of *view.Process) Process {
 	p := Process{Name: of.ID, Spec: of.Spec, Intent: value(of.Intent), Owner: value(of.Owner)}
+	if damaged := s.damagedProgram(of); damaged != nil {
+		p.Spec, p.Unreadable = damaged.spec, damaged.why
+	}
 	if p.Spec != nil {
 		p.Group, p.Program = p.Spec.Group, p.Spec.Program
 	} else {

@@ -67,15 +67,18 @@ func (c *Control) find(ctx context.Context, names []string) (*subject, error) {
 // requester is StartFrom of a client, or its like.
 type requester func(ctx context.Context, seen *client.Snapshot, processes []string) (changed []string, after *client.Snapshot, err error)
 
-// ask finds the processes that names mean and asks for something, but of those that are being removed: they are stopping,
-// and nothing else can be had of them. request names those that it changed.
+// ask finds the processes that names mean and asks for something, but of those that are being removed, which are stopping, and
+// of those whose program cannot be read: nothing else can be had of them. request names those that it changed.
 func (c *Control) ask(ctx context.Context, names []string, request requester) (*subject, error) {
 	s, err := c.find(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	leaving := func(name string) bool { return s.before.Process(name).BeingRemoved() }
-	if names := slices.DeleteFunc(s.names(), leaving); len(names) > 0 {
+	fixed := func(name string) bool {
+		p := s.before.Process(name)
+		return p.BeingRemoved() || p.Unreadable != ""
+	}
+	if names := slices.DeleteFunc(s.names(), fixed); len(names) > 0 {
 		s.changed, s.latest, err = request(ctx, s.before, names)
 	}
 	return s, err
@@ -179,6 +182,11 @@ func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, 
 			if cmd.done != nil {
 				known = cmd.done(o.Process, o.Changed)
 			}
+			if why := o.Process.Unreadable; why != "" {
+				o.Fault, o.Text = supervisor.Failed, unreadable(why)
+				order.add(o)
+				continue
+			}
 			switch {
 			case known.Done:
 				o.Fault, o.Text, o.Passed = known.Fault, known.Text, b.Many
@@ -203,6 +211,11 @@ func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, 
 		order.abandon()
 	}
 	return failed, err
+}
+
+// unreadable says what follows from a program that cannot be read.
+func unreadable(why string) string {
+	return "its program cannot be read (" + why + "), so it stays as it is; distsuperctl load writes it anew"
 }
 
 // outcome is that of a process of which nothing is known but how it was before.

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/distsuper/distsuper/pkg/api"
@@ -30,6 +31,11 @@ func (c *Control) removeGroup(ctx context.Context, name string, stop bool, w Wai
 		report.Group(GroupOutcome{Group: name, Fault: supervisor.BadName, Bad: notAmong(known, BadName{Name: name, Group: true}),
 			MemberOf: memberOf(snap.Programs(), name)})
 		return nil
+	}
+	for _, p := range snap.Processes() {
+		if p.Group == name && p.Unreadable != "" {
+			return fmt.Errorf("%s: %s", p.Name, unreadable(p.Unreadable))
+		}
 	}
 	running := runningOf(snap, name)
 	if len(running) > 0 && !stop {
