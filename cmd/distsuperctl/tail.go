@@ -194,8 +194,8 @@ func (c *ctl) followLog(ctx context.Context, o tailOptions, name, channel string
 			return nil
 		case errors.Is(err, rpc.ErrNotFound) && !opened && warned == "":
 			return err
-		case err != nil && err.Error() != warned:
-			warned = err.Error()
+		case err != nil && reason(err) != warned:
+			warned = reason(err)
 			c.warnf("%v; trying again", err)
 		case err == nil:
 			warned = ""
@@ -207,6 +207,14 @@ func (c *ctl) followLog(ctx context.Context, o tailOptions, name, channel string
 		clock.Sleep(ctx, 500*time.Millisecond)
 	}
 	return nil
+}
+
+// reason is what an error says but for times, which differ from one try to the next.
+func reason(err error) string {
+	if nobody := new(nobodyAnswers); errors.As(err, &nobody) {
+		return "nobody answers"
+	}
+	return err.Error()
 }
 
 // followOnce copies until the log ends, or the process is somewhere else, which it returns.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
@@ -298,6 +300,19 @@ func TestLongTailOfAMachineThatIsSilentFailsSoonAndSaysSinceWhen(t *testing.T) {
 		if strings.Count(r.errout, "no answer within") != 3 {
 			t.Errorf("%v does not name each way: %s", args, r.errout)
 		}
+	}
+}
+
+func TestTailFSaysOnceThatNobodyAnswers(t *testing.T) {
+	silent := func(d time.Duration) error {
+		tried := &nobodyAnswers{[]error{fmt.Errorf("%w within %v", rpc.ErrSilent, d)}}
+		return fmt.Errorf("m1 has not been live %s: %w", client.Since(time.Now().Add(-d), time.Now()), tried)
+	}
+	if a, b := reason(silent(time.Second)), reason(silent(2*time.Second)); a != b {
+		t.Errorf("%q differs from %q", a, b)
+	}
+	if reason(silent(0)) == reason(rpc.ErrNotFound) {
+		t.Error("another reason is taken for the same")
 	}
 }
 
