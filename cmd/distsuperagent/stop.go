@@ -147,8 +147,8 @@ func (s *stopped) failure(o stopOptions, machine string) error {
 		errs = append(errs, fmt.Errorf("%s: not stopped, since the agent ended before", contact.GroupOf(s.Running)))
 	}
 	if len(s.Untold) > 0 {
-		errs = append(errs, fmt.Errorf("%s: stopped, but etcd could not be told. The agent tells it when it starts here again. Until then other machines "+
-			"start what they may run when its lease has expired; what may run here only (on_partition = keep) shows UNKNOWN, or free it with "+
+		errs = append(errs, fmt.Errorf("%s: stopped, but etcd could not be told. The agent tells it when it starts here again. Until then, what other "+
+			"machines may run starts there once its lease has expired; what is kept here (on_partition = keep) starts nowhere, unless you say "+
 			"`distsuperctl machines confirm-dead %s`", contact.GroupOf(s.Untold), machine))
 	}
 	return errors.Join(errs...)
@@ -180,7 +180,11 @@ func release(cmd *cobra.Command, cfg *config.Config, k *keeper.Client, timeout t
 	}
 	signal := unix.SIGUSR1
 	if err := self.Start(cmd, cfg, releaseTimeout); err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s: the fleet cannot be told that these processes end: %v\n", self.Name, err)
+		why := err.Error()
+		if pending := (*daemon.PendingError)(nil); errors.As(err, &pending) { // it is stopped below
+			why = pending.WaitingFor
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: the fleet cannot be told that these processes end: %s\n", self.Name, why)
 		signal = unix.SIGTERM // it may run, and wait for the fleet
 	}
 	if _, err := self.Stop(cmd, cfg, signal, timeout); err != nil {

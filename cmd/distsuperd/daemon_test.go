@@ -22,8 +22,14 @@ import (
 	"github.com/distsuper/distsuper/test/reaper"
 )
 
+// runFails lets the daemon end at once.
+const runFails = "DISTSUPERD_TEST_RUN_FAILS"
+
 // The test binary is distsuperd and its etcd, too: called with a command it is what the real one is.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "run" && os.Getenv(runFails) != "" {
+		os.Exit(7)
+	}
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		main()
 	}

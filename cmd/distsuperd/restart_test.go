@@ -84,3 +84,29 @@ func TestARestartThatCannotSucceedLeavesTheOldOneRunning(t *testing.T) {
 		t.Errorf("restart says %s", out)
 	}
 }
+
+func TestARestartWhoseNewDaemonEndsStartsTheEarlierOneAgain(t *testing.T) {
+	dir := t.TempDir()
+	h := &testHost{t: t, dir: dir, file: filepath.Join(dir, "distsuper.ini")}
+	if err := os.WriteFile(h.file, []byte("[distsuperd]\nid=d1\nhttp=127.0.0.1:0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.distsuperd("start")
+	t.Cleanup(func() { h.distsuperd("stop", "--all") })
+	pidFile := daemon.PIDFile(filepath.Join(dir, ".distsuper"), "distsuperd")
+	before, err := daemon.Find(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "restart", "-c", h.file)
+	cmd.Env = append(os.Environ(), runFails+"=1") // nothing that a check could find
+	out, err := cmd.CombinedOutput()
+	after, gone := daemon.Find(pidFile)
+	if err == nil || gone != nil || after.PID == before.PID || !strings.Contains(string(out), fmt.Sprintf("the earlier one was started again (pid %d)", after.PID)) {
+		t.Errorf("%v, %s; it was %+v, and is %+v (%v)", err, out, before, after, gone)
+	}
+}

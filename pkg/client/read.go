@@ -27,6 +27,18 @@ type rereading func(context.Context) (*Snapshot, error)
 
 func (c *Client) emptyView() *view.View { return view.New(c.keys, spec.Processes) }
 
+// Answers asks the store whether it answers, once, and returns why it does not. An answer that refuses is one, too.
+func (c *Client) Answers(ctx context.Context) error {
+	_, err := c.kv.Range(ctx, store.Range{Key: c.keys.Schema(), KeysOnly: true})
+	switch {
+	case errors.Is(err, store.ErrUnavailable):
+		return err
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	return nil
+}
+
 // Snapshot reads everything.
 func (c *Client) Snapshot(ctx context.Context) (snap *Snapshot, err error) {
 	err = c.retry(ctx, func(ctx context.Context) error {

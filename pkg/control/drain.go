@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left 
 	limit, cancel := w.begin().bound(ctx)
 	defer cancel()
 	var summed time.Time
-	err = c.await(limit, nil, func(s *client.Snapshot, now time.Time) (bool, error) {
+	lost, err := c.await(limit, nil, func(s *client.Snapshot, now time.Time) (bool, error) {
 		left = onMachine(s, machine)
 		empty = len(left) == 0
 		switch {
@@ -40,8 +41,11 @@ func (c *Control) AwaitEmpty(ctx context.Context, machine string, w Wait) (left 
 		}
 		return false, nil
 	})
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = ctx.Err()
+	case err == nil && !empty && lost != nil:
+		err = fmt.Errorf("whether %s is empty is not known, since %w", machine, lost)
 	}
 	return left, empty, err
 }

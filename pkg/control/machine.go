@@ -15,7 +15,7 @@ func (c *Control) AwaitGone(ctx context.Context, machine string, w Wait) error {
 	defer cancel()
 	var left []string
 	live, gone, summed := true, false, time.Now()
-	err := c.await(limit, nil, func(s *client.Snapshot, now time.Time) (bool, error) {
+	_, err := c.await(limit, nil, func(s *client.Snapshot, now time.Time) (bool, error) {
 		m := s.Machine(machine)
 		left, live = s.MayHold(machine), m != nil && m.Alive != nil
 		gone = !live && len(left) == 0

@@ -37,7 +37,7 @@ func (c *Control) wait(ctx context.Context, l limit, seen *client.Snapshot, name
 	bound, cancel := l.bound(ctx)
 	defer cancel()
 	w := &waiting{goal: goal, slowAfter: c.o.SlowAfter, left: slices.Clone(names), stalled: map[string]time.Time{}, slow: map[string]slowness{}}
-	err := c.await(bound, seen, func(s *client.Snapshot, now time.Time) (bool, error) {
+	_, err := c.await(bound, seen, func(s *client.Snapshot, now time.Time) (bool, error) {
 		seen = s
 		over, news := w.look(s, now)
 		for _, e := range over {

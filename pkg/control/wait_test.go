@@ -228,6 +228,24 @@ func TestWhoWaitsIsToldHowItGoes(t *testing.T) {
 	})
 }
 
+func TestADrainDuringWhichTheStoreIsLostDoesNotSayWhatIsLeft(t *testing.T) {
+	inWorld(t, []api.Program{program("web", nil)}, func(t *testing.T, w *world) {
+		w.is("web", 10, api.Running, nil)
+		go func() {
+			time.Sleep(2500 * time.Millisecond)
+			w.kv.Cut() // its watch falls silent, and does not know it
+		}()
+		_, empty, err := w.control(control.Options{}).AwaitEmpty(t.Context(), "m1", control.Wait{Timeout: 12 * time.Second})
+		if empty || !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "whether m1 is empty is not known") {
+			t.Errorf("empty %v, %v", empty, err)
+		}
+		if said := strings.Join(w.progress, ", "); said != "0s control.Left, 3s control.Left, 5s control.Silent" {
+			t.Errorf("it was told: %s", said)
+		}
+		w.kv.Heal()
+	})
+}
+
 func TestWaitingForADaemonThatHasEndedEnds(t *testing.T) {
 	inWorld(t, []api.Program{program("web", nil)}, func(t *testing.T, w *world) {
 		begun := time.Now()

@@ -3,9 +3,11 @@ package control
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/clock"
 )
 
 // ErrEnded says that the daemon which was to do what was asked for is not there any more, and is not replaced.
@@ -28,8 +30,8 @@ func (c *Control) Watch(ctx context.Context, look func(*client.Snapshot) error) 
 
 // await is the one loop that waits. It calls look after every change of the store, and every second for what lasts too
 // long, until look is done or fails, ctx ends (nil), or waiting cannot help. It begins with what was seen, nil for
-// everything there is.
-func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s *client.Snapshot, now time.Time) (done bool, err error)) error {
+// everything there is. lost is why the store does not answer at the end, nil when it does.
+func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s *client.Snapshot, now time.Time) (done bool, err error)) (lost, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	news, failed := make(chan client.Seen), make(chan error, 1)
 	post := func(s client.Seen) error {
@@ -47,33 +49,66 @@ func (c *Control) await(ctx context.Context, seen *client.Snapshot, look func(s 
 		}
 	}()
 	defer func() { <-failed }()
+	answers := make(chan error)
+	var asking sync.WaitGroup
+	asking.Go(func() { c.probe(ctx, answers) })
+	defer asking.Wait()
 	defer cancel()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	var silent silence
+	var watched client.Seen
 	var last *client.Snapshot
 	var away time.Time // since when nobody listens; zero while somebody does
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return lost, nil
 		case err := <-failed:
 			failed <- err
-			return err
-		case s := <-news:
-			if !silent.see(s, c.o.Progress) {
-				last = s.Snapshot
+			return lost, err
+		case watched = <-news:
+			if watched.Connected {
+				last = watched.Snapshot
+			}
+			silent.see(watched, c.o.Progress)
+			lost = watched.Why
+		case err := <-answers:
+			if watched.Connected { // else the watch says when the store is back, and what it holds
+				silent.see(client.Seen{Connected: err == nil, Why: err}, c.o.Progress)
+				lost = err
 			}
 		case <-tick.C:
 			if c.hasEnded(ctx, &away) {
-				return ErrEnded
+				return lost, ErrEnded
 			}
 		}
 		if last == nil || bool(silent) {
 			continue
 		}
 		if done, err := look(last, time.Now()); done || err != nil {
-			return err
+			return nil, err
+		}
+	}
+}
+
+// askEvery is how often a store is asked whether it answers, by whoever waits: of one that was lost the watch itself learns much later.
+// askTime is how long an answer may take.
+const (
+	askEvery = 3 * time.Second
+	askTime  = 2 * time.Second
+)
+
+// probe asks the store again and again whether it answers, until ctx ends.
+func (c *Control) probe(ctx context.Context, answers chan<- error) {
+	for clock.Sleep(ctx, askEvery) {
+		asking, cancel := context.WithTimeout(ctx, askTime)
+		err := c.client.Answers(asking)
+		cancel()
+		select {
+		case answers <- err:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -33,10 +33,22 @@ type Command struct {
 	Progress func(text string)
 }
 
+// PendingError says that a daemon which was started is not ready in time. It goes on in the background.
+type PendingError struct {
+	Name       string
+	WaitingFor string
+	PID        int
+	Log        string
+}
+
+func (e *PendingError) Error() string {
+	return fmt.Sprintf("%s is not ready yet: %s; it goes on trying in the background (pid %d, log %s)", e.Name, e.WaitingFor, e.PID, e.Log)
+}
+
 // Spawn starts the daemon in a session of its own and waits until it says that it is ready, or has
 // failed. It returns the daemon's pid and what it said. The error is the daemon's own reason with
 // its exit code, or the end of its log when it died without a word. When ctx ends first, the daemon
-// is left running and the error says what it was waiting for.
+// is left running and the error is a *PendingError.
 func Spawn(ctx context.Context, c Command) (pid int, message string, err error) {
 	log, err := openLog(c.Log)
 	if err != nil {
@@ -121,7 +133,7 @@ func (c Command) await(ctx context.Context, cmd *exec.Cmd, reader *os.File, from
 		if waitingFor == "" {
 			waitingFor = "it has not said what it waits for"
 		}
-		return "", fmt.Errorf("%s is not ready yet: %s; it goes on trying in the background (pid %d, log %s)", c.Name, waitingFor, cmd.Process.Pid, c.Log)
+		return "", &PendingError{Name: c.Name, WaitingFor: waitingFor, PID: cmd.Process.Pid, Log: c.Log}
 	}
 	return "", fmt.Errorf("%s ended before it was ready: %s%s", c.Name, ending(cmd), tail(c.Log, from))
 }
