@@ -21,7 +21,7 @@ const (
 )
 
 // Subject is what a history is of. Its spelling is that of its key, and known here only: a process is its name, a machine
-// has "@" in front, and the loads of a source "load " (no name has a blank). "" is everything.
+// has "@" in front, and the loads of a source "load " and controllers "controller " (no name has a blank). "" is everything.
 type Subject string
 
 // ProcessSubject is the history of a process.
@@ -32,6 +32,9 @@ func MachineSubject(machine string) Subject { return Subject("@" + machine) }
 
 // LoadSubject is the history of the loads of a source. Its entries have it in the place of a process.
 func LoadSubject(source string) Subject { return Subject("load " + source) }
+
+// ControllerSubject is the history of a controller. Its entries have it in the place of a process.
+func ControllerSubject(id string) Subject { return Subject("controller " + id) }
 
 // SubjectOf is the history to which an entry belongs: its process's, or else its machine's.
 func SubjectOf(e api.HistoryEntry) Subject {

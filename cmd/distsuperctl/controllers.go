@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
+
+	"github.com/distsuper/distsuper/pkg/client"
 )
 
 func newControllers(c *ctl) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "controllers", Short: "show the controllers, and which of them leads",
 		Long: `controllers shows every distsuperd that has run here: whether it is a candidate now, and which one leads. Only the
 leader decides, but all of them answer requests.`,
@@ -19,6 +22,38 @@ leader decides, but all of them answer requests.`,
 			return runControllers(cmd.Context(), c)
 		},
 	}
+	cmd.AddCommand(newControllerForget(c))
+	return cmd
+}
+
+func newControllerForget(c *ctl) *cobra.Command {
+	return &cobra.Command{
+		Use: "forget ID", Short: "remove what is known of a controller that has ended for good",
+		Long: `forget takes a controller off the list, and nobody trusts its certificate any more. It refuses while the controller
+stands for election. A controller that comes back publishes itself again.`,
+		Example: "  distsuperctl controllers forget d3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.open(cmd); err != nil {
+				return err
+			}
+			return runControllerForget(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func runControllerForget(ctx context.Context, c *ctl, id string) error {
+	err := c.client.ForgetController(ctx, id)
+	if errors.Is(err, client.ErrNotFound) {
+		return noSuchController(id)
+	}
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(c.out, map[string]any{"controller": id, "result": "forgotten"})
+	}
+	c.printf("%s: forgotten\n", id)
+	return nil
 }
 
 // controllerRow is the JSON of a controller.

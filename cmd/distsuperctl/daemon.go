@@ -57,9 +57,13 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 		return p, err
 	}
 	if o.id != "" {
-		return nil, usage(fmt.Errorf("there is no controller %s; distsuperctl controllers lists them", o.id))
+		return nil, noSuchController(o.id)
 	}
 	return nil, fmt.Errorf("the controller %s has published no address yet; try again in a moment", id)
+}
+
+func noSuchController(id string) error {
+	return usage(fmt.Errorf("there is no controller %s; distsuperctl controllers lists them", id))
 }
 
 // ledLast says who led last, and where, as a clause; "" when that is not known.

@@ -96,8 +96,8 @@ func (f *fleetDeployment) unanswered(p *peer, err error) error {
 		return err
 	}
 	if !p.stands {
-		return fmt.Errorf("controller %s does not answer (%w), and does not stand for election: it has ended; distsuperctl controllers shows those that run",
-			p.ID, err)
+		return fmt.Errorf("controller %s does not answer (%w), and does not stand for election: it has ended; distsuperctl controllers shows those that run; "+
+			"if it is gone for good, distsuperctl controllers forget %s takes it off that list", p.ID, err, p.ID)
 	}
 	return fmt.Errorf("controller %s does not answer (%w), though it has renewed its lease in etcd within the last seconds; if it has died just now, "+
 		"another one leads soon: see distsuperctl controllers, or ask another with --controller", p.ID, err)

@@ -39,3 +39,25 @@ func TestAMachineIsThereForEveryCommandWhateverIsLeftOfIt(t *testing.T) {
 		}
 	}
 }
+
+// TestAControllerThatHasEndedIsForgottenAndNoOther: what controllers lists as gone can be taken off the list.
+func TestAControllerThatHasEndedIsForgottenAndNoOther(t *testing.T) {
+	w := newTailWorld(t)
+	w.controller("d1", 1, new(asked))
+	w.put(w.keys.Controller("d2"), api.Controller{ID: "d2", Host: "h", HTTP: "127.0.0.1:1", Fingerprint: "x"})
+	const advice = "distsuperctl controllers forget d2"
+	if r := w.wants(exitGeneric, "*", "pid", "--controller", "d2"); !strings.Contains(r.errout, advice) {
+		t.Errorf("pid does not say %q: %s", advice, r.errout)
+	}
+	if r := w.wants(exitGeneric, "", "controllers", "forget", "d1"); !strings.Contains(r.errout, "stands for election") {
+		t.Errorf("of one that stands for election: %s", r.errout)
+	}
+	w.wants(exitOK, "d2: forgotten\n", "controllers", "forget", "d2")
+	if r := w.wants(exitOK, "*", "controllers"); strings.Contains(r.out, "d2") || !strings.Contains(r.out, "d1") {
+		t.Errorf("controllers shows\n%s", r.out)
+	}
+	w.wants(exitUsage, "", "controllers", "forget", "d2")
+	if r := w.wants(exitOK, "*", "history"); !strings.Contains(r.out, "controller d2  forgotten  [ann@desk]") {
+		t.Errorf("history says %s", r.out)
+	}
+}
