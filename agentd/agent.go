@@ -42,9 +42,9 @@ type Options struct {
 	History func(ctx context.Context, e api.HistoryEntry) (store.Op, error)
 	// HistoryLost, when set, hears that the lease on which History writes is gone.
 	HistoryLost func()
-	// Behind, when set, hears that the store went back, and what runs here meanwhile: again and again, while that lasts. What it
+	// Behind, when set, hears that the store went back, what runs here meanwhile, and on which leases: again and again, while that lasts. What it
 	// is found to be is for others to say: this agent starts and renews nothing any more by what it reads.
-	Behind func(ctx context.Context, why error, held []api.Held)
+	Behind func(ctx context.Context, why error, held []api.Held, leases []int64)
 	Clock  clock.Clock // nil is clock.Real
 	Log    *zap.Logger // nil is silent
 	// Host is this host's identity; an empty name is os.Hostname. What it lacks proves nothing.

@@ -121,8 +121,9 @@ type (
 	HaltRenewals struct{ Halt bool }
 	// TellBehind tells an operator that the store went back, and what runs here meanwhile. It comes again while that lasts.
 	TellBehind struct {
-		Err  error
-		Held []api.Held
+		Err    error
+		Held   []api.Held
+		Leases []int64 // on which they count, and all others of this machine
 	}
 	// AskLease asks for the remaining seconds of somebody's lease.
 	AskLease struct{ Lease int64 }

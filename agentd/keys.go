@@ -31,11 +31,13 @@ func (s *step) reset(ev KeysReset) {
 func (s *step) fallBehind(err error) {
 	s.behind = err
 	s.do(HaltRenewals{true})
-	s.do(TellBehind{err, s.held()})
+	held, leases := s.held()
+	s.do(TellBehind{err, held, leases})
 }
 
 // held is what runs here, as an operator is told of it who decides what counts of it.
-func (c *Core) held() (held []api.Held) {
+func (c *Core) held() (held []api.Held, leases []int64) {
+	leases = c.leases.ids()
 	for _, id := range slices.Sorted(maps.Keys(c.procs)) {
 		p := c.procs[id]
 		if p.run == nil || p.run.Done {
@@ -46,9 +48,10 @@ func (c *Core) held() (held []api.Held) {
 		if p.placement != nil && p.placement.Token == p.run.Token {
 			h.Placement = p.placement.Placement
 		}
-		held = append(held, h)
+		held, leases = append(held, h), append(leases, p.run.Leases...)
 	}
-	return held
+	slices.Sort(leases)
+	return held, slices.Compact(leases)
 }
 
 // changed brings the processes in step with keys of the mirror.

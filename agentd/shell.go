@@ -25,7 +25,7 @@ func (a *Agent) do(ctx context.Context, e Effect) {
 		a.work.Go(func() { a.grant(ctx, e) })
 	case TellBehind:
 		if a.o.Behind != nil {
-			a.work.Go(func() { a.o.Behind(ctx, e.Err, e.Held) })
+			a.work.Go(func() { a.o.Behind(ctx, e.Err, e.Held, e.Leases) })
 		}
 	case AskLease:
 		a.work.Go(func() {

@@ -215,9 +215,10 @@ type Lease struct {
 
 // Renewal is one answer on a renewal stream. TTL <= 0 says that the lease is gone.
 type Renewal struct {
-	ID   LeaseID
-	TTL  int64
-	Term uint64
+	ID      LeaseID
+	TTL     int64
+	Term    uint64
+	Cluster uint64
 }
 
 // RenewStream is one raw lease-keepalive stream to one endpoint. Send and Recv may be called by two goroutines.

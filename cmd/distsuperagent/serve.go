@@ -251,9 +251,9 @@ func (s *server) awaitStore(ctx context.Context) error {
 }
 
 // behind tells the store what runs here, though it is not believed: whoever accepts it as it is decides what counts of that.
-func (s *server) behind(ctx context.Context, why error, held []api.Held) {
+func (s *server) behind(ctx context.Context, why error, held []api.Held, leases []int64) {
 	s.kv.Memory.Condemn(why)
-	if err := s.reports.Report(ctx, api.Seen{Tokens: s.kv.Memory.Record().Tokens(), Why: why.Error()}, held); err != nil && ctx.Err() == nil {
+	if err := s.reports.Report(ctx, api.Seen{Tokens: s.kv.Memory.Record().Tokens(), Leases: leases, Why: why.Error()}, held); err != nil && ctx.Err() == nil {
 		s.Log.Debug("nobody can be told what runs here; it is tried again", zap.Error(err))
 	}
 }

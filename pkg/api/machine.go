@@ -61,7 +61,9 @@ type Cordon struct {
 // went back; and of seen/<controller>, which is a controller's.
 type Seen struct {
 	// Tokens is a bound of every token that this daemon can have seen.
-	Tokens int64     `json:"tokens"`
+	Tokens int64 `json:"tokens"`
+	// Leases are those on which its runs count: what comes back of them with a restored store must not be renewed.
+	Leases []int64   `json:"leases,omitempty"`
 	Why    string    `json:"why"` // it does not believe the store
 	At     time.Time `json:"at"`
 }

@@ -90,7 +90,7 @@ func (r *renewStream) Recv() (store.Renewal, error) {
 	}
 	out := store.Renewal{ID: store.LeaseID(resp.ID), TTL: resp.TTL}
 	if resp.Header != nil {
-		out.Term = resp.Header.RaftTerm
+		out.Term, out.Cluster = resp.Header.RaftTerm, resp.Header.ClusterId
 	}
 	return out, nil
 }

@@ -41,10 +41,10 @@ func (s *Server) renewLocked(id store.LeaseID) store.Renewal {
 	s.stats.Renewals++
 	l := s.d.leases[id]
 	if l == nil {
-		return store.Renewal{ID: id, Term: s.term}
+		return store.Renewal{ID: id, Term: s.term, Cluster: s.cluster}
 	}
 	l.expiry = s.expiryLocked(l)
-	return store.Renewal{ID: id, TTL: l.ttl, Term: s.term}
+	return store.Renewal{ID: id, TTL: l.ttl, Term: s.term, Cluster: s.cluster}
 }
 
 // pendingLocked tells whether a lease has expired and waits for the scan.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -155,6 +156,9 @@ func accept(ctx context.Context, o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Decide(s)
+	if err := o.revoke(ctx, s); err != nil {
+		return p, err
+	}
 	leases := map[int64]store.LeaseID{}
 	for _, t := range p.Takeover {
 		ttl := int64(Outlived(int64(t.Held.Placement.Process.TouchTimeout))/time.Second) + 1
@@ -178,6 +182,19 @@ func accept(ctx context.Context, o Options) (Plan, error) {
 	schema.Floor, schema.Restored = p.Floor, &api.Restored{ID: rand.Text(), By: o.By, At: o.Clock.Wall().UTC()}
 	return p, o.commit(ctx, store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Schema(), schemaRev)},
 		Then: []store.Op{store.Put(o.Keys.Schema(), store.Encode(schema)), store.Delete(o.Keys.Restoring())}})
+}
+
+// revoke ends what has come back of the leases of those who refuse the store. Else an agent that takes over what its keeper holds
+// would renew such a lease, and the runs on it would live by it, while their touches stand elsewhere.
+func (o Options) revoke(ctx context.Context, s Situation) error {
+	for _, machine := range slices.Sorted(maps.Keys(s.Reports)) {
+		for _, lease := range s.Reports[machine].Seen.Leases {
+			if err := o.KV.Revoke(ctx, store.LeaseID(lease)); err != nil && !errors.Is(err, store.ErrLeaseNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // commit does a transaction if nobody leads, and nobody changed what it compares.

@@ -11,7 +11,8 @@
 // A copy from before belongs to a machine that reports, or to one that is silent.
 //
 // It reports: the copy stands in the report as long as it lives. Accept writes its owner, placement and status, and a touch
-// on a lease which outlives every deadline that the copy can have. From then on it is a run like any other: the agent puts the
+// on a lease which outlives every deadline that the copy can have; and it revokes what has come back of the leases of before, so that
+// no renewal of one of them moves that deadline. From then on it is a run like any other: the agent puts the
 // touch on a lease of its own, or does not, and then the copy has ended before that lease expires. With on_partition keep the
 // status says so, and nothing moves without a proof.
 //

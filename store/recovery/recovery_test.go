@@ -171,6 +171,30 @@ func TestTheTouchOfWhatIsTakenOverOutlivesItsDeadline(t *testing.T) {
 	})
 }
 
+// A lease that came back with the store has the number of the one on which a run counts. Were it renewed, the run would live beyond
+// the touch that was put for it.
+func TestLeasesThatCameBackEnd(t *testing.T) {
+	recovering(t, func(f fleet) {
+		old, err := f.kv.Grant(f.t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := recovery.Reporter{KV: f.kv, Keys: keys, Clock: clock.Go{}, Machine: "m1"}
+		if err := r.Report(f.t.Context(), api.Seen{Tokens: 9, Leases: []int64{int64(old.ID), 12345}}, []api.Held{f.held("a", "i1", 7)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := recovery.Accept(f.t.Context(), f.options()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.kv.TimeToLive(f.t.Context(), old.ID); !errors.Is(err, store.ErrLeaseNotFound) {
+			t.Errorf("the lease of before: %v", err)
+		}
+		if _, e := get[api.Touch](f, keys.Touch("m1", "a")); e == nil {
+			t.Error("what runs has no touch")
+		}
+	})
+}
+
 func TestAfterAWipeIntentsOfWhatRunsAreMadeAndUnknownProgramsAreNamed(t *testing.T) {
 	recovering(t, func(f fleet) {
 		unknown := f.held("a", "i1", 702)

@@ -178,6 +178,9 @@ func (s *guardedStream) Recv() (store.Renewal, error) {
 	if err := s.seen.Err(); err != nil {
 		return store.Renewal{}, fmt.Errorf("renew lease %x: %w", int64(r.ID), err)
 	}
+	if at := (store.Mark{Cluster: r.Cluster}); at.OfAnother(floor) {
+		return store.Renewal{}, fmt.Errorf("renew lease %x: %w: cluster %x answered, and it was of cluster %x", int64(r.ID), store.ErrUnavailable, r.Cluster, floor.Cluster)
+	}
 	if r.Term < floor.Term {
 		return store.Renewal{}, fmt.Errorf("renew lease %x: %w: answered under raft term %d, %d was seen",
 			int64(r.ID), store.ErrUnavailable, r.Term, floor.Term)

@@ -165,6 +165,27 @@ func TestGuardDoesNotCountARenewalUnderAnOlderTerm(t *testing.T) {
 	})
 }
 
+func TestGuardDoesNotCountARenewalOfAnotherCluster(t *testing.T) {
+	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
+		s.SetCluster(1)
+		lease, err := kv.Grant(t.Context(), 60)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := kv.Renew(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetCluster(2)
+		if err := stream.Send(lease.ID); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := stream.Recv(); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("answer of another cluster: %+v, %v", r, err)
+		}
+	})
+}
+
 func TestGuardWritesAtMostOnceASecond(t *testing.T) {
 	guarded(t, func(t *testing.T, s *memstore.Server, kv store.KV, memory *seen.Memory, path string) {
 		written := func() string {
