@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
@@ -40,6 +41,7 @@ type server struct {
 	id        mtls.Identity
 	http      net.Listener
 	control   *controller.Controller
+	probe     probe
 	warnings  daemoncmd.Warnings
 }
 
@@ -196,6 +198,10 @@ func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 	if s.http, err = rpc.Listen(s.Config.Controller.HTTP, s.Config.Controller.HTTPGiven, httpKey); err != nil {
 		return err
 	}
+	s.probe.ask = func(ctx context.Context) error {
+		_, err := s.kv.Raw.Range(ctx, store.Range{Key: s.keys.Schema()})
+		return err
+	}
 	s.control = controller.New(controller.Options{
 		KV: s.kv, Keys: s.keys, ID: s.Config.Controller.ID,
 		ElectionTTL: s.Config.Controller.ElectionTTL, Settle: settle(s.Config.Controller.Settle),
@@ -259,7 +265,7 @@ func (s *server) checkSchema(ctx context.Context) error {
 func (s *server) serveHTTP(ctx context.Context) error {
 	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
 	handler := web.Handler(web.Options{
-		Health: func(context.Context) web.Health { return s.health() },
+		Health: s.health,
 		Machine: func(ctx context.Context, name string) (api.MachineInfo, error) {
 			m, err := trust.Machine(ctx, s.kv, s.keys, name)
 			if errors.Is(err, trust.ErrNoMachine) {
@@ -288,12 +294,17 @@ func (s *server) stop() error {
 	return nil
 }
 
-func (s *server) health() web.Health {
+func (s *server) health(ctx context.Context) web.Health {
 	status := s.control.Status()
 	h := web.Health{ID: s.Config.Controller.ID, Version: version.String(), Healthy: status.Connected, Leader: status.Leading,
 		Store: "connected", Embedded: s.Config.UsesEmbedded()}
-	if !status.Connected {
-		h.Store = "not connected: " + status.Why
+	switch {
+	case status.Since == 0:
+		h.Store = "not connected yet"
+	case !status.Connected:
+		h.Store = fmt.Sprintf("not connected, noticed %s ago: %s", contact.Span(clock.Real{}.Now().Sub(status.Since)), status.Why)
+	case !s.probe.answers(ctx):
+		h.Healthy, h.Store = false, noAnswer()
 	}
 	if err := s.kv.Memory.Err(); err != nil {
 		h.Healthy, h.Leader, h.Store = false, false, "not trusted: "+err.Error()

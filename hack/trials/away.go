@@ -99,6 +99,10 @@ func (a *absence) askAll(ctx context.Context) {
 		lasts = shortAbsence
 	}
 	alone := false
+	for ctx.Err() == nil && time.Since(a.from) < min(8*time.Second, lasts) { // here most changes
+		a.askStatus(ctx, a.m1, tellsLife)
+		pause(ctx, 200*time.Millisecond)
+	}
 	for ctx.Err() == nil && time.Since(a.from) < lasts {
 		next := time.Now().Add(min(10*time.Second, lasts/7))
 		a.asked++
