@@ -25,7 +25,8 @@ type etcdWatcher struct {
 	c   chan store.WatchResult
 	err error // written before c is closed
 	// last: every change up to here has been sent.
-	last int64
+	last   int64
+	member *pb.ResponseHeader // who answers
 }
 
 func (w *etcdWatcher) C() <-chan store.WatchResult { return w.c }
@@ -71,7 +72,6 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 	defer probe.Stop()
 	heard := time.Now()
 	stands := make(chan int64, 1)
-	var member *pb.ResponseHeader // who answers
 	var reopened <-chan struct{}
 	for {
 		select {
@@ -88,15 +88,8 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 			if resp.Created {
 				reopened = s.openings.next()
 			}
-			if member == nil {
-				member = resp.Header
-			}
-			if why := changed(member, resp.Header); why != "" {
-				return errors.New(why)
-			}
-			if at := resp.Header.Revision; !resp.Created && len(resp.Events) == 0 && at < w.last {
-				// Another store, or a member that lags: whoever opens the next watch reads first, and learns which.
-				return fmt.Errorf("the store is at revision %d, and was at %d", at, w.last)
+			if err := w.check(resp); err != nil {
+				return err
 			}
 			if !w.deliver(ctx, resp, s.progressOrdered.Load()) {
 				return ctx.Err()
@@ -129,6 +122,21 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 			return ctx.Err()
 		}
 	}
+}
+
+// check returns why a response may be another store's, or one's of a member that lags: whoever opens the next watch reads first, and
+// learns which.
+func (w *etcdWatcher) check(resp clientv3.WatchResponse) error {
+	if w.member == nil {
+		w.member = resp.Header
+	}
+	if why := changed(w.member, resp.Header); why != "" {
+		return errors.New(why)
+	}
+	if at := resp.Header.Revision; !resp.Created && len(resp.Events) == 0 && at < w.last {
+		return fmt.Errorf("the store is at revision %d, and was at %d", at, w.last)
+	}
+	return nil
 }
 
 // askWhereItStands reads the store's revision for a watch that has heard nothing yet. While nothing is written such a watch has missed

@@ -296,8 +296,10 @@ func TestADamagedFileIsLedOutOfByANewAcceptance(t *testing.T) {
 			t.Errorf("a damaged file: %v", err)
 		}
 		old := api.Schema{Version: 1, Floor: 100, Restored: &api.Restored{ID: "old"}}
-		if look(t, s, m, old) || look(t, s, m, old) {
-			t.Error("an acceptance of before was taken for one of this")
+		for range 2 {
+			if look(t, s, m, old) {
+				t.Error("an acceptance of before was taken for one of this")
+			}
 		}
 		if !look(t, s, m, api.Schema{Version: 1, Floor: 200, Restored: &api.Restored{ID: "new"}}) {
 			t.Error("a new acceptance does not lead out")
