@@ -1,6 +1,7 @@
 package agentd
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/contact"
+	"github.com/distsuper/distsuper/store"
 )
 
 // Health is how an agent is, for people and for its HTTP side.
@@ -91,6 +93,8 @@ func (c *Core) problem() string {
 		return "" // Etcd says so, and Answered since when
 	case !c.connected:
 		return "this machine's keys in etcd cannot be read"
+	case errors.Is(c.refused, store.ErrNoSpace):
+		return store.Full + ". What ends is not told until then"
 	case c.refused != nil:
 		return fmt.Sprintf("etcd refuses to be written: %v", c.refused)
 	case c.own.namesake != "":

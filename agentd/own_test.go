@@ -240,7 +240,7 @@ func TestEtcdWithoutSpaceIsSaidAndHealsByItself(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.await("the agent says so", func() string {
-			if h := b.agent.Health(); !strings.Contains(h.Problem, "out of space") {
+			if h := b.agent.Health(); !strings.Contains(h.Problem, "etcd is full (NOSPACE)") {
 				return h.Problem
 			}
 			return ""

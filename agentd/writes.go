@@ -60,7 +60,8 @@ func (s *step) written(ev Written) {
 func (c *Core) noteRefusal(err error) {
 	lasting := errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrPermission)
 	switch {
-	case err == nil:
+	case err == nil && c.refused != nil:
+		c.o.Log.Info("etcd takes writes again")
 		c.refused = nil
 	case lasting && c.refused == nil:
 		c.o.Log.Error("etcd refuses to be written: nothing new is started, and what ends is not told", zap.Error(err))

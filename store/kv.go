@@ -228,8 +228,12 @@ type RenewStream interface {
 	Close()
 }
 
-// AlarmNoSpace is the alarm of an etcd that is full.
-const AlarmNoSpace = "NOSPACE"
+// AlarmNoSpace is the alarm of an etcd that is full, and Full says what such an etcd still does, and the way out.
+const (
+	AlarmNoSpace = "NOSPACE"
+	Full         = "etcd is full (NOSPACE): it takes no writes. Processes run on, and stop still works, but nothing can be started, " +
+		"moved or changed. Make room with distsuperctl defrag"
+)
 
 // Member is what a server says of itself.
 type Member struct {

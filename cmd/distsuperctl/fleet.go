@@ -42,7 +42,7 @@ func (f *fleetDeployment) usesOwnEtcd() bool { return f.cfg.UsesEmbedded() }
 // tried.
 func (f *fleetDeployment) explain(ctx context.Context, err error) error {
 	if errors.Is(err, store.ErrNoSpace) {
-		return fmt.Errorf("%s (%w)", etcd.Full, err)
+		return fmt.Errorf("%s (%w)", store.Full, err)
 	}
 	if !errors.Is(err, store.ErrUnavailable) || f.cfg == nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/supervisor"
-	"github.com/distsuper/distsuper/store/etcd"
+	"github.com/distsuper/distsuper/store"
 )
 
 // lookAgain is the pause between two looks at what is ending on a machine.
@@ -43,7 +43,7 @@ func stopThere(ctx context.Context, c *ctl, o waitOptions, machine string, names
 	s.await(ctx)
 	switch {
 	case s.taken && a.full:
-		c.warnf("warning: %s. The fleet is told of this stop then", etcd.Full)
+		c.warnf("warning: %s. The fleet is told of this stop then", store.Full)
 	case s.taken && a.health.Contact != nil:
 		c.warnf("%s", a.health.Contact.AfterStop())
 	}

@@ -13,10 +13,6 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// Full says what an etcd with the alarm NOSPACE still does, and the way out.
-const Full = "etcd is full (NOSPACE): it takes no writes. Processes run on, and stop still works, but nothing can be started, " +
-	"moved or changed. Make room with distsuperctl defrag"
-
 // Defragmented is the size of one member's data before and after.
 type Defragmented struct {
 	Endpoint      string

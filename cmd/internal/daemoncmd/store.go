@@ -160,8 +160,8 @@ func Warning(members []store.Member) (warning string, ok bool) {
 		}
 		ok = true
 		versions = append(versions, m.Version)
-		if slices.Contains(m.Alarms, store.AlarmNoSpace) && !slices.Contains(parts, etcd.Full) {
-			parts = append(parts, etcd.Full)
+		if slices.Contains(m.Alarms, store.AlarmNoSpace) && !slices.Contains(parts, store.Full) {
+			parts = append(parts, store.Full)
 		}
 		if slices.Contains(m.Alarms, "CORRUPT") {
 			parts = append(parts, fmt.Sprintf("etcd at %s says that its data is corrupt", m.Endpoint))
