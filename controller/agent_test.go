@@ -28,6 +28,8 @@ type agent struct {
 	released map[string]int64 // process -> token
 	lazy     bool             // touches nothing new
 	blind    bool             // does not look at its keys
+	most     int              // with more living copies it is too busy to renew its lease, until that has expired; 0 is no bound
+	busy     time.Time        // until then
 }
 
 type run struct {
@@ -113,10 +115,16 @@ func (a *agent) renew(ctx context.Context) {
 func (a *agent) renewOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
 	defer cancel()
-	a.mu.Lock()
-	lease := a.lease
-	a.mu.Unlock()
 	sent := time.Now()
+	a.mu.Lock()
+	if a.overloadedLocked() && a.busy.Before(sent) {
+		a.busy = sent.Add((touchTTL + 1) * time.Second)
+	}
+	lease, busy := a.lease, sent.Before(a.busy)
+	a.mu.Unlock()
+	if busy {
+		return
+	}
 	if lease == 0 {
 		l, err := a.kv.Grant(limited, touchTTL)
 		if err != nil {
@@ -145,6 +153,16 @@ func (a *agent) renewOnce(ctx context.Context) {
 	default:
 		a.renewed(lease, sent)
 	}
+}
+
+func (a *agent) overloadedLocked() bool {
+	living := 0
+	for _, r := range a.runs {
+		if r.lives {
+			living++
+		}
+	}
+	return a.most > 0 && living > a.most
 }
 
 func (a *agent) renewed(lease store.LeaseID, sent time.Time) {

@@ -128,8 +128,8 @@ type Input struct {
 // Plan decides about each of the processes, in this order: later ones see the load that
 // earlier ones make.
 func Plan(in Input, processes []string) []Decision {
-	d := &decider{in: in, v: in.View, load: newLoad()}
-	d.load.fly(in.View, in.InFlight)
+	d := &decider{in: in, v: in.View, load: newLoad(in.View)}
+	d.load.fly(in.InFlight)
 	out := make([]Decision, 0, len(processes))
 	for _, id := range processes {
 		p := in.View.Processes[id]

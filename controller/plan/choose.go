@@ -34,7 +34,8 @@ type candidate struct {
 	m              *MachineFacts
 	rank           int  // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
 	losses         int  // lately; what was lost least often comes before all but what was asked for
-	busy           bool // it has more than enough to start; one that has not is taken where the above is equal
+	laden          bool // it was lost several times, and has for now what it is to get
+	busy           bool // it is that, or has more than enough to start; one that has not is taken where the above is equal
 	program, total int
 }
 
@@ -53,7 +54,7 @@ func (d *decider) choose(p *ProcessFacts, q query) choice {
 	for _, c := range found[1:] {
 		rejected[c.m.Name] = c.rejectReason(best)
 	}
-	return choice{machine: best.m, turn: d.turn(best.m), reason: best.choiceReason(len(found)), rejected: rejected}
+	return choice{machine: best.m, turn: d.turn(best), reason: best.choiceReason(len(found)), rejected: rejected}
 }
 
 func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejected map[string]string) {
@@ -84,7 +85,9 @@ func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejec
 // candidate is a machine as p would find it, without p itself.
 func (d *decider) candidate(p *ProcessFacts, m *MachineFacts) candidate {
 	total, program := d.load.of(m, p)
-	return candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), busy: d.crowded(m), program: program, total: total}
+	most := m.most(d.in.Now, d.in.Wall)
+	laden := most >= 0 && d.load.carries(m) >= most
+	return candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), laden: laden, busy: laden || d.crowded(m), program: program, total: total}
 }
 
 // exclude says why the machine cannot take the process; "" when it can. The words do not name
@@ -171,7 +174,7 @@ func (c candidate) rejectReason(best candidate) string {
 	case best.rank == 1:
 		return "it ran elsewhere last"
 	case c.busy != best.busy:
-		return "it is starting many others"
+		return "it is to get no more for now"
 	case c.program != best.program:
 		return fmt.Sprintf("runs %d of its program, %s %d", c.program, best.m.Name, best.program)
 	case c.total != best.total:

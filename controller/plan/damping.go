@@ -10,12 +10,16 @@ import (
 
 // A machine that is overloaded, or whose network comes and goes, is lost, returns, is the emptiest of all, gets everything,
 // and is lost again, with more processes each time. So a machine that was lost is avoided for a while after its return, and
-// the longer the more often it was lost without a long calm in between. It still gets what no other can take: nothing stays down
-// for this.
+// the longer the more often it was lost without a long calm in between. It still gets what no other can take, but from the second
+// loss in a row on bit by bit: at first half of what it carried when it was lost, and from the middle of the while on more and more.
+// Two machines that throw everything at each other come to rest in this way, if it can be carried at all, and nothing stays down
+// for ever.
 const (
 	lossWait = 10 * time.Second // after the first loss; then twice as long each time
 	lossMost = 10 * time.Minute
 	lossCalm = 10 * time.Minute // alive for so long, earlier losses count no more
+	// leastBack is what a machine gets at once in any case.
+	leastBack = 4
 )
 
 // Loss is to be written of a machine that was lost.
@@ -40,6 +44,7 @@ func (v *View) TakeLosses(wall time.Time) []Loss {
 				l.Losses.Count = m.Losses.Value.Count + 1
 			}
 		}
+		l.Losses.Carried = m.total
 		wait := min(lossWait<<min(l.Losses.Count-1, 10), lossMost)
 		l.Losses.Wait = int(wait / time.Second)
 		l.Why = fmt.Sprintf("it is avoided for %v after its return", wait)
@@ -89,4 +94,14 @@ func (m *MachineFacts) lately(now clock.Instant, wall time.Time) int {
 		return 0
 	}
 	return l.Count
+}
+
+// most is how many processes a machine may have by now that was lost more than once lately; -1 is any number.
+func (m *MachineFacts) most(now clock.Instant, wall time.Time) int {
+	if m.lately(now, wall) < 2 {
+		return -1
+	}
+	l := m.Losses.Value
+	half, most := time.Duration(l.Wait)*time.Second/2, max(l.Carried/2, leastBack)
+	return most + int(int64(most)*int64(max(0, now.Sub(m.AliveSince)-half))/int64(half))
 }

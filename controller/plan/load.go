@@ -5,6 +5,7 @@ import "github.com/distsuper/distsuper/pkg/api"
 // load is how many processes each machine has, with those that this plan and the transactions
 // in flight add. What they take away still counts: it may not happen.
 type load struct {
+	v       *View
 	total   map[string]int
 	program map[string]map[string]int // machine, then program
 	moved   map[string]string         // where a process is counted instead of where the view does
@@ -12,16 +13,36 @@ type load struct {
 	// processes that they take from a machine where they run.
 	starting       map[string]int
 	begun, leaving int
+	held           map[string]int // what carries has counted
 }
 
-func newLoad() *load {
-	return &load{total: map[string]int{}, program: map[string]map[string]int{}, moved: map[string]string{}, starting: map[string]int{}}
+// carries is how many processes the machine has in its present life, with those that this plan and the transactions in flight add.
+func (l *load) carries(m *MachineFacts) int {
+	n, counted := l.held[m.Name]
+	if !counted {
+		for id := range m.procs {
+			if l.v.Processes[id].heldBy(m) {
+				n++
+			}
+		}
+		l.held[m.Name] = n
+	}
+	return n + l.starting[m.Name]
+}
+
+// heldBy reports whether the process is placed on the machine as that is now, and not on what it was in an earlier life.
+func (p *ProcessFacts) heldBy(m *MachineFacts) bool {
+	return p.Owner != nil && p.Owner.Value.Placed && p.Owner.Value.Machine == m.Name && m.LiveAs(p.Owner.Value.Instance)
+}
+
+func newLoad(v *View) *load {
+	return &load{v: v, total: map[string]int{}, program: map[string]map[string]int{}, moved: map[string]string{}, starting: map[string]int{}, held: map[string]int{}}
 }
 
 // fly takes the transactions in flight in.
-func (l *load) fly(v *View, flying map[string]string) {
+func (l *load) fly(flying map[string]string) {
 	for _, id := range sortedKeys(flying) {
-		if p := v.Processes[id]; p != nil {
+		if p := l.v.Processes[id]; p != nil {
 			l.assume(p, flying[id])
 		}
 	}
@@ -54,6 +75,8 @@ func (l *load) add(p *ProcessFacts, machine string, n int) {
 func (l *load) assume(p *ProcessFacts, machine string) {
 	if machine != "" && machine != p.counted {
 		l.add(p, machine, 1)
+	}
+	if m := l.v.Machines[machine]; m != nil && !p.heldBy(m) {
 		l.starting[machine]++
 		l.begun++
 	}

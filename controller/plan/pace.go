@@ -82,6 +82,7 @@ func (v *View) Paced(process string, turn *Turn) {
 	}
 	v.pace.waiting[process] = struct{}{}
 	switch m := v.Machines[turn.Machine]; {
+	case turn.Back:
 	case turn.Moves:
 		v.pace.jammed = true
 	case m != nil:
@@ -93,8 +94,8 @@ func (v *View) Paced(process string, turn *Turn) {
 
 // Turns makes dirty what waits for its turn, when it may have come. flying are the writes on their way, as in Input.
 func (v *View) Turns(flying map[string]string) {
-	l := newLoad()
-	l.fly(v, flying)
+	l := newLoad(v)
+	l.fly(flying)
 	free := false
 	open := func(closed *bool, now, most int) {
 		if *closed && now <= most/2 {
@@ -114,10 +115,10 @@ func (v *View) Turns(flying map[string]string) {
 }
 
 // Turn is what a process waits for: that a machine, or with "" the whole fleet, has taken up what it is to start; with Moves, that
-// others have arrived.
+// others have arrived; with Back, that the machine has been back for longer.
 type Turn struct {
-	Machine string
-	Moves   bool
+	Machine     string
+	Moves, Back bool
 }
 
 // crowded reports whether the machine gets no more starts for now.
@@ -126,12 +127,14 @@ func (d *decider) crowded(m *MachineFacts) bool {
 }
 
 // turn says what a start on the machine has to wait for; nil for nothing.
-func (d *decider) turn(m *MachineFacts) *Turn {
+func (d *decider) turn(c candidate) *Turn {
 	switch {
 	case d.in.Mode == mode.Alone:
 		return nil
-	case d.crowded(m):
-		return &Turn{Machine: m.Name}
+	case c.laden && c.rank != 0: // who asks for it gets it
+		return &Turn{Machine: c.m.Name, Back: true}
+	case d.crowded(c.m):
+		return &Turn{Machine: c.m.Name}
 	case d.v.pace.crowded || d.v.pace.starting+d.load.begun >= startsInFleet:
 		return &Turn{}
 	}
@@ -139,15 +142,18 @@ func (d *decider) turn(m *MachineFacts) *Turn {
 }
 
 // turnToLeave says what a process has to wait for that is to leave a machine where it runs.
-func (d *decider) turnToLeave(to *MachineFacts) *Turn {
+func (d *decider) turnToLeave(to choice) *Turn {
 	if d.in.Mode != mode.Alone && (d.v.pace.jammed || d.v.pace.moving+d.load.leaving >= movesAtOnce) {
 		return &Turn{Moves: true}
 	}
-	return d.turn(to)
+	return to.turn
 }
 
 func (t *Turn) why() string {
-	if t.Machine == "" {
+	switch {
+	case t.Back:
+		return fmt.Sprintf("it waits for its turn: %s was lost several times, and is given processes bit by bit", t.Machine)
+	case t.Machine == "":
 		return "it waits for its turn: many others go first"
 	}
 	return fmt.Sprintf("it waits for its turn: %s is starting others", t.Machine)

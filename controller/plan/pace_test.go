@@ -100,6 +100,24 @@ func TestAMachineIsGivenNoMoreAtOnceThanItCanTakeUp(t *testing.T) {
 	}
 }
 
+// Its own placements of an earlier life are starts, too.
+func TestAMachineThatWasBootedIsGivenNoMoreAtOnceThanItCanTakeUp(t *testing.T) {
+	m := newModel(t)
+	m.machine("m1")
+	m.program("p", 170, func(p *api.Program) { p.OnPartition = api.PartitionStop })
+	m.wantAll()
+	m.settle(always)
+	m.expire("m1")
+	m.alive("m1", "i2-m1")
+	if got := m.round(); got != startsAtOnce {
+		t.Fatalf("%d at once, want %d", got, startsAtOnce)
+	}
+	m.settle(always)
+	if n := m.running("m1"); n != 170 {
+		t.Fatalf("%d run on m1", n)
+	}
+}
+
 func firstStarting(m *model, machine string) string {
 	for _, id := range sortedKeys(m.v.Processes) {
 		if m.v.Processes[id].starting == machine {

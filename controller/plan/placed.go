@@ -25,7 +25,7 @@ func (d *decider) placed(p *ProcessFacts) Decision {
 		c := d.choose(p, query{never: m.Name, failed: o.Failed, allowFailed: true})
 		switch {
 		case c.machine != nil:
-			if turn := d.turnToLeave(c.machine); turn != nil {
+			if turn := d.turnToLeave(c); turn != nil {
 				return d.waitForTurn(p, turn, nil)
 			}
 			return d.unplace(p, why)
@@ -122,7 +122,7 @@ func (d *decider) move(p *ProcessFacts) Decision {
 		}
 		return d.refuseMove(p, api.MoveNoMachine, i.To+": "+why)
 	}
-	if turn := d.turnToLeave(c.machine); turn != nil {
+	if turn := d.turnToLeave(c); turn != nil {
 		return d.waitForTurn(p, turn, nil)
 	}
 	return d.unplace(p, fmt.Sprintf("move asked%s, to %s", by(p), c.machine.Name))

@@ -45,7 +45,7 @@ type movable struct {
 }
 
 func newBalance(in Input) *balance {
-	b := &balance{decider: &decider{in: in, v: in.View, load: newLoad()}}
+	b := &balance{decider: &decider{in: in, v: in.View, load: newLoad(in.View)}}
 	for _, id := range sortedKeys(b.v.Processes) {
 		p := b.v.Processes[id]
 		home := b.v.Machines[p.counted]

@@ -201,7 +201,7 @@ func TestRebalanceIsDoneAtOnceAndNeverBringsAProgramTogether(t *testing.T) {
 			if home == nil || home.Cordon != nil {
 				continue
 			}
-			d := &decider{in: m.in, v: m.v, load: newLoad()}
+			d := &decider{in: m.in, v: m.v, load: newLoad(m.v)}
 			here := d.candidate(p, home)
 			found, _ := d.candidates(p, query{failed: p.Owner.Value.Failed})
 			for _, c := range found {

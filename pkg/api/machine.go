@@ -83,11 +83,13 @@ type ConfirmDead struct {
 
 // Losses is the value of machines/<m>/losses: how often the machine was lost lately, which means that it vanished, or its keeper
 // with all its processes, without having said that it leaves. For a while after its return it gets a process only where no other
-// machine can take it.
+// machine can take it, and after several losses in a row these bit by bit.
 type Losses struct {
 	Count int       `json:"count"` // in a row, without a long calm in between
 	Last  time.Time `json:"last"`
 	Wait  int       `json:"wait_seconds"` // from its return on
+	// Carried is how many processes were placed on it when it was lost last.
+	Carried int `json:"carried,omitempty"`
 }
 
 // Controller is the value of controllers/<id>.
