@@ -9,6 +9,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // refuseBesideAgent keeps the programs of the file from running twice: here, and for a fleet by this machine's agent or by the keeper
@@ -18,7 +19,7 @@ func (s *Settings) refuseBesideAgent() error {
 	// An error means that there is none, or none of ours.
 	if agent, err := daemon.Find(daemon.PIDFile(dir, string(config.Agent))); err == nil && s.isOurFile(agent.Config) {
 		return usagef("distsuperagent (pid %d) runs with %s as a machine of a fleet, and its programs would run twice; "+
-			"end it with its processes first (distsuperagent stop --all -c %s)", agent.PID, s.File, s.File)
+			"end it with its processes first (distsuperagent stop --all -c %s)", agent.PID, s.File, visible.Word(s.File))
 	}
 	remaining := keeper.Dial(keeper.SocketPath(dir))
 	defer remaining.Close()
@@ -33,7 +34,7 @@ func (s *Settings) refuseBesideAgent() error {
 		return nil
 	}
 	return usagef("distsuperagent has left processes of %s running under its keeper (pid %d), and they would run twice; "+
-		"end them first (distsuperagent stop --all -c %s)", s.File, hello.PID, s.File)
+		"end them first (distsuperagent stop --all -c %s)", s.File, hello.PID, visible.Word(s.File))
 }
 
 // keeperTimeout is how long a keeper may take to say what it runs.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/control"
+	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
@@ -17,7 +18,7 @@ var errNobody = errors.New("distsuperd solo does not run")
 
 // nobodyRuns is the error of a file that nobody runs; its exit code is that of supervisorctl without the daemon's socket.
 func nobodyRuns(file string) error {
-	err := fmt.Errorf("%w with %s: start it with \"distsuperd solo -c %s\", or, if another user started it, be that user", errNobody, file, file)
+	err := fmt.Errorf("%w with %s: start it with \"distsuperd solo -c %s\", or, if another user started it, be that user", errNobody, file, visible.Word(file))
 	if _, serr := os.Stat(config.SoloSocket(config.SoloRuntime(file, 0))); errors.Is(serr, os.ErrPermission) {
 		err = fmt.Errorf("%w for us with %s: if it runs, only root and its own user may speak to it (sudo distsuperctl ...)", errNobody, file)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/ownership"
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // secrets looks for secrets in files that every user of this machine can read. A private key there is refused: with the
@@ -21,7 +22,7 @@ func secrets(file *ini.File) (warnings []string, err error) {
 			if !private && key != "password" || v.Text == "" || v.File == "" || !ownership.ReadableByAll(v.File) {
 				continue
 			}
-			text := fmt.Sprintf("every user of this machine can read it; run `chmod o-rwx %s`", v.File)
+			text := fmt.Sprintf("every user of this machine can read it; run `chmod o-rwx %s`", visible.Word(v.File))
 			if private {
 				errs = append(errs, s.Errorf(key, "%s", text))
 				continue

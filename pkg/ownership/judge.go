@@ -3,6 +3,8 @@ package ownership
 import (
 	"fmt"
 	"io/fs"
+
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // entry is what matters of a file, directory or link.
@@ -31,13 +33,13 @@ func judge(e entry, euid int) error {
 	switch {
 	case e.uid != 0 && e.uid != euid:
 		return &UntrustedError{e.path, fmt.Sprintf("belongs to uid %d, %s %s; when you know what is in it run `chown -h %d %s`, or run this program as that user",
-			e.uid, could, who, euid, e.path)}
+			e.uid, could, who, euid, visible.Word(e.path))}
 	case e.mode&fs.ModeSymlink != 0, e.mode.IsDir() && e.mode&fs.ModeSticky != 0:
 		return nil // a link has no permissions of its own; in a sticky directory each entry is its owner's alone
 	case perm&0o002 != 0:
-		return &UntrustedError{e.path, fmt.Sprintf("may be written by everybody (mode %04o), %s %s; run `chmod go-w %s`", perm, could, who, e.path)}
+		return &UntrustedError{e.path, fmt.Sprintf("may be written by everybody (mode %04o), %s %s; run `chmod go-w %s`", perm, could, who, visible.Word(e.path))}
 	case perm&0o020 != 0 && e.gid != 0 && euid == 0:
-		return &UntrustedError{e.path, fmt.Sprintf("may be written by group %d (mode %04o), %s root; run `chmod go-w %s`", e.gid, perm, could, e.path)}
+		return &UntrustedError{e.path, fmt.Sprintf("may be written by group %d (mode %04o), %s root; run `chmod go-w %s`", e.gid, perm, could, visible.Word(e.path))}
 	}
 	return nil
 }

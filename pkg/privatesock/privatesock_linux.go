@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/distsuper/distsuper/pkg/visible"
 )
 
 // Socket is a unix socket that this process listens on. Its file may be removed under it: then nobody finds it any more, until
@@ -171,7 +173,7 @@ func checkDir(dir string, access *Access) error {
 	case int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to uid %d, not to us; remove it", dir, st.Uid)
 	case st.Mode&shut != 0:
-		return fmt.Errorf("%s is open to others (mode %04o); run `chmod 0700 %s`", dir, st.Mode&0o7777, dir)
+		return fmt.Errorf("%s is open to others (mode %04o); run `chmod 0700 %s`", dir, st.Mode&0o7777, visible.Word(dir))
 	}
 	return nil
 }

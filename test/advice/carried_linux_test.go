@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/ownership"
 	"github.com/distsuper/distsuper/pkg/privatesock"
+	"github.com/distsuper/distsuper/pkg/visible"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -22,7 +23,10 @@ var quoted = regexp.MustCompile("run `([^`]+)`")
 // TestCommandsOfTheShellMendWhatTheyAreFor runs what a refusal or warning says in backquotes until there is none.
 func TestCommandsOfTheShellMendWhatTheyAreFor(t *testing.T) {
 	gate.Root(t)
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "it's; a 'folder'") // what somebody copies does what it says, whatever a file is called
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	file := func(name string, mode os.FileMode, uid int) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte("[etcd]\nusername = u\npassword = secret\n"), 0o600); err != nil {
@@ -45,17 +49,17 @@ func TestCommandsOfTheShellMendWhatTheyAreFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, complaint := range map[string]func() error{
-		"chmod o-rwx " + readable: func() error {
+		"chmod o-rwx " + visible.Word(readable): func() error {
 			c, err := config.Load(config.Options{Program: config.Ctl, File: readable})
 			if err == nil && len(c.Warnings) > 0 {
 				err = fmt.Errorf("%s", strings.Join(c.Warnings, "\n"))
 			}
 			return err
 		},
-		"chmod go-w " + writable: func() error { return ownership.CheckPath(writable, 0) },
-		"chmod go-w " + group:    func() error { return ownership.CheckPath(group, 0) },
-		"chown -h 0 " + foreign:  func() error { return ownership.CheckPath(foreign, 0) },
-		"chmod 0700 " + open:     func() error { return privatesock.CheckDir(open) },
+		"chmod go-w " + visible.Word(writable): func() error { return ownership.CheckPath(writable, 0) },
+		"chmod go-w " + visible.Word(group):    func() error { return ownership.CheckPath(group, 0) },
+		"chown -h 0 " + visible.Word(foreign):  func() error { return ownership.CheckPath(foreign, 0) },
+		"chmod 0700 " + visible.Word(open):     func() error { return privatesock.CheckDir(open) },
 	} {
 		err := complaint()
 		if err == nil {
