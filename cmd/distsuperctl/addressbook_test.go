@@ -59,6 +59,23 @@ func TestAddressBooksOfForgottenFleetsGo(t *testing.T) {
 	}
 }
 
+// In a shell the next command reads etcd again.
+func TestOneSilenceIsForgottenByTheNextCommand(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		s := f.session()
+		f.kv.Cut()
+		if code := execute(t.Context(), s.ctl, []string{"status", "--machine", "m1"}); code != exitUnreachable || !strings.Contains(s.stderr.String(), "it is not known how m1 is reached") {
+			t.Errorf("while etcd is silent: exit %d, %s%s", code, s.stdout, s.stderr)
+		}
+		f.kv.Heal()
+		time.Sleep(time.Second)
+		if code := execute(t.Context(), s.ctl, []string{"status"}); code != exitDead || !strings.HasPrefix(s.stdout.String(), "web ") {
+			t.Errorf("after that: exit %d, %s%s", code, s.stdout, s.stderr)
+		}
+	})
+}
+
 func TestStatusOfOneMachineShowsWhatIsThere(t *testing.T) {
 	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
 		f.load(program("a", func(p *api.Program) { p.Machines = []string{"m1"} }), program("b", func(p *api.Program) { p.Machines = []string{"m2"} }))

@@ -34,7 +34,6 @@ func (c *ctl) openOrAsk(cmd *cobra.Command, machine string) error {
 	cmd.SetContext(ctx)
 	err := c.open(cmd)
 	cmd.SetContext(whole)
-	c.away = nil
 	if err == nil && c.etcdIsFull(ctx) {
 		c.away = store.ErrNoSpace
 	}

@@ -14,6 +14,9 @@ import (
 // ownAgent is the way to the agent of a machine that runs here with this configuration, for whoever may read its key: as an
 // administrator, whose name it then knows, or else as the agent itself.
 func (c *ctl) ownAgent(ctx context.Context, machine string, book addressBook) (ways, bool) {
+	if c.cfg == nil {
+		return ways{}, false
+	}
 	dir := c.cfg.Agent.StateDir
 	id, err := mtls.ReadIdentity(filepath.Join(dir, "distsuperagent.pem"))
 	if err != nil {
