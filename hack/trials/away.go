@@ -92,7 +92,7 @@ func (a *absence) load(ctx context.Context) error {
 	return fleet.Until(ctx, patience, "all run", a.f.Where(ctx, len(programs), fleet.Runs))
 }
 
-// askAll asks everything again and again until etcd was away for long enough. In the middle m2 loses its agent, too.
+// askAll asks everything again and again until etcd was away for long enough. After the first round m2 loses its agent, too.
 func (a *absence) askAll(ctx context.Context) {
 	lasts := a.Away
 	if lasts == 0 {
@@ -107,17 +107,18 @@ func (a *absence) askAll(ctx context.Context) {
 		next := time.Now().Add(min(10*time.Second, lasts/7))
 		a.asked++
 		a.askStatus(ctx, a.m1, tellsLife)
-		if time.Since(a.from) > lasts/2 {
-			if !alone {
-				a.f.Machines[1].Signal(unix.SIGKILL, "distsuperagent run")
-				alone = true
-			}
+		if alone {
 			a.askStatus(ctx, a.f.Machines[1], keeperAlone)
 		}
 		a.askLogs(ctx)
 		a.askFleet(ctx)
+		if !alone {
+			a.f.Machines[1].Signal(unix.SIGKILL, "distsuperagent run")
+			alone = true
+		}
 		pause(ctx, time.Until(next))
 	}
+	a.askStatus(ctx, a.f.Machines[1], keeperAlone)
 }
 
 // not notes that a promise was not held.
