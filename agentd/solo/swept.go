@@ -17,10 +17,10 @@ import (
 func (s *Solo) keepFiles(ctx context.Context) {
 	err := swept.Keep(ctx, s.files(), func(path string, err error) {
 		if err != nil {
-			s.log.Critical("%s was removed, and cannot be made anew yet: %v", path, err)
+			s.log.Critical("%s was removed, and cannot be made again yet: %v", path, err)
 			return
 		}
-		s.log.Warn("%s was removed, and was made anew", path)
+		s.log.Warn("%s was removed, and was made again", path)
 	})
 	if err != nil {
 		s.log.Logger().Debug("removals are not noticed", zap.Error(err))
@@ -57,7 +57,7 @@ func (s *Solo) runtimeIntact() bool {
 // renewRuntime makes the runtime directory anew. A daemon that has become another user may not.
 func (s *Solo) renewRuntime() error {
 	if s.runtime != config.SoloRuntime(s.settings.File, os.Geteuid()) {
-		return fmt.Errorf("only root may make it; start %s anew when its programs can be stopped (kill %d)", Program, os.Getpid())
+		return fmt.Errorf("only root may make it; start %s again when its programs can be stopped (kill %d)", Program, os.Getpid())
 	}
 	if _, err := config.MakeSoloRuntime(s.settings.File, os.Geteuid()); err != nil {
 		return err

@@ -143,7 +143,7 @@ func (c *ctl) showPlan(p recovery.Plan) {
 	}{
 		{"run, and go on as they do", on},
 		{"run, and will be stopped, since no program asks for them (to keep them, load their programs first)", p.Unknown},
-		{"do not run as etcd says, and are placed anew", p.Anew},
+		{"do not run as etcd says, and are placed again", p.Anew},
 		{"machines that do not answer, and are taken for off", p.Silent},
 	} {
 		if len(s.names) > 0 {

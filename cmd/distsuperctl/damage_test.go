@@ -35,7 +35,7 @@ func TestDamageInEtcdIsLedOutOf(t *testing.T) {
 		t.Errorf("status says %s%s", r.out, r.errout)
 	}
 	for _, line := range []string{"stop web", "start web", "restart web", "stop all", "remove --stop web"} {
-		if r := w.wants(exitGeneric, "*", strings.Fields(line)...); !strings.Contains(r.out+r.errout, "distsuperctl load writes it anew") {
+		if r := w.wants(exitGeneric, "*", strings.Fields(line)...); !strings.Contains(r.out+r.errout, "distsuperctl load writes it again") {
 			t.Errorf("%s says %s%s", line, r.out, r.errout)
 		}
 	}

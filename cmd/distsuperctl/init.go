@@ -196,7 +196,7 @@ configured, it starts distsuperd's own etcd unless that runs already.
 
 With --after-restore it leads out of the state in which every daemon refuses etcd, since it was restored from a snapshot,
 wiped, or exchanged for another. It waits for the machines to say what they run, shows what becomes of it, and asks. What
-runs goes on, if a program in etcd asks for it; what no machine runs is placed anew; and tokens go on above all that were
+runs goes on, if a program in etcd asks for it; what no machine runs is placed again; and tokens go on above all that were
 ever given. Then every daemon goes on by itself. Load the programs first if etcd has lost them: distsuperctl restore or load.`,
 		Example: "  distsuperctl init db\n  distsuperctl init db --drop\n  distsuperctl init db --after-restore",
 

@@ -215,7 +215,7 @@ func (c *Control) settle(ctx context.Context, s *subject, l limit, cmd command, 
 
 // unreadable says what follows from a program that cannot be read.
 func unreadable(why string) string {
-	return "its program cannot be read (" + why + "), so it stays as it is; distsuperctl load writes it anew"
+	return "its program cannot be read (" + why + "), so it stays as it is; distsuperctl load writes it again"
 }
 
 // outcome is that of a process of which nothing is known but how it was before.

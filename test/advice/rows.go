@@ -11,7 +11,7 @@ var Rows = []Row{
 	{Says: "distsuperctl load", When: "nothing is loaded", Run: "distsuperctl load", Tested: "cmd/distsuperctl:TestAdviceLeadsOut"},
 	{Says: "distsuperctl load && distsuperctl start test", When: "a configuration has been written", Run: "distsuperctl load",
 		Tested: "test/e2e:TestTheUsersSequenceWorksAsWritten"},
-	{Says: "distsuperctl load writes it anew", When: "a program in etcd cannot be read", Run: "distsuperctl load",
+	{Says: "distsuperctl load writes it again", When: "a program in etcd cannot be read", Run: "distsuperctl load",
 		Tested: "cmd/distsuperctl:TestDamageInEtcdIsLedOutOf"},
 	{Says: "distsuperctl start test", When: "a configuration has been written", Run: "distsuperctl start test",
 		Tested: "test/e2e:TestTheUsersSequenceWorksAsWritten"},
