@@ -23,7 +23,7 @@ func restored(ctx context.Context, s *stage) error {
 			return err
 		}
 	}
-	return nil
+	return s.goBack(ctx, "a wrong address", false, func(g *goneBack) error { return g.goElsewhere(ctx) })
 }
 
 func (g *goneBack) goToSnapshot(ctx context.Context, raised bool) error {
@@ -108,4 +108,55 @@ func (g *goneBack) followAdvice(ctx context.Context) error {
 	words := strings.Fields(found[1])
 	_, err := g.f.Machines[1].Must(ctx, words[0], append(words[1:], "--yes")...)
 	return err
+}
+
+// goElsewhere has a machine's agent meet another etcd for a while, as behind a wrong address, and then its own again.
+func (g *goneBack) goElsewhere(ctx context.Context) error {
+	if err := g.create(ctx, "kept", "fenced"); err != nil {
+		return err
+	}
+	if err := g.allRun(ctx, 2); err != nil {
+		return err
+	}
+	other, err := newEtcdServer(g.data + "-other")
+	if err != nil {
+		return err
+	}
+	if err := other.start(ctx); err != nil {
+		return err
+	}
+	defer other.kill()
+	if err := g.agentAt(ctx, g.server.client, other.client); err != nil {
+		return err
+	}
+	m1 := g.f.Machines[0]
+	err = fleet.Until(ctx, 15*time.Second, "the agent refuses it", func() (bool, string) {
+		r := m1.Run(ctx, "distsuperagent", "status")
+		return strings.Contains(r.Stdout, "etcd has gone back: it is cluster"), r.Stdout
+	})
+	g.found("another cluster is refused, and named", err == nil, "%s", orElse(err, "etcd has gone back: it is cluster ..."))
+	if err := g.agentAt(ctx, other.client, g.server.client); err != nil {
+		return err
+	}
+	err = fleet.Until(ctx, 30*time.Second, "all run", g.running(ctx, "kept", "fenced"))
+	g.found("the return of the right one is the end of it", err == nil, "%s", orElse(err, "all runs, without a command"))
+	g.sameRun("all the time", "kept")
+	return nil
+}
+
+// agentAt begins m1's agent anew with another address of etcd.
+func (g *goneBack) agentAt(ctx context.Context, was, is string) error {
+	m1 := g.f.Machines[0]
+	file := filepath.Join(m1.Dir, "distsuper.ini")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), was, is)), 0o600); err != nil {
+		return err
+	}
+	if _, err := m1.Must(ctx, "distsuperagent", "stop"); err != nil {
+		return err
+	}
+	return m1.Command(ctx, "distsuperagent", "start").Start() // it waits until the agent is ready
 }
