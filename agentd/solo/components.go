@@ -81,7 +81,7 @@ func newComponents(s *Settings, runtime string, guardian []string, mainLog *main
 	if err := os.Chmod(runtime, runtimeMode(c.access)); err != nil {
 		return nil, fmt.Errorf("open the runtime directory to whom it is for: %w", err)
 	}
-	if c.collector, err = logs.NewWith(output, c.log.Named("logs")); err != nil {
+	if c.collector, err = logs.New(output, c.log.Named("logs")); err != nil {
 		return nil, err
 	}
 	o := c.keeperOptions()

@@ -82,7 +82,7 @@ func keeperOf(t *testing.T, k keeper.Keeper) *keeper.Client {
 // out what distsuperctl makes of it, and files that are removed, which are tests of their own.
 func TestFollowerThatIsCutOffUnderAWriterGetsEveryByteOnce(t *testing.T) {
 	dir := t.TempDir()
-	collector, err := logs.New(filepath.Join(dir, "auto"), zaptest.NewLogger(t))
+	collector, err := logs.New(logs.Options{Auto: logs.Auto{Dir: filepath.Join(dir, "auto")}}, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

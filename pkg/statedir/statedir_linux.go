@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,12 +25,13 @@ const (
 	spare = 4
 )
 
-// Keep makes the reserve of a directory, or fills it. A disk that has no room to spare is no error.
+// Keep makes the reserve of a directory, or fills it, and removes what killed daemons left. A disk that has no room to spare is no error.
 func Keep(dir string) error {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(dir, &disk); err != nil {
 		return fmt.Errorf("look for the room on the disk of %s: %w", dir, err)
 	}
+	removeOld(dir)
 	if Available(disk) < spare*reserveSize {
 		return nil
 	}
@@ -44,6 +47,25 @@ func Keep(dir string) error {
 		return fmt.Errorf("make the reserve: %w", err)
 	}
 	return nil
+}
+
+// temporary is the name of a file that replace makes.
+var temporary = regexp.MustCompile(`^\..+-\d+$`)
+
+// oldAfter is when a temporary file is nobody's any more.
+const oldAfter = time.Hour
+
+// removeOld removes the temporary files that killed daemons left.
+func removeOld(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && temporary.MatchString(e.Name()) && time.Since(info.ModTime()) > oldAfter {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // Available is how many bytes of a disk may still be written by anybody.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,5 +71,30 @@ func TestADirectoryThatCannotBeWrittenIsNamed(t *testing.T) {
 	}
 	if err := Check(filepath.Join(file, "state")); err == nil {
 		t.Error("below a file it is said to be fine")
+	}
+}
+
+func TestWhatAKilledDaemonLeftIsRemovedLater(t *testing.T) {
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{".state-123": 2 * time.Hour, ".state-456": 0, ".state-old": 2 * time.Hour, "state-789": 2 * time.Hour} {
+		path := filepath.Join(dir, name)
+		then := time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, then, then)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Keep(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := []string{".state-456", ".state-old", reserveName, "state-789"}; !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
 	}
 }

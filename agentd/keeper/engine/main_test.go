@@ -97,7 +97,7 @@ var sentinels = map[string]error{
 // keeperMain is a keeper that speaks lines of JSON on its standard input and output.
 func keeperMain(dir string) int {
 	log := zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig()), zapcore.AddSync(os.Stderr), zap.InfoLevel))
-	collector, err := logs.New(LogDir(dir), log)
+	collector, err := logs.New(logs.Options{Auto: logs.Auto{Dir: LogDir(dir)}}, log)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -71,7 +71,7 @@ func run(o Options, notify *daemon.Notifier) error {
 		return err
 	}
 	auto := logs.Auto{Dir: engine.LogDir(o.StateDir), Room: room}
-	collector, err := logs.NewWith(logs.Options{Auto: auto}, log.Named("logs"))
+	collector, err := logs.New(logs.Options{Auto: auto}, log.Named("logs"))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func BenchmarkThroughput(b *testing.B) {
 	for _, bc := range []struct{ writers, size int }{{1, 100}, {1, 4096}, {100, 100}, {100, 4096}} {
 		b.Run(fmt.Sprintf("%d writers of %d bytes", bc.writers, bc.size), func(b *testing.B) {
 			dir := b.TempDir()
-			c, err := New(dir, zap.NewNop())
+			c, err := New(Options{Auto: Auto{Dir: dir}}, zap.NewNop())
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -111,13 +111,8 @@ type channelKey struct{ process, channel string }
 
 func (s Sink) channel() channelKey { return channelKey{s.Process, s.Channel} }
 
-// New starts a collector. dir is the directory of AUTO logs, which is made, 0700, when it is not there.
-func New(dir string, log *zap.Logger) (*Collector, error) {
-	return NewWith(Options{Auto: Auto{Dir: dir}}, log)
-}
-
-// NewWith is New with everything that can be chosen.
-func NewWith(o Options, log *zap.Logger) (*Collector, error) {
+// New starts a collector. The directory of AUTO logs is made, 0700, when it is not there.
+func New(o Options, log *zap.Logger) (*Collector, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of log files: %w", err)
 	}

@@ -28,7 +28,7 @@ func TestALineOfAMegabyteStaysWhole(t *testing.T) {
 
 func TestAFileOfTheUsersIsReadableAsTheUmaskSaysAndAnAutoLogForNobodyElse(t *testing.T) {
 	dir := t.TempDir()
-	c, err := NewWith(Options{Auto: Auto{Dir: dir, Identifier: "x", Seed: "s"}}, zaptest.NewLogger(t))
+	c, err := New(Options{Auto: Auto{Dir: dir, Identifier: "x", Seed: "s"}}, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

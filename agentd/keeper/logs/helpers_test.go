@@ -19,7 +19,7 @@ const patience = 20 * time.Second
 func newCollector(t testing.TB) (*Collector, string) {
 	t.Helper()
 	dir := t.TempDir()
-	c, err := New(filepath.Join(dir, "auto"), zaptest.NewLogger(t))
+	c, err := New(Options{Auto: Auto{Dir: filepath.Join(dir, "auto")}}, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

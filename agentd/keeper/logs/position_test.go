@@ -159,7 +159,7 @@ func TestPositionOutlivesTheCollector(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out.log")
 	start := func() (*Collector, *os.File) {
-		c, err := New(filepath.Join(dir, "auto"), zaptest.NewLogger(t))
+		c, err := New(Options{Auto: Auto{Dir: filepath.Join(dir, "auto")}}, zaptest.NewLogger(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func smallRoom(t *testing.T) (*Collector, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := NewWith(Options{Auto: Auto{Dir: dir, Room: room}}, zaptest.NewLogger(t))
+	c, err := New(Options{Auto: Auto{Dir: dir, Room: room}}, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,7 +58,7 @@ func withSyslog(t testing.TB, log *zap.Logger) (c *Collector, dir, socket string
 	t.Helper()
 	dir = t.TempDir()
 	socket = filepath.Join(dir, "log")
-	c, err := NewWith(Options{Auto: Auto{Dir: filepath.Join(dir, "auto")}, Syslog: socket}, log)
+	c, err := New(Options{Auto: Auto{Dir: filepath.Join(dir, "auto")}, Syslog: socket}, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestCloseDeliversWhatWaitsForSyslogAndDoesNotWaitForOneThatIsStuck(t *testi
 		dir := t.TempDir()
 		socket := filepath.Join(dir, "log")
 		daemon := syslogDaemon(t, socket)
-		c, err := NewWith(Options{Auto: Auto{Dir: dir}, Syslog: socket}, zap.New(seen))
+		c, err := New(Options{Auto: Auto{Dir: dir}, Syslog: socket}, zap.New(seen))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestSyslogIsTurnedOnAndOffForALivingProcess(t *testing.T) {
 func TestAllOutputIsCopiedAsItIsRead(t *testing.T) {
 	dir := t.TempDir()
 	var copied bytes.Buffer // the log thread's, until Close
-	c, err := NewWith(Options{Auto: Auto{Dir: dir}, Copy: func(process, channel string, data []byte) {
+	c, err := New(Options{Auto: Auto{Dir: dir}, Copy: func(process, channel string, data []byte) {
 		fmt.Fprintf(&copied, "%s %s %q\n", process, channel, data)
 	}}, zaptest.NewLogger(t))
 	if err != nil {
