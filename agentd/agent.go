@@ -36,6 +36,9 @@ type Options struct {
 	// Revive makes a keeper run when none answers, and returns when it was started or could not
 	// be. It is called again while no keeper answers; nil leaves that to others.
 	Revive func(ctx context.Context) error
+	// SearchHost looks through the whole host for a keeper of that instance and for what it ran. No error is a proof that nothing of
+	// it is alive; nil proves nothing.
+	SearchHost func(ctx context.Context, instance string) error
 	// Info is what machines/<m>/info is to say; SetInfo changes it.
 	Info api.MachineInfo
 	// History makes the operation that writes an event; it may ask etcd for a lease. Nil writes no history.

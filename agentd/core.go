@@ -53,6 +53,8 @@ type Core struct {
 	// them only once the machine's name is ours; proved has them before.
 	predecessors map[string]api.Proof
 	proved       map[string]api.Proof
+	earlier      map[string]api.EarlierKeeper // keepers of which nothing is proved
+	search       search
 	outcomes     map[plan.Ended]keeper.Outcome
 
 	procs  map[string]*proc
@@ -141,6 +143,8 @@ func (s *step) take(ev Event) {
 		s.callAnswered(ev)
 	case Granted:
 		s.granted(ev)
+	case HostSearched:
+		s.hostSearched(ev)
 	case LeaseAnswered:
 		s.leaseAnswered(ev)
 	case Leave:

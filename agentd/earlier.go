@@ -20,7 +20,7 @@ func (c *Core) meet(hello keeper.Hello) {
 		c.predecessors[instance] = api.ProofSuccessor
 	}
 	if c.proved == nil {
-		c.proved = map[string]api.Proof{}
+		c.proved, c.earlier = map[string]api.Proof{}, map[string]api.EarlierKeeper{}
 	}
 	for _, instance := range hello.Rebooted {
 		c.proved[instance] = api.ProofRebooted
@@ -32,8 +32,9 @@ func (c *Core) meet(hello keeper.Hello) {
 	c.own.encoded = nil
 }
 
-// learn takes from the machine's info who held the name last, before we write over it. That is how the death of what
-// ran before a boot is proved where the state directory was wiped, or the machine installed anew. What an earlier agent had proved stays so.
+// learn takes from the machine's info who held the name before, and it stays known until nothing of them stands in the store any
+// more. That is how the death of what ran before is proved where the state directory was wiped, or the machine installed anew:
+// by a boot at once, on the same boot by a search (searchHost).
 func (s *step) learn() {
 	entry, found := s.mirror.get(s.o.Keys.Info(s.o.Machine))
 	if !found || entry.ModRev == s.own.learned {
@@ -41,18 +42,33 @@ func (s *step) learn() {
 	}
 	s.own.learned = entry.ModRev
 	info, err := store.Decode[api.MachineInfo](entry)
-	if err != nil || info.Instance == s.hello.Instance {
-		return // it cannot be read, or is ours
+	if err != nil {
+		return // it cannot be read
 	}
 	for instance, proof := range info.Dead {
 		s.proved[instance] = proof
 	}
-	if info.Instance != "" && s.o.Host.RebootedSince(info.Identity) {
-		s.proved[info.Instance] = api.ProofRebooted
-		s.o.Log.Info("the machine's name was held before this host was booted again: nothing of what ran then is alive",
-			zap.String("machine", s.o.Machine), zap.String("instance", info.Instance))
+	for instance, e := range info.Earlier {
+		s.meetEarlier(instance, e)
 	}
+	if info.Instance == "" || info.Instance == s.hello.Instance {
+		return
+	}
+	s.meetEarlier(info.Instance, api.EarlierKeeper{Identity: info.Identity, Containment: info.Containment})
 	s.own.encoded = nil
+}
+
+// meetEarlier remembers an earlier keeper of the name, or proves that nothing of it is alive.
+func (s *step) meetEarlier(instance string, e api.EarlierKeeper) {
+	switch {
+	case s.proved[instance] != api.ProofNone:
+	case s.o.Host.RebootedSince(e.Identity):
+		s.proved[instance] = api.ProofRebooted
+		s.o.Log.Info("the machine's name was held before this host was booted again: nothing of what ran then is alive",
+			zap.String("machine", s.o.Machine), zap.String("instance", instance))
+	default:
+		s.earlier[instance] = e
+	}
 }
 
 // adoptProved makes predecessors of those that are proved, and reports whether that changed anything.
@@ -65,18 +81,30 @@ func (c *Core) adoptProved() (changed bool) {
 	return changed
 }
 
-// deadToTell is what info carries of proved: the instances of which something still stands in the store. A next agent, which finds
-// our identity in info, needs them.
-func (c *Core) deadToTell() map[string]api.Proof {
-	dead := map[string]api.Proof{}
-	for _, p := range c.procs {
-		for _, instance := range p.instances() {
-			if proof := c.proved[instance]; proof != api.ProofNone {
-				dead[instance] = proof
-			}
+// tellEarlier has info carry what is known of earlier keepers of which something still stands in the store. A next agent, which finds
+// our identity in info, needs it.
+func (c *Core) tellEarlier(info *api.MachineInfo) {
+	info.Dead, info.Earlier = map[string]api.Proof{}, map[string]api.EarlierKeeper{}
+	for instance := range c.standing() {
+		e, open := c.earlier[instance]
+		switch proof := c.proved[instance]; {
+		case proof != api.ProofNone:
+			info.Dead[instance] = proof
+		case open:
+			info.Earlier[instance] = e
 		}
 	}
-	return dead
+}
+
+// standing are the keepers of which something stands in the store.
+func (c *Core) standing() map[string]bool {
+	all := map[string]bool{}
+	for _, p := range c.procs {
+		for _, instance := range p.instances() {
+			all[instance] = true
+		}
+	}
+	return all
 }
 
 // instances are the keepers that stand in a process's touch and status.

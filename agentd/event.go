@@ -65,6 +65,11 @@ type (
 		TTL int64
 		Err error
 	}
+	// HostSearched answers a SearchHost. No error means that nothing of that keeper is alive.
+	HostSearched struct {
+		Instance string
+		Err      error
+	}
 	// Tick: the instant that Next named has come.
 	Tick struct{}
 	// Leave: the machine is to be left.
@@ -86,6 +91,7 @@ func (Written) event()          {}
 func (Called) event()           {}
 func (Granted) event()          {}
 func (LeaseAnswered) event()    {}
+func (HostSearched) event()     {}
 func (Tick) event()             {}
 func (Leave) event()            {}
 func (InfoChanged) event()      {}
@@ -127,6 +133,8 @@ type (
 	}
 	// AskLease asks for the remaining seconds of somebody's lease.
 	AskLease struct{ Lease int64 }
+	// SearchHost looks through the whole host for what a keeper, and what it ran, have left.
+	SearchHost struct{ Instance string }
 	// Left: nothing runs here any more, and everything is released but the processes that etcd could not be told of.
 	Left struct{ Untold []string }
 	// Fail ends the agent.
@@ -140,5 +148,6 @@ func (DropLease) effect()    {}
 func (HaltRenewals) effect() {}
 func (TellBehind) effect()   {}
 func (AskLease) effect()     {}
+func (SearchHost) effect()   {}
 func (Left) effect()         {}
 func (Fail) effect()         {}

@@ -79,6 +79,9 @@ func (s *step) claim() {
 	if claimed && s.adoptProved() {
 		s.lookAtAll()
 	}
+	if claimed {
+		s.searchHost()
+	}
 	switch {
 	case left:
 		return
@@ -141,7 +144,8 @@ func (s *step) putInfo() {
 func (s *step) info() api.MachineInfo {
 	info := s.own.info
 	info.TakesAll, info.Containment = s.o.Mode == mode.Alone, s.hello.Containment
-	info.Instance, info.Identity, info.Dead = s.hello.Instance, s.o.Host, s.deadToTell()
+	info.Instance, info.Identity = s.hello.Instance, s.o.Host
+	s.tellEarlier(&info)
 	return info
 }
 

@@ -32,6 +32,8 @@ func (a *Agent) do(ctx context.Context, e Effect) {
 			ttl, err := a.o.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
 			a.post(ctx, LeaseAnswered{ttl, err})
 		})
+	case SearchHost:
+		a.work.Go(func() { a.post(ctx, HostSearched{e.Instance, a.searchHost(ctx, e.Instance)}) })
 	case DropLease:
 		a.holder.Drop(e.Lease)
 	case HaltRenewals:
@@ -160,6 +162,13 @@ func (a *Agent) callKeeper(ctx context.Context, c plan.Action) error {
 		return k.RemoveLogs(ctx, c.Process)
 	}
 	return errors.New("no call of the keeper: " + c.Kind.String())
+}
+
+func (a *Agent) searchHost(ctx context.Context, instance string) error {
+	if a.o.SearchHost == nil {
+		return errors.New("this agent cannot search its host")
+	}
+	return a.o.SearchHost(ctx, instance)
 }
 
 func (a *Agent) grant(ctx context.Context, e GrantLease) {

@@ -45,6 +45,7 @@ type box struct {
 	ended  chan error
 	host   api.HostIdentity
 	revive func(context.Context) error
+	search func(ctx context.Context, instance string) error
 	// through stands between agent and keeper, nil is nothing.
 	through keeper.Keeper
 }
@@ -96,7 +97,7 @@ func (b *box) start() *box {
 	}
 	history := store.NewHistory(b.kv, b.w.keys, "agent "+b.name, clock.Go{})
 	a, err := New(Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
-		Host: b.host, PID: 100, Info: api.MachineInfo{Name: b.name, Version: "test"}, Revive: b.revive,
+		Host: b.host, PID: 100, Info: api.MachineInfo{Name: b.name, Version: "test"}, Revive: b.revive, SearchHost: b.search,
 		History: history.Op, HistoryLost: history.Forget})
 	if err != nil {
 		b.w.t.Fatal(err)

@@ -18,6 +18,13 @@ import (
 	"github.com/distsuper/distsuper/pkg/logstream"
 )
 
+// A keeper is known by its command line, also to who looks for it in /proc: its first argument is Command, and StateDirFlag begins the
+// one that names its state directory.
+const (
+	Command      = "keeper"
+	StateDirFlag = "--state-dir="
+)
+
 // Errors on which the agent branches; they keep their identity over the socket.
 var (
 	// ErrDeadline: the start's deadline has passed, or was too near to start at all.

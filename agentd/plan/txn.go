@@ -127,8 +127,11 @@ func (d decider) leftover(token int64, instance string) api.Status {
 	}
 	if instance != d.Instance {
 		st.Reason, st.Proof = "the keeper that ran it ended; nothing of it is alive", d.Predecessors[instance]
-		if st.Proof == api.ProofRebooted {
+		switch st.Proof {
+		case api.ProofRebooted:
 			st.Reason = "the host was booted again; nothing of it is alive"
+		case api.ProofSearched:
+			st.Reason = "the whole host was searched; nothing of it is alive"
 		}
 	}
 	st.State, st.Released, st.PID, st.Lease = api.Stopped, true, 0, 0

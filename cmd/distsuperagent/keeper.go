@@ -24,7 +24,7 @@ const guardianCommand = "guardian"
 
 func newKeeper() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:    "keeper",
+		Use:    keeper.Command,
 		Short:  "be the parent of this machine's processes; the agent starts it",
 		Hidden: true,
 		Args:   daemoncmd.NoArgs,
@@ -78,11 +78,11 @@ func (s *server) ensureKeeper(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, keeperTimeout)
 	defer cancel()
 	dir := s.Config.Agent.StateDir
-	args := []string{"keeper", "--" + niceFlag + "=" + strconv.Itoa(s.Nice), "--state-dir=" + dir, "--log-level=" + s.Config.Agent.Log.Level}
+	args := []string{keeper.Command, "--" + niceFlag + "=" + strconv.Itoa(s.Nice), keeper.StateDirFlag + dir, "--log-level=" + s.Config.Agent.Log.Level}
 	if s.Config.File != "" {
 		args = append(args, "--config="+s.Config.File)
 	}
-	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: "keeper", Log: keeperd.LogFile(dir), Args: args, Progress: s.Notify.Progress})
+	pid, _, err := daemon.Spawn(ctx, daemon.Command{Name: keeper.Command, Log: keeperd.LogFile(dir), Args: args, Progress: s.Notify.Progress})
 	if err != nil {
 		return err
 	}

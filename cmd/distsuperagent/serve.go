@@ -16,6 +16,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd"
 	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/web"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/api"
@@ -262,7 +263,7 @@ func (s *server) newAgent() error {
 	}
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
-		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.ensureKeeper,
+		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.ensureKeeper, SearchHost: contain.Search,
 		Host: host, Info: s.info(), History: history.Op, HistoryLost: history.Forget, Behind: s.behind, Clock: clock.Real{}, Log: s.Log.Named("agent"),
 	})
 	s.mu.Lock()

@@ -36,6 +36,12 @@ func (h HostIdentity) RebootedSince(earlier HostIdentity) bool {
 	return known(h.MachineID, earlier.MachineID) && known(h.Name, earlier.Name) && known(h.Directory, earlier.Directory)
 }
 
+// SameBoot reports whether an earlier identity is this very host on its present boot, whatever state directory it had. What it left
+// alive is here, if anywhere. Containers, which share their host's boot, are not told apart: whoever looks must see all of the host.
+func (h HostIdentity) SameBoot(earlier HostIdentity) bool {
+	return known(h.BootID, earlier.BootID) && h.Hardware == earlier.Hardware && (known(h.MachineID, earlier.MachineID) || known(h.Name, earlier.Name))
+}
+
 // DeathOf is the proof that nothing is alive of what a keeper with an earlier identity ran, as far as identities prove it. A keeper
 // of the same life is dead only when its successor has killed what it left, which that does before it tells of it.
 func (h HostIdentity) DeathOf(earlier HostIdentity) Proof {

@@ -2,13 +2,15 @@ package api
 
 import "testing"
 
+// is is an identity of which something is changed.
+func is(h HostIdentity, change func(*HostIdentity)) HostIdentity {
+	change(&h)
+	return h
+}
+
 func TestOnlyTheSameHostProvesADeath(t *testing.T) {
 	host := HostIdentity{Name: "a", BootID: "b1", MachineID: "m", Hardware: "h", Directory: "1:2"}
 	bare := HostIdentity{Name: "a", BootID: "b1", MachineID: "m", Directory: "1:2"}
-	is := func(h HostIdentity, change func(*HostIdentity)) HostIdentity {
-		change(&h)
-		return h
-	}
 	for _, c := range []struct {
 		name         string
 		earlier, now HostIdentity
@@ -38,6 +40,26 @@ func TestOnlyTheSameHostProvesADeath(t *testing.T) {
 	} {
 		if got := c.now.DeathOf(c.earlier); got != c.want {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSameBootIsOfTheSameHostWhateverItsStateDirectory(t *testing.T) {
+	host := HostIdentity{Name: "a", BootID: "b1", MachineID: "m", Hardware: "h", Directory: "1:2"}
+	for name, c := range map[string]struct {
+		earlier HostIdentity
+		want    bool
+	}{
+		"wiped":                       {is(host, func(h *HostIdentity) { h.Directory = "1:7" }), true},
+		"renamed":                     {is(host, func(h *HostIdentity) { h.Name = "b" }), true},
+		"another boot":                {is(host, func(h *HostIdentity) { h.BootID = "b2" }), false},
+		"other hardware":              {is(host, func(h *HostIdentity) { h.Hardware = "h2" }), false},
+		"hardware that was not read":  {is(host, func(h *HostIdentity) { h.Hardware = "" }), false},
+		"neither name nor machine id": {is(host, func(h *HostIdentity) { h.Name, h.MachineID = "b", "m2" }), false},
+		"nothing known":               {HostIdentity{}, false},
+	} {
+		if got := host.SameBoot(c.earlier); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

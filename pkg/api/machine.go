@@ -25,8 +25,16 @@ type MachineInfo struct {
 	Instance string           `json:"instance,omitempty"`
 	Identity HostIdentity     `json:"identity,omitzero"`
 	Dead     map[string]Proof `json:"dead,omitempty"`
+	// Earlier are those of which something stands in the store and nothing is proved yet, by their instances.
+	Earlier map[string]EarlierKeeper `json:"earlier,omitempty"`
 	// Warning is shown by machines and status, such as that fencing is not guaranteed on this etcd.
 	Warning string `json:"warning,omitempty"`
+}
+
+// EarlierKeeper is what a later one must know to prove that nothing is alive of what it ran.
+type EarlierKeeper struct {
+	Identity    HostIdentity `json:"identity"`
+	Containment string       `json:"containment,omitempty"` // as in MachineInfo
 }
 
 // Alive is the value of machines/<m>/alive, on the machine's lease with the shortest touch_timeout.

@@ -88,6 +88,7 @@ const (
 	ProofInPlace   Proof = "restarted in place" // the same agent stops the old run before the new one
 	ProofSuccessor Proof = "next keeper"        // the next keeper of the same boot killed what was left of it
 	ProofRebooted  Proof = "host rebooted"      // the very host that ran it was booted again
+	ProofSearched  Proof = "host searched"      // on the same boot its agent looked through the whole host and found nothing of it
 )
 
 // Touch is the value of machines/<m>/touch/<process>, on a lease of touch_timeout.

@@ -14,13 +14,15 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/gate"
 )
 
 // Property: an agent whose state was wiped is not taken for the one whose lease still stands: it waits that lease
-// out, says so, and then works. What its machine was to keep, and may still run, waits for an operator's word.
+// out, says so, and then works. What its machine was to keep waits for an operator's word where nothing proves that it is dead, as
+// without cgroups.
 func TestAnAgentWithoutItsStateWaitsForTheOldLeaseAndSaysSo(t *testing.T) {
 	t.Parallel()
-	f := start(t, 1, 1)
+	f := start(t, 1, 1, func(o *fleet.Options) { o.Env = []string{"DISTSUPER_NO_CGROUPS=1"} })
 	p := f.Witness("w")
 	p.TouchTimeout = 5
 	stops := p
@@ -51,6 +53,46 @@ func TestAnAgentWithoutItsStateWaitsForTheOldLeaseAndSaysSo(t *testing.T) {
 	})
 	f.ctl("machines", "confirm-dead", "m1")
 	f.until("it runs again by the operator's word", again("w"))
+	f.onceEach()
+}
+
+// Property: what a machine kept before its state was wiped is not started again while its keeper lives, and is, unasked, once the whole
+// host was searched and nothing of it found.
+func TestLongWhatAWipedMachineKeptRunsAgainWhenItsHostWasSearched(t *testing.T) {
+	gate.Long(t)
+	t.Parallel()
+	f := start(t, 1, 1)
+	kept := f.Witness("kept")
+	f.run(1, kept)
+	before := f.process("kept")
+	m := f.Machines[0]
+	if h, err := fleet.Health(f.ctx, m); err != nil || os.Geteuid() != 0 || f.snapshot().Machine("m1").Info.Containment == api.Subreaper {
+		gate.Cannot(t, "it takes root and cgroups to search a host: %+v, %v", h, err)
+	}
+	// The agent dies, and its keeper lives: another state directory on the same host knows nothing of it.
+	for _, pid := range m.PIDs("distsuperagent") {
+		if cmd, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.Contains(string(cmd), "\x00run\x00") {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wiped := f.again(m, shortDir(t), f.Bin)
+	f.must(wiped, "distsuperagent", "start")
+	log := filepath.Join(wiped.Dir, ".distsuper", "distsuperagent.log")
+	f.until("it finds the keeper", func() (bool, string) {
+		text, err := os.ReadFile(log)
+		return strings.Contains(string(text), "that keeper is alive: its pid is "), fmt.Sprintf("%s, %v", text, err)
+	})
+	if p := f.process("kept"); p.Owner.Token != before.Owner.Token || p.Status.Released {
+		t.Fatalf("beside its living keeper it was started again: %s", fleet.Describe(p))
+	}
+	m.Kill()
+	f.until("it runs again", func() (bool, string) {
+		p := f.process("kept")
+		return fleet.Runs(p) && p.Owner.Token > before.Owner.Token, fleet.Describe(p)
+	})
+	says(t, f.ctl("why", "kept"), "the run before was dead: "+string(api.ProofSearched))
 	f.onceEach()
 }
 
