@@ -109,7 +109,7 @@ func TestASecondKeeperInTheSameStateDirectoryIsRefused(t *testing.T) {
 	cmd.Env = append(os.Environ(), envRole+"=keeper", envState+"="+k.dir)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), "another keeper runs in "+k.dir) {
+	if err := cmd.Run(); err == nil || !strings.Contains(stderr.String(), "runs in "+k.dir+"; stop it first") {
 		t.Errorf("%v, %s", err, &stderr)
 	}
 	k.must(call{Method: "hello"})
