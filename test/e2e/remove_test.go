@@ -82,7 +82,7 @@ func TestLongStopAllWithoutEtcdStopsAndTellsItLater(t *testing.T) {
 	})
 	m1 := f.Machines[0]
 	r := m1.Run(f.ctx, "distsuperagent", "stop", "--all", "--json")
-	if r.Code != 1 || !strings.Contains(r.Stdout, `"untold":["once","w"]`) || !strings.Contains(r.Stderr, "once, w: stopped, but etcd could not be told") {
+	if r.Code != 1 || !strings.Contains(r.Stdout, `"untold":["once","w"]`) || !strings.Contains(r.Stderr, "once and w: stopped, but etcd could not be told") {
 		t.Errorf("exit %d, %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	if startTime(before["w"].PID) != "gone" {
