@@ -17,10 +17,7 @@ var foreign = map[string]string{"quota-backend-bytes": "etcd", "now": "systemctl
 
 // TestEveryFlagThatAMessageNamesExists: a flag is often the whole advice, as in "remove it without --dead".
 func TestEveryFlagThatAMessageNamesExists(t *testing.T) {
-	m, err := source.Load("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := product(t)
 	known := flags(m)
 	named := 0
 	inStrings(m, func(where, text string) {

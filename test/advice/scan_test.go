@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/distsuper/distsuper/pkg/config"
@@ -18,12 +19,21 @@ import (
 // A saying is a piece of advice as it stands in a string of the product, up to the string's end.
 type saying struct{ where, text string }
 
-// TestEveryPieceOfAdviceIsInARow finds advice that is in no row, and rows that nobody reads.
-func TestEveryPieceOfAdviceIsInARow(t *testing.T) {
-	m, err := source.Load("../..")
+var load = sync.OnceValues(func() (*source.Module, error) { return source.Load("../..") })
+
+// product is the source of the module.
+func product(t *testing.T) *source.Module {
+	t.Helper()
+	m, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// TestEveryPieceOfAdviceIsInARow finds advice that is in no row, and rows that nobody reads.
+func TestEveryPieceOfAdviceIsInARow(t *testing.T) {
+	m := product(t)
 	given := map[string]bool{}
 	for _, s := range sayings(m, verbs(m)) {
 		row := rowOf(s.text)
@@ -87,10 +97,7 @@ func TestEverySettingThatAdviceNamesExists(t *testing.T) {
 
 // TestAdviceWithoutItsProgramIsFound: whoever reads "run machines forget m1" has to guess whose command that is.
 func TestAdviceWithoutItsProgramIsFound(t *testing.T) {
-	m, err := source.Load("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := product(t)
 	bare := regexp.MustCompile("(?:run|with|use|see|and) (machines (?:remove|forget|confirm-dead)|init (?:db|config)|config (?:check|show)) ")
 	inStrings(m, func(where, text string) {
 		if found := bare.FindString(text); found != "" {
