@@ -50,7 +50,7 @@ func TestLongAHostThatGetsAnotherAddressIsFoundThere(t *testing.T) {
 		}
 	}
 	says(t, must(first.Must(t.Context(), "distsuperctl", "tail", "away")), "here")
-	says(t, must(second.Must(t.Context(), "distsuperagent", "status", "--machine", "second")), now+":3379", "1 processes")
+	says(t, must(second.Must(t.Context(), "distsuperagent", "status", "--machine", "second")), now+":3379", "1 process,")
 	must(first.Must(t.Context(), "distsuperctl", "stop", "away"))
 }
 
