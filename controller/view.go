@@ -120,5 +120,7 @@ func (v *View) takeProcess(name store.Name) {
 		v.SetTouch(name.Machine, name.ID, slot.Touch)
 	case store.KindStatus:
 		v.SetStatus(name.Machine, name.ID, slot.Status)
+	case store.KindHeld:
+		v.SetHeld(name.Machine, name.ID, slot.Held)
 	}
 }

@@ -38,6 +38,36 @@ func TestAMachineThatRefusesEtcdIsNotTakenForDead(t *testing.T) {
 	})
 }
 
+// Whoever leads by a store that went back, and does not know that it did, starts nothing of which a machine says that it runs it.
+func TestNothingIsStartedThatAMachineRunsWhichRefusesEtcd(t *testing.T) {
+	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil), program("job", nil))
+		f.wants(exitOK, "job: started\nweb: started\n", "start", "job", "web")
+		for _, name := range []string{"job", "web"} {
+			f.ctl("move", name, "m1")
+			f.await(name, "RUNNING on m1")
+		}
+		r := recovery.Reporter{KV: f.server.Client("m1 in its other life"), Keys: f.keys, Clock: clock.Go{}, Machine: "m1"}
+		held := []api.Held{ // job was fenced
+			{Placement: api.Placement{Token: 9, Process: api.Process{Group: "web", Name: "web"}}, Status: api.Status{Token: 9, Observed: api.Observed{PID: 7}}},
+			{Placement: api.Placement{Token: 9, Process: api.Process{Group: "job", Name: "job"}}, Status: api.Status{Token: 9}}}
+		if err := r.Report(t.Context(), api.Seen{Tokens: 9, Why: "test"}, held); err != nil {
+			t.Fatal(err)
+		}
+		f.kill("m1")
+		f.await("job", "RUNNING on m2")
+		time.Sleep(10 * time.Second)
+		if got := f.state("web"); strings.Contains(got, "m2") {
+			t.Errorf("web is %s, and runs on m1", got)
+		}
+		if r := f.ctl("why", "web"); !strings.Contains(r.out, "m1 runs it, and refuses this etcd") {
+			t.Errorf("why: %s", r.out)
+		}
+		time.Sleep(time.Minute) // m1 says nothing any more
+		f.await("web", "RUNNING on m2")
+	})
+}
+
 func TestAfterRestoreAsksForWhatItCannotKnow(t *testing.T) {
 	inFleet(t, []string{"m1", "m2"}, func(t *testing.T, f *fleet) {
 		f.load(program("web", nil))

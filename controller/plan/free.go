@@ -142,9 +142,24 @@ func touchTimeout(p *ProcessFacts, s *Slot) time.Duration {
 	return time.Duration(max(secs, 2)) * time.Second
 }
 
+// heldElsewhere: a machine that does not believe the store, since it went back, says that it runs the process. Whatever the store says, and
+// whoever believes it, that is a copy.
+func heldElsewhere(p *ProcessFacts) *freeCheck {
+	for _, m := range p.machinesOf() {
+		if h := p.Slots[m].Held; h != nil && h.Value.Status.PID != 0 {
+			return &freeCheck{waits: api.WaitingForLastRun, wake: clock.Never, why: fmt.Sprintf("%s runs it, and refuses this etcd, which was restored, "+
+				"wiped or exchanged; if that is meant, run distsuperctl init db --after-restore", m)}
+		}
+	}
+	return nil
+}
+
 // freed is free for everything that a new run must wait for: the owner's machine, or every
 // machine where something of it stands when no owner says which one counts.
 func (d *decider) freed(p *ProcessFacts) (proof api.Proof, seen []Precondition, blocker *freeCheck) {
+	if f := heldElsewhere(p); f != nil {
+		return "", nil, f
+	}
 	machines := p.machinesOf()
 	if p.Owner != nil && p.Owner.Value.Machine != "" {
 		machines = []string{p.Owner.Value.Machine}

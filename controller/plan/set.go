@@ -110,6 +110,11 @@ func (v *View) SetStatus(machine, process string, e *api.Stored[api.Status]) {
 	v.editSlot(process, machine, func(s *Slot) { s.Status = e })
 }
 
+// SetHeld takes in what a machine says that it runs which does not believe the store.
+func (v *View) SetHeld(machine, process string, e *api.Stored[api.Held]) {
+	v.editSlot(process, machine, func(s *Slot) { s.Held = e })
+}
+
 // SetInfo takes what a machine says of itself in. Selectors and the resolved on_partition of
 // any process may depend on it.
 func (v *View) SetInfo(machine string, e *api.Stored[api.MachineInfo]) {

@@ -13,6 +13,8 @@ type Slot struct {
 	Placement *api.Stored[api.Placement]
 	Touch     *api.Stored[api.Touch]
 	Status    *api.Stored[api.Status]
+	// Held is what the machine says that it runs, while it does not believe the store, since that went back.
+	Held *api.Stored[api.Held]
 	// spec is the placement's process as JSON: what it is compared by.
 	spec string
 }
@@ -148,7 +150,7 @@ func (v *View) editSlot(process, machine string, edit func(*Slot)) {
 		p.Slots[machine] = s
 	}
 	edit(s)
-	if s.Placement == nil && s.Touch == nil && s.Status == nil {
+	if s.Placement == nil && s.Touch == nil && s.Status == nil && s.Held == nil {
 		delete(p.Slots, machine)
 	}
 	v.edited(process)

@@ -21,6 +21,9 @@
 // status there, which protects it as ever. One that the store does not know of, on a machine that does not report, nobody but
 // an operator can know of: so Decide names every silent machine, and somebody has to say that it is off.
 //
+// Before any of this, and where a controller believes the store because it lost its memory with it: a leader starts nothing elsewhere that
+// a report names (controller/plan, heldElsewhere).
+//
 // A machine that believes the store and is live never had anything that the store lacks, as far as it can tell: it goes on.
 //
 // The leader of before cannot write: its election key is deleted, and no other is announced before Accept is done or has been

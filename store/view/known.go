@@ -42,7 +42,7 @@ func (p *Process) names(yield func(store.Name) bool) bool {
 	}
 	for _, s := range p.Slots {
 		if !one(store.KindPlacement, s.Machine, revOf(s.Placement)) || !one(store.KindTouch, s.Machine, revOf(s.Touch)) ||
-			!one(store.KindStatus, s.Machine, revOf(s.Status)) {
+			!one(store.KindStatus, s.Machine, revOf(s.Status)) || !one(store.KindHeld, s.Machine, revOf(s.Held)) {
 			return false
 		}
 	}
@@ -114,6 +114,8 @@ func (p *Process) revOf(kind store.Kind, machine string) int64 {
 		return revOf(s.Placement)
 	case store.KindTouch:
 		return revOf(s.Touch)
+	case store.KindHeld:
+		return revOf(s.Held)
 	}
 	return revOf(s.Status)
 }

@@ -19,7 +19,7 @@ func (e *editor) take(name store.Name, entry *store.Entry) {
 		e.process(name.ID).Intent = decode[api.Intent](e, name, entry)
 	case store.KindOwner:
 		e.takeOwner(name, entry)
-	case store.KindPlacement, store.KindTouch, store.KindStatus:
+	case store.KindPlacement, store.KindTouch, store.KindStatus, store.KindHeld:
 		e.takeSlot(name, entry)
 	default:
 		e.takeMachine(name, entry)
@@ -116,8 +116,10 @@ func (e *editor) takeSlot(name store.Name, entry *store.Entry) {
 		s.Touch = decode[api.Touch](e, name, entry)
 	case store.KindStatus:
 		s.Status = decode[api.Status](e, name, entry)
+	case store.KindHeld:
+		s.Held = decode[api.Held](e, name, entry)
 	}
-	if s.Placement == nil && s.Touch == nil && s.Status == nil {
+	if s.Placement == nil && s.Touch == nil && s.Status == nil && s.Held == nil {
 		p.Slots = slices.Delete(p.Slots, i, i+1)
 	} else {
 		p.Slots[i] = s

@@ -67,6 +67,8 @@ type Slot struct {
 	Placement *api.Stored[api.Placement]
 	Touch     *api.Stored[api.Touch]
 	Status    *api.Stored[api.Status]
+	// Held is what the machine says that it runs, while it does not believe the store, since that went back.
+	Held *api.Stored[api.Held]
 }
 
 // claim is a program that asks for a process.
