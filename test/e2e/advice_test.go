@@ -83,7 +83,7 @@ func TestLongAgentAndSoloOfOneFileSayHowToEndTheOther(t *testing.T) {
 	d := adviser{f, f.Controllers[0]}
 	a.runs("distsuperagent stop --all")
 	d.runs("distsuperd stop --all")
-	d.refused("distsuperctl status", "distsuperd start")
+	d.refused("distsuperctl machines", "distsuperd start")
 	f.onceEach()
 }
 
