@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover overload trials bench-core figures words docs clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials bench-core figures words docs clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -53,11 +53,14 @@ test: deps check vet build ## everything but the long runs (at most 6 minutes wi
 test-long: deps build ## the long runs: soaks of faults, every seed, many machines (at most 25 minutes)
 	DISTSUPER_LONG=1 $(GO) test -timeout 25m -count=1 -run 'Long' ./...
 
-# make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload and bench-core.
+# make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload, bench-core and tolerance (hack/docs/safety.md).
 PAGE ?=
 
 failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 6 minutes)
 	$(GO) run ./hack/failover -bin bin -page '$(PAGE)'
+
+tolerance: build ## how long etcd may be silent before anything is restarted, as a table (some 20 minutes, as root)
+	$(GO) run ./hack/tolerance -bin bin -page '$(PAGE)'
 
 overload: build ## starve this host with a fleet on it, and count what the fleet does for no reason (some 2 minutes)
 	$(GO) run ./hack/overload -bin bin -page '$(PAGE)'

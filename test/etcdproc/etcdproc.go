@@ -1,14 +1,16 @@
-// Package etcdproc runs real etcd servers, as the distribution packages them, for tests: one or three
-// processes on loopback ports that can be killed, paused and started again.
+// Package etcdproc runs real etcd servers, as the distribution packages them, for tests and measurements: one or three
+// processes on ports of this host that can be killed, paused and started again.
 package etcdproc
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,43 +44,73 @@ type Cluster struct{ Members []*Member }
 type Member struct {
 	Client string // host:port for clients
 	t      testing.TB
-	path   string
-	args   []string
+	args   []string // the command
 	log    string
 	cmd    *exec.Cmd
 	ended  chan struct{}
 }
 
+// Options say what a cluster is made of.
+type Options struct {
+	Path    string // of the etcd binary
+	Dir     string // for their data and logs
+	Members int
+	// Address at which they listen, 127.0.0.1 when it is empty.
+	Address string
+	// Flags are added to each one's, and Before to the front of the command, such as ip netns exec NAME.
+	Flags, Before []string
+}
+
 // Start runs a cluster of n members until the test ends and waits until it answers. flags are added to each one's.
 func Start(t testing.TB, n int, flags ...string) *Cluster {
 	t.Helper()
-	path, dir := Path(t), t.TempDir()
-	ports := freePorts(t, 2*n)
-	peers := make([]string, n)
-	for i := range n {
-		peers[i] = fmt.Sprintf("m%d=http://127.0.0.1:%d", i, ports[2*i+1])
+	c, err := New(Options{Path: Path(t), Dir: t.TempDir(), Members: n, Flags: flags})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	for _, m := range c.Members {
+		m.t = t
+	}
+	c.Ready()
+	return c
+}
+
+// New runs a cluster, which may not answer yet; see Await.
+func New(o Options) (*Cluster, error) {
+	o.Address = cmp.Or(o.Address, "127.0.0.1")
+	ports, err := freePorts(2 * o.Members)
+	if err != nil {
+		return nil, err
+	}
+	peers := make([]string, o.Members)
+	for i := range peers {
+		peers[i] = fmt.Sprintf("m%d=http://%s:%d", i, o.Address, ports[2*i+1])
 	}
 	c := &Cluster{}
-	for i := range n {
-		client := fmt.Sprintf("127.0.0.1:%d", ports[2*i])
-		peer := fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1])
-		m := &Member{Client: client, t: t, path: path, log: filepath.Join(dir, fmt.Sprintf("m%d.log", i)),
-			args: []string{"--name", fmt.Sprintf("m%d", i), "--data-dir", filepath.Join(dir, fmt.Sprintf("m%d", i)),
+	for i := range o.Members {
+		client := fmt.Sprintf("%s:%d", o.Address, ports[2*i])
+		peer := fmt.Sprintf("http://%s:%d", o.Address, ports[2*i+1])
+		m := &Member{Client: client, log: filepath.Join(o.Dir, fmt.Sprintf("m%d.log", i)),
+			args: slices.Concat(o.Before, []string{o.Path, "--name", fmt.Sprintf("m%d", i), "--data-dir", filepath.Join(o.Dir, fmt.Sprintf("m%d", i)),
 				"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client,
 				"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 				"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-state", "new",
-				"--logger", "zap", "--log-level", "warn"}}
-		m.args = append(m.args, flags...)
-		c.Members = append(c.Members, m)
-		m.Start()
-	}
-	t.Cleanup(func() {
-		for _, m := range c.Members {
-			m.Kill()
+				"--logger", "zap", "--log-level", "warn"}, o.Flags)}
+		if err := m.Run(); err != nil {
+			c.Close()
+			return nil, err
 		}
-	})
-	c.Ready()
-	return c
+		c.Members = append(c.Members, m)
+	}
+	return c, nil
+}
+
+// Close kills every member.
+func (c *Cluster) Close() {
+	for _, m := range c.Members {
+		m.Kill()
+	}
 }
 
 // Endpoints are the client addresses of all members.
@@ -94,22 +126,29 @@ func (c *Cluster) Endpoints() []string {
 func (c *Cluster) Ready() {
 	t := c.Members[0].t
 	t.Helper()
-	cli, err := clientv3.New(clientv3.Config{Endpoints: c.Endpoints(), Logger: zap.NewNop()})
-	if err != nil {
+	if err := c.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Await waits until the cluster answers a linearizable read.
+func (c *Cluster) Await(ctx context.Context) error {
+	cli, err := clientv3.New(clientv3.Config{Endpoints: c.Endpoints(), Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
 	defer cli.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
 		try, cancel := context.WithTimeout(ctx, 2*time.Second)
 		_, err = cli.Get(try, "ready")
 		cancel()
 		if err == nil {
-			return
+			return nil
 		}
 		if ctx.Err() != nil {
-			t.Fatalf("etcd did not get ready: %v\n%s", err, c.Members[0].Log())
+			return fmt.Errorf("etcd did not get ready: %w\n%s", err, c.Members[0].Log())
 		}
 	}
 }
@@ -135,17 +174,24 @@ func (c *Cluster) Leader() int {
 // Start runs the member's process, again after Kill.
 func (m *Member) Start() {
 	m.t.Helper()
-	out, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := m.Run(); err != nil {
 		m.t.Fatal(err)
 	}
+}
+
+// Run is Start without a test.
+func (m *Member) Run() error {
+	out, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
 	defer out.Close()
-	cmd := exec.Command(m.path, m.args...)
+	cmd := exec.Command(m.args[0], m.args[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
 	// A test binary that is killed takes its servers with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
-		m.t.Fatal(err)
+		return err
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -153,6 +199,7 @@ func (m *Member) Start() {
 		close(ended)
 	}()
 	m.cmd, m.ended = cmd, ended
+	return nil
 }
 
 // Kill ends the member with SIGKILL and waits for its end.
@@ -178,16 +225,15 @@ func (m *Member) Log() string {
 }
 
 // freePorts are loopback ports that were free a moment ago.
-func freePorts(t testing.TB, n int) []int {
-	t.Helper()
+func freePorts(n int) ([]int, error) {
 	var out []int
 	for range n {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		defer ln.Close()
 		out = append(out, ln.Addr().(*net.TCPAddr).Port)
 	}
-	return out
+	return out, nil
 }
