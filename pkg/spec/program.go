@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/ini"
 )
 
@@ -44,7 +46,23 @@ func (r *programReader) read() (api.Program, bool) {
 		return r.program, false
 	}
 	r.commandWarnings()
+	r.silenceWarning()
 	return r.program, true
+}
+
+// calmTimeout is the least touch_timeout with which an election in etcd, of up to 3 s, restarts nothing.
+const calmTimeout = 5
+
+// silenceWarning tells what a short touch_timeout does not survive.
+func (r *programReader) silenceWarning() {
+	p := r.program
+	if p.TouchTimeout >= calmTimeout || p.OnPartition == api.PartitionKeep {
+		return
+	}
+	ttl := int64(p.TouchTimeout)
+	survives := deadline.Survives(ttl, time.Duration(p.StopWaitSecs)*time.Second, deadline.Patience(ttl))
+	r.warn(r.section, "touch_timeout", "with %d, etcd may be silent for at most %v before the process is restarted, while an election in etcd takes "+
+		"up to 3s; write %d or more if that must not be noticed", p.TouchTimeout, survives.Truncate(100*time.Millisecond), calmTimeout)
 }
 
 // reason is a FieldError whose field the place around it names already.
