@@ -46,11 +46,8 @@ func newKeeper() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := daemon.SetNice(nice); err != nil {
-				return err
-			}
 			code := keeperd.Main(keeperd.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
-				GuardianCommand: []string{guardianCommand}})
+				GuardianCommand: []string{guardianCommand}, Nice: nice})
 			if code != 0 {
 				return &daemon.ExitError{Code: code} // it has printed why
 			}

@@ -45,18 +45,33 @@ func Nice() (int, error) {
 // SetNice gives all threads of this process a nice value; those that are born later, and processes, inherit it. A value below
 // the present one takes root.
 func SetNice(value int) error {
+	for {
+		changed, err := setThreads(value)
+		if !changed || err != nil {
+			return err
+		}
+	}
+}
+
+// setThreads changes the threads that there are. A thread that is born meanwhile may inherit the old value, so it is to be called
+// until there was nothing to change.
+func setThreads(value int) (changed bool, err error) {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
-		return fmt.Errorf("set the nice value: %w", err)
+		return false, fmt.Errorf("set the nice value: %w", err)
 	}
 	for _, task := range tasks {
 		id, err := strconv.Atoi(task.Name())
+		now := 0
 		if err == nil {
-			err = unix.Setpriority(unix.PRIO_PROCESS, id, value)
+			now, err = unix.Getpriority(unix.PRIO_PROCESS, id)
+		}
+		if err == nil && 20-now != value {
+			changed, err = true, unix.Setpriority(unix.PRIO_PROCESS, id, value)
 		}
 		if err != nil && err != unix.ESRCH { // a thread may end meanwhile
-			return fmt.Errorf("set the nice value to %d: %w", value, err)
+			return changed, fmt.Errorf("set the nice value to %d: %w", value, err)
 		}
 	}
-	return nil
+	return changed, nil
 }

@@ -78,10 +78,12 @@ func (c *Core) Drive(s Shell, now deadline.Moment, e Event) error {
 	return err
 }
 
-// Finish does the rest of a turn after Tick and what was asked for: Next, and Settle.
+// Finish does the rest of a turn after Tick and what was asked for: Next, and Settle. On a starved host a spawn may take a tenth of a
+// second: then there is one a turn, so that what keeps the others alive is heard in between.
 func (c *Core) Finish(s Shell) {
-	for c.Waiting() {
-		_ = c.Drive(s, s.Moment(), Next{}) // nothing is asked for
+	now := s.Moment()
+	for end := now.Boot.Add(SpawnTime); c.Waiting() && now.Boot.Before(end); now = s.Moment() {
+		_ = c.Drive(s, now, Next{}) // nothing is asked for
 	}
 	_ = c.Drive(s, s.Moment(), Settle{})
 }

@@ -10,8 +10,9 @@ import (
 const (
 	// FirstWait is how long a process in Options.First that does not come holds up those behind it.
 	FirstWait = 5 * time.Second
-	// SpawnsPerTurn bounds how long exits, calls and the shell's own work wait for a burst of starts.
+	// SpawnsPerTurn and SpawnTime bound how long exits, calls, renewals and the shell's own work wait for a burst of starts.
 	SpawnsPerTurn = 16
+	SpawnTime     = 20 * time.Millisecond
 )
 
 // startQueue puts spawns in order: by priority those that come together, and the first spawns of expected processes in the order

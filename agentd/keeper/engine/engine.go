@@ -55,6 +55,8 @@ type Options struct {
 	GuardianCommand []string
 	// Environ is what processes inherit; nil is the keeper's own environment.
 	Environ []string
+	// Nice is the nice value of processes. The keeper itself may have been given a better one.
+	Nice int
 	// NoCgroups hides cgroups, as DISTSUPER_NO_CGROUPS=1 does.
 	NoCgroups bool
 	// Linger is how long a keeper that was told to end, and whose runs are all over, waits for the agent to fetch and
@@ -186,6 +188,7 @@ func (e *Engine) prepare(o Options) error {
 	if e.loop, err = newLoop(e, g, core.Options{Mode: o.Mode, First: o.First, Linger: o.Linger}); err != nil {
 		return err
 	}
+	e.loop.nice = o.Nice
 	if err := e.loop.startFast(); err != nil {
 		o.Logger.Info("Processes are started in the slower way", zap.Error(err))
 	}

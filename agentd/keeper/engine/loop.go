@@ -40,6 +40,7 @@ type loop struct {
 	nextTag  uint64
 	tags     []uint64
 	umask    int
+	nice     int // of processes
 	oomScore int
 
 	changed  []keeper.Run  // in this turn, to be published

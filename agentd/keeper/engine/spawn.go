@@ -38,6 +38,7 @@ func (l *loop) startFast() error {
 		return err
 	}
 	self.RaiseNoFile()
+	s.Nice = l.nice
 	s.Late = func(pid int, err error) { l.engine.post(func(l *loop) { l.execedLate(pid, err) }) }
 	l.start, l.starter = s.ForkExec, s
 	return nil
@@ -98,7 +99,13 @@ func (l *loop) fork(r *run, ends *pipes, pidfd *int) (pid int, execed bool, err 
 		unix.Umask(*plan.Umask)
 		defer unix.Umask(l.umask)
 	}
-	return l.start(plan.Path, plan.Argv, attr)
+	pid, execed, err = l.start(plan.Path, plan.Argv, attr)
+	if err == nil && l.starter == nil && l.nice != 0 { // a little late: it runs already
+		if err := unix.Setpriority(unix.PRIO_PROCESS, pid, l.nice); err != nil && err != unix.ESRCH {
+			l.log.warn("A process has another nice value than the agent was started with", processField(r.ref), zap.Error(err))
+		}
+	}
+	return pid, execed, err
 }
 
 // adopt takes a new main process over.

@@ -30,6 +30,8 @@ type Options struct {
 	Config   string // the agent's configuration file
 	// GuardianCommand are the arguments with which this binary calls guardian.Main.
 	GuardianCommand []string
+	// Nice is the nice value of processes. The keeper's own is the agent's, which may be preferred: it has to be in time, too.
+	Nice int
 	// LogLevel is "info" when empty.
 	LogLevel string
 }
@@ -77,7 +79,7 @@ func run(o Options, notify *daemon.Notifier) error {
 	}
 	defer closeInTime(collector, log.Logger)
 	e, err := engine.New(engine.Options{Dir: o.StateDir, Logs: collector, Logger: log.Named("keeper"), Version: o.Version, Config: o.Config,
-		AutoLogs: auto, GuardianCommand: o.GuardianCommand, Environ: environ(os.Environ())})
+		AutoLogs: auto, GuardianCommand: o.GuardianCommand, Nice: o.Nice, Environ: environ(os.Environ())})
 	if err != nil {
 		log.Error("The keeper could not start", zap.Error(err))
 		return err

@@ -26,6 +26,8 @@ type Starter struct {
 	// Late, when set, is called by a goroutine of its own for a child that was not waited for: when it runs its program at
 	// last or was killed, and with an error when that could not be run.
 	Late func(pid int, err error)
+	// Nice is the nice value of the programs; 0 leaves them what they are born with.
+	Nice int
 
 	stack []byte         // of the next child, until it execs; nil before it is needed
 	alone atomic.Int32   // how many children are not waited for any more
@@ -121,6 +123,7 @@ type child struct {
 	groups         *uint32
 	groupCount     uintptr
 	noFile         unix.Rlimit
+	nice           int
 	mask, everyone uint64 // signal masks: of the thread, and one of all signals
 }
 
@@ -243,7 +246,7 @@ func (s *Starter) prepare(path string, argv []string, attr *syscall.ProcAttr) (c
 		return nil, errors.New("forkexec: an attribute is not known here")
 	}
 	c = &child{pidfd: -1, shares: 1, parent: uintptr(unix.Getpid()), end: uintptr(s.end), setpgid: sys.Setpgid,
-		deathSignal: uintptr(sys.Pdeathsig), noFile: s.noFile, everyone: ^uint64(0)}
+		deathSignal: uintptr(sys.Pdeathsig), noFile: s.noFile, nice: s.Nice, everyone: ^uint64(0)}
 	if s.stack == nil {
 		s.stack, err = unix.Mmap(-1, 0, stackSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_STACK)
 		if err != nil {
@@ -355,6 +358,9 @@ func (c *child) exec() syscall.Errno {
 		}
 	}
 	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, maskSize, 0, 0)
+	if c.nice != 0 { // before the user changes; one that may not have it goes on without
+		syscall.RawSyscall(syscall.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, uintptr(c.nice))
+	}
 	if c.switches {
 		if e := c.switchUser(); e != 0 {
 			return e

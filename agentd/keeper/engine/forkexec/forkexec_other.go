@@ -12,6 +12,7 @@ import (
 // Starter is not to be had here.
 type Starter struct {
 	Late func(pid int, err error)
+	Nice int
 }
 
 // New says why.

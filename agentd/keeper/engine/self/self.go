@@ -48,9 +48,19 @@ func RaiseNoFile() {
 func LowerNoFile() { _ = syscall.Exec("", []string{""}, nil) }
 
 // PreferThisThread gives this thread the lowest real-time priority where that is allowed, so that a
-// busy machine does not delay a deadline. Children do not inherit it.
+// busy machine does not delay a deadline. Children inherit neither that nor a nice value below 0.
 func PreferThisThread() {
-	const roundRobinResetOnFork = 2 | 0x40000000 // SCHED_RR | SCHED_RESET_ON_FORK
-	priority := int32(1)
-	unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, roundRobinResetOnFork, uintptr(unsafe.Pointer(&priority)))
+	const (
+		roundRobin  = 2          // SCHED_RR
+		normal      = 0          // SCHED_OTHER
+		resetOnFork = 0x40000000 // SCHED_RESET_ON_FORK
+	)
+	if !schedule(roundRobin|resetOnFork, 1) {
+		schedule(normal|resetOnFork, 0)
+	}
+}
+
+func schedule(policy uintptr, priority int32) bool {
+	_, _, err := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, policy, uintptr(unsafe.Pointer(&priority)))
+	return err == 0
 }
