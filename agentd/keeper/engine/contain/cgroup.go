@@ -48,7 +48,43 @@ func NewCgroups(instance string) (*Cgroups, error) {
 	if c.runFD, err = unix.Open(c.run(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("open the cgroup %s: %w", c.run(), err)
 	}
+	// Held as long as the keeper lives, for removeAbandoned. Where that cannot be locked nothing is removed, either.
+	_ = unix.Flock(c.runFD, unix.LOCK_SH|unix.LOCK_NB)
+	c.inBackground(func() { removeAbandoned(own, c.base, time.Now().Add(-abandonedAfter)) })
 	return c, nil
+}
+
+// abandonedAfter is how long ago the cgroup of a dead keeper was made, at least, before it is removed.
+const abandonedAfter = 10 * time.Minute
+
+// removeAbandoned removes the cgroups that dead keepers have left beside that of ours, of those that were made before a moment: nothing
+// lives in them, and nobody holds them. A keeper that was killed on a busy host, or whose host the guardian left first, leaves one.
+func removeAbandoned(own, ours string, before time.Time) {
+	siblings, _ := filepath.Glob(filepath.Join(own, cgroupPrefix+"*"))
+	for _, dir := range siblings {
+		info, err := os.Stat(dir)
+		if err != nil || dir == ours || filepath.Base(dir) == cgroupPrefix+"left" || !info.ModTime().Before(before) {
+			continue
+		}
+		if abandoned(dir) {
+			_ = RemoveCgroups(dir) // fails where something lives in it by now
+		}
+	}
+}
+
+// abandoned reports whether a keeper's cgroup is empty, and the keeper dead.
+func abandoned(dir string) bool {
+	fd, err := unix.Open(filepath.Join(dir, runName), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil {
+			return false
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	events, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
+	return err == nil && strings.Contains(string(events), "populated 0")
 }
 
 const (

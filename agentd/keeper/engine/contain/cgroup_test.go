@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/test/gate"
 )
@@ -73,4 +75,32 @@ func TestACageThatWasKilledTakesAnotherCopy(t *testing.T) {
 		_, err := os.Stat(first)
 		return os.IsNotExist(err), "the directory of the first copy is left: " + first
 	})
+}
+
+// Cgroups of killed keepers pile up otherwise: hundreds in a day of trials.
+func TestOnlyCgroupsOfDeadKeepersInWhichNothingLivesAreRemoved(t *testing.T) {
+	live, full := testCage(t), testCage(t) // a keeper at rest, and a dead one of which something lives
+	fill(t, full)
+	defer full.Kill(0)
+	unix.Flock(full.all.runFD, unix.LOCK_UN)
+	own := filepath.Dir(live.all.base)
+	dead := filepath.Join(own, fmt.Sprint(cgroupPrefix, "test-dead-", os.Getpid()))
+	if err := os.MkdirAll(filepath.Join(dead, runName, "a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer RemoveCgroups(dead)
+	removeAbandoned(own, "", time.Now().Add(-abandonedAfter))
+	if _, err := os.Stat(dead); err != nil {
+		t.Errorf("it is removed at once: %v", err)
+	}
+	for _, dir := range []string{dead, live.all.base, full.all.base} {
+		if abandoned(dir) {
+			_ = RemoveCgroups(dir)
+		}
+	}
+	for dir, want := range map[string]bool{dead: false, live.all.base: true, full.all.base: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", dir, err == nil, want)
+		}
+	}
 }
