@@ -27,6 +27,8 @@ type etcdWatcher struct {
 	// last: every change up to here has been sent.
 	last   int64
 	member *pb.ResponseHeader // who answers
+	// reopened closes when the watch goes on over another connection: nothing of what comes from there counts.
+	reopened <-chan struct{}
 }
 
 func (w *etcdWatcher) C() <-chan store.WatchResult { return w.c }
@@ -72,11 +74,10 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 	defer probe.Stop()
 	heard := time.Now()
 	stands := make(chan int64, 1)
-	var reopened <-chan struct{}
 	for {
 		select {
-		case <-reopened:
-			return errors.New("the connection was lost")
+		case <-w.reopened:
+			return errLost
 		case events = <-opened:
 		case resp, ok := <-events:
 			if !ok {
@@ -85,10 +86,7 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 			if err := resp.Err(); err != nil {
 				return fail(ctx, err, "watch", keys.String())
 			}
-			if resp.Created {
-				reopened = s.openings.next()
-			}
-			if err := w.check(resp); err != nil {
+			if err := w.check(resp, &s.openings); err != nil {
 				return err
 			}
 			if !w.deliver(ctx, resp, s.progressOrdered.Load()) {
@@ -124,9 +122,20 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 	}
 }
 
+// errLost ends a watch whose connection has ended.
+var errLost = errors.New("the connection was lost")
+
 // check returns why a response may be another store's, or one's of a member that lags: whoever opens the next watch reads first, and
 // learns which.
-func (w *etcdWatcher) check(resp clientv3.WatchResponse) error {
+func (w *etcdWatcher) check(resp clientv3.WatchResponse, o *openings) error {
+	if resp.Created {
+		w.reopened = o.next()
+	}
+	select {
+	case <-w.reopened:
+		return errLost
+	default:
+	}
 	if w.member == nil {
 		w.member = resp.Header
 	}
