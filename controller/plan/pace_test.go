@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -236,4 +237,29 @@ func TestEverythingGetsItsTurnByPriority(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A starved machine that takes up one after the other loses none of them to another, but a placement that it never takes up.
+func TestAMachineThatTakesUpOneAfterTheOtherKeepsThem(t *testing.T) {
+	m := fleet(t)
+	for _, name := range []string{"m2", "m3"} {
+		m.cordon(name, false)
+	}
+	m.program("p", 8)
+	m.wantAll()
+	m.round()
+	for _, name := range []string{"m2", "m3"} {
+		m.change(func(v *View, _ int64) { v.SetCordon(name, nil) })
+	}
+	grace := grace(m.v.Processes["p:p_00"])
+	for i := range mostGraces + 1 {
+		m.pass(grace - 1)
+		if got := m.round(); got != 0 && i < mostGraces {
+			t.Fatalf("%d are moved after %v", got, time.Duration(i+1)*(grace-1))
+		}
+		m.touch(fmt.Sprintf("p:p_%02d", i))
+	}
+	if on := m.where("p:p_07"); on == "m1" {
+		t.Errorf("what is never taken up stays on m1")
+	}
 }

@@ -160,11 +160,15 @@ func (d *decider) settings(p *ProcessFacts) Decision {
 	return act(a)
 }
 
-// untouched: a live machine has not touched the placement. It gets some time; then another
+// mostGraces is how much longer a machine gets for one placement that keeps taking up others.
+const mostGraces = 4
+
+// untouched: a live machine has not touched the placement. It gets some time, more if it is busy with others; then another
 // machine has it, if there is one. The compares settle a race with the touch.
 func (d *decider) untouched(p *ProcessFacts) Decision {
 	o := p.Owner.Value
-	until := p.UntouchedSince.Add(grace(p))
+	busy := max(p.UntouchedSince, d.v.Machines[o.Machine].tookUp)
+	until := min(busy.Add(grace(p)), p.UntouchedSince.Add(mostGraces*grace(p)))
 	if d.in.Now.Before(until) {
 		dec := wait("waiting for " + o.Machine + " to start it")
 		dec.Wake = until
@@ -176,7 +180,7 @@ func (d *decider) untouched(p *ProcessFacts) Decision {
 	if d.in.Hold != "" {
 		return wait(d.in.Hold)
 	}
-	why := fmt.Sprintf("%s has not started it for %v", o.Machine, grace(p))
+	why := fmt.Sprintf("%s has not started it for %v", o.Machine, d.in.Now.Sub(p.UntouchedSince).Round(time.Second))
 	q := query{never: o.Machine, failed: o.Failed}
 	if c := d.choose(p, q); c.machine == nil {
 		return d.nowhere(p, why, c.rejected)

@@ -210,6 +210,11 @@ func again(v *View) *View {
 		w.SetInfo(name, v.Machines[name].Info)
 	}
 	w.Commit(v.Rev, clock.Instant(time.Hour))
+	for name, m := range w.Machines {
+		if old := v.Machines[name]; old != nil {
+			m.tookUp = old.tookUp
+		}
+	}
 	for id, p := range v.Processes {
 		if q := w.Processes[id]; q != nil {
 			q.RunningSince, q.UntouchedSince = p.RunningSince, p.UntouchedSince

@@ -65,6 +65,7 @@ type MachineFacts struct {
 	calmBefore bool           // it was alive for long before that
 	total      int            // processes placed here
 	starting   int            // of them, those that it has not taken up
+	tookUp     clock.Instant  // when this replica saw it take up one last
 	crowded    bool           // it gets no more before it has taken up half of these
 	byProgram  map[string]int // of them, by program
 	procs      map[string]struct{}
@@ -240,6 +241,8 @@ func (v *View) observe(p *ProcessFacts, now clock.Instant) {
 	on := ""
 	if untouched {
 		on = p.Owner.Value.Machine
+	} else if m := v.Machines[p.starting]; m != nil && p.slot(m.Name).Touch != nil {
+		m.tookUp = now
 	}
 	v.starts(p, on)
 	v.moves(p, p.between())
