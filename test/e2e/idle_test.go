@@ -71,7 +71,7 @@ func (f *fixture) window(n, machines int, d time.Duration) string {
 		return fmt.Sprintf("%v leases granted and %v revoked in %v", rise("granted"), rise("revoked"), d)
 	case perSecond == 0:
 		return "etcd counts no renewal at all: its counters are not what is looked at here"
-	case perSecond > float64(6*machines+5*len(f.Controllers)): // 4 of a lease of 5 s, 2 of a longer one; a history's may still stand
+	case perSecond > float64(8*machines+6*len(f.Controllers)): // 4 of a lease of 5 s, 2 of a longer one; a history's may still stand
 		return fmt.Sprintf("%.1f renewals a second: they do not count machines", perSecond)
 	}
 	f.noticed(lives, "nothing happened")
