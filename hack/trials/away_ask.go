@@ -28,7 +28,7 @@ func (a *absence) askLogs(ctx context.Context) {
 	said := strings.Contains(r.Stdout, "etcd is silent")
 	ended := strings.Contains(r.Stdout, "processes were stopped, since no renewal came from etcd")
 	since := time.Since(a.from)
-	if since > 4*time.Second && !said || since > 8*time.Second && !ended {
+	if since > 6*time.Second && !said || since > 12*time.Second && !ended {
 		a.not(logTells, "exit %d, of the loss: %v, of the ends: %v; %s", r.Code, said, ended, r.Stderr)
 	}
 }
@@ -85,7 +85,7 @@ func (a *absence) history(ctx context.Context) {
 		for _, e := range entries {
 			if e.What == "fenced" {
 				seen = fmt.Sprintf("fenced after %v (%s), told after %v", e.At.Sub(a.from).Round(time.Second), e.Why, e.Told.Sub(a.from).Round(time.Second))
-				return e.At.Sub(a.from) < 8*time.Second && e.Told.After(e.At.Add(10*time.Second)), seen
+				return e.At.Sub(a.from) < 15*time.Second && e.Told.After(e.At.Add(10*time.Second)), seen
 			}
 		}
 		return false, "no fence: " + r.Stdout
