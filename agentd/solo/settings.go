@@ -102,7 +102,7 @@ func Load(file string, flags []Flag) (*Settings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the host name: %w", err)
 	}
-	o := spec.Options{Source: s.Config.Ctl.Source, Environ: environ, HostNode: host, LocalMachine: s.Config.Agent.Machine}
+	o := spec.Options{Source: s.Config.Ctl.Source, Environ: environ, HostNode: host, LocalMachine: s.Config.Agent.Machine, Alone: true}
 	if err := s.readFile(o); err != nil {
 		return nil, daemon.Usage(err)
 	}

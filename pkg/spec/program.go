@@ -56,7 +56,7 @@ const calmTimeout = 5
 // silenceWarning tells what a short touch_timeout does not survive.
 func (r *programReader) silenceWarning() {
 	p := r.program
-	if p.TouchTimeout >= calmTimeout || p.OnPartition == api.PartitionKeep {
+	if r.settings.Alone || p.TouchTimeout >= calmTimeout || p.OnPartition == api.PartitionKeep {
 		return
 	}
 	ttl := int64(p.TouchTimeout)

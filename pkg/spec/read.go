@@ -27,6 +27,8 @@ type Options struct {
 	StripANSI bool
 	// Strict makes an unknown key or section an error instead of a warning.
 	Strict bool
+	// Alone: the programs run on a machine that is alone, where touch_timeout means nothing.
+	Alone bool
 }
 
 // A Result is what a file says about programs.
