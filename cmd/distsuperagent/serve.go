@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/web"
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/beside"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/contact"
@@ -79,6 +80,12 @@ func (s *server) serve(ctx, grace context.Context) error {
 	defer s.keeper.Close()
 	if err := refuseBesideSolo(s.Config.File); err != nil {
 		return err
+	}
+	if other, found := beside.Of(s.Config.Ini, s.Config.File).Look(); found {
+		warning := fmt.Sprintf("%s; programs of %s would run twice on this machine: stop it (%s)", other.Found, s.Config.File, other.Stop)
+		s.Log.Warn(warning)
+		s.Notify.Progress("warning: " + warning)
+		s.warnings.Set("supervisor", warning)
 	}
 	err := s.open(ctx)
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/beside"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/spec"
 )
@@ -90,6 +91,9 @@ func readPrograms(c *ctl, strict bool) ([]api.Program, error) {
 	}
 	for _, n := range r.Notes {
 		tell("note", n.String())
+	}
+	if other, found := beside.Of(c.cfg.Ini, c.cfg.File).Look(); found {
+		tell("warning", fmt.Sprintf("%s; if this host is a machine of the fleet, its programs may run twice: stop it (%s)", other.Found, other.Stop))
 	}
 	return r.Programs, nil
 }

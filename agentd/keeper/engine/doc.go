@@ -17,7 +17,7 @@
 // found among the keeper's descendants (it is their subreaper). A new copy starts only in an empty cage.
 //
 // Its rooms: launch says how a process is started on this machine, contain holds what it starts, guardian steps in where the loop
-// does not, forkexec forks, procfs reads /proc.
+// does not, forkexec forks.
 //
 // The package needs Linux 5.4, and CLONE_INTO_CGROUP (5.7) for cgroups.
 package engine

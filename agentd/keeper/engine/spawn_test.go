@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/proctest"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/procfs"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 	"github.com/distsuper/distsuper/test/gate"
 )

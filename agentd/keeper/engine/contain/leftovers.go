@@ -3,8 +3,8 @@ package contain
 import (
 	"time"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // KillLeftovers kills what earlier keepers of this directory and this boot left behind, and returns when nothing of it is alive.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // marked is a process as a keeper starts it, which ends with the test.

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // Variables that mark what a keeper started, in the environment of each process.

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // The initial namespaces have these numbers in every kernel (include/linux/proc_ns.h). From another one not all processes, or cgroups,

@@ -9,8 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // sweep is the sweeper: it empties the cages that Kill was called for, in as many passes as that takes.

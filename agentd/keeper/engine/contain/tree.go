@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // Trees finds the processes of a run among the keeper's descendants. The keeper is their subreaper, so each of them

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 type noGroups struct{}

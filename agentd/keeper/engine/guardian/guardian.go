@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // Environment is the variable that carries the guardian's Config. A process that has it must call Main.

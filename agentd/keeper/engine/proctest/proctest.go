@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/distsuper/distsuper/agentd/keeper/engine/procfs"
+	"github.com/distsuper/distsuper/pkg/procfs"
 )
 
 // Patience is how long a test waits for what must happen soon.
