@@ -51,7 +51,7 @@ func (k *fakeKeeper) deadline(id int64) clock.Instant {
 	return clock.Instant(k.leases[id].Deadline.Boot)
 }
 
-// opens counts the streams by endpoint.
+// opens counts the streams, and notes at which endpoint a renewal was sent last.
 type opens struct {
 	store.KV
 	mu   sync.Mutex
@@ -61,10 +61,24 @@ type opens struct {
 
 func (o *opens) Renew(ctx context.Context, endpoint int) (store.RenewStream, error) {
 	o.mu.Lock()
-	o.last = endpoint
 	o.n++
 	o.mu.Unlock()
-	return o.KV.Renew(ctx, endpoint)
+	s, err := o.KV.Renew(ctx, endpoint)
+	return noted{s, o, endpoint}, err
+}
+
+// noted is a stream to an endpoint.
+type noted struct {
+	store.RenewStream
+	opens    *opens
+	endpoint int
+}
+
+func (n noted) Send(id store.LeaseID) error {
+	n.opens.mu.Lock()
+	n.opens.last = n.endpoint
+	n.opens.mu.Unlock()
+	return n.RenewStream.Send(id)
 }
 
 func (o *opens) seen() (last, n int) {
