@@ -62,6 +62,8 @@ func (n *notes) Apply(_ int64, changes []store.Change) {
 			if e, err := store.Decode[api.HistoryEntry](c.Entry); err == nil && e.What == "fenced" {
 				n.fenced++
 			}
+		case name.Kind == store.KindOwner && gone:
+			delete(n.at, name.ID) // removed: where it is placed when it is made anew is no move
 		case !gone:
 			n.owner(c.Entry)
 		}
