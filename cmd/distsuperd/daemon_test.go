@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/mtls"
@@ -68,8 +69,12 @@ func (h *testHost) self(ctx context.Context) *rpc.Client {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { c.Close() })
-	value, err := c.KV().Range(ctx, store.Range{Key: c.Keys().Controller("d1")})
-	if err != nil || len(value.Entries) != 1 {
+	var value store.RangeResult
+	published := daemoncmd.Until(ctx, func() bool { // a moment after it is ready
+		value, err = c.KV().Range(ctx, store.Range{Key: c.Keys().Controller("d1")})
+		return err != nil || len(value.Entries) == 1
+	})
+	if !published || err != nil {
 		h.t.Fatalf("its entry is %+v, %v", value.Entries, err)
 	}
 	d, err := store.Decode[api.Controller](value.Entries[0])
