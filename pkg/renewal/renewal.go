@@ -112,16 +112,26 @@ func (r *Renewer) Step(now deadline.Moment, e Event) []Effect {
 		return nil
 	}
 	s := &step{Renewer: r, now: now}
-	if r.o.EndAtDeadline && now.Passed(r.deadline) {
-		s.lose()
+	if s.ended() {
 		return s.effects
 	}
 	s.take(e)
+	if s.ended() { // by an answer that came late, and granted less than before
+		return s.effects
+	}
 	s.advance()
 	if r.o.EndAtDeadline {
 		r.ends = now.Instant(r.deadline)
 	}
 	return s.effects
+}
+
+// ended loses a lease that ends at its deadline, once that has come.
+func (s *step) ended() bool {
+	if s.o.EndAtDeadline && s.phase != over && s.now.Passed(s.deadline) {
+		s.lose()
+	}
+	return s.phase == over
 }
 
 // step is one call of Step on its way.

@@ -179,6 +179,10 @@ var walks = []struct {
 		{5200 * ms, Tick{}, "send 2/1", 5310 * ms},
 		{5310 * ms, Answered{2, at(5200 * ms), 5, 6}, "close 1, lost", never},
 	}},
+	{"with EndAtDeadline also by a late answer that grants less", granted(Options{TTL: 6, Endpoints: 1, Leader: -1, EndAtDeadline: true}), []line{
+		{0, Tick{}, "open 1@0", 250 * ms},
+		{1634 * ms, Answered{1, at(0), 5, 2}, "until 1.633333334s, close 1, lost", never},
+	}},
 	{"with EndAtDeadline even while it is paused", granted(Options{TTL: 6, Endpoints: 1, Leader: -1, EndAtDeadline: true}), []line{
 		{0, Pause{}, "", 5300 * ms},
 		{5300 * ms, Tick{}, "lost", never},
