@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -243,17 +244,17 @@ func TestCandidateWhoseWatchFailsBeginsAnewAndLeads(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			var second store.Leadership
-			won, begun := make(chan error, 1), 0
+			won, waits, begun := make(chan error, 1), make(chan struct{}), 0
 			go func() {
 				var err error
 				second, err = etcd.CampaignForTest(ctx, b, func(cli *clientv3.Client) {
 					if begun++; begun == 1 {
-						cli.Watcher = badWatcher{cli.Watcher, watch.answers}
+						cli.Watcher = badWatcher{cli.Watcher, watch.answers, sync.OnceFunc(func() { close(waits) })}
 					}
 				}, "/election", "b", 5)
 				won <- err
 			}()
-			candidates(t, a, 2)
+			<-waits // the candidacy that has the bad watch; who does not have to wait leads in the first
 			if err := first.Resign(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -275,9 +276,11 @@ func TestCandidateWhoseWatchFailsBeginsAnewAndLeads(t *testing.T) {
 type badWatcher struct {
 	clientv3.Watcher
 	answers []clientv3.WatchResponse
+	asked   func()
 }
 
 func (w badWatcher) Watch(ctx context.Context, _ string, _ ...clientv3.OpOption) clientv3.WatchChan {
+	w.asked()
 	c := make(chan clientv3.WatchResponse, len(w.answers))
 	for _, answer := range w.answers {
 		c <- answer

@@ -123,9 +123,10 @@ func TestAStateDirectoryThatIsRemovedUnderALiveMachineIsNoticedAndLosesNothing(t
 	f.must(m, "distsuperagent", "restart")
 	f.noticed(before, "the removal of its state directory")
 	for _, name := range []string{"keeper.log", "distsuperagent.log"} {
-		if text, err := os.ReadFile(filepath.Join(state, name)); err != nil || !strings.Contains(string(text), "was removed, and was made again") {
-			t.Errorf("%s says %q, %v", name, text, err)
-		}
+		f.until("a log tells of it", func() (bool, string) {
+			text, err := os.ReadFile(filepath.Join(state, name))
+			return strings.Contains(string(text), "was removed, and was made again"), fmt.Sprintf("%s says %q, %v", name, text, err)
+		})
 	}
 	f.onceEach()
 }
