@@ -193,6 +193,33 @@ func TestRunningEtcdIsAdoptedAndItsEndIsSeen(t *testing.T) {
 	kill(t, second)
 }
 
+// Whoever removes the directory under a living etcd takes what it holds with its end, but not the way to save it before.
+func TestEtcdWhoseDirectoryIsRemovedIsFoundAgain(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	c := start(t, cfg)
+	put(t, open(t, etcd.Config{Endpoints: []string{c.Endpoint}}), "before")
+	for range 2 {
+		if err := os.RemoveAll(filepath.Join(dir, "etcd")); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(20 * time.Second); !embedded.Running(dir); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("its lock is not there again")
+			}
+		}
+		if got := get(t, open(t, etcd.Config{Endpoints: []string{c.Endpoint}})); got != "before" {
+			t.Errorf("it has %q", got)
+		}
+	}
+	if err := embedded.Stop(t.Context(), dir); err != nil {
+		t.Error(err)
+	}
+	if embedded.Running(dir) {
+		t.Error("it runs after its stop")
+	}
+}
+
 func TestTwoStartersGetOneEtcd(t *testing.T) {
 	cfg := config(t, t.TempDir(), "")
 	pids := make(chan int, 4)

@@ -54,6 +54,16 @@ func (d Dir) Lock(listen string) error {
 	return nil
 }
 
+// LockIntact reports whether the lock that this process took last is still in its place.
+func (d Dir) LockIntact() bool {
+	there, err := os.Lstat(d.PidFile())
+	if err != nil || len(locked) == 0 {
+		return false
+	}
+	ours, err := locked[len(locked)-1].Stat()
+	return err == nil && os.SameFile(there, ours)
+}
+
 // locked keeps the files open; the kernel unlocks them at the end of the process, however that comes.
 var locked []*os.File
 

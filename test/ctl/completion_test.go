@@ -17,7 +17,7 @@ const bashCompletion = "/usr/share/bash-completion/bash_completion"
 func inPath(t *testing.T) []string {
 	t.Helper()
 	d := newSolo(t, "[program:web]\ncommand = /bin/sleep 1000\nautostart = false\nnumprocs = 2\nprocess_name = web_%(process_num)d\n")
-	d.start()
+	d.start(0)
 	dir := filepath.Dir(d.file)
 	return append(os.Environ(), "TERM=xterm", "HOME="+dir, "ZDOTDIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir,
 		"PATH="+bin.Path(t)+":"+os.Getenv("PATH"), "DISTSUPER_CONFIG="+d.file)

@@ -82,11 +82,12 @@ func newSolo(t *testing.T, programs string) *soloDaemon {
 func startSolo(t *testing.T) *soloDaemon {
 	t.Helper()
 	d := newSolo(t, soloPrograms)
-	d.start()
+	d.start(2)
 	return d
 }
 
-func (d *soloDaemon) start() {
+// start starts the daemon, and returns when so many of its processes run and none starts.
+func (d *soloDaemon) start(running int) {
 	d.t.Helper()
 	log, err := os.OpenFile(d.file+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -100,7 +101,8 @@ func (d *soloDaemon) start() {
 	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		out, err := d.ctl("status").CombinedOutput()
-		if (err == nil || exitOf(err) == exitDead) && !strings.Contains(string(out), "STARTING") {
+		if (err == nil || exitOf(err) == exitDead) && !strings.Contains(string(out), "STARTING") &&
+			strings.Count(string(out), " RUNNING ") == running {
 			return
 		}
 		if time.Now().After(deadline) {

@@ -102,7 +102,7 @@ func TestShellFindsTheDaemonAgain(t *testing.T) {
 	p.types("status\r")
 	p.sees("distsuperctl: ")
 	p.sees("test> ")
-	d.start()
+	d.start(2)
 	p.types("status\r")
 	p.sees("echo                             RUNNING")
 	p.sees("test> ")

@@ -76,6 +76,13 @@ func run(cfg embedded.Config, tell *embedded.Teller) error {
 	case <-signals:
 		return nil
 	}
+	door, err := newDoor(d, cfg.Listen, e.Server, log)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go door.keep(ctx)
 	tell.Ready()
 	select {
 	case <-signals:
@@ -84,6 +91,7 @@ func run(cfg embedded.Config, tell *embedded.Teller) error {
 	case <-e.Server.StopNotify():
 		return errors.New("etcd stopped by itself")
 	}
+	cancel()
 	level.SetLevel(zapcore.FatalLevel) // its listeners end with errors that are none
 	done := make(chan struct{})
 	go func() {
