@@ -66,7 +66,7 @@ func (s *stage) filled(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d 
 	}
 	err := fleet.Until(ctx, patience, "the output of chatty is held up", func() (bool, string) {
 		p, err := process(ctx, f, "chatty")
-		return err == nil && p.Status != nil && p.Status.OutputHeld != "", fleet.Describe(p)
+		return err == nil && p.Status != nil && !p.Status.OutputHeldSince.IsZero(), fleet.Describe(p)
 	})
 	said := strings.TrimSpace(m2.Run(ctx, "distsuperctl", "status", "chatty").Stdout)
 	s.found("output is held up there, and status says so", err == nil && strings.Contains(said, "held"), "%s", orElse(err, said))

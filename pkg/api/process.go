@@ -129,7 +129,7 @@ type Observed struct {
 
 // HeldText says to people that output is held up, "" when it is not.
 func (o Observed) HeldText() string {
-	if o.OutputHeld == "" {
+	if o.OutputHeldSince.IsZero() {
 		return ""
 	}
 	return "output held up since " + o.OutputHeldSince.Local().Format("15:04:05") + ": " + o.OutputHeld

@@ -15,7 +15,7 @@ import (
 )
 
 // Fields are the JSON names of sentences, and of maps of them.
-var Fields = []string{"reason", "rejected", "waiting", "warning", "what", "why"}
+var Fields = []string{"output_held", "reason", "rejected", "waiting", "warning", "what", "why"}
 
 // Tempting are sentences that look like a decision, and one that says nothing.
 var Tempting = []string{
