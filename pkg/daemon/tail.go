@@ -21,7 +21,7 @@ const pollInterval = 200 * time.Millisecond
 // it), and with follow what comes, in this file and in those that take its place. A follower reads each rotated
 // file to its end, as long as that is kept. It ends with io.EOF at Close or with ctx. Only regular files can be read.
 func Tail(ctx context.Context, path string, n int64, follow bool) (io.ReadCloser, error) {
-	file, info, err := openRegular(path)
+	file, info, err := openCurrent(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)
 	}
@@ -31,6 +31,27 @@ func Tail(ctx context.Context, path string, n int64, follow bool) (io.ReadCloser
 	}
 	t.ctx, t.cancel = context.WithCancel(ctx)
 	return t, nil
+}
+
+// rotating is how long a rotation may leave the log without its newest file.
+const rotating = time.Second
+
+// openCurrent opens the newest file of a log. For a moment of each rotation there is none, only those that were rotated.
+func openCurrent(ctx context.Context, path string) (file *os.File, info os.FileInfo, err error) {
+	for end := time.Now().Add(rotating); ; {
+		file, info, err = openRegular(path)
+		if !errors.Is(err, os.ErrNotExist) || time.Now().After(end) {
+			return file, info, err
+		}
+		if _, rotated := os.Stat(path + ".1"); rotated != nil {
+			return nil, nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, err
+		case <-time.After(rotating / 100):
+		}
+	}
 }
 
 // openRegular never hangs, as at a pipe that nobody writes.

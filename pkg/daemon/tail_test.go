@@ -79,6 +79,24 @@ func TestTailFollowsALogOverItsRotations(t *testing.T) {
 	}
 }
 
+func TestTailWaitsForARotationThatIsUnderWay(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d.log")
+	if err := os.WriteFile(path+".1", []byte("old\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() {
+		if err := os.WriteFile(path+".new", []byte("new\n"), 0o600); err == nil {
+			err = os.Rename(path+".new", path)
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if got := tailText(t, path, -1); got != "new\n" {
+		t.Errorf("it is %q", got)
+	}
+}
+
 func TestTailFollowsALogThatIsEmptiedOrMovedAway(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "d.log")
 	log := openTestLog(t, Logging{File: name, Level: "info"})

@@ -83,7 +83,7 @@ func TestItDoesNotStartBesideAnAgentOfTheSameFile(t *testing.T) {
 	if err := r.begin(nil); err != nil {
 		t.Fatal(err)
 	}
-	if code := r.wait(); code != 2 || !strings.Contains(r.out.String(), "distsuperagent stop --drain") {
+	if code := r.wait(); code != 2 || !strings.Contains(r.out.String(), "distsuperagent stop --all -c ") {
 		t.Errorf("it ends with %d and says %s", code, r.out)
 	}
 	r.write("other.conf", "")
