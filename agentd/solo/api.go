@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,14 +37,22 @@ func (c *components) listen(path string) (*privatesock.Socket, error) {
 	return l, err
 }
 
-// serveStore lets distsuperctl in.
+// serveStore lets distsuperctl in: our user and root to everything, and whom else there is to what they may do.
 func (c *components) serveStore() error {
 	l, err := c.listen(config.SoloSocket(c.runtime))
 	if err != nil {
 		return err
 	}
-	c.served = etcdapi.New(c.mem.Client("served"))
-	c.serving.Go(func() error { return c.served.Serve(l) })
+	own, others := privatesock.Split(l)
+	kv := c.mem.Client("served")
+	wants := func() ([]api.Program, error) {
+		p, err := c.settings.programsNow()
+		return p.Programs, err
+	}
+	c.served = []*etcdapi.Server{etcdapi.New(kv), etcdapi.New(granted{kv, c.keys, wants})}
+	for i, l := range []net.Listener{own, others} {
+		c.serving.Go(func() error { return c.served[i].Serve(l) })
+	}
 	return nil
 }
 

@@ -52,7 +52,7 @@ type components struct {
 	mem       *memstore.Server
 	kv        *memstore.Client
 	keys      store.Keys
-	served    *etcdapi.Server
+	served    []*etcdapi.Server // to our user and root, and to others who have access
 	sockets   []*privatesock.Socket
 	control   *controller.Controller
 	agent     *agentd.Agent
@@ -208,8 +208,8 @@ func (c *components) close() error {
 	if c.serveCtx != nil {
 		c.stopPlacing()
 		c.stopServing()
-		if c.served != nil {
-			c.served.Close()
+		for _, server := range c.served {
+			server.Close()
 		}
 		err = errors.Join(c.placing.Wait(), c.serving.Wait())
 		c.mem.Close()

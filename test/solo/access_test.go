@@ -12,7 +12,7 @@ import (
 )
 
 // Property: whom chmod and chown of [unix_http_server] let speak to a supervisord, distsuperctl lets speak to a solo: its status and
-// its logs. Nobody else is let in.
+// its logs, and the programs of its file, but none of their own. Nobody else is let in.
 func TestTheGroupOfTheUnixServerMaySpeakToIt(t *testing.T) {
 	gate.Root(t)
 	const stranger, group = 65533, 65531
@@ -49,10 +49,11 @@ func TestTheGroupOfTheUnixServerMaySpeakToIt(t *testing.T) {
 			if name == "after a sweep" {
 				r.sweep()
 			}
+			as := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: c.groups}}
 			ask := func(args ...string) (string, error) {
 				cmd := exec.Command(r.path("ctl"), append([]string{"-c", r.path("d.conf")}, args...)...)
 				cmd.Dir = "/"
-				cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger, Groups: c.groups}}
+				cmd.SysProcAttr = as
 				out, err := cmd.CombinedOutput()
 				return string(out), err
 			}
@@ -68,6 +69,23 @@ func TestTheGroupOfTheUnixServerMaySpeakToIt(t *testing.T) {
 			}
 			if out, err := ask("stop", "a"); err != nil {
 				t.Errorf("stop: %v: %s", err, out)
+			}
+			etcdctl, err := exec.LookPath("etcdctl")
+			if err != nil {
+				gate.Cannot(t, "etcdctl is not installed")
+			}
+			endpoint, _ := config.SoloEndpoint(r.path("d.conf"))
+			evil := exec.Command(etcdctl, "--endpoints="+endpoint, "put", "/distsuper/programs/evil", `{"name":"evil","command":"sleep 1000","user":"root"}`)
+			evil.Dir, evil.SysProcAttr = "/", as
+			if out, err := evil.CombinedOutput(); err == nil || !strings.Contains(string(out), "permission denied") {
+				t.Errorf("a program of their own: %v: %s", err, out)
+			}
+			r.write("d.conf", header+section+"[program:b]\ncommand=sleep 1000\n")
+			if out, err := ask("update"); err != nil || !strings.Contains(out, "b: added process group") {
+				t.Errorf("update: %v: %s", err, out)
+			}
+			if out, err := ask("status"); err != nil || strings.Contains(out, "evil") || !strings.Contains(out, "b ") {
+				t.Errorf("status after that: %v: %s", err, out)
 			}
 		})
 	}
