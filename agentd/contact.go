@@ -42,7 +42,7 @@ type etcd struct {
 // Heard takes in what the lease holder knows. It comes before a Step at the same moment.
 func (c *Core) Heard(r Renewals) { c.etcd.renewals = r }
 
-// state is what is known of etcd.
+// state is what is known about etcd.
 func (e *etcd) state() contact.State {
 	switch {
 	case e.renewals.Paused:

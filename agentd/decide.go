@@ -6,7 +6,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/plan"
 )
 
-// changing returns what is known of a process, for somebody who changes it: the process is looked at in this Step.
+// changing returns what is known about a process, for somebody who changes it: the process is looked at in this Step.
 func (c *Core) changing(id string) *proc {
 	c.look(id)
 	p := c.procs[id]

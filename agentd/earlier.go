@@ -81,7 +81,7 @@ func (c *Core) adoptProved() (changed bool) {
 	return changed
 }
 
-// tellEarlier has info carry what is known of earlier keepers of which something still stands in the store. A next agent, which finds
+// tellEarlier has info carry what is known about earlier keepers of which something still stands in the store. A next agent, which finds
 // our identity in info, needs it.
 func (c *Core) tellEarlier(info *api.MachineInfo) {
 	info.Dead, info.Earlier = map[string]api.Proof{}, map[string]api.EarlierKeeper{}

@@ -19,7 +19,7 @@ type Health struct {
 	// Connected: etcd answers, and is watched. Claimed: the alive key carries our instance.
 	Connected bool `json:"connected"`
 	Claimed   bool `json:"claimed"`
-	// Etcd is what is known of etcd, and Answered when it last answered.
+	// Etcd is what is known about etcd, and Answered when it last answered.
 	Etcd     contact.State `json:"etcd"`
 	Answered clock.Instant `json:"answered"`
 	Draining bool          `json:"draining,omitempty"`
@@ -48,7 +48,7 @@ const (
 	countPause  = 100 * time.Millisecond
 )
 
-// counted is what is known of all processes together.
+// counted is what is known about all processes together.
 type counted struct {
 	runs   int
 	broken []string
@@ -94,9 +94,9 @@ func (c *Core) problem() string {
 	case !c.connected:
 		return "this machine's keys in etcd cannot be read"
 	case errors.Is(c.refused, store.ErrNoSpace):
-		return store.Full + ". What ends is not told until then"
+		return store.Full + ". Until then the fleet does not learn what has ended"
 	case c.refused != nil:
-		return fmt.Sprintf("etcd refuses to be written: %v", c.refused)
+		return fmt.Sprintf("etcd refuses writes: %v", c.refused)
 	case c.own.namesake != "":
 		return "waiting until the lease of an earlier agent of this host under the same machine name has run out"
 	case !c.own.claimed && !c.own.leaving:

@@ -6,7 +6,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// mirror is what is known of the keys below one prefix: what the watch has told, and on top of it what our own
+// mirror is what is known about the keys below one prefix: what the watch has told, and on top of it what our own
 // transactions have answered and the watch has not yet told.
 type mirror struct {
 	prefix  string

@@ -64,7 +64,7 @@ func (c *Core) noteRefusal(err error) {
 		c.o.Log.Info("etcd takes writes again")
 		c.refused = nil
 	case lasting && c.refused == nil:
-		c.o.Log.Error("etcd refuses to be written: nothing new is started, and what ends is not told", zap.Error(err))
+		c.o.Log.Error("etcd refuses writes: nothing new is started, and the fleet does not learn what has ended", zap.Error(err))
 		c.refused = err
 	}
 }

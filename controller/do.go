@@ -110,7 +110,7 @@ func (d *doer) trim(ctx context.Context) {
 		return
 	}
 	if _, err := d.c.o.History.Trim(ctx); err != nil && ctx.Err() == nil {
-		d.c.o.Log.Warn("history is not trimmed; it is tried again later", zap.Error(err))
+		d.c.o.Log.Warn("history is not trimmed; trying again later", zap.Error(err))
 	}
 }
 

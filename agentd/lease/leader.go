@@ -10,7 +10,7 @@ import (
 // leaderPause is the least time between two looks for the leader.
 const leaderPause = 5 * time.Second
 
-// members is what is known of etcd's members.
+// members is what is known about etcd's members.
 type members struct {
 	term    uint64 // the highest raft term seen from any of them
 	leader  int    // the leader's endpoint, -1 when it is not known

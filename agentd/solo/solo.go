@@ -199,7 +199,7 @@ func (s *Solo) end(failed error) error {
 		failed = s.removeRuntime()
 	}
 	if failed != nil {
-		s.log.Error("not everything ended well: %v", failed)
+		s.log.Error("not everything stopped cleanly: %v", failed)
 	}
 	s.log.Close()
 	if s.restarting {

@@ -17,10 +17,10 @@ import (
 func (s *Solo) keepFiles(ctx context.Context) {
 	err := swept.Keep(ctx, s.files(), func(path string, err error) {
 		if err != nil {
-			s.log.Critical("%s was removed, and cannot be made again yet: %v", path, err)
+			s.log.Critical("%s was removed, and cannot be recreated yet: %v", path, err)
 			return
 		}
-		s.log.Warn("%s was removed, and was made again", path)
+		s.log.Warn("%s was removed, and was recreated", path)
 	})
 	if err != nil {
 		s.log.Logger().Debug("removals are not noticed", zap.Error(err))

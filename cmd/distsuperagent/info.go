@@ -50,7 +50,7 @@ func (s *server) health(ctx context.Context) rpc.Health {
 	return h
 }
 
-// contact is how the machine stands with etcd. Without the keeper's answer nothing is known of the processes.
+// contact is how the machine stands with etcd. Without the keeper's answer nothing is known about the processes.
 func (s *server) contact(ctx context.Context, a agentd.Health) contact.Contact {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -25,7 +25,7 @@ const guardianCommand = "guardian"
 func newKeeper() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:    keeper.Command,
-		Short:  "be the parent of this machine's processes; the agent starts it",
+		Short:  "run as the parent of this machine's processes; the agent starts it",
 		Hidden: true,
 		Args:   daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -25,7 +25,7 @@ of the keeper, a separate process that the agent starts, so they do not notice w
 agent is stopped, restarted or upgraded.
 
 Signals: TERM and INT stop the agent and leave the processes to the keeper; USR1 stops and
-releases the processes first (stop --drain); HUP reads the settings again; USR2 reopens all
+releases the processes first (stop --drain); HUP reloads the settings; USR2 reopens all
 logs, including those of the processes.`
 
 const example = `  distsuperagent start
@@ -53,8 +53,8 @@ says why it has not. The agent takes over the processes that the keeper of this 
 		self.NewRestart(&cobra.Command{
 			Short: "stop the agent and start it again; processes do not notice",
 			Long: `restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes
-do not notice. It first checks that the new one could start (check); if not, the agent that runs goes
-on. An agent that systemd started is restarted by systemd.`,
+do not notice. It first checks that the new one could start (check); if not, the running agent
+continues. An agent that systemd started is restarted by systemd.`,
 		}, unix.SIGTERM, 30*time.Second, check),
 		self.NewCheck(check),
 		newStatus(), newTail(), newLog(),

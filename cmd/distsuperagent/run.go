@@ -18,7 +18,7 @@ func (s *server) Serve(ctx, grace context.Context) error {
 		return err
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the agent did not end well: %w", err)
+		return fmt.Errorf("the agent did not stop cleanly: %w", err)
 	}
 	if errors.Is(context.Cause(ctx), daemoncmd.ErrRestart) {
 		s.Log.Info("restarting")

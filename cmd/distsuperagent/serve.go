@@ -204,7 +204,7 @@ func (s *server) drainIfAsked(why error, grace context.Context) error {
 	case err != nil:
 		return err
 	case len(untold) > 0: // this is no failure of the agent, which a service manager would start again
-		s.Log.Warn("drained: every process is stopped, but etcd could not be told of these; the next agent on this machine tells it",
+		s.Log.Warn("drained: every process is stopped, but etcd could not be told of these; the next agent on this machine will tell it",
 			zap.Strings("processes", untold))
 	default:
 		s.Log.Info("drained: every process is stopped and released")
@@ -259,7 +259,7 @@ func (s *server) awaitStore(ctx context.Context) error {
 func (s *server) behind(ctx context.Context, why error, held []api.Held, leases []int64) {
 	s.kv.Memory.Condemn(why)
 	if err := s.reports.Report(ctx, api.Seen{Tokens: s.kv.Memory.Record().Tokens(), Leases: leases, Why: why.Error()}, held); err != nil && ctx.Err() == nil {
-		s.Log.Debug("nobody can be told what runs here; it is tried again", zap.Error(err))
+		s.Log.Debug("nobody can be told what runs here; trying again", zap.Error(err))
 	}
 }
 

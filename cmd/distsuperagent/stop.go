@@ -67,7 +67,7 @@ the process starts again.`,
 	cmd.Flags().BoolVar(&o.drain, "drain", false, "stop and release the processes first")
 	cmd.Flags().BoolVar(&o.all, "all", false, "stop and release the processes first, and stop the keeper")
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait for its end; 0 means as long as it takes")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait until it has stopped; 0 means as long as it takes")
 	return cmd
 }
 
@@ -100,7 +100,7 @@ func stop(cmd *cobra.Command, cfg *config.Config, o stopOptions) (s stopped, err
 		}
 		release(cmd, cfg, k, o.timeout)
 	case o.drain && !s.Stopped:
-		return s, errors.New("only a running agent can release processes; start it first, or stop them with --all and have their leases run out")
+		return s, errors.New("only a running agent can release processes; start it first, or stop them with --all and let their leases run out")
 	}
 	snapshot, err := k.Changes(cmd.Context(), 0)
 	if errors.Is(err, keeper.ErrNoKeeper) {

@@ -105,7 +105,7 @@ func stopRuns(ctx context.Context, k *keeper.Client, refs []keeper.Ref) []stoppe
 		now, err := k.Changes(ctx, since)
 		if err != nil {
 			for _, i := range open {
-				answers[i].Error = fmt.Sprintf("it has the stop signal, and has not ended yet: %v", err)
+				answers[i].Error = fmt.Sprintf("it was sent the stop signal, and has not ended yet: %v", err)
 			}
 			return answers
 		}

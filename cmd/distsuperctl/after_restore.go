@@ -78,7 +78,7 @@ func (c *ctl) awaitReports(ctx context.Context) (plan recovery.Plan, err error) 
 		left := time.Until(began.Add(plan.Wait))
 		if now := reporters(plan); now != said {
 			said = now
-			c.progress("%s; waiting %v more, until what is fenced elsewhere has ended", now, max(left, 0).Round(time.Second))
+			c.progress("%s; waiting another %v, until what is fenced elsewhere has ended", now, max(left, 0).Round(time.Second))
 		}
 		if left <= 0 {
 			return plan, nil
@@ -141,10 +141,10 @@ func (c *ctl) showPlan(p recovery.Plan) {
 		what  string
 		names []string
 	}{
-		{"run, and go on as they do", on},
+		{"run, and keep running", on},
 		{"run, and will be stopped, since no program asks for them (to keep them, load their programs first)", p.Unknown},
-		{"do not run as etcd says, and are placed again", p.Anew},
-		{"machines that do not answer, and are taken for off", p.Silent},
+		{"do not run, though etcd says so, and are placed again", p.Anew},
+		{"machines that do not answer, and are taken to be off", p.Silent},
 	} {
 		if len(s.names) > 0 {
 			c.printf("%s: %s\n", s.what, strings.Join(s.names, ", "))
@@ -166,7 +166,7 @@ func (c *ctl) awaitDaemons(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			return fmt.Errorf("%s; look into their logs, and run this again", reporters(plan))
+			return fmt.Errorf("%s; look at their logs, and run this again", reporters(plan))
 		}
 	}
 }

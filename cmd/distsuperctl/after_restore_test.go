@@ -77,7 +77,7 @@ func TestAfterRestoreAsksForWhatItCannotKnow(t *testing.T) {
 		if r := f.wants(exitGeneric, "", "init", "db", "--after-restore", "--yes"); !strings.Contains(r.errout, "do not answer, and may run what nobody else knows of: m1") {
 			t.Errorf("without a word about m1: %s", r.errout)
 		}
-		if r := f.wants(exitGeneric, "machines that do not answer, and are taken for off: m1\n", "init", "db", "--after-restore", "--off", "m1"); !strings.Contains(r.errout, "--yes") {
+		if r := f.wants(exitGeneric, "machines that do not answer, and are taken to be off: m1\n", "init", "db", "--after-restore", "--off", "m1"); !strings.Contains(r.errout, "--yes") {
 			t.Errorf("with nobody to be asked: %s", r.errout)
 		}
 		if r := f.ctl("init", "db", "--after-restore", "--off", "m1", "--yes"); r.code != exitOK || !strings.Contains(r.out, "accepted; tokens go on from 10000") {

@@ -18,7 +18,7 @@ import (
 func newBackup(c *ctl) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
-		Use: "backup FILE", Short: "save programs, what is wanted of them, and what is known of machines",
+		Use: "backup FILE", Short: "save programs, what is wanted of them, and what is known about machines",
 		Long: `backup saves the key space as a file of readable lines, while the fleet runs. It has everything that stands in etcd for
 good, so not the history. Programs can have secrets in their environment, and the fleet's signing key is in there, too: the
 file is readable by its owner only, and opens the whole fleet.`,
@@ -48,7 +48,7 @@ func runBackup(ctx context.Context, c *ctl, name string, force bool) error {
 		return err
 	}
 	if _, err := os.Lstat(name); err == nil && !force {
-		return fmt.Errorf("%s is there already; --force overwrites it", name)
+		return fmt.Errorf("%s already exists; --force overwrites it", name)
 	}
 	b, err := backup.Take(ctx, c.kv, c.keys, c.who, time.Now())
 	if err != nil {
@@ -92,7 +92,7 @@ func writeBackup(name string, b *backup.Backup, force bool) (size int64, err err
 		return size, os.Rename(f.Name(), name)
 	}
 	if err = os.Link(f.Name(), name); errors.Is(err, fs.ErrExist) { // unlike a rename, it replaces nothing
-		err = fmt.Errorf("%s is there already; --force overwrites it", name)
+		err = fmt.Errorf("%s already exists; --force overwrites it", name)
 	}
 	return size, err
 }

@@ -175,7 +175,7 @@ func (k *checked) differences(f *ini.File, r *spec.Result) {
 		}
 	}
 	if len(anywhere) > 0 {
-		k.Different = append(k.Different, "in a fleet these run on any machine, and on another when that dies; write machines to say which: "+abbreviate(anywhere))
+		k.Different = append(k.Different, "in a fleet these may run on any machine, and move when it dies; set machines to choose which: "+abbreviate(anywhere))
 	}
 }
 

@@ -76,7 +76,7 @@ Expanded here and now:
 
 Different from supervisor:
   FILE:1: [unix_http_server]: nothing listens at /run/s.sock in a fleet; distsuperctl needs no such server
-  in a fleet these run on any machine, and on another when that dies; write machines to say which: web
+  in a fleet these may run on any machine, and move when it dies; set machines to choose which: web
 
 Warnings:
   FILE:11: [program:web] autostrt: is not known and not used; did you mean autostart?

@@ -28,7 +28,7 @@ leader decides, but all of them answer requests.`,
 
 func newControllerForget(c *ctl) *cobra.Command {
 	return &cobra.Command{
-		Use: "forget ID", Short: "remove what is known of a controller that has ended for good",
+		Use: "forget ID", Short: "remove what is known about a controller that has ended for good",
 		Long: `forget takes a controller off the list, and nobody trusts its certificate any more. It refuses while the controller
 stands for election. A controller that comes back publishes itself again.`,
 		Example: "  distsuperctl controllers forget d3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: cobra.NoFileCompletions,

@@ -78,7 +78,7 @@ uncordon reverses a drain.`,
 		},
 	}
 	o.AddFlags(cmd)
-	cmd.Flags().BoolVar(&o.stopUnplaceable, "stop-unplaceable", false, "stop also what no other machine can take")
+	cmd.Flags().BoolVar(&o.stopUnplaceable, "stop-unplaceable", false, "also stop what no other machine can take")
 	return cmd
 }
 
@@ -111,7 +111,7 @@ func (c *ctl) drain(ctx context.Context, o drainOptions, machine string) error {
 	case err != nil:
 		return waitFailed(err)
 	case !empty:
-		return fmt.Errorf("%s is not empty within %v, and it goes on: %s", machine, o.timeout, cmp.Or(abbreviate(left), "nothing is known yet of what is left"))
+		return fmt.Errorf("%s was not empty within %v, and the drain goes on: %s", machine, o.timeout, cmp.Or(abbreviate(left), "it is not known yet what is left"))
 	}
 	return nil
 }

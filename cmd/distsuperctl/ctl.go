@@ -169,7 +169,7 @@ func (c *ctl) confirm(yes bool, question string) error {
 	case yes:
 		return nil
 	case !c.terminal:
-		return errors.New("nobody can be asked here; give --yes to do it")
+		return errors.New("there is no terminal to ask on; give --yes to do it")
 	}
 	fmt.Fprintf(c.err, "%s [y/N] ", question)
 	line, err := bufio.NewReader(c.in).ReadString('\n')

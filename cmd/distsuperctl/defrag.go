@@ -15,9 +15,9 @@ import (
 func newDefrag(c *ctl) *cobra.Command {
 	o := struct{ timeout time.Duration }{time.Minute}
 	cmd := &cobra.Command{
-		Use: "defrag", Short: "make room in etcd, and end its NOSPACE alarm",
+		Use: "defrag", Short: "free space in etcd, and clear its NOSPACE alarm",
 		Long: `defrag makes room in an etcd that is full or has grown: it compacts it, so that overwritten and deleted values go,
-defragments every member, and ends the alarm NOSPACE. A member answers nobody while it is defragmented, which takes a second
+defragments every member, and clears the NOSPACE alarm. A member answers nobody while it is defragmented, which takes a second
 or so for each gigabyte; the leader is the last. All members must be among the endpoints. With etcd's own roles it
 needs the user root.`,
 		Example: "  distsuperctl defrag", Args: usageArgs(cobra.NoArgs),
@@ -43,7 +43,7 @@ type defragRow struct {
 
 func runDefrag(ctx context.Context, c *ctl) error {
 	if c.opened == nil || c.deployment.oneMachine() {
-		return usage(errors.New("distsuperd solo has no etcd that could be defragmented"))
+		return usage(errors.New("distsuperd solo has no etcd to defragment"))
 	}
 	list := []defragRow{}
 	err := etcd.Defrag(ctx, c.opened.store, func(d etcd.Defragmented) {
@@ -56,7 +56,7 @@ func runDefrag(ctx context.Context, c *ctl) error {
 	for _, m := range c.kv.Members(ctx) {
 		for _, a := range m.Alarms {
 			if a == store.AlarmNoSpace {
-				return fmt.Errorf("etcd at %s is full again: what is stored needs all the room; give its servers a larger --quota-backend-bytes", m.Endpoint)
+				return fmt.Errorf("etcd at %s is full again: the stored data needs all the space; give its servers a larger --quota-backend-bytes", m.Endpoint)
 			}
 		}
 	}

@@ -73,7 +73,7 @@ const fgBytes = 1024
 
 // What ends a foreground well: the end of the run, and of what is typed.
 var (
-	errKilled   = errors.New("the process does not run any more")
+	errKilled   = errors.New("the process is no longer running")
 	errAllTyped = errors.New("nothing more is typed")
 )
 

@@ -64,7 +64,7 @@ func hasEtcd(cfg *config.Config) bool {
 // waitFailed gives the end of waiting for a solo that has ended its exit code.
 func waitFailed(err error) error {
 	if errors.Is(err, control.ErrEnded) {
-		return &exitError{code: exitNotRunning, err: fmt.Errorf("%w any more: it has ended, and what was asked of it with it", errNobody)}
+		return &exitError{code: exitNotRunning, err: fmt.Errorf("%w any more: it has ended, and what was asked of it is lost", errNobody)}
 	}
 	return err
 }

@@ -379,7 +379,7 @@ func TestMachinesAreCordonedDrainedAndRebalanced(t *testing.T) {
 		f.load(copies("web", 4))
 		f.wants(exitOK, "web:web_0: started\nweb:web_1: started\nweb:web_2: started\nweb:web_3: started\n", "start", "web:web_0", "web:web_1", "web:web_2", "web:web_3")
 		f.boxes["m1"].kv.Cut()
-		if r := f.wants(exitGeneric, "", "drain", "m1", "--timeout", "1ns"); !strings.Contains(r.errout, "m1 is not empty within 1ns") {
+		if r := f.wants(exitGeneric, "", "drain", "m1", "--timeout", "1ns"); !strings.Contains(r.errout, "m1 was not empty within 1ns") {
 			t.Errorf("a drain that has no time to look said %s", r.errout)
 		}
 		f.boxes["m1"].kv.Heal()

@@ -81,7 +81,7 @@ func TestRemoveOfAStoppedGroupWorksWhileEtcdIsFull(t *testing.T) {
 	})
 }
 
-// process is what is known of a process now.
+// process is what is known about a process now.
 func (f *fleet) process(name string) client.Process {
 	f.t.Helper()
 	snap, err := client.New(f.kv, f.keys, "x").Snapshot(f.t.Context())

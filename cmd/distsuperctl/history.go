@@ -64,7 +64,7 @@ func runHistory(ctx context.Context, c *ctl, o historyOptions, name string) erro
 		return err
 	}
 	if len(entries) == 0 && name != "" && !filter.known {
-		return fmt.Errorf("nothing is known of %s: it is neither a process nor a machine", name)
+		return fmt.Errorf("nothing is known about %s: it is neither a process nor a machine", name)
 	}
 	if c.json {
 		return printJSON(c.out, entries)

@@ -97,7 +97,7 @@ func writeNew(name, text string, force bool) error {
 	}
 	f, err := os.OpenFile(name, flags, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already; --force overwrites it", name)
+		return fmt.Errorf("%s already exists; --force overwrites it", name)
 	}
 	if err != nil {
 		return err

@@ -156,8 +156,8 @@ func labels(m map[string]string) string {
 func newForget(c *ctl) *cobra.Command {
 	return &cobra.Command{
 		Use:   "forget MACHINE",
-		Short: "remove what is known of a machine that is gone and holds nothing",
-		Long: `forget removes what is known of a machine. It refuses while the machine is live or may still hold a process; remove
+		Short: "remove what is known about a machine that is gone and holds nothing",
+		Long: `forget removes what is known about a machine. It refuses while the machine is live or may still hold a process; remove
 sees to both first. If the machine comes back, it joins again.`,
 		Example: "  distsuperctl machines forget m3", Args: usageArgs(cobra.ExactArgs(1)), ValidArgsFunction: c.completeMachines,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -29,7 +29,7 @@ func newMachineRemove(c *ctl) *cobra.Command {
 		Use:   "remove MACHINE",
 		Short: "remove a machine: drain it, stop its agent, and forget it",
 		Long: `remove takes a machine out of the fleet. It moves the machine's processes away as drain does, stops its agent and
-keeper, and removes what is known of the machine; it says what it has done and what it waits for. When a step fails, the
+keeper, and removes what is known about the machine; it says what it has done and what it waits for. When a step fails, the
 steps before it stand, and you can run remove again.
 
 With --dead the machine is one that does not answer, and you say that you have made sure that it is off: its processes
@@ -47,7 +47,7 @@ run elsewhere then. If it still runs any, there are two copies of these, so look
 		},
 	}
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long each step may take; 0 waits as long as something can still happen")
-	cmd.Flags().BoolVar(&o.stopUnplaceable, "stop-unplaceable", false, "stop also what no other machine can take")
+	cmd.Flags().BoolVar(&o.stopUnplaceable, "stop-unplaceable", false, "also stop what no other machine can take")
 	cmd.Flags().BoolVar(&o.dead, "dead", false, "the machine is off for good: you have made sure of that")
 	return cmd
 }
@@ -115,7 +115,7 @@ func (c *ctl) step(machine, what string) {
 	}
 }
 
-// knownMachine is what is known of a machine.
+// knownMachine is what is known about a machine.
 func (c *ctl) knownMachine(ctx context.Context, machine string) (*client.Machine, error) {
 	snap, err := c.client.Snapshot(ctx)
 	if err != nil {

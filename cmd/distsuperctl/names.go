@@ -22,7 +22,7 @@ func badNameLine(b *control.BadName) string {
 func badNameHint(b *control.BadName) string {
 	switch {
 	case len(b.Several) > 0:
-		return "it means several processes: " + abbreviate(b.Several)
+		return "it matches several processes: " + abbreviate(b.Several)
 	case b.IsGroup:
 		return fmt.Sprintf("%s is a group; write '%s:*'", b.Name, b.Name)
 	case b.Near != "":

@@ -38,7 +38,7 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 	}
 	w, err := find(ctx, machine)
 	if errors.Is(err, trust.ErrNoMachine) {
-		return fmt.Errorf("%s: machine %s is not known any more", what, machine)
+		return fmt.Errorf("%s: machine %s is no longer known", what, machine)
 	}
 	if err == nil {
 		err = w.try(ctx, do)
@@ -49,14 +49,14 @@ func (c *ctl) atMachine(ctx context.Context, machine, what string, do func(*rpc.
 	return err
 }
 
-// absence says what is known of a machine that does not answer.
+// absence says what is known about a machine that does not answer.
 func (c *ctl) absence(ctx context.Context, machine string) string {
 	if c.etcdIsSilent() {
-		return "etcd is silent, too, so nothing is known of " + machine + " (on it, distsuperagent status -l asks its keeper)"
+		return "etcd is silent, too, so nothing is known about " + machine + " (on it, distsuperagent status -l asks its keeper)"
 	}
 	a, err := c.client.Absence(ctx, machine)
 	if err != nil {
-		return "nothing is known of " + machine
+		return "nothing is known about " + machine
 	}
 	return a.Describe(machine, time.Now())
 }
@@ -129,7 +129,7 @@ func (w ways) passing(ctx context.Context) (out []api.Controller) {
 }
 
 // errMaybeDone says that what was asked was sent, and that no answer came.
-var errMaybeDone = errors.New("no answer came, so that it may have been done; it is not asked for twice")
+var errMaybeDone = errors.New("no answer came, so it may have been done; it is not sent twice")
 
 // askOnce asks for what must not be done twice. When the answer is lost its error is errMaybeDone, which ends atMachine.
 func askOnce(ctx context.Context, ask func(context.Context) error) error {

@@ -56,7 +56,7 @@ func runRebalance(ctx context.Context, c *ctl, dry bool) error {
 			break
 		}
 		if err := c.client.MoveProcess(ctx, m.Process, m.To); err != nil {
-			return fmt.Errorf("move %s: %w; what was asked before that goes on", m.Process, err)
+			return fmt.Errorf("move %s: %w; the moves asked for before it go on", m.Process, err)
 		}
 	}
 	if c.json {

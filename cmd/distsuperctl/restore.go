@@ -166,7 +166,7 @@ func (c *ctl) restored(p *backup.Plan, accepted *recovery.Plan) error {
 			"wanted": p.Intents, "cordons": p.Cordons, "known": p.Known, "accepted": accepted})
 	}
 	if p.Empty() && accepted == nil {
-		c.printf("nothing to restore: all of it is there\n")
+		c.printf("nothing to restore: everything is already there\n")
 		return nil
 	}
 	c.printf("restored\n")

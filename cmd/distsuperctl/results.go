@@ -114,7 +114,7 @@ func faultText(f supervisor.Fault) string {
 // of them.
 func (r *results) finish() error {
 	if len(r.list) == 0 {
-		r.c.warnf("distsuperctl: there is no process at all; see distsuperctl load")
+		r.c.warnf("distsuperctl: there are no processes; see distsuperctl load")
 	}
 	if r.c.json {
 		if err := printJSON(r.c.out, r.last()); err != nil {

@@ -163,7 +163,7 @@ func (c *ctl) stopAll(ctx context.Context, daemons []fleetDaemon, wait bool) (do
 // awaitIdle waits until a daemon does nothing more, and says now and then why it waits.
 func (c *ctl) awaitIdle(ctx context.Context, d fleetDaemon) error {
 	const often = 5 * time.Second
-	last := "etcd has not said with what it is busy"
+	last := "etcd has not said what it is busy with"
 	for told := time.Now(); ; {
 		busy, err := d.busy(ctx)
 		switch {
@@ -179,7 +179,7 @@ func (c *ctl) awaitIdle(ctx context.Context, d fleetDaemon) error {
 		}
 		last = busy
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s was asked to stop, and is not gone yet (%s): %w", d.name, busy, ctx.Err())
+			return fmt.Errorf("%s was asked to stop, and has not ended yet (%s): %w", d.name, busy, ctx.Err())
 		}
 		if time.Since(told) > often {
 			c.warnf("%s: %s", d.name, busy)

@@ -64,7 +64,7 @@ func (c *ctl) rememberedWays(ctx context.Context, machine string) (ways, error) 
 		return ways{}, unreachable("etcd is silent, and it is not known how %s is reached: that is noted (machines_file) when etcd answers a command "+
 			"of this user on this host; on %s itself, run distsuperagent status -l", machine, machine)
 	case !known:
-		return ways{}, unreachable("etcd is silent, and by what was noted at %s there is no machine %s; known are %s",
+		return ways{}, unreachable("etcd is silent, and the machines noted at %s do not include %s; known are %s",
 			book.At.Local().Format("15:04:05"), machine, strings.Join(book.names(), ", "))
 	}
 	w := ways{info: info, limit: reachLimit - hurry, controllers: func(context.Context) ([]api.Controller, error) { return book.Controllers, nil }}

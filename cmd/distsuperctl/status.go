@@ -252,7 +252,7 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 		for _, a := range m.Alarms {
 			switch a {
 			case store.AlarmNoSpace:
-				warn(store.Full + ". What ends meanwhile is not told, so this may be old; status --machine M asks machine M itself")
+				warn(store.Full + ". What ends meanwhile does not reach the fleet, so this may be old; status --machine M asks machine M itself")
 			default:
 				warn("etcd at " + m.Endpoint + " raises the alarm " + a)
 			}

@@ -50,7 +50,7 @@ func runStop(ctx context.Context, c *ctl, o waitOptions, names []string) error {
 		return waitFailed(err)
 	}
 	if c.client.Full() {
-		c.warnf("warning: %s. Until then the history does not tell of this stop; while no controller leads, stop --machine M does it on machine M", store.Full)
+		c.warnf("warning: %s. Until then the history does not show this stop; while no controller leads, stop --machine M does it on machine M", store.Full)
 	}
 	return r.finish()
 }

@@ -43,7 +43,7 @@ func stopThere(ctx context.Context, c *ctl, o waitOptions, machine string, names
 	s.await(ctx)
 	switch {
 	case s.taken && a.full:
-		c.warnf("warning: %s. The fleet is told of this stop then", store.Full)
+		c.warnf("warning: %s. The fleet then learns of this stop", store.Full)
 	case s.taken && a.health.Contact != nil:
 		c.warnf("%s", a.health.Contact.AfterStop())
 	}
@@ -87,9 +87,9 @@ func (s *remoteStop) await(ctx context.Context) {
 			switch {
 			case err == nil && a.over(p.Name):
 			case ctx.Err() != nil:
-				out.Fault, out.Text = supervisor.Failed, "it has the stop signal, and has not ended within the time"
+				out.Fault, out.Text = supervisor.Failed, "it was sent the stop signal, and has not ended within the time"
 			case err != nil:
-				out.Fault, out.Text = supervisor.Failed, fmt.Sprintf("it has the stop signal, and whether it has ended is not known: %v", err)
+				out.Fault, out.Text = supervisor.Failed, fmt.Sprintf("it was sent the stop signal, and whether it has ended is not known: %v", err)
 			default:
 				return false
 			}

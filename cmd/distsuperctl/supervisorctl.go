@@ -77,7 +77,7 @@ func (o *legacyFlags) apply(c *ctl) error {
 	if c.cfg.File != "" {
 		what = c.cfg.File + " has no server there"
 	}
-	return usage(fmt.Errorf("-s %s: supervisor's servers are not served here, and %s; name the daemon by the file that it runs: distsuperctl -c FILE",
+	return usage(fmt.Errorf("-s %s: supervisor's servers do not run here, and %s; name the daemon by the file that it runs: distsuperctl -c FILE",
 		o.server, what))
 }
 

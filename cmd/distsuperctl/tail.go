@@ -202,7 +202,7 @@ func (c *ctl) followLog(ctx context.Context, o tailOptions, name, channel string
 		}
 		next = read.rest(next)
 		if read.opened && next.From == nil {
-			c.warnf("==> output may be missing here: the agent of %s is of an earlier version and cannot say <==", at.machine)
+			c.warnf("==> output may be missing here: the agent of %s runs an earlier version and cannot say <==", at.machine)
 		}
 		clock.Sleep(ctx, 500*time.Millisecond)
 	}
@@ -296,7 +296,7 @@ func (c *ctl) copyLog(ctx context.Context, machine, name, channel string, part l
 	defer stream.Close()
 	switch gap := stream.Gap; {
 	case gap == logstream.UnknownGap:
-		c.warnf("==> output is missing here: the log does not go on from what was shown <==")
+		c.warnf("==> output is missing here: the log does not continue where the output above ends <==")
 	case gap > 0:
 		c.warnf("==> %d bytes of output are missing here: they were removed before they could be shown <==", gap)
 	}

@@ -256,7 +256,7 @@ func TestTailGoesThroughAControllerWhenTheAgentCannotBeReached(t *testing.T) {
 	if r := w.wants(exitGeneric, "", "tail", "web"); !strings.Contains(r.errout, "127.0.0.1:1") {
 		t.Errorf("nobody can be reached: %s", r.errout)
 	} else if !strings.Contains(r.errout, "m1 still counts as live in etcd") {
-		t.Errorf("it does not say what is known of m1: %s", r.errout)
+		t.Errorf("it does not say what is known about m1: %s", r.errout)
 	}
 }
 
@@ -418,7 +418,7 @@ func TestFollowedTailOfAnOlderAgentGoesOnAtTheEnd(t *testing.T) {
 	if got := s.stdout.String(); got != "one\ntwo\n" {
 		t.Errorf("it shows %q", got)
 	}
-	if got := s.stderr.String(); !strings.Contains(got, "output may be missing here: the agent of m1 is of an earlier version") {
+	if got := s.stderr.String(); !strings.Contains(got, "output may be missing here: the agent of m1 runs an earlier version") {
 		t.Errorf("it does not say that output may be missing: %q", got)
 	}
 }

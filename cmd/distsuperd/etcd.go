@@ -18,7 +18,7 @@ func etcdArgs(cfg *config.Config) []string {
 func newEtcd() *cobra.Command {
 	return &cobra.Command{
 		Use:    "etcd",
-		Short:  "be distsuperd's own etcd; distsuperd starts it",
+		Short:  "run as distsuperd's own etcd; distsuperd starts it",
 		Hidden: true,
 		Args:   daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -25,7 +25,7 @@ If no [etcd] endpoints are configured, it runs an etcd of its own on this host. 
 keeps running when distsuperd ends, and the next distsuperd takes it over.
 
 Signals: TERM and INT stop distsuperd, and its etcd if no machine is live; USR1 stops
-distsuperd alone (restart); HUP reads the settings again; USR2 reopens the log.`
+distsuperd alone (restart); HUP reloads the settings; USR2 reopens the log.`
 
 const example = `  distsuperd start
   distsuperd status --json
@@ -46,11 +46,11 @@ func newRoot() *cobra.Command {
 		self.NewRestart(&cobra.Command{
 			Short: "stop distsuperd and start it again; its etcd and all processes keep running",
 			Long: `restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep
-running. It first checks that the new one could start (check); if not, the one that runs goes on. One
+running. It first checks that the new one could start (check); if not, the running one continues. One
 that systemd started is restarted by systemd.`,
 		}, unix.SIGUSR1, time.Minute, check),
 		self.NewCheck(check),
-		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and how it is"}, "http", report),
+		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and its health"}, "http", report),
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Running) daemoncmd.Server {
 			return &server{Running: p}
 		}),

@@ -73,7 +73,7 @@ func TestARestartThatCannotSucceedLeavesTheOldOneRunning(t *testing.T) {
 	} {
 		write(c.lines)
 		h.refuses(c.want, "check")
-		h.refuses("what runs goes on", "restart")
+		h.refuses("the running daemon continues", "restart")
 		if err := self.DaemonReload(ctx); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: a reload says %v", name, err)
 		}

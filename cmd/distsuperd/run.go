@@ -23,7 +23,7 @@ func (s *server) Serve(ctx, grace context.Context) error {
 		s.Notify.Stopping("stopping")
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		s.Log.Warn("not everything ended well", zap.Error(err))
+		s.Log.Warn("not everything stopped cleanly", zap.Error(err))
 	}
 	switch cause := context.Cause(ctx); {
 	case restart:

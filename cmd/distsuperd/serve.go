@@ -150,7 +150,7 @@ func (s *server) awaitAccepted(ctx context.Context) error {
 	r := &recovery.Reporter{KV: s.kv.Raw, Keys: s.keys, Clock: clock.Real{}, Controller: s.Config.Controller.ID}
 	err := s.kv.AwaitAccepted(ctx, s.keys, log, func(ctx context.Context, why error) {
 		if err := r.Report(ctx, api.Seen{Tokens: s.kv.Memory.Record().Tokens(), Why: why.Error()}, nil); err != nil {
-			log.Debug("nobody can be told that etcd is not trusted here; it is tried again", zap.Error(err))
+			log.Debug("nobody can be told that etcd is not trusted here; trying again", zap.Error(err))
 		}
 	})
 	if err == nil {

@@ -44,6 +44,6 @@ would expire, and their processes would stop. --all stops it in any case.`,
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also stop its etcd, even while machines are live")
-	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait for its end")
+	cmd.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to wait until it has stopped")
 	return cmd
 }

@@ -17,9 +17,12 @@ var rules = []struct {
 	{"a space before a comma", regexp.MustCompile(`\pL ,( |$)`), "it stops , and starts"},
 	{"anew is of another century: again, or re-", regexp.MustCompile(`(?i)\banew\b`), "written anew"},
 	{"own needs an owner: its own", regexp.MustCompile(`(?i)\bthe own\b`), "read the own cgroup"},
-	{"is not a ...", regexp.MustCompile(`(?i)(%q|%s|%v|%d|…|\b(it|that|this|which)|\pL[’']s?) is no [a-z]+`), "%q is no number"},
+	{"is not a ...", regexp.MustCompile(`(?i)(%q|%s|%v|%d|…|\b(it|that|this|which)|\pL[’']s?) is no ([a-km-z]|l[a-np-z])[a-z]*`), "%q is no number"},
 	{"them, or what they are", regexp.MustCompile(`(?i)\bthose that there are\b`), "it shows those that there are"},
 	{"one copy, not 1 copies", regexp.MustCompile(`\b1 \pL+(sses|ies|ams|nes)\b`), "1 processes"},
+	{"retrying, or trying again", regexp.MustCompile(`(?i)\bit is tried again\b`), "no answer; it is tried again"},
+	{"the fleet does not learn of it", regexp.MustCompile(`(?i)\b(is|are) not told\b`), "what ends is not told"},
+	{"re-: reopened, recreated, reloaded", regexp.MustCompile(`(?i)\b(made|opened) again\b`), "the file was made again"},
 	{"American or British, but one: colour, behaviour", regexp.MustCompile(`(?i)\b(colors?|behaviors?|favor|honor)\b`), "in color"},
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// ForgetController removes what is known of a controller that has ended for good; nobody trusts its certificate after that. It is
+// ForgetController removes what is known about a controller that has ended for good; nobody trusts its certificate after that. It is
 // ErrRefused while the controller stands for election, and ErrNotFound for one that is not known. One that was only away publishes
 // itself again when it is back.
 func (c *Client) ForgetController(ctx context.Context, id string) error {

@@ -10,7 +10,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// machine reads what is known of one machine; an unknown one is ErrNotFound.
+// machine reads what is known about one machine; an unknown one is ErrNotFound.
 func (c *Client) machine(ctx context.Context, name string) (*Machine, *Snapshot, error) {
 	snap, err := c.Snapshot(ctx)
 	if err != nil {

@@ -255,7 +255,7 @@ func (s *Snapshot) damagedProgram(p *view.Process) *damaged {
 	return &damaged{program.Broken.Why, &placement.Value.Process}
 }
 
-// join tells what is known of a process.
+// join tells what is known about a process.
 func (s *Snapshot) join(of *view.Process) Process {
 	p := Process{Name: of.ID, Spec: of.Spec, Intent: value(of.Intent), Owner: value(of.Owner)}
 	if damaged := s.damagedProgram(of); damaged != nil {

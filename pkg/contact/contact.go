@@ -28,7 +28,7 @@ const (
 	FromKeeper Source = "keeper" // no agent answers, or none was asked
 )
 
-// State is what is known of etcd.
+// State is what is known about etcd.
 type State string
 
 const (

@@ -82,7 +82,7 @@ func Running(p *client.Process) Check {
 func FirstTry(p *client.Process) Check {
 	c := Running(p)
 	if !c.Done && p.State == api.Backoff && answered(p) {
-		return ended(startFault(p.Fault), p.Text+"; it is tried again")
+		return ended(startFault(p.Fault), p.Text+"; trying again")
 	}
 	return c
 }

@@ -27,7 +27,7 @@ type BadName struct {
 func (b *BadName) Error() string {
 	switch {
 	case len(b.Several) > 0:
-		return b.Name + ": it means several processes"
+		return b.Name + ": it matches several processes"
 	case b.Group:
 		return b.Name + ": no such group"
 	}

@@ -71,7 +71,7 @@ func (s *sequence) addTo(batch int, o Outcome) {
 // add takes the outcome of a process.
 func (s *sequence) add(o Outcome) { s.addTo(s.of[o.Name], o) }
 
-// flush reports everything up to the first batch that is not complete, and what is known of that one.
+// flush reports everything up to the first batch that is not complete, and what is known about that one.
 func (s *sequence) flush() {
 	for ; s.next < len(s.held); s.next++ {
 		s.release(s.next)

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrEnded says that the daemon which was to do what was asked for is not there any more, and is not replaced.
-var ErrEnded = errors.New("the daemon has ended, and what was asked of it with it")
+var ErrEnded = errors.New("the daemon has ended, and what was asked of it is lost")
 
 // endedAfter is how long a daemon that may be replaced is waited for: one that restarts is back in a moment.
 const endedAfter = 5 * time.Second

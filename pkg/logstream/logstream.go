@@ -36,7 +36,7 @@ type Range struct {
 	Follow bool
 }
 
-// UnknownGap is the Gap of a position that nothing is known of any more: the log was removed, or its keeper was started anew when
+// UnknownGap is the Gap of a position that nothing is known about any more: the log was removed, or its keeper was started anew when
 // the file of the position was gone. The stream begins with the present file then.
 const UnknownGap = -1
 

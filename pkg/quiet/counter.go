@@ -23,7 +23,7 @@ type Counter struct {
 	known map[string]*event
 }
 
-// event is what is known of a thing that happens again and again.
+// event is what is known about a thing that happens again and again.
 type event struct {
 	told  time.Time // when it was told last
 	last  time.Time // when it happened last

@@ -29,7 +29,7 @@ const (
 func Keep(dir string) error {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(dir, &disk); err != nil {
-		return fmt.Errorf("look for the room on the disk of %s: %w", dir, err)
+		return fmt.Errorf("find the free space on the disk of %s: %w", dir, err)
 	}
 	removeOld(dir)
 	if Available(disk) < spare*reserveSize {

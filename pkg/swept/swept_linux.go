@@ -1,5 +1,5 @@
-// Package swept notices when files of a running daemon are removed, as cleaners of temporary directories do, and has them made
-// again.
+// Package swept notices when files of a running daemon are removed, as cleaners of temporary directories do, and has them
+// recreated.
 //
 // A daemon is found by its sockets and its pid file. Once they are removed nobody can speak to it, and a second one can start
 // beside it. The kernel tells of each removal (inotify), so nothing is looked at while nothing happens.

@@ -20,7 +20,7 @@ type Defragmented struct {
 }
 
 // Defrag makes room in an etcd: it compacts away what is overwritten or deleted, has each member give the room back to its
-// quota, the leader last since none answers meanwhile, and ends the alarm NOSPACE, which etcd never does by itself. tell is
+// quota, the leader last since none answers meanwhile, and clears the NOSPACE alarm, which etcd never does by itself. tell is
 // called after each member. Every endpoint has to answer: while one member is full the alarm comes back.
 func Defrag(ctx context.Context, cfg Config, tell func(Defragmented)) error {
 	cfg = cfg.withDefaults()
@@ -69,7 +69,7 @@ func leads(s *clientv3.StatusResponse) int {
 	return 0
 }
 
-// disarm ends the alarm NOSPACE of every member, and no other: CORRUPT is for people to look at.
+// disarm clears the NOSPACE alarm of every member, and no other: CORRUPT is for people to look at.
 func disarm(ctx context.Context, cli *clientv3.Client) error {
 	list, err := cli.AlarmList(ctx)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/distsuper/distsuper/store/view"
 )
 
-// Slack is how far the floor of tokens lies above what is known of: a machine that is off may have seen a little more.
+// Slack is how far the floor of tokens lies above what is known about: a machine that is off may have seen a little more.
 const Slack = 1_000_000
 
 // Report is what a machine says that does not believe the store.

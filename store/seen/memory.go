@@ -157,7 +157,7 @@ func (m *Memory) saveAndRest(record Record) {
 	err := m.save(record)
 	if m.failed.Swap(err != nil) != (err != nil) { // each try, once a second, is not worth a line
 		if err != nil {
-			m.log.Warn("cannot note what was seen of etcd; it is tried again once a second", zap.String("file", m.path), zap.Error(err))
+			m.log.Warn("cannot note what was seen of etcd; trying again once a second", zap.String("file", m.path), zap.Error(err))
 		} else {
 			m.log.Info("what was seen of etcd is noted again", zap.String("file", m.path))
 		}

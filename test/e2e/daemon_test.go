@@ -125,7 +125,7 @@ func TestAStateDirectoryThatIsRemovedUnderALiveMachineIsNoticedAndLosesNothing(t
 	for _, name := range []string{"keeper.log", "distsuperagent.log"} {
 		f.until("a log tells of it", func() (bool, string) {
 			text, err := os.ReadFile(filepath.Join(state, name))
-			return strings.Contains(string(text), "was removed, and was made again"), fmt.Sprintf("%s says %q, %v", name, text, err)
+			return strings.Contains(string(text), "was removed, and was recreated"), fmt.Sprintf("%s says %q, %v", name, text, err)
 		})
 	}
 	f.onceEach()

@@ -49,7 +49,7 @@ func TestLongAFullEtcdStopsWhatIsToStopAndNothingElse(t *testing.T) {
 	}
 	f.must(d, "distsuperd", "stop") // and without a leader
 	r = d.Run(f.ctx, "distsuperctl", "stop", "last", "--machine", "m1")
-	if r.Code != 0 || r.Stdout != "last: stopped\n" || !strings.Contains(r.Stderr, "The fleet is told of this stop then") {
+	if r.Code != 0 || r.Stdout != "last: stopped\n" || !strings.Contains(r.Stderr, "The fleet then learns of this stop") {
 		t.Errorf("stop on the machine: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 

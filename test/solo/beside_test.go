@@ -122,9 +122,9 @@ func TestWhatASweeperTakesIsMadeAnew(t *testing.T) {
 	connected := r.self()
 	runtime := config.SoloRuntime(r.path("d.conf"), os.Geteuid())
 	for _, swept := range []string{config.SoloSocket(runtime), r.path("d.pid"), filepath.Join(runtime, "solo.pid"), filepath.Join(runtime, "keeper.lock"), runtime} {
-		before := strings.Count(r.log(), "made again")
+		before := strings.Count(r.log(), "was recreated")
 		r.remove(swept)
-		r.awaitCount("made again", before+1)
+		r.awaitCount("was recreated", before+1)
 		r.foundAgain()
 	}
 	if d, err := connected.Daemon(t.Context()); err != nil || d.PID != r.pid {

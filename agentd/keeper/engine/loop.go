@@ -162,7 +162,7 @@ func (l *loop) startGuardian() {
 	}
 	if err != nil {
 		l.guardAt = l.Moment().Boot.Add(guardianPause)
-		l.log.warn("The guardian does not start; it is tried again", zap.Error(err))
+		l.log.warn("The guardian does not start; trying again", zap.Error(err))
 	}
 	l.makes.Exempt(l.guard.PID())
 }

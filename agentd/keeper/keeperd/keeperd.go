@@ -113,16 +113,16 @@ func keepFiles(ctx context.Context, e *engine.Engine, socket keeper.Socket, open
 	files := append(e.Files(), swept.File{Path: socket.Addr().String(), Intact: socket.Intact, Renew: socket.Renew})
 	err := swept.Keep(ctx, files, func(path string, err error) {
 		if openErr := openLog(); openErr != nil {
-			log.Error("The keeper's log could not be opened again", zap.Error(openErr))
+			log.Error("The keeper's log could not be reopened", zap.Error(openErr))
 		}
 		if err != nil {
-			log.Error("A file of the keeper was removed, and cannot be made again yet", zap.String("file", path), zap.Error(err))
+			log.Error("A file of the keeper was removed, and cannot be recreated yet", zap.String("file", path), zap.Error(err))
 			return
 		}
-		log.Warn("A file of the keeper was removed, and was made again", zap.String("file", path))
+		log.Warn("A file of the keeper was removed, and was recreated", zap.String("file", path))
 	})
 	if err != nil {
-		log.Warn("The removal of the keeper's files would not be noticed", zap.Error(err))
+		log.Warn("The keeper's files cannot be watched for removal", zap.Error(err))
 	}
 }
 

@@ -356,7 +356,7 @@ func TestAStateDirectoryThatIsRemovedUnderAKeeperIsMadeAnew(t *testing.T) {
 	if run := first.wait("p", func(r keeper.Run) bool { return r.PID > 0 }); run.PID != pid {
 		t.Errorf("its process was %d, and is %d", pid, run.PID)
 	}
-	if text, err := os.ReadFile(LogFile(dir)); err != nil || !strings.Contains(string(text), "made again") {
+	if text, err := os.ReadFile(LogFile(dir)); err != nil || !strings.Contains(string(text), "was recreated") {
 		t.Errorf("its log says %q, %v", text, err)
 	}
 	must(t, found.Shutdown(t.Context()))

@@ -31,7 +31,7 @@ const (
 func RoomOn(dir string) (Room, error) {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(dir, &disk); err != nil {
-		return Room{}, fmt.Errorf("look for the room on the disk of %s: %w", dir, err)
+		return Room{}, fmt.Errorf("find the free space on the disk of %s: %w", dir, err)
 	}
 	size := int64(disk.Blocks) * int64(disk.Bsize)
 	return Room{Together: min(size/10, mostTogether), Free: min(size/20, mostFree)}, nil

@@ -40,7 +40,7 @@ func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Dur
 			err = d.Check(cfg, check)
 		}
 		if err != nil {
-			return fmt.Errorf("nothing was restarted, and what runs goes on: %w", err)
+			return fmt.Errorf("nothing was restarted, and the running daemon continues: %w", err)
 		}
 		return d.restart(cmd, cfg, sig, timeout)
 	}
@@ -62,7 +62,7 @@ func (d Daemon) restart(cmd *cobra.Command, cfg *config.Config, sig unix.Signal,
 	}
 	earlier, err := daemon.Remember(running.PID)
 	if err != nil {
-		return fmt.Errorf("nothing was restarted, and what runs goes on: %w", err)
+		return fmt.Errorf("nothing was restarted, and the running daemon continues: %w", err)
 	}
 	defer earlier.Close()
 	if _, err := d.Stop(cmd, cfg, sig, timeout); err != nil {
@@ -93,7 +93,7 @@ func (d Daemon) restartUnit(cmd *cobra.Command, unit string) error {
 	return nil
 }
 
-// Status is what is known of every daemon. Its JSON field names do not change.
+// Status is what is known about every daemon. Its JSON field names do not change.
 type Status struct {
 	Running bool         `json:"running"`
 	Daemon  *daemon.Info `json:"daemon,omitempty"`

@@ -26,15 +26,15 @@ func (p *Running) KeepFiles(ctx context.Context, told func(string), more ...swep
 			p.Log.Warn("the state directory is not whole", zap.Error(err))
 		}
 		if err != nil {
-			p.Log.Error("a file of this daemon was removed, and cannot be made again yet", zap.String("file", path), zap.Error(err))
-			told(fmt.Sprintf("%s was removed, and cannot be made again yet: %v", path, err))
+			p.Log.Error("a file of this daemon was removed, and cannot be recreated yet", zap.String("file", path), zap.Error(err))
+			told(fmt.Sprintf("%s was removed, and cannot be recreated yet: %v", path, err))
 			return
 		}
-		p.Log.Warn("a file of this daemon was removed, and was made again", zap.String("file", path))
-		told(fmt.Sprintf("files in %s were removed at %s; what this daemon needs was made again", dir, time.Now().Format(time.RFC3339)))
+		p.Log.Warn("a file of this daemon was removed, and was recreated", zap.String("file", path))
+		told(fmt.Sprintf("files in %s were removed at %s; what this daemon needs was recreated", dir, time.Now().Format(time.RFC3339)))
 	})
 	if err != nil {
-		p.Log.Warn("the removal of files in the state directory would not be noticed", zap.Error(err))
+		p.Log.Warn("the state directory cannot be watched for removed files", zap.Error(err))
 	}
 }
 

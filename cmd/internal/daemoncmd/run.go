@@ -134,10 +134,10 @@ func (d Daemon) run(cmd *cobra.Command, notify *daemon.Notifier, serve func(*Run
 		ctx, cancel := context.WithTimeout(cmd.Context(), reopenTimeout)
 		defer cancel()
 		if err := errors.Join(log.Reopen(), s.Reopen(ctx)); err != nil {
-			log.Error("log files cannot be opened again", zap.Error(err))
+			log.Error("log files cannot be reopened", zap.Error(err))
 			return
 		}
-		log.Info("log files opened again")
+		log.Info("log files reopened")
 	})
 	defer done()
 	p.End = end
@@ -163,18 +163,18 @@ func (d Daemon) openLog(cmd *cobra.Command, cfg *config.Config) (log *daemon.Log
 // reread opens the log anew, reads the settings and puts those of the log into effect. With an error the old settings stay.
 func (d Daemon) reread(cmd *cobra.Command, cfg *config.Config, log *daemon.Log) (*config.Config, error) {
 	if err := log.Reopen(); err != nil {
-		log.Error("the log file cannot be opened again", zap.Error(err))
+		log.Error("the log file cannot be reopened", zap.Error(err))
 	}
 	next, err := d.settings(cmd)
 	if err != nil {
-		return nil, fmt.Errorf("read the settings again: %w", err)
+		return nil, fmt.Errorf("reload the settings: %w", err)
 	}
 	_, c := d.Home(next)
 	if err := log.SetLevel(c.Level); err != nil {
 		return nil, fmt.Errorf("change the log level: %w", err)
 	}
 	live, atStart := config.Changed(cfg, next, d.Name)
-	log.Info("settings read again", zap.Strings("changed", live), zap.Strings("at_next_start", atStart))
+	log.Info("settings reloaded", zap.Strings("changed", live), zap.Strings("at_next_start", atStart))
 	warn(log, next)
 	return next, nil
 }

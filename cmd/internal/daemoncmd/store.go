@@ -88,7 +88,7 @@ func (s *Store) AwaitAccepted(ctx context.Context, keys store.Keys, log *zap.Log
 		case accepted && err == nil:
 			return nil
 		case accepted:
-			log.Error("this etcd was accepted, but that cannot be noted; trying again", zap.Error(err))
+			log.Error("this etcd was accepted, but that cannot be saved; trying again", zap.Error(err))
 		case err != nil:
 			log.Debug("nobody has accepted this etcd yet", zap.Error(err))
 		}

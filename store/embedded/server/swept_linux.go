@@ -42,13 +42,13 @@ func (o *door) keep(ctx context.Context) {
 		{Path: path, Intact: func() bool { return o.intact(path) }, Renew: func() error { return o.open(path) }},
 	}, func(path string, err error) {
 		if err != nil {
-			o.log.Error("a file of etcd was removed, and cannot be made again yet", zap.String("file", path), zap.Error(err))
+			o.log.Error("a file of etcd was removed, and cannot be recreated yet", zap.String("file", path), zap.Error(err))
 			return
 		}
-		o.log.Warn("a file of etcd was removed, and was made again", zap.String("file", path))
+		o.log.Warn("a file of etcd was removed, and was recreated", zap.String("file", path))
 	})
 	if err != nil {
-		o.log.Warn("the removal of etcd's files would not be noticed", zap.Error(err))
+		o.log.Warn("etcd's files cannot be watched for removal", zap.Error(err))
 	}
 	if o.socket != nil {
 		_ = o.socket.Close() // nobody is served any more
@@ -88,7 +88,7 @@ func (o *door) open(path string) error {
 	o.work.Go(func() {
 		defer server.Stop()
 		if err := server.Serve(socket); err != nil && !errors.Is(err, net.ErrClosed) {
-			o.log.Warn("the socket that was made again is not served any more", zap.Error(err))
+			o.log.Warn("the recreated socket is no longer served", zap.Error(err))
 		}
 	})
 	return nil

@@ -186,7 +186,7 @@ func (c *tree) Leave() error {
 	return nil
 }
 
-// forgetLocked drops what is known of the last copy.
+// forgetLocked drops what is known about the last copy.
 func (c *tree) forgetLocked() {
 	c.setMainLocked(0)
 	c.group, c.pipes = 0, nil
