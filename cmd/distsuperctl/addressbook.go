@@ -85,8 +85,9 @@ func (c *ctl) remember(ctx context.Context) {
 		return
 	}
 	book.SigningKey, book.At = string(key), time.Now().Truncate(time.Second)
-	_ = book.write(path)
-	removeOldBooks(filepath.Dir(path))
+	if book.write(path) == nil {
+		removeOldBooks(path)
+	}
 }
 
 // readBook reads a book that only this user, and root, has a say in.
@@ -132,9 +133,13 @@ func (b addressBook) write(path string) error {
 	return os.Rename(next.Name(), path)
 }
 
-// removeOldBooks removes those of fleets that nobody has asked for long.
-func removeOldBooks(dir string) {
-	books, _ := filepath.Glob(filepath.Join(dir, "machines-*.json"))
+// removeOldBooks removes those of fleets that nobody has asked for long, beside a book that has the default place. In any other
+// directory such a name may be anybody's.
+func removeOldBooks(beside string) {
+	if beside != inStateFolder(filepath.Base(beside)) {
+		return
+	}
+	books, _ := filepath.Glob(filepath.Join(filepath.Dir(beside), "machines-*.json"))
 	for _, path := range books {
 		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > bookKept {
 			_ = os.Remove(path)

@@ -41,21 +41,30 @@ func TestAddressBookIsThisUsersAlone(t *testing.T) {
 	}
 }
 
-func TestAddressBooksOfForgottenFleetsGo(t *testing.T) {
-	dir := t.TempDir()
-	old, fresh := filepath.Join(dir, "machines-old.json"), filepath.Join(dir, "machines-fresh.json")
-	for _, path := range []string{old, fresh} {
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
+func TestAddressBooksOfForgottenFleetsGoFromTheirPlaceOnly(t *testing.T) {
+	state := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", state)
+	ours, elsewhere := filepath.Join(state, "distsuper"), t.TempDir()
+	long := time.Now().Add(-2 * bookKept)
+	for _, dir := range []string{ours, elsewhere} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
+		for _, name := range []string{"machines-old.json", "machines-fresh.json"} {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chtimes(filepath.Join(dir, "machines-old.json"), long, long); err != nil {
+			t.Fatal(err)
+		}
+		removeOldBooks(filepath.Join(dir, "machines-fresh.json"))
 	}
-	long := time.Now().Add(-2 * bookKept)
-	if err := os.Chtimes(old, long, long); err != nil {
-		t.Fatal(err)
-	}
-	removeOldBooks(dir)
-	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 || left[0] != fresh {
+	if left, _ := filepath.Glob(filepath.Join(ours, "*")); len(left) != 1 || left[0] != filepath.Join(ours, "machines-fresh.json") {
 		t.Errorf("left is %v", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(elsewhere, "*")); len(left) != 2 {
+		t.Errorf("beside a machines_file, where such names may be anybody's, left is %v", left)
 	}
 }
 
