@@ -3,6 +3,7 @@ package controller
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -156,6 +157,34 @@ func TestWhatStartsTogetherIsWrittenByPriority(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("placed in the order %v, want %v", got, want)
+	}
+}
+
+// A move begins with a stop, and its start would need room: a full etcd does of it nothing, lest what is wanted goes down.
+func TestAFullEtcdTakesOnlyWhatIsNotToRunOffItsMachine(t *testing.T) {
+	for name, c := range map[string]struct {
+		want  api.Want
+		stops bool
+	}{"a drain": {api.WantRun, false}, "a stop": {api.WantStop, true}} {
+		entries := coreEntries()
+		add := func(key string, v any) {
+			entries = slices.DeleteFunc(entries, func(e store.Entry) bool { return e.Key == key })
+			entries = append(entries, store.Entry{Key: key, Value: store.Encode(v), ModRev: 20, CreateRev: 10, Version: 2})
+		}
+		add(testKeys.Intent("x"), api.Intent{Want: c.want})
+		add(testKeys.Owner("x"), api.Owner{Machine: "m1", Instance: "i1", Token: 15, Placed: true})
+		add(testKeys.Placement("m1", "x"), api.Placement{Token: 15, Instance: "i1"})
+		add(testKeys.Cordon("m1"), api.Cordon{Drain: true})
+		add(testKeys.Info("m2"), api.MachineInfo{Name: "m2"})
+		add(testKeys.Alive("m2"), api.Alive{Instance: "i2"})
+		core := newCore()
+		core.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: entries})
+		w := core.Step(2, time.Time{}, Elected{Leadership: store.Leadership{Key: "/distsuper/election/1", Rev: 50}})[0].(Write)
+		if deletes := func(o store.Op) bool { return o.Key == testKeys.Placement("m1", "x") && o.Kind == store.OpDelete }; !slices.ContainsFunc(w.Txn.Then, deletes) {
+			t.Fatalf("%s does not take it off its machine: %+v", name, w)
+		} else if got := slices.ContainsFunc(w.WhenFull.Then, deletes); got != c.stops {
+			t.Errorf("%s takes it off its machine when etcd is full: %t, want %t", name, got, c.stops)
+		}
 	}
 }
 

@@ -103,9 +103,9 @@ func (c *Core) send(b batch) Effect {
 
 // whenFull is what of a batch is done in an etcd that takes nothing more: a process is taken off its machine, and so it stops.
 // The owner still names that run until it can be written, so all that could start another one waits for the end of this one,
-// as it always does.
+// as it always does. What is wanted stays where it runs: it could be placed nowhere else.
 func (c *Core) whenFull(b batch) store.Txn {
-	if len(b.actions) != 1 || b.actions[0].Kind != plan.Unplace {
+	if len(b.actions) != 1 || b.actions[0].Kind != plan.Unplace || c.view.Processes[b.actions[0].Process].Wanted() {
 		return store.Txn{}
 	}
 	t := store.Txn{If: b.txn.If, Else: b.txn.Else}

@@ -67,7 +67,7 @@ func (v *View) moves(p *ProcessFacts, on bool) {
 
 // between reports whether the process is on its way to another machine: it is to run, and nothing is known that keeps it.
 func (p *ProcessFacts) between() bool {
-	if p.Owner == nil || p.Spec == nil || p.Intent == nil || p.Intent.Value.Want != api.WantRun {
+	if p.Owner == nil || !p.Wanted() {
 		return false
 	}
 	o := p.Owner.Value

@@ -1,10 +1,6 @@
 package plan
 
-import (
-	"slices"
-
-	"github.com/distsuper/distsuper/pkg/api"
-)
+import "slices"
 
 // Move is one process that is to go to another machine.
 type Move struct {
@@ -49,7 +45,7 @@ func newBalance(in Input) *balance {
 	for _, id := range sortedKeys(b.v.Processes) {
 		p := b.v.Processes[id]
 		home := b.v.Machines[p.counted]
-		if home == nil || home.Alive == nil || home.Cordon != nil || p.Spec == nil || p.Intent == nil || p.Intent.Value.Want != api.WantRun {
+		if home == nil || home.Alive == nil || home.Cordon != nil || !p.Wanted() {
 			continue // it is about to go, or to be moved for another reason
 		}
 		m := &movable{p: p}

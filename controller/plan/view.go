@@ -218,6 +218,11 @@ func (v *View) Commit(rev int64, now clock.Instant) {
 	clear(v.fresh)
 }
 
+// Wanted reports whether a program asks for the process, and its user wants it to run.
+func (p *ProcessFacts) Wanted() bool {
+	return p != nil && p.Spec != nil && p.Intent != nil && p.Intent.Value.Want == api.WantRun
+}
+
 func (p *ProcessFacts) empty() bool {
 	return p.Spec == nil && p.Intent == nil && p.Owner == nil && len(p.Slots) == 0 && len(p.Damaged) == 0
 }
