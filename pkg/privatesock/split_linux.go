@@ -6,17 +6,15 @@ import (
 )
 
 // Split parts what l accepts: own has the connections of this user and root, others those of everybody else whom l lets in. They
-// come as own is accepted from, and closing either closes both.
+// come as own is accepted from. Each is closed for itself; own's Close closes l.
 func Split(l net.Listener) (own, others net.Listener) {
-	s := &split{Listener: l, conns: make(chan net.Conn), closed: make(chan struct{})}
-	return s, &diverted{s}
+	d := &diverted{addr: l.Addr(), conns: make(chan net.Conn), closed: make(chan struct{})}
+	return &split{l, d}, d
 }
 
 type split struct {
 	net.Listener
-	conns  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
+	others *diverted
 }
 
 func (s *split) Accept() (net.Conn, error) {
@@ -26,20 +24,21 @@ func (s *split) Accept() (net.Conn, error) {
 			return conn, err
 		}
 		select {
-		case s.conns <- conn:
-		case <-s.closed:
+		case s.others.conns <- conn:
+		case <-s.others.closed:
 			conn.Close()
 		}
 	}
 }
 
-func (s *split) Close() error {
-	s.once.Do(func() { close(s.closed) })
-	return s.Listener.Close()
+type diverted struct {
+	addr   net.Addr
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
 }
 
-type diverted struct{ *split }
-
+// Accept implements net.Listener.
 func (d *diverted) Accept() (net.Conn, error) {
 	select {
 	case conn := <-d.conns:
@@ -47,4 +46,13 @@ func (d *diverted) Accept() (net.Conn, error) {
 	case <-d.closed:
 		return nil, net.ErrClosed
 	}
+}
+
+// Addr implements net.Listener.
+func (d *diverted) Addr() net.Addr { return d.addr }
+
+// Close implements net.Listener.
+func (d *diverted) Close() error {
+	d.once.Do(func() { close(d.closed) })
+	return nil
 }
