@@ -2,6 +2,7 @@ package solo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,17 +37,27 @@ func (s *Solo) files() []swept.File {
 		files = append(files, swept.File{Path: l.Addr().String(), Intact: l.Current, Renew: l.Renew})
 	}
 	if s.pidfile {
-		files = append(files, swept.File{Path: s.settings.Pidfile, Intact: func() bool {
-			_, err := os.Stat(s.settings.Pidfile) // another's stays
-			return err == nil
-		}, Renew: func() error {
-			if err := os.MkdirAll(filepath.Dir(s.settings.Pidfile), 0o755); err != nil {
-				return err
-			}
-			return writePid(s.settings.Pidfile)
-		}})
+		files = append(files, pidfile(s.settings.Pidfile))
 	}
 	return files
+}
+
+// pidfile is made again only where nothing is: its directory may be another user's, who could put a link there.
+func pidfile(path string) swept.File {
+	return swept.File{Path: path, Intact: func() bool {
+		_, err := os.Lstat(path) // another's stays
+		return err == nil
+	}, Renew: func() error {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+		return errors.Join(err, f.Close())
+	}}
 }
 
 func (s *Solo) runtimeIntact() bool {
