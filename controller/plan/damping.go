@@ -11,13 +11,15 @@ import (
 // A machine that is overloaded, or whose network comes and goes, is lost, returns, is the emptiest of all, gets everything,
 // and is lost again, with more processes each time. So a machine that was lost is avoided for a while after its return, and
 // the longer the more often it was lost without a long calm in between. It still gets what no other can take, but from the second
-// loss in a row on bit by bit: at first half of what it carried when it was lost, and from the middle of the while on more and more.
-// Two machines that throw everything at each other come to rest in this way, if it can be carried at all, and nothing stays down
-// for ever.
+// loss in a row on bit by bit: at first half of what it carried when it was lost, then more and more, and everything within seconds.
+// Two machines that throw everything at each other come to rest in this way, if it can be carried at all, since the other one is back
+// by then. Nothing stays down for longer: damping is a guess, and a process that could run is worth more.
 const (
 	lossWait = 10 * time.Second // after the first loss; then twice as long each time
 	lossMost = 10 * time.Minute
 	lossCalm = 10 * time.Minute // alive for so long, earlier losses count no more
+	// fillTime is how long a machine waits after its return at most until it gets everything.
+	fillTime = 20 * time.Second
 	// leastBack is what a machine gets at once in any case.
 	leastBack = 4
 )
@@ -102,6 +104,10 @@ func (m *MachineFacts) most(now clock.Instant, wall time.Time) int {
 		return -1
 	}
 	l := m.Losses.Value
-	half, most := time.Duration(l.Wait)*time.Second/2, max(l.Carried/2, leastBack)
+	fill := min(time.Duration(l.Wait)*time.Second, fillTime)
+	if !now.Before(m.AliveSince.Add(fill)) {
+		return -1
+	}
+	half, most := fill/2, max(l.Carried/2, leastBack)
 	return most + int(int64(most)*int64(max(0, now.Sub(m.AliveSince)-half))/int64(half))
 }

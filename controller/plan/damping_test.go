@@ -144,41 +144,49 @@ func TestMachinesThatAreBackCountAsLostOnlyWithThoseThatWereLostTogether(t *test
 	}
 }
 
-// From the second loss in a row on, a machine that is the only one gets half at first, then more and more, and in the end everything.
+// From the second loss in a row on, a machine that is the only one gets half at first, then more and more, and everything in the end,
+// which is not later because it was lost more often.
 func TestAMachineThatIsLostAgainAndAgainIsFilledBitByBit(t *testing.T) {
 	const processes = 20
-	m := newModel(t)
-	m.machine("m1")
-	m.machine("m2")
-	m.cordon("m2", false)
-	m.program("p", processes, func(p *api.Program) { p.OnPartition = api.PartitionStop })
-	m.wantAll()
-	m.settle(always)
-	lose := func(name string) {
-		m.expire(name)
-		m.writeLosses()
-	}
-	m.alive("m2", "")
-	m.writeLosses()
-	m.change(func(v *View, _ int64) { v.SetCordon("m2", nil) })
-	m.alive("m2", "i-m2") // lost once: it gets everything
-	lose("m1")
-	m.settle(always)
-	if n := m.running("m2"); n != processes {
-		t.Fatalf("after one loss %d run on m2", n)
-	}
-	lose("m2")
-	m.alive("m2", "i2-m2")
-	wait := time.Duration(m.v.Machines["m2"].Losses.Value.Wait) * time.Second
-	for _, c := range []struct {
-		passed time.Duration
-		want   int
-	}{{0, processes / 2}, {wait / 2, processes / 2}, {wait * 3 / 4, processes * 3 / 4}, {wait, processes}} {
-		m.in.Now = m.v.Machines["m2"].AliveSince.Add(c.passed)
-		m.in.Leases[7] = LeaseAnswer{Gone: true, At: m.in.Now}
+	for _, losses := range []int{2, 5} {
+		m := newModel(t)
+		m.machine("m1")
+		m.machine("m2")
+		m.cordon("m2", false)
+		m.program("p", processes, func(p *api.Program) { p.OnPartition = api.PartitionStop })
+		m.wantAll()
 		m.settle(always)
-		if n := m.running("m2"); n != c.want {
-			t.Errorf("after %v of %v %d run on m2, want %d", c.passed, wait, n, c.want)
+		lose := func(name string) {
+			m.expire(name)
+			m.writeLosses()
+		}
+		m.alive("m2", "")
+		m.writeLosses()
+		m.change(func(v *View, _ int64) { v.SetCordon("m2", nil) })
+		m.alive("m2", "i-m2") // lost once: it gets everything
+		lose("m1")
+		m.settle(always)
+		if n := m.running("m2"); n != processes {
+			t.Fatalf("after one loss %d run on m2", n)
+		}
+		for range losses - 1 {
+			lose("m2")
+			m.change(func(v *View, _ int64) { v.Machines["m2"].Losses.Value.Carried = processes })
+			m.alive("m2", "i2-m2")
+		}
+		if n := m.v.Machines["m2"].Losses.Value.Count; n != losses {
+			t.Fatalf("it was lost %d times", n)
+		}
+		for _, c := range []struct {
+			passed time.Duration
+			want   int
+		}{{0, processes / 2}, {fillTime / 2, processes / 2}, {fillTime * 3 / 4, processes * 3 / 4}, {fillTime, processes}} {
+			m.in.Now = m.v.Machines["m2"].AliveSince.Add(c.passed)
+			m.in.Leases[7] = LeaseAnswer{Gone: true, At: m.in.Now}
+			m.settle(always)
+			if n := m.running("m2"); n != c.want {
+				t.Errorf("lost %d times, after %v %d run on m2, want %d", losses, c.passed, n, c.want)
+			}
 		}
 	}
 }
