@@ -47,7 +47,7 @@ func (s *step) newKeeper(ev NewKeeper) {
 	}
 	s.meet(ev.Hello)
 	if s.epoch > 1 {
-		s.o.Log.Warn("the keeper is another one: what the last one ran is released",
+		s.o.Log.Warn("the keeper was replaced: what the last one ran is released",
 			zap.String("instance", ev.Hello.Instance), zap.Strings("predecessors", ev.Hello.Predecessors))
 		for _, id := range s.leases.ids() {
 			s.do(DropLease{id})

@@ -147,7 +147,7 @@ func (s *step) granted(ev Granted) {
 	g := s.leases.grants[ev.Effect.TTL]
 	if ev.Err != nil {
 		if g.slot.fails == 0 {
-			s.o.Log.Warn("a lease cannot be had", zap.Int64("touch_timeout", ev.Effect.TTL), zap.Error(ev.Err))
+			s.o.Log.Warn("no lease could be obtained", zap.Int64("touch_timeout", ev.Effect.TTL), zap.Error(ev.Err))
 		}
 		again := g.slot.fail(s.now)
 		s.wake.add(again, "")

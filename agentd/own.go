@@ -16,7 +16,7 @@ import (
 
 const (
 	whatAlive = "claim the machine's name"
-	whatLeave = "take the machine's alive key away"
+	whatLeave = "delete the machine's alive key"
 	whatInfo  = "put the machine's info"
 )
 
@@ -55,7 +55,7 @@ func (o *own) read(e store.Entry, log *zap.Logger) api.Alive {
 	}
 	var err error
 	if o.alive, err = store.Decode[api.Alive](e); err != nil && e.ModRev != 0 {
-		log.Error("the machine's alive key cannot be read; it is written again", zap.Error(err))
+		log.Error("the machine's alive key cannot be read; rewriting it", zap.Error(err))
 	}
 	o.aliveRev = e.ModRev
 	return o.alive

@@ -217,7 +217,7 @@ func (f *follower) watch(ctx context.Context) error {
 		switch {
 		case errors.Is(err, ErrCompacted), errors.Is(err, errMissed), errors.Is(err, errOld):
 			f.same, f.missed = errors.Is(err, errOld), errors.Is(err, errMissed)
-			f.Log.Debug("reading everything afresh", zap.Stringer("keys", f.keys), zap.Int64("rev", f.rev), zap.String("reason", err.Error()))
+			f.Log.Debug("reading everything again", zap.Stringer("keys", f.keys), zap.Int64("rev", f.rev), zap.String("reason", err.Error()))
 			return nil
 		case errors.Is(err, ErrPermission) && ctx.Err() == nil:
 			// A watch may end so when a login expires; the read that follows tells.

@@ -86,7 +86,7 @@ func DecodeSchema(keys Keys, e *Entry) (api.Schema, error) {
 		return s, fmt.Errorf("%w: the key space at %s has schema %d and this program knows schema %d: use a newer distsuper",
 			ErrSchema, keys.Root(), s.Version, api.SchemaVersion)
 	case s.Version < 1:
-		return s, fmt.Errorf("%w: the key space at %s has schema %d, which never was: %s is damaged", ErrSchema, keys.Root(), s.Version, keys.Schema())
+		return s, fmt.Errorf("%w: the key space at %s has schema %d, which never existed: %s is damaged", ErrSchema, keys.Root(), s.Version, keys.Schema())
 	}
 	return s, nil
 }

@@ -48,9 +48,9 @@ func (t *tale) tell() {
 	case t.run.Cause == keeper.CauseFenced && !fenced && (ended || now.State != old.State || now.Fault != old.Fault):
 		t.add(time.Time{}, "fenced", strings.TrimPrefix(now.Reason, "fenced: "))
 	case now.Starts > old.Starts && fenced:
-		t.add(now.Started, "started", fmt.Sprintf("pid %d, %s", now.PID, copies(now.Starts)))
+		t.add(now.Started, "started", fmt.Sprintf("pid %d, %s", now.PID, starts(now.Starts)))
 	case now.Starts > old.Starts && ended && old.Starts > 0:
-		t.add(now.Started, "restarted", fmt.Sprintf("%s; now pid %d, %s", exit(now), now.PID, copies(now.Starts)))
+		t.add(now.Started, "restarted", fmt.Sprintf("%s; now pid %d, %s", exit(now), now.PID, starts(now.Starts)))
 	case ended && !fenced:
 		t.add(now.Stopped, "exited", join(exit(now), now.Reason))
 	case now.Starts > old.Starts:
@@ -67,9 +67,9 @@ func (t *tale) released() {
 	}
 	switch t.run.Cause {
 	case keeper.CauseFinished:
-		t.add(at, "exited", exit(now)+", not to be restarted")
+		t.add(at, "exited", exit(now)+", not restarted")
 	case keeper.CauseFatal:
-		t.add(at, "gave up", join(now.Reason, copies(now.Starts)))
+		t.add(at, "gave up", join(now.Reason, starts(now.Starts)))
 	case keeper.CauseRefused:
 		t.add(at, "refused", now.Reason)
 	default:
@@ -94,11 +94,11 @@ func exit(s api.Status) string {
 	return ""
 }
 
-func copies(n int) string {
+func starts(n int) string {
 	if n == 1 {
-		return "1 copy started"
+		return "started once"
 	}
-	return fmt.Sprintf("%d copies started", n)
+	return fmt.Sprintf("started %d times", n)
 }
 
 func join(parts ...string) string {

@@ -219,14 +219,14 @@ func TestHistoryTellsEachChangeOnce(t *testing.T) {
 		{"first copy", api.Status{Token: 7}, first, "", "1 started: pid 40"},
 		{"of an earlier token", api.Status{Token: 5, Observed: api.Observed{Starts: 3, Stopped: at(1)}}, first, "", "1 started: pid 40"},
 		{"nothing of note", first, first, "", ""},
-		{"three crashes at once", first, again, "", "9 restarted: exit status 1; now pid 43, 4 copies started"},
+		{"three crashes at once", first, again, "", "9 restarted: exit status 1; now pid 43, started 4 times"},
 		{"fenced", first, fenced, keeper.CauseFenced, "3 fenced: no renewal from etcd for 3.2 s"},
-		{"fenced, told when it runs again", first, back, "", "3 fenced: no renewal from etcd for 3.2 s, 600 started: pid 44, 2 copies started"},
+		{"fenced, told when it runs again", first, back, "", "3 fenced: no renewal from etcd for 3.2 s, 600 started: pid 44, started 2 times"},
 		{"fenced, told when it runs elsewhere", first, gone, keeper.CauseStopped, "3 fenced: no renewal from etcd for 3.2 s, ? stopped: "},
 		{"fenced before, and back", fenced, back, "", "600 started: pid 44"},
 		{"held while it had no copy", first, held, keeper.CauseFenced, "? fenced: no renewal from etcd for 3.2 s"},
-		{"finished", again, over, keeper.CauseFinished, "10 exited: exit status 1, not to be restarted"},
-		{"gave up", again, over, keeper.CauseFatal, "10 gave up: 4 copies started"},
+		{"finished", again, over, keeper.CauseFinished, "10 exited: exit status 1, not restarted"},
+		{"gave up", again, over, keeper.CauseFatal, "10 gave up: started 4 times"},
 		{"stopped", again, over, keeper.CauseStopped, "10 stopped: exit status 1"},
 	}
 	for _, row := range rows {

@@ -337,7 +337,7 @@ func (s *server) announce(ctx context.Context) error {
 	h := s.health(ctx)
 	s.Log.Info("ready", zap.String("machine", h.Machine), zap.String("https", rpc.Reach(s.https, nil)), zap.Strings("etcd", s.endpoints),
 		zap.Int("keeper", h.KeeperPID), zap.String("containment", h.Containment), zap.String("version", h.Version))
-	s.Notify.Ready(fmt.Sprintf("machine %s, keeper pid %d with %d processes, etcd at %s", h.Machine, h.KeeperPID, h.Processes, daemoncmd.Join(s.endpoints)))
+	s.Notify.Ready(fmt.Sprintf("machine %s, keeper pid %d, processes: %d, etcd at %s", h.Machine, h.KeeperPID, h.Processes, daemoncmd.Join(s.endpoints)))
 	return nil
 }
 

@@ -53,7 +53,7 @@ func newStatus() *cobra.Command {
 	cmd := self.NewStatus(&cobra.Command{
 		Short: "show whether the agent and its keeper run, how they stand with etcd, and with -l the processes",
 		Long: `status shows whether the agent and its keeper run, when etcd last answered this machine, and what that
-means for the processes here. It asks no etcd, and without an agent it shows what the keeper knows.`,
+means for the processes here. It does not ask etcd, and without an agent it shows what the keeper knows.`,
 	}, "https", func(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) { return look(ctx, cfg, list) })
 	cmd.Example += "\n  distsuperagent status -l"
 	cmd.Flags().BoolVarP(&list, "list", "l", false, "list the processes of this machine, too")

@@ -100,7 +100,7 @@ func TestABackupComesBackAndADamagedOneChangesNothing(t *testing.T) {
 			t.Errorf("onto a file that is there: %s", r.errout)
 		}
 		f.wants(exitOK, "web: stopped\n", "stop", "web")
-		if r := f.ctl("restore", file, "--yes"); r.code != exitOK || !strings.Contains(r.out, "1 process wanted otherwise than now") {
+		if r := f.ctl("restore", file, "--yes"); r.code != exitOK || !strings.Contains(r.out, "1 process with another wanted state than now") {
 			t.Errorf("restore: %d, %s%s", r.code, r.out, r.errout)
 		}
 		f.await("web", "RUNNING on m1")

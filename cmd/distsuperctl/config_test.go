@@ -81,7 +81,7 @@ Different from supervisor:
 Warnings:
   FILE:11: [program:web] autostrt: is not known and not used; did you mean autostart?
   FILE:15: [eventlistener:l]: does not run: distsuper sends no supervisor events yet
-  FILE:5: [supervisord] user: is not followed by a fleet: programs run as the agent's user; write user in each [program:x], or once in [DEFAULT]
+  FILE:5: [supervisord] user: has no effect in a fleet: programs run as the agent's user; write user in each [program:x], or once in [DEFAULT]
 
 FILE: 2 programs, 3 processes, and 1 that cannot run yet, 3 warnings
 `

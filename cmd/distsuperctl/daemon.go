@@ -44,7 +44,7 @@ func (c *ctl) daemon(ctx context.Context, o daemonOptions) (*peer, error) {
 	}
 	id := cmp.Or(o.id, leader)
 	if id == "" {
-		return nil, errors.New("no controller leads that could be asked" + c.ledLast(ctx, all) + "; is distsuperd running? (distsuperctl controllers)")
+		return nil, errors.New("there is no leading controller to ask" + c.ledLast(ctx, all) + "; is distsuperd running? (distsuperctl controllers)")
 	}
 	for _, d := range all {
 		if d.ID != id {

@@ -74,7 +74,7 @@ const fgBytes = 1024
 // What ends a foreground well: the end of the run, and of what is typed.
 var (
 	errKilled   = errors.New("the process is no longer running")
-	errAllTyped = errors.New("nothing more is typed")
+	errAllTyped = errors.New("the input has ended")
 )
 
 func (f *foreground) run(ctx context.Context) error {

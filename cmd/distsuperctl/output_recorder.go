@@ -49,7 +49,7 @@ type failureDoc struct {
 // is one document even when the command failed.
 func (r *outputRecorder) conclude(err error, json bool) error {
 	if r.err != nil && !errors.Is(err, r.err) {
-		lost := fmt.Errorf("what was done cannot be told: %w", r.err)
+		lost := fmt.Errorf("the result cannot be printed: %w", r.err)
 		if err != nil && err.Error() != "" {
 			lost = fmt.Errorf("%w; %w", err, lost)
 		}
@@ -65,7 +65,7 @@ func (r *outputRecorder) conclude(err error, json bool) error {
 		}
 	}
 	if werr := printJSON(r.to, failureDoc{strings.Join(why, "; "), exitCode(err)}); werr != nil {
-		return fmt.Errorf("what was done cannot be told: %w", werr)
+		return fmt.Errorf("the result cannot be printed: %w", werr)
 	}
 	return err
 }

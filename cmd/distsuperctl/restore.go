@@ -149,7 +149,7 @@ func (c *ctl) showRestore(p *backup.Plan) {
 	}
 	c.printf("%s added, %d changed, %d removed\n", plural(len(p.Added), "program"), len(p.Changed), len(p.Removed))
 	if p.Intents > 0 {
-		c.printf("%s wanted otherwise than now\n", plural(p.Intents, "process"))
+		c.printf("%s with another wanted state than now\n", plural(p.Intents, "process"))
 	}
 	if p.Cordons > 0 {
 		c.printf("%s put back or removed\n", plural(p.Cordons, "cordon"))

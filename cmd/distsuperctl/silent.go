@@ -110,10 +110,10 @@ func (c *ctl) askMachine(ctx context.Context, machine string) (a agentSays, err 
 // mark says whose knowledge it is, and how old.
 func (a agentSays) mark() string {
 	if a.full {
-		return "as of the agent, since etcd is full (NOSPACE) and not told of anything"
+		return "reported by the agent, since etcd is full (NOSPACE) and takes no reports"
 	}
 	if a.health.Contact == nil {
-		return "as of the agent, etcd " + a.health.Store
+		return "reported by the agent; etcd " + a.health.Store
 	}
 	return a.health.Contact.Mark()
 }

@@ -96,7 +96,7 @@ func (s *soloDeployment) wanted(ctx context.Context, strict bool) ([]api.Program
 
 func (s *soloDeployment) shutdown(ctx context.Context, o shutdownOptions) error {
 	if o.fleet {
-		return usage(errors.New("distsuperd solo runs this file, and is no fleet; shutdown without --fleet stops it"))
+		return usage(errors.New("distsuperd solo runs this file, and is not a fleet; shutdown without --fleet stops it"))
 	}
 	p, err := s.daemon(ctx, daemonOptions{})
 	if err != nil {

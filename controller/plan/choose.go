@@ -111,7 +111,7 @@ func exclude(p *ProcessFacts, m *MachineFacts, q query, total int) string {
 	case q.only && m.Name != q.target:
 		return "another machine was asked for"
 	case m.Name == q.never:
-		return "it is to leave this machine"
+		return "it must leave this machine"
 	case m.Name != q.last && m.Name != q.avoid && p.slot(m.Name).Touch != nil:
 		return "an older touch of it stands there"
 	}
@@ -158,7 +158,7 @@ func (c candidate) choiceReason(of int) string {
 	case of == 1:
 		return "the only machine that can take it"
 	default:
-		return fmt.Sprintf("least loaded of %d (%d processes, %d of its program)", of, c.total, c.program)
+		return fmt.Sprintf("least loaded of %d (runs %d in all, %d of its program)", of, c.total, c.program)
 	}
 }
 
@@ -174,13 +174,13 @@ func (c candidate) rejectReason(best candidate) string {
 	case best.rank == 1:
 		return "it ran elsewhere last"
 	case c.busy != best.busy:
-		return "it is to get no more for now"
+		return "it gets no more for now"
 	case c.program != best.program:
 		return fmt.Sprintf("runs %d of its program, %s %d", c.program, best.m.Name, best.program)
 	case c.total != best.total:
-		return fmt.Sprintf("runs %d processes, %s %d", c.total, best.m.Name, best.total)
+		return fmt.Sprintf("runs %d in all, %s %d", c.total, best.m.Name, best.total)
 	default:
-		return "as good, later in the alphabet"
+		return "equally good, but later in the alphabet"
 	}
 }
 

@@ -239,7 +239,7 @@ func (d *decider) ended(p *ProcessFacts) (Decision, bool) {
 	case fatal:
 		return d.failed(p, s), true
 	case st.State == api.Exited:
-		return d.finish(p, api.Exited, s, o.Failed, "it exited and is not to be restarted", nil), true
+		return d.finish(p, api.Exited, s, o.Failed, "it exited and will not be restarted", nil), true
 	case o.Placed:
 		why := o.Machine + " released it"
 		if st.Reason != "" {

@@ -72,14 +72,14 @@ var situations = []situation{
 		kind: Place, on: "m2", reason: "m1 released it"},
 	{name: "drain", happen: func(m *model) { m.cordon("m1", true) }, kind: Unplace, reason: "drained by ann@host"},
 	{name: "drain, and no other machine can take it", happen: func(m *model) { drainAll(m, false) },
-		kind: Note, on: "m1", reason: "so it goes on there", waits: api.WaitingForMachine},
+		kind: Note, on: "m1", reason: "so it stays there", waits: api.WaitingForMachine},
 	{name: "drain that stops what no other machine can take", happen: func(m *model) { drainAll(m, true) },
 		kind: Unplace, reason: "drained by ann@host"},
 	{name: "drain, no other machine can take it, and a restart is asked", happen: func(m *model) { drainAll(m, false); m.want("x", wantRestart) },
 		kind: Restart, on: "m1", proof: api.ProofInPlace},
 	{name: "the machine's label goes, and no other has it", edit: func(p *api.Program) { p.Machines = []string{"m1.example"} },
 		happen: func(m *model) { m.machine("m1", func(i *api.MachineInfo) { i.Addresses = nil }) },
-		kind:   Note, on: "m1", reason: "so it goes on there", waits: api.WaitingForMachine},
+		kind:   Note, on: "m1", reason: "so it stays there", waits: api.WaitingForMachine},
 	{name: "cordon leaves it", happen: func(m *model) { m.cordon("m1", false) }, kind: nothing, on: "m1"},
 	{name: "machine not allowed any more", happen: func(m *model) {
 		m.program("x", 1, func(p *api.Program) { p.Machines = []string{"m2"} })

@@ -54,7 +54,7 @@ func (d *decider) placed(p *ProcessFacts) Decision {
 
 // staysOn is said of a process that is to leave its machine when no other can take it: nobody has asked for it to be stopped.
 func (d *decider) staysOn(m *MachineFacts, why string) obstacle {
-	return obstacle{api.WaitingForMachine, fmt.Sprintf("it is to leave, since %s; no other machine can take it, so it goes on there", why)}
+	return obstacle{api.WaitingForMachine, fmt.Sprintf("it must leave, since %s; no other machine can take it, so it stays there", why)}
 }
 
 // machineLost: its machine is gone, or has a new keeper, which knows nothing of the old one's runs.

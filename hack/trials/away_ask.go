@@ -40,7 +40,7 @@ func (a *absence) askFleet(ctx context.Context) {
 	}
 	for _, args := range [][]string{{"status"}, {"why", "s1"}, {"tail", "loud"}, {"stop", "s1"}} {
 		r := a.run(ctx, a.m1, "distsuperctl", args...)
-		marked := strings.Contains(r.Stdout+r.Stderr, "as of the ")
+		marked := strings.Contains(r.Stdout+r.Stderr, "reported by the ")
 		if r.Code == 0 && !marked || strings.Contains(r.Stdout, "RUNNING") && !marked {
 			a.not(ctlIsTrue, "%s: exit %d, %s %s", strings.Join(args, " "), r.Code, r.Stdout, r.Stderr)
 		}

@@ -23,6 +23,9 @@ var rules = []struct {
 	{"retrying, or trying again", regexp.MustCompile(`(?i)\bit is tried again\b`), "no answer; it is tried again"},
 	{"the fleet does not learn of it", regexp.MustCompile(`(?i)\b(is|are) not told\b`), "what ends is not told"},
 	{"re-: reopened, recreated, reloaded", regexp.MustCompile(`(?i)\b(made|opened) again\b`), "the file was made again"},
+	{"given, set or belongs: text does not stand", regexp.MustCompile(`(?i)\b(programs|options?|keys?|values?|labels?) stands? (there|in)\b`), "programs stand in [program:x]"},
+	{"an extra comma, unset", regexp.MustCompile(`(?i)(a comma too many|counts as not written|is not right\b)`), "it has a comma too many"},
+	{"at least 2", regexp.MustCompile(`(?i)\bnumber from (\d+|%d) on\b`), "a whole number from 2 on"},
 	{"American or British, but one: colour, behaviour", regexp.MustCompile(`(?i)\b(colors?|behaviors?|favor|honor)\b`), "in color"},
 }
 

@@ -193,9 +193,9 @@ func TestUnknownNamesWarnWithPlaceAndNearestKnown(t *testing.T) {
 		":7: [distsuperdd]: is not known and not used; did you mean [distsuperd]?",
 		":8: [porgram:web]: is not known and not used; did you mean [program:web]?",
 		":9: [program]: has no name and is not used; write [program:name]",
-		":16: [db]: is of distsuper 0.2 and not used; there is no database",
-		":17: [server-http]: is of distsuper 0.2 and not used; [distsuperd] http",
-		":18: [whatever]: is not known and not used; programs stand in [program:x]",
+		":16: [db]: is from distsuper 0.2 and is not used; there is no database",
+		":17: [server-http]: is from distsuper 0.2 and is not used; [distsuperd] http",
+		":18: [whatever]: is not known and not used; programs belong in [program:x]",
 	}
 	got := w.must(Ctl).Warnings
 	for i, line := range want {
@@ -217,7 +217,7 @@ func TestAConfigurationOfSupervisordIsTakenAndTellsWhatAFleetDoesNotFollow(t *te
 	}, "\n"))
 	t.Setenv(EnvFile, file)
 	got := w.must(Ctl).Warnings
-	want := []string{":13: [supervisord] user: is not followed by a fleet: programs run as the agent's user; write user in each",
+	want := []string{":13: [supervisord] user: has no effect in a fleet: programs run as the agent's user; write user in each",
 		":16: [supervisord] nodemon: is not known and not used; did you mean nodaemon?"}
 	for i, line := range want {
 		if i >= len(got) || !strings.HasPrefix(got[i], file+line) {
@@ -255,7 +255,7 @@ func TestShellIsSetAsInSupervisorctlWhereOursSaysNothing(t *testing.T) {
 
 func TestEverySectionOfDistsuper02SaysWhatReplacedIt(t *testing.T) {
 	for _, name := range []string{"common", "agent", "server", "db", "http", "server-http", "agent-http"} {
-		if p := sectionProblem(name); !strings.HasPrefix(p, "is of distsuper 0.2 and not used; ") {
+		if p := sectionProblem(name); !strings.HasPrefix(p, "is from distsuper 0.2 and is not used; ") {
 			t.Errorf("[%s] %s", name, p)
 		}
 	}
@@ -268,13 +268,13 @@ func TestBadValueNamesItsPlace(t *testing.T) {
 		{"[distsuperd]\nhttp = nowhere", ":2: [distsuperd] http: not an address"},
 		{"[distsuperd]\nlog_level = loud", `:2: [distsuperd] log_level: "loud" is not a log level`},
 		{"[distsuperagent]\nlabels = zone", `"zone" is not a label`},
-		{"[distsuperagent]\nlabels = a=1, a=2", "label a stands there twice"},
+		{"[distsuperagent]\nlabels = a=1, a=2", "label a is given twice"},
 		{"[distsuperagent]\nmachine = %(nope)s", "cannot be expanded here"},
 		{"[etcd]\ncert = a.pem", "cert and key come together"},
 		{"[etcd]\npassword = x", "needs a username"},
 		{"[etcd]\nca = -----BEGIN CERTIFICATE-----\n AAAA", "no END line"},
 		{"[distsuperctl]\nsource = api", "choose another name"},
-		{"nonsense", "stands before any section header"},
+		{"nonsense", "comes before any section header"},
 	} {
 		w := newWorld(t)
 		w.write(FileName, c.text)

@@ -115,7 +115,7 @@ func pairs(field func(*Config) *map[string]string) setter {
 				return fmt.Errorf("%q is not a label; write name=value, as in zone=a", part)
 			}
 			if _, twice := labels[name]; twice {
-				return fmt.Errorf("label %s stands there twice; give it one value", name)
+				return fmt.Errorf("label %s is given twice; give it one value", name)
 			}
 			labels[name] = value
 		}

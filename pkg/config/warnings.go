@@ -13,7 +13,7 @@ import (
 var legacySections = map[string]string{
 	"common":      "[etcd] says where the store is, [distsuperd] and [distsuperagent] have log settings of their own",
 	"agent":       "[distsuperagent] has the machine's name, labels and limits; the machine's state is in etcd now",
-	"server":      "[distsuperd] has the controller's settings; touch_timeout and max_fail_count stand in each [program:x]",
+	"server":      "[distsuperd] has the controller's settings; touch_timeout and max_fail_count belong in each [program:x]",
 	"db":          "there is no database any more: [etcd] says where the store is, and without endpoints distsuperd runs an etcd of its own",
 	"http":        "[distsuperd] http and [distsuperagent] http say where each of the two listens",
 	"server-http": "[distsuperd] http says where distsuperd listens",
@@ -65,7 +65,7 @@ func suggestKey(section, key string, known []string) string {
 // sectionProblem says what is wrong with a section that the table does not have; "" is nothing.
 func sectionProblem(name string) string {
 	if what, ok := legacySections[name]; ok {
-		return "is of distsuper 0.2 and not used; " + what
+		return "is from distsuper 0.2 and is not used; " + what
 	}
 	return spec.UnknownSection(name)
 }

@@ -70,7 +70,7 @@ func TestSentences(t *testing.T) {
 			if got != row.want {
 				t.Errorf("got  %s\nwant %s", got, row.want)
 			}
-			if mark := row.c.Mark(); !strings.HasPrefix(mark, "as of the "+string(row.c.From)+", etcd ") {
+			if mark := row.c.Mark(); !strings.HasPrefix(mark, "reported by the "+string(row.c.From)+"; etcd ") {
 				t.Errorf("marked %q", mark)
 			}
 		})

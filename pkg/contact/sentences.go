@@ -31,7 +31,7 @@ func (c Contact) Etcd() string {
 }
 
 // Mark says whose knowledge something is, and how old, where it is shown in the place of what etcd would say.
-func (c Contact) Mark() string { return "as of the " + string(c.From) + ", etcd " + c.Etcd() }
+func (c Contact) Mark() string { return "reported by the " + string(c.From) + "; etcd " + c.Etcd() }
 
 // Lines says what this means for the processes of the machine, a sentence for each kind. While etcd answers that is nothing, but
 // for processes that were, or are being, stopped because it did not.

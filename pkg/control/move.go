@@ -23,7 +23,7 @@ func (c *Control) Move(ctx context.Context, name, to string, w Wait, report func
 	case to != "" && before.Machine(to) == nil:
 		return &BadMachine{Name: to, Known: before.Machines()}
 	case !wanted(p):
-		return fmt.Errorf("%s is not to run; start it, and move it then if need be", name)
+		return fmt.Errorf("%s is not meant to run; start it first, then move it if need be", name)
 	}
 	if err := c.client.MoveProcess(ctx, p.Name, to); err != nil {
 		return err

@@ -39,7 +39,7 @@ func hasSection(f *File, name string) bool {
 // Set writes an option of the section begun last. value is a template.
 func (b *Builder) Set(key, value string) {
 	if !b.opened {
-		b.fail(fmt.Errorf("option %s stands before any section", key))
+		b.fail(fmt.Errorf("option %s comes before any section", key))
 	}
 	// No blank after the sign: a value may begin with a comment mark.
 	line := key + "=" + strings.ReplaceAll(value, "\n", "\n    ") + "\n"

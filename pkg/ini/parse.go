@@ -96,7 +96,7 @@ func (r *reader) readOption(number int, content string) bool {
 		r.problem(number, "section header %q has no name or no closing bracket; write [name]", content)
 		return true
 	case r.section == nil:
-		r.problem(number, "%q stands before any section header; a file begins with [section]", content)
+		r.problem(number, "%q comes before any section header; a file begins with [section]", content)
 		return false
 	case delimiter < 0:
 		r.problem(number, "%q is neither a section header nor an option; write [section], key = value, or indent it deeper than its key to continue a value", content)

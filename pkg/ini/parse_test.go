@@ -76,7 +76,7 @@ var grammarCases = []struct {
 	{name: "letters of all kinds", input: "[\u00e9]\n\u00c4=\u6f22\n", want: "[\u00e9] \u00e4=\"\u6f22\""},
 
 	{name: "bare key", input: "[a]\nk=v\nautostart\n", fault: `x.ini:3: [a]: "autostart" is neither a section header nor an option`},
-	{name: "option before a header", input: "k=v\n[a]\n", fault: `x.ini:1: "k=v" stands before any section header`},
+	{name: "option before a header", input: "k=v\n[a]\n", fault: `x.ini:1: "k=v" comes before any section header`},
 	{name: "no key", input: "[a]\n=v\n", fault: `x.ini:2: [a]: option "=v" has no key`},
 	{name: "byte order mark", input: "\ufeff[a]\nk=v\n", fault: "x.ini:1: the file begins with a byte order mark (BOM)"},
 	{name: "empty header", input: "[a]\n[]\n", fault: `x.ini:2: [a]: section header "[]" has no name`},

@@ -83,7 +83,7 @@ func mint(signingKey []byte, who string, now time.Time) (tls.Certificate, error)
 func parseSigning(text []byte) (ed25519.PrivateKey, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, errors.New("the cluster's signing key is no PEM text")
+		return nil, errors.New("the cluster's signing key is not PEM text")
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -104,7 +104,7 @@ func checkMinted(cert *x509.Certificate, publicKey []byte, now time.Time) error 
 	who := cert.Subject.CommonName
 	block, _ := pem.Decode(publicKey)
 	if block == nil {
-		return errors.New("the cluster's public key is no PEM text")
+		return errors.New("the cluster's public key is not PEM text")
 	}
 	key, err := x509.ParsePKIXPublicKey(block.Bytes)
 	if err != nil {
@@ -121,7 +121,7 @@ func checkMinted(cert *x509.Certificate, publicKey []byte, now time.Time) error 
 	case !slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageClientAuth):
 		return fmt.Errorf("the certificate of %s is not for clients", who)
 	case cert.NotAfter.Sub(cert.NotBefore) > mintLife:
-		return fmt.Errorf("the certificate of %s lives longer than %v", who, mintLife)
+		return fmt.Errorf("the certificate of %s is valid for longer than %v", who, mintLife)
 	case now.Before(cert.NotBefore.Add(-leeway)), now.After(cert.NotAfter.Add(leeway)):
 		return fmt.Errorf("the certificate of %s is for %s to %s and it is %s here; is one of the two clocks wrong?",
 			who, cert.NotBefore.UTC().Format(time.TimeOnly), cert.NotAfter.UTC().Format(time.TimeOnly), now.UTC().Format(time.TimeOnly))

@@ -71,7 +71,7 @@ func ServerConfig(cert tls.Certificate, verify Verify) *tls.Config {
 		c := base.Clone()
 		c.VerifyConnection = func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
-				return errors.New("the caller shows no certificate")
+				return errors.New("the caller presents no certificate")
 			}
 			ctx, cancel := context.WithTimeout(hello.Context(), handshakeTimeout)
 			defer cancel()

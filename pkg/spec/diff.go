@@ -75,7 +75,7 @@ type ClashError struct {
 }
 
 func (e *ClashError) Error() string {
-	return fmt.Sprintf("program %s: there is one of this name of source %q; rename this one, or remove that one first", e.Program, e.Source)
+	return fmt.Sprintf("program %s: source %q has one of this name; rename this one, or remove that one first", e.Program, e.Source)
 }
 
 // Diff plans the load of a source's programs: what of stored, which are the programs of all sources, is to be

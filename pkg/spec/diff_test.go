@@ -145,7 +145,7 @@ func TestDiffRefusesWhatCannotBeLoaded(t *testing.T) {
 	var clash *ClashError
 	var conflict *ConflictError
 	var field *FieldError
-	if _, err := Diff("file", list(program("a")), stored(api1)); !errors.As(err, &clash) || clash.Source != "api" || !strings.Contains(err.Error(), `of source "api"`) {
+	if _, err := Diff("file", list(program("a")), stored(api1)); !errors.As(err, &clash) || clash.Source != "api" || !strings.Contains(err.Error(), `source "api" has one of this name`) {
 		t.Errorf("clash: %v", err)
 	}
 	if _, err := Diff("file", list(inG("a")), stored(other)); !errors.As(err, &conflict) || conflict.Process != "g:p" || !strings.Contains(err.Error(), `of source "team"`) {

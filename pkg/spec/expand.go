@@ -100,7 +100,7 @@ func (r *programReader) unknownName(k Key, template, name string) error {
 	case isEnv:
 		return fmt.Errorf("%q needs the environment variable %s here, where the file is read, and it is not set", template, variable)
 	case name == "group_name":
-		return fmt.Errorf("%q is not clear: the program is in several groups, and %s is the same in all of them", template, k.Name)
+		return fmt.Errorf("%q is ambiguous: the program is in several groups, and %s is the same in all of them", template, k.Name)
 	case slices.Contains(perProcess, name):
 		return fmt.Errorf("%q cannot use %s: all processes of the program share %s", template, name, k.Name)
 	}

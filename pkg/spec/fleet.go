@@ -8,12 +8,12 @@ import (
 
 // ofTheDaemon are the settings of [supervisord] that its children feel, with what to do about them in a fleet.
 var ofTheDaemon = []struct{ key, usual, text string }{
-	{"user", "root", "is not followed by a fleet: programs run as the agent's user; write user in each [program:x], or once in [DEFAULT]"},
-	{"umask", "022", "is not followed by a fleet: programs have the agent's umask; write umask in each [program:x], or once in [DEFAULT]"},
-	{"directory", "", "is not followed by a fleet: programs run where the agent does; write directory in each [program:x], or once in [DEFAULT]"},
-	{"childlogdir", "", "is not followed by a fleet: AUTO logs are in the state directory of the agent; write stdout_logfile and stderr_logfile for other places"},
-	{"minfds", "1024", "is not followed by a fleet: the limit of open files is that of the agent's service"},
-	{"minprocs", "200", "is not followed by a fleet: the limit of processes is that of the agent's service"},
+	{"user", "root", "has no effect in a fleet: programs run as the agent's user; write user in each [program:x], or once in [DEFAULT]"},
+	{"umask", "022", "has no effect in a fleet: programs have the agent's umask; write umask in each [program:x], or once in [DEFAULT]"},
+	{"directory", "", "has no effect in a fleet: programs run where the agent does; write directory in each [program:x], or once in [DEFAULT]"},
+	{"childlogdir", "", "has no effect in a fleet: AUTO logs are in the state directory of the agent; write stdout_logfile and stderr_logfile for other places"},
+	{"minfds", "1024", "has no effect in a fleet: the limit of open files is that of the agent's service"},
+	{"minprocs", "200", "has no effect in a fleet: the limit of processes is that of the agent's service"},
 }
 
 // FleetRemarks tells which settings of [supervisord] change how programs run under supervisord and do not in a

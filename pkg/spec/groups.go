@@ -78,9 +78,9 @@ func (r *reader) join(s *ini.Section, program string, g api.Group) error {
 	_, fcgi := r.file.Section(section)
 	switch {
 	case program == "":
-		return errors.New("there is a comma too many; write programs = a,b")
+		return errors.New("there is an extra comma; write programs = a,b")
 	case known && fcgi:
-		return fmt.Errorf("%s is not clear: there are [program:%s] and [%s]; rename one of the two", program, program, section)
+		return fmt.Errorf("%s is ambiguous: there are [program:%s] and [%s]; rename one of the two", program, program, section)
 	case fcgi:
 		r.fcgiMember[section] = append(r.fcgiMember[section], g)
 	case !known:

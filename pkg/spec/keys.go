@@ -98,7 +98,7 @@ func ignored[T comparable](parse func(string) (T, error), idle T) value {
 var environment = value{
 	set: func(p *api.Program, s string) error {
 		if _, err := ini.References(s); err != nil {
-			return errors.New("a value is not right: " + withoutText(err))
+			return errors.New("a value is wrong: " + withoutText(err))
 		}
 		e, err := ini.ParseEnvironmentTemplate(s)
 		if err == nil {

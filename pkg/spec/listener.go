@@ -40,7 +40,7 @@ func (r *reader) listener(s *ini.Section, name string) {
 	handler := ""
 	extra := []option{
 		{name: "events", form: "names such as PROCESS_STATE,TICK_60", required: true, set: into(&out.Events, parseEvents)},
-		{name: "buffer_size", form: "a whole number from 1 on", set: into(&out.BufferSize, parseBufferSize)},
+		{name: "buffer_size", form: "a whole number of at least 1", set: into(&out.BufferSize, parseBufferSize)},
 		{name: "result_handler", form: defaultHandler, set: into(&handler, anyString)},
 	}
 	p, ok := r.kindOfProgram(s, name, extra)
@@ -84,7 +84,7 @@ func parseEvents(s string) ([]string, error) {
 		name = strings.ToUpper(name)
 		switch {
 		case name == "":
-			return nil, fmt.Errorf("%q has a comma too many; write names such as PROCESS_STATE,TICK_60", s)
+			return nil, fmt.Errorf("%q has an extra comma; write names such as PROCESS_STATE,TICK_60", s)
 		case !slices.Contains(events, name):
 			near, ok := ini.Nearest(name, events)
 			if !ok {
@@ -104,7 +104,7 @@ func parseEvents(s string) ([]string, error) {
 func parseBufferSize(s string) (int, error) {
 	n, err := ini.ParseInt(s)
 	if err == nil && n < 1 {
-		err = fmt.Errorf("%d is too small; write a whole number from 1 on", n)
+		err = fmt.Errorf("%d is too small; write a whole number of at least 1", n)
 	}
 	return n, err
 }

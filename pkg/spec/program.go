@@ -86,7 +86,7 @@ func (r *programReader) find(k Key) string {
 		}
 	}
 	if len(own) > 1 {
-		r.warn(r.section, own[1], "does not count, since %s is written, too; they are one key", own[0])
+		r.warn(r.section, own[1], "is ignored, since %s is set, too; they are the same key", own[0])
 	}
 	if all := append(own, inherited...); len(all) > 0 {
 		return all[0]
@@ -120,7 +120,7 @@ func (r *programReader) key(k Key) {
 	}
 	v, _ := r.section.Get(name)
 	if v.Text == "" && k.unset {
-		r.warn(r.section, name, "is empty, which counts as not written; leave it out, or write %s", k.Form)
+		r.warn(r.section, name, "is empty, which counts as unset; leave it out, or write %s", k.Form)
 		return
 	}
 	text, err := r.expand(k, name, v)
@@ -166,7 +166,7 @@ func (r *programReader) localMachine(key string) error {
 				"; give it a name of its own by [distsuperagent] machine")
 		default:
 			r.program.Machines[i] = r.settings.LocalMachine
-			r.note(r.section, key, "%s is put as %s, the name of this machine", m, r.settings.LocalMachine)
+			r.note(r.section, key, "%s is replaced by %s, the name of this machine", m, r.settings.LocalMachine)
 		}
 	}
 	return nil
@@ -185,7 +185,7 @@ func (r *programReader) contradictions() {
 		r.warn(s, "stderr_logfile", "is not used, since redirect_stderr is true")
 	}
 	if _, ok := s.Get("stderr_syslog"); ok && p.RedirectStderr && p.Stderr.Syslog {
-		r.warn(s, "stderr_syslog", "is not used, since redirect_stderr is true; stdout_syslog is that of both")
+		r.warn(s, "stderr_syslog", "is not used, since redirect_stderr is true; stdout_syslog applies to both")
 	}
 	for _, ch := range []struct {
 		name string

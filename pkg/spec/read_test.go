@@ -50,7 +50,7 @@ programs = a,cc
 		`/etc/distsuper.ini:1: [program:b]: command is missing; write command = a command line`,
 		`/etc/distsuper.ini:2: [program:b] autostart: not a boolean: "maybe"; write true, yes, on or 1, or false, no, off or 0`,
 		`/etc/distsuper.ini:3: [program:b] startsecs: not a whole number: "x"; write digits, as in 10`,
-		`/etc/distsuper.ini:6: [program:a] touch_timeout: 1 is too small; write a whole number from 2 on (seconds; a lease in etcd cannot be shorter)`,
+		`/etc/distsuper.ini:6: [program:a] touch_timeout: 1 is too small; write a whole number of at least 2 (seconds; a lease in etcd cannot be shorter)`,
 		`/etc/distsuper.ini:8: [program:a] killasgroup: stopasgroup is true, and so killasgroup cannot be false: a group that is asked to stop is killed as a group; leave killasgroup out`,
 		`/etc/distsuper.ini:9: [program:a b]: the name of a program "a b" may not contain a space, ':' or '/'`,
 		`/etc/distsuper.ini:12: [group:g] programs: there is no [program:cc]; there are a, a b, b`)
@@ -78,7 +78,7 @@ user = bob
 `
 	want := []string{
 		`/etc/distsuper.ini:1: [progam:x]: is not known and not used; did you mean [program:x]?`,
-		`/etc/distsuper.ini:3: [wholly_else]: is not known and not used; programs stand in [program:x], groups in [group:x]`,
+		`/etc/distsuper.ini:3: [wholly_else]: is not known and not used; programs belong in [program:x], groups in [group:x]`,
 		`/etc/distsuper.ini:4: [program]: has no name and is not used; write [program:name]`,
 		`/etc/distsuper.ini:5: [groups:g]: is not known and not used; did you mean [group:g]?`,
 		`/etc/distsuper.ini:8: [program:a] autostrt: is not known and not used; did you mean autostart?`,
@@ -125,8 +125,8 @@ func TestNotesTellWhatWasPutIntoValues(t *testing.T) {
 	expectLines(t, "notes", texts(r.Notes),
 		`/etc/distsuper.ini:3: [program:web] startsecs: "%(ENV_N)s" depends on the machine; it is expanded here and now, to "3"`,
 		`/etc/distsuper.ini:4: [program:web] machines: "localhost,%(host_node_name)s,::1" depends on the machine; it is expanded here and now, to "localhost,desk,::1"`,
-		`/etc/distsuper.ini:4: [program:web] machines: localhost is put as m1, the name of this machine`,
-		`/etc/distsuper.ini:4: [program:web] machines: ::1 is put as m1, the name of this machine`,
+		`/etc/distsuper.ini:4: [program:web] machines: localhost is replaced by m1, the name of this machine`,
+		`/etc/distsuper.ini:4: [program:web] machines: ::1 is replaced by m1, the name of this machine`,
 		`/etc/distsuper.ini:5: [program:web] process_name: "%(host_node_name)s" depends on the machine; it is expanded here and now, to "desk"`,
 		`/etc/distsuper.ini:6: [program:web] environment: the name "%(ENV_N)s_A" depends on the machine; it is expanded here and now, to "3_A"`)
 }
@@ -158,7 +158,7 @@ func TestContradictionsAreTold(t *testing.T) {
 		{name: "so it may be written", lines: []string{"stopasgroup=true", "killasgroup=true"},
 			get: func(p api.Program) any { return p.KillAsGroup }, is: true},
 		{name: "the name counts before its alias", lines: []string{"auto_start=false", "autostart=true"},
-			want: []string{"/etc/distsuper.ini:2: [program:web] auto_start: does not count, since autostart is written, too; they are one key"},
+			want: []string{"/etc/distsuper.ini:2: [program:web] auto_start: is ignored, since autostart is set, too; they are the same key"},
 			get:  func(p api.Program) any { return p.Autostart }, is: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -255,11 +255,11 @@ func TestGroups(t *testing.T) {
 		{name: "named twice", text: "[group:g]\nprograms=a,a\n", groups: "[{g 999}] [] []", warns: "a is named twice, which counts once"},
 		{name: "empty", text: "[group:g]\nprograms=\n", groups: "[] [] []", warns: "the group has no processes"},
 		{name: "an fcgi-program", text: "[fcgi-program:f]\ncommand=x\nsocket=tcp://a:1\n[group:g]\nprograms=a,f\n", groups: "[{g 999}] [] []", warns: "does not run"},
-		{name: "an fcgi-program of a program's name", text: "[fcgi-program:a]\ncommand=x\nsocket=tcp://a:1\n[group:g]\nprograms=a\n", fault: "a is not clear: there are [program:a] and [fcgi-program:a]"},
+		{name: "an fcgi-program of a program's name", text: "[fcgi-program:a]\ncommand=x\nsocket=tcp://a:1\n[group:g]\nprograms=a\n", fault: "a is ambiguous: there are [program:a] and [fcgi-program:a]"},
 		{name: "an fcgi-program beside a program of its name", text: "[fcgi-program:a]\ncommand=x\nsocket=tcp://a:1\n", fault: "the group a is also that of [program:a]"},
 		{name: "a listener of a program's name", text: "[eventlistener:a]\ncommand=x\nevents=EVENT\n", fault: "the group a is also that of [program:a]"},
 		{name: "no programs", text: "[group:g]\n", fault: "names no programs; write programs = a,b"},
-		{name: "trailing comma", text: "[group:g]\nprograms=a,\n", fault: "a comma too many"},
+		{name: "trailing comma", text: "[group:g]\nprograms=a,\n", fault: "an extra comma"},
 		{name: "unknown program", text: "[group:g]\nprograms=aa\n", fault: "there is no [program:aa]; did you mean a?"},
 		{name: "bad priority", text: "[group:g]\nprograms=a\npriority=high\n", fault: "not a whole number"},
 		{name: "unset variable", text: "[group:g]\nprograms=%(ENV_NONE)s\n", fault: "the environment variable NONE is needed here"},

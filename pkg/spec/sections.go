@@ -45,7 +45,7 @@ func UnknownSection(name string) string {
 	near, ok := ini.Nearest(kind, known)
 	switch {
 	case !ok:
-		return "is not known and not used; programs stand in [program:x], groups in [group:x]"
+		return "is not known and not used; programs belong in [program:x], groups in [group:x]"
 	case named:
 		return "is not known and not used; did you mean [" + near + ":" + rest + "]?"
 	}

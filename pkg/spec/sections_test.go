@@ -57,7 +57,7 @@ var sectionCases = []struct {
 	{name: "listener without events", text: "[eventlistener:l]\ncommand=x", fault: "events is missing; write events = names"},
 	{name: "listener with none", text: "[eventlistener:l]\ncommand=x\nevents=", fault: "events: it is empty"},
 	{name: "listener of what is none", text: "[eventlistener:l]\ncommand=x\nevents=TICK_61", fault: "there is no event TICK_61; did you mean TICK_60?"},
-	{name: "listener with a comma too many", text: "[eventlistener:l]\ncommand=x\nevents=TICK_60,", fault: "a comma too many"},
+	{name: "listener with a comma too many", text: "[eventlistener:l]\ncommand=x\nevents=TICK_60,", fault: "an extra comma"},
 	{name: "listener without a buffer", text: "[eventlistener:l]\ncommand=x\nevents=EVENT\nbuffer_size=0", fault: "buffer_size: 0 is too small"},
 	{name: "listener that redirects", text: "[eventlistener:l]\ncommand=x\nevents=EVENT\nredirect_stderr=true", fault: "redirect_stderr: cannot be true"},
 	{name: "listener with a bad key", text: "[eventlistener:l]\ncommand=x\nevents=EVENT\nstartsecs=x", fault: "startsecs: not a whole number"},

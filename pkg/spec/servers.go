@@ -89,7 +89,7 @@ func (r *reader) authentication(s *ini.Section, password string) {
 	case hasPassword && !username:
 		r.failf(s, "password", "has no username beside it; write both or neither")
 	case strings.HasPrefix(password, "{SHA}") && !shaPassword.MatchString(password):
-		r.warn(s, "password", "no password can match it: after {SHA} stand the 40 hexadecimal digits of a SHA-1")
+		r.warn(s, "password", "no password can match it: {SHA} must be followed by the 40 hexadecimal digits of a SHA-1")
 	}
 }
 

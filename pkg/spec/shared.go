@@ -48,7 +48,7 @@ const stripKey = "strip_ansi"
 
 func (r *reader) sharedVariables(v ini.Value) (map[string]string, error) {
 	if _, err := ini.References(v.Text); err != nil {
-		return nil, errors.New("a value is not right: " + withoutText(err))
+		return nil, errors.New("a value is wrong: " + withoutText(err))
 	}
 	list, err := ini.ParseEnvironmentTemplate(v.Text)
 	if err != nil {

@@ -223,7 +223,7 @@ func ReadSupervisord(f *ini.File, o Options, w Paths, overridden func(key string
 		}
 		r.options(s, []option{{name: k.Name, form: k.Form, set: func(text string) error {
 			if text == "" && k.Clears {
-				r.warn(s, k.Name, "is empty, which counts as not written; leave it out, or write %s", k.Form)
+				r.warn(s, k.Name, "is empty, which counts as unset; leave it out, or write %s", k.Form)
 			}
 			return k.set(into, text, w)
 		}}}, nil, tell)

@@ -102,7 +102,7 @@ func TestEmptyFilesOfSupervisordCountAsNotWritten(t *testing.T) {
 		t.Errorf("%+v, %v, %v", got, remarks, err)
 	}
 	for _, r := range remarks {
-		if !strings.Contains(r.String(), "is empty, which counts as not written; leave it out, or write a path") {
+		if !strings.Contains(r.String(), "is empty, which counts as unset; leave it out, or write a path") {
 			t.Errorf("it is told that %s", r)
 		}
 	}

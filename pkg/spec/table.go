@@ -63,7 +63,7 @@ var table = []Key{
 	{Name: "leave_children", Default: "false", Form: formBool, Ours: true,
 		Doc:   "Leaves background children alone when it has exited as expected and is not started again.",
 		value: boolean(func(p *api.Program) *bool { return &p.LeaveChildren })},
-	{Name: "touch_timeout", Default: "5", Form: "seconds, a whole number from 2 on", Ours: true,
+	{Name: "touch_timeout", Default: "5", Form: "seconds, a whole number of at least 2", Ours: true,
 		Doc:   "How long after its machine fell silent it may run elsewhere. Below 5, an election in etcd can restart it.",
 		value: number(func(p *api.Program) *int { return &p.TouchTimeout })},
 	{Name: "max_fail_count", Default: "3", Form: formInt, Ours: true,

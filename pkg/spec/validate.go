@@ -150,7 +150,7 @@ func (c *checker) numbers() {
 	} {
 		switch value := fmt.Sprint(f.n); {
 		case f.n < f.min:
-			c.add(wrong(f.field, value, "%d is too small; write a whole number from %d on%s", f.n, f.min, f.why))
+			c.add(wrong(f.field, value, "%d is too small; write a whole number of at least %d%s", f.n, f.min, f.why))
 		case f.n > math.MaxInt32:
 			c.add(wrong(f.field, value, "%d is too large; write a whole number up to %d", f.n, math.MaxInt32))
 		case f.field == "numprocs" && f.n > MaxProcs:

@@ -92,7 +92,7 @@ func parseMachines(s string) ([]string, error) {
 	list := ini.ParseList(s)
 	for i, m := range list {
 		if m == "" {
-			return nil, fmt.Errorf("%q has a comma too many; write names, addresses or labels, as in m1,10.0.0.7,zone=a", s)
+			return nil, fmt.Errorf("%q has an extra comma; write names, addresses or labels, as in m1,10.0.0.7,zone=a", s)
 		}
 		list[i] = machine(m)
 	}

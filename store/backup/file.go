@@ -157,7 +157,7 @@ func Read(r io.Reader) (*Backup, error) {
 		}
 		switch {
 		case l.SHA256 != "" && (l.SHA256 != before || l.Keys != len(b.Entries)):
-			return nil, fmt.Errorf("%w: its checksum is another", ErrDamaged)
+			return nil, fmt.Errorf("%w: its checksum does not match", ErrDamaged)
 		case l.SHA256 != "":
 			if _, err := in.in.ReadByte(); err != io.EOF {
 				return nil, fmt.Errorf("%w: something follows its end", ErrDamaged)

@@ -109,7 +109,7 @@ func (c Config) check() error {
 		}
 	}
 	if (c.Username == "") != (c.Password == "") {
-		return errors.New("a user name needs a password and a password a user name")
+		return errors.New("give both a user name and a password, or neither")
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (o *openings) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.C
 func changed(was, is *pb.ResponseHeader) string {
 	switch {
 	case is.ClusterId != was.ClusterId:
-		return fmt.Sprintf("the cluster is another one: %x, and was %x", is.ClusterId, was.ClusterId)
+		return fmt.Sprintf("the cluster has changed: it is %x, and was %x", is.ClusterId, was.ClusterId)
 	case is.MemberId != was.MemberId:
 		return fmt.Sprintf("another member answers: %x, and it was %x", is.MemberId, was.MemberId)
 	case is.RaftTerm != was.RaftTerm:

@@ -68,7 +68,7 @@ func (c Config) tls() (*tls.Config, error) {
 		}
 	}
 	if (c.Cert == "") != (c.Key == "") {
-		return nil, errors.New("an etcd client certificate needs its key and a key its certificate")
+		return nil, errors.New("give both an etcd client certificate and its key, or neither")
 	}
 	if c.Cert != "" {
 		if _, err := c.keyPair(); err != nil {

@@ -15,7 +15,7 @@ import (
 // fails; without Follow, or while it hears nothing, Pins reads when somebody calls.
 func (p *Pins) Follow(ctx context.Context, log *zap.Logger) {
 	if err := p.refresh(ctx); err != nil && ctx.Err() == nil {
-		log.Warn("the cluster's public key is read later", zap.Error(err))
+		log.Warn("the cluster's public key cannot be read yet", zap.Error(err))
 	}
 	err := store.Follow(ctx, p.kv, store.Below(p.keys.Controllers()), store.FollowOptions{Clock: p.clock, Log: log}, follower{p})
 	if ctx.Err() == nil && !errors.Is(err, store.ErrBehind) {

@@ -83,7 +83,7 @@ var Rows = []Row{
 	{Says: "`chown -h %d %s`", When: "what root runs by belongs to somebody else", Tested: "test/advice:TestCommandsOfTheShellMendWhatTheyAreFor"},
 	{Says: "remove the file to have another made", When: "a daemon's identity cannot be read", Tested: "test/advice:TestAFileThatIsRemovedAsAdvisedIsMadeAnew"},
 	{Says: "remove the file", When: "the keeper's list of what it left cannot be read", Tested: "test/advice:TestAFileThatIsRemovedAsAdvisedIsMadeAnew"},
-	{Says: "make it,", When: "the folder of a log was removed under a process", Tested: "agentd/keeper/logs:TestAMissingDirectoryIsToldAtOnceAndHealed"},
+	{Says: "create it;", When: "the folder of a log was removed under a process", Tested: "agentd/keeper/logs:TestAMissingDirectoryIsToldAtOnceAndHealed"},
 	{Says: "kill %d", When: "distsuperd solo, or another daemon, runs the file", Tested: "test/solo:TestASweptRuntimeDirectoryMakesNoRoomForASecondDaemon"},
 	{Says: "kill -CONT", When: "distsuperd solo does not answer", Parsed: "it is asked whether that is it"},
 	{Says: "systemctl disable --now supervisor", When: "a supervisord runs the same programs", Parsed: "there is no systemd in a test"},

@@ -148,7 +148,7 @@ var (
 	// command is a program with its first word. distsuperd solo is a daemon's name as well: it is advice with a file.
 	command = regexp.MustCompile(`\b(distsuperctl|distsuperagent|distsuperd) (?:-c \S+ )?([a-z][a-z-]*|--etcd-endpoints)( -c)?`)
 	// others are pieces of advice that are no command of ours.
-	others = regexp.MustCompile("systemctl (?:disable|enable|start|stop)|`ch(?:mod|own) |remove the file|\\bkill (?:-|%d)|\\bset \\[|give each its|make it,")
+	others = regexp.MustCompile("systemctl (?:disable|enable|start|stop)|`ch(?:mod|own) |remove the file|\\bkill (?:-|%d)|\\bset \\[|give each its|create it;")
 )
 
 // advised says where in a text advice begins.

@@ -44,7 +44,7 @@ func TestLongAFullEtcdStopsWhatIsToStopAndNothingElse(t *testing.T) {
 	}
 
 	r = d.Run(f.ctx, "distsuperctl", "status", "--machine", "m1")
-	if !strings.HasPrefix(r.Stdout, "as of the agent, since etcd is full (NOSPACE)") || !strings.Contains(r.Stdout, "RUNNING") {
+	if !strings.HasPrefix(r.Stdout, "reported by the agent, since etcd is full (NOSPACE)") || !strings.Contains(r.Stdout, "RUNNING") {
 		t.Errorf("status of the machine: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
 	f.must(d, "distsuperd", "stop") // and without a leader

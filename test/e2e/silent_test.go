@@ -33,7 +33,7 @@ func TestLongAMachineIsAskedItselfWhileEtcdIsSilent(t *testing.T) {
 		return !strings.Contains(r.Stdout, "RUNNING") && strings.Contains(r.Stdout, "web"), r.Stdout + r.Stderr
 	})
 
-	mark := regexp.MustCompile(`^as of the agent, etcd silent for \d`)
+	mark := regexp.MustCompile(`^reported by the agent; etcd silent for \d`)
 	for _, n := range []*cluster.Node{d, m1} {
 		r := n.Run(f.ctx, "distsuperctl", "--machine", "m1", "status")
 		if r.Code != 0 && r.Code != 3 || !mark.MatchString(r.Stdout) || !strings.Contains(r.Stdout, "db") || !strings.Contains(r.Stdout, "RUNNING") {

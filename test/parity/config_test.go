@@ -114,7 +114,7 @@ func TestEveryRealConfigurationReadsTheSame(t *testing.T) {
 }
 
 // expectedWarnings are parts of those that real configurations cause: the files of a checkout are readable to all.
-var expectedWarnings = []string{"is not followed by a fleet", "no file matches", "[supervisord] http_port: is not known",
+var expectedWarnings = []string{"has no effect in a fleet", "no file matches", "[supervisord] http_port: is not known",
 	"every user of this machine can read it"}
 
 // TestEveryRealConfigurationLoadsUnchanged goes the way of distsuperctl load: nothing is refused, and all that is

@@ -190,7 +190,7 @@ func (e *Engine) prepare(o Options) error {
 	}
 	e.loop.nice = o.Nice
 	if err := e.loop.startFast(); err != nil {
-		o.Logger.Info("Processes are started in the slower way", zap.Error(err))
+		o.Logger.Info("Processes are started the slower way", zap.Error(err))
 	}
 	return nil
 }

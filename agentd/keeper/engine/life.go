@@ -57,7 +57,7 @@ func (e *Engine) keepOutcomes() {
 		return
 	}
 	if err := e.file.AddOutcomes(outcomes); err != nil {
-		e.log.warn("How runs ended is not kept for the next agent", zap.Int("runs", len(outcomes)), zap.Error(err))
+		e.log.warn("The results of runs are not kept for the next agent", zap.Int("runs", len(outcomes)), zap.Error(err))
 	}
 }
 

@@ -151,7 +151,7 @@ func (l *loop) guardianDied(now deadline.Moment) {
 	l.poll.drop(l.guard.PIDFD())
 	l.guard.Reap()
 	l.guardAt = now.Boot.Add(guardianPause)
-	l.log.warn("The guardian died; another one is started")
+	l.log.warn("The guardian died; starting another one")
 }
 
 func (l *loop) startGuardian() {

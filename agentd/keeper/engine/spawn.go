@@ -102,7 +102,7 @@ func (l *loop) fork(r *run, ends *pipes, pidfd *int) (pid int, execed bool, err 
 	pid, execed, err = l.start(plan.Path, plan.Argv, attr)
 	if err == nil && l.starter == nil && l.nice != 0 { // a little late: it runs already
 		if err := unix.Setpriority(unix.PRIO_PROCESS, pid, l.nice); err != nil && err != unix.ESRCH {
-			l.log.warn("A process has another nice value than the agent was started with", processField(r.ref), zap.Error(err))
+			l.log.warn("A process has a different nice value from the agent's at its start", processField(r.ref), zap.Error(err))
 		}
 	}
 	return pid, execed, err

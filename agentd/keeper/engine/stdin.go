@@ -25,7 +25,7 @@ func (l *loop) feedStdin(s *stdin, data []byte) error {
 		return errors.New("the process has closed its standard input")
 	}
 	if len(s.waiting)+len(data) > maxStdin {
-		return fmt.Errorf("%d bytes wait already for the process to read them; try again later", len(s.waiting))
+		return fmt.Errorf("%d bytes are already waiting for the process to read them; try again later", len(s.waiting))
 	}
 	s.waiting = append(s.waiting, data...)
 	l.flushStdin(s)

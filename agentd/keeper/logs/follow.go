@@ -292,7 +292,7 @@ func (f *follower) current() (p *part, now part, last bool, err error) {
 	case f.ended:
 		return nil, now, false, io.EOF
 	case f.behind:
-		return nil, now, false, fmt.Errorf("this reader is too slow: the log was rotated %d times in the meantime, and output is skipped; read the files, or start to follow again", maxBehind)
+		return nil, now, false, fmt.Errorf("this reader is too slow: the log was rotated %d times in the meantime, and output is skipped; read the files, or start following again", maxBehind)
 	case len(f.parts) == 0:
 		return nil, now, true, nil
 	}
@@ -318,7 +318,7 @@ func (f *follower) drop(p *part) {
 // read returns 0, nil at the end of the part, as it is now.
 func (p *part) read(b []byte, now part) (int, error) {
 	if now.cut && p.off < now.end {
-		return 0, fmt.Errorf("the log was truncated, and %d bytes of it that were not read yet are gone; start to follow again", now.end-p.off)
+		return 0, fmt.Errorf("the log was truncated, and %d bytes of it that were not read yet are gone; start following again", now.end-p.off)
 	}
 	if now.end >= 0 {
 		b = b[:min(int64(len(b)), max(0, now.end-p.off))]

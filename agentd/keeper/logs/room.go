@@ -59,7 +59,7 @@ func (r Room) check(dir string) error {
 	if unix.Statfs(dir, &disk) != nil || int64(statedir.Available(disk)) >= r.Free {
 		return nil // what is wrong with the directory, opening the file tells
 	}
-	return fmt.Errorf("its disk has less than %d MB free, which are left for the state of this machine", max(r.Free>>20, 1))
+	return fmt.Errorf("its disk has less than %d MB free, which are reserved for the state of this machine", max(r.Free>>20, 1))
 }
 
 // logFile is one file in the directory of AUTO logs.

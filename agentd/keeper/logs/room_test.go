@@ -85,7 +85,7 @@ func TestAutoLogsWaitWhereTheStateNeedsTheRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, w, []byte("held up\n"))
-	eventually(t, "the problem is told", func() bool { return strings.Contains(c.Problem(path), "left for the state") })
+	eventually(t, "the problem is told", func() bool { return strings.Contains(c.Problem(path), "reserved for the state") })
 	if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "state"), make([]byte, 64<<10), 0o600); err != nil {
 		t.Errorf("the state has no room: %v", err)
 	}

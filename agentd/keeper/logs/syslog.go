@@ -234,7 +234,7 @@ func (s *Syslog) reportState(err error) {
 		return
 	}
 	if s.away = err != nil; s.away {
-		s.log.Warn("syslog takes no output; lines wait for it, and are lost for syslog when they are too many", zap.String("socket", s.path), zap.Error(err))
+		s.log.Warn("syslog takes no output; lines wait for it, and are lost for syslog when there are too many", zap.String("socket", s.path), zap.Error(err))
 		return
 	}
 	s.mu.Lock()

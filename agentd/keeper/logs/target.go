@@ -106,7 +106,7 @@ func (t *target) createEarly() {
 }
 
 func (t *target) missingDir() string {
-	return fmt.Sprintf("log file %s: the directory %s does not exist; make it, until then output waits in the process's pipe",
+	return fmt.Sprintf("log file %s: the directory %s does not exist; create it; until then output waits in the process's pipe",
 		t.path, filepath.Dir(t.path))
 }
 

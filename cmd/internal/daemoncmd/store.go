@@ -134,7 +134,7 @@ func WatchMembers(ctx context.Context, s *Store, keys store.Keys, log *zap.Logge
 	last := ""
 	for {
 		if err := s.CheckSchema(ctx, keys); err != nil {
-			log.Debug("the schema is read later", zap.Error(err))
+			log.Debug("the schema cannot be read yet", zap.Error(err))
 		}
 		if warning, ok := Warning(s.Members(ctx)); ok && warning != last {
 			last = warning

@@ -58,7 +58,7 @@ func seesAll() error {
 	}
 	self, err := os.Readlink("/proc/self")
 	if err == nil && self != strconv.Itoa(os.Getpid()) {
-		err = fmt.Errorf("/proc is of another pid namespace: it calls this process %s", self)
+		err = fmt.Errorf("/proc belongs to another pid namespace: it calls this process %s", self)
 	}
 	return err
 }
