@@ -152,7 +152,7 @@ func (d *decider) restart(p *ProcessFacts, m *MachineFacts) Decision {
 func (d *decider) settings(p *ProcessFacts) Decision {
 	o := p.owner()
 	a := &Action{
-		Kind: Settings, Why: "its settings changed", From: o.Machine, OwnerRev: p.ownerRev(), Owner: &o,
+		Kind: Settings, Why: "they apply without a restart", From: o.Machine, OwnerRev: p.ownerRev(), Owner: &o,
 		Placement: &Precondition{Machine: o.Machine, Rev: p.slot(o.Machine).Placement.Rev},
 	}
 	d.put(p, a)
