@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,8 +31,8 @@ func (c *ctl) notSolo(command string) error {
 }
 
 // recovering are the options with which the store is accepted.
-func (c *ctl) recovering() recovery.Options {
-	return recovery.Options{KV: c.kv, Keys: c.keys, Clock: clock.Real{}, By: c.who, Expand: spec.Processes, Fingerprint: spec.Fingerprint}
+func (c *ctl) recovering(off ...string) recovery.Options {
+	return recovery.Options{KV: c.kv, Keys: c.keys, Clock: clock.Real{}, By: c.who, Off: off, Expand: spec.Processes, Fingerprint: spec.Fingerprint}
 }
 
 // accept makes a store count that went back. It waits until everything that is fenced and says nothing has ended, asks, and
@@ -44,28 +45,27 @@ func (c *ctl) accept(ctx context.Context, o acceptOptions) (recovery.Plan, error
 	if err != nil {
 		return plan, err
 	}
-	if err := c.checkSilent(plan, o.off); err != nil {
-		return plan, err
+	if err := plan.Vouched(o.off); err != nil {
+		return plan, orOff(err)
 	}
 	c.showPlan(plan)
 	if err := c.confirm(o.yes, "Accept this etcd as it is?"); err != nil {
 		return plan, err
 	}
-	if plan, err = recovery.Accept(ctx, c.recovering()); err != nil {
-		return plan, err
+	if plan, err = recovery.Accept(ctx, c.recovering(o.off...)); err != nil {
+		return plan, orOff(err)
 	}
 	c.printf("accepted; tokens go on from %d\n", plan.Floor)
 	return plan, c.awaitDaemons(ctx)
 }
 
-// checkSilent refuses a machine that says nothing and of which nobody vouches that it is off.
-func (c *ctl) checkSilent(p recovery.Plan, off []string) error {
-	silent := slices.DeleteFunc(slices.Clone(p.Silent), func(m string) bool { return slices.Contains(off, m) })
-	if len(silent) == 0 {
-		return nil
+// orOff adds to an error about silent machines what to do.
+func orOff(err error) error {
+	var silent *recovery.SilentError
+	if !errors.As(err, &silent) {
+		return err
 	}
-	return fmt.Errorf("these machines do not answer, and may run what nobody else knows of: %s; start their agents, or say "+
-		"that they are off with --off %s", strings.Join(silent, ", "), strings.Join(silent, ","))
+	return fmt.Errorf("%w; start their agents, or say that they are off with --off %s", err, strings.Join(silent.Machines, ","))
 }
 
 // awaitReports waits until nothing that is fenced and says nothing can be alive, and says who reports.

@@ -83,8 +83,8 @@ func runRestore(ctx context.Context, c *ctl, o acceptOptions, b *backup.Backup) 
 		return c.restored(plan, nil)
 	}
 	if acceptance != nil {
-		if err := c.checkSilent(*acceptance, o.off); err != nil {
-			return err
+		if err := acceptance.Vouched(o.off); err != nil {
+			return orOff(err)
 		}
 		acceptance.Unknown = slices.DeleteFunc(acceptance.Unknown, askedFor(b))
 		c.showPlan(*acceptance)
@@ -92,7 +92,7 @@ func runRestore(ctx context.Context, c *ctl, o acceptOptions, b *backup.Backup) 
 	if err := c.confirm(o.yes, "Restore this into "+c.keys.Root()+"?"); err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	accepted, err := c.restore(ctx, plan, acceptance != nil)
+	accepted, err := c.restore(ctx, plan, acceptance != nil, o.off)
 	if err == nil && accepted != nil {
 		c.printf("accepted; tokens go on from %d\n", accepted.Floor)
 		err = c.awaitDaemons(ctx)
@@ -113,11 +113,16 @@ func (c *ctl) acceptanceFor(ctx context.Context, plan *backup.Plan, b *backup.Ba
 		return nil, nil
 	}
 	p, err = c.awaitReports(ctx)
+	for _, m := range plan.Machines(c.keys) {
+		if !slices.Contains(p.Machines, m) {
+			p.Silent = append(p.Silent, m)
+		}
+	}
 	return &p, err
 }
 
 // restore carries the plan out, and accepts the store if that is asked for, while nobody leads.
-func (c *ctl) restore(ctx context.Context, plan *backup.Plan, accept bool) (*recovery.Plan, error) {
+func (c *ctl) restore(ctx context.Context, plan *backup.Plan, accept bool, off []string) (*recovery.Plan, error) {
 	unfence, err := recovery.Fence(ctx, c.recovering())
 	if err != nil {
 		return nil, err
@@ -133,8 +138,8 @@ func (c *ctl) restore(ctx context.Context, plan *backup.Plan, accept bool) (*rec
 	if err != nil || !accept {
 		return nil, err
 	}
-	accepted, err := recovery.Accept(ctx, c.recovering())
-	return &accepted, err
+	accepted, err := recovery.Accept(ctx, c.recovering(off...))
+	return &accepted, orOff(err)
 }
 
 // showRestore says what a restore changes.

@@ -29,6 +29,16 @@ type Plan struct {
 // Empty reports whether nothing is to be changed.
 func (p *Plan) Empty() bool { return !p.Fresh && len(p.wanted)+len(p.known) == 0 }
 
+// Machines are those that the store does not know, and of which it is put back that they have joined.
+func (p *Plan) Machines(keys store.Keys) (names []string) {
+	for _, op := range p.known {
+		if n, err := keys.Parse(op.Key); err == nil && n.Kind == store.KindInfo {
+			names = append(names, n.Machine)
+		}
+	}
+	return names
+}
+
 // NewPlan compares a backup with what stands below the prefix now.
 func NewPlan(b *Backup, keys store.Keys, now []store.Entry) (*Plan, error) {
 	c := comparer{keys: keys, now: map[string]store.Entry{}, saved: map[string]store.Entry{}}

@@ -21,6 +21,8 @@ type Options struct {
 	Keys  store.Keys
 	Clock clock.Clock
 	By    string // who accepts it
+	// Off are machines of which By has made sure that they are off.
+	Off []string
 	// Expand and Fingerprint are spec.Processes and spec.Fingerprint.
 	Expand      view.Expand
 	Fingerprint func(api.Process) string
@@ -107,8 +109,8 @@ func (s *Situation) take(keys store.Keys, e store.Entry) (err error) {
 	return err
 }
 
-// Accept makes the store count as it is, once the caller has waited for Plan.Wait since Look first answered and has made sure that
-// every silent machine is off. It returns what it did. Broken off, it may be repeated: each process is taken over as a whole.
+// Accept makes the store count as it is, once the caller has waited for Plan.Wait since Look first answered. It fails with a
+// *SilentError while a machine is silent that is not among Off. It returns what it did. Broken off, it may be repeated: each process is taken over as a whole.
 func Accept(ctx context.Context, o Options) (Plan, error) {
 	unfence, err := Fence(ctx, o)
 	if err != nil {
@@ -156,6 +158,9 @@ func accept(ctx context.Context, o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	p := Decide(s)
+	if err := p.Vouched(o.Off); err != nil {
+		return p, err
+	}
 	if err := o.revoke(ctx, s); err != nil {
 		return p, err
 	}
@@ -174,7 +179,9 @@ func accept(ctx context.Context, o Options) (Plan, error) {
 		}
 	}
 	for _, id := range p.Anew {
-		if err := o.commit(ctx, o.anew(s.View.Process(id))); err != nil {
+		process := s.View.Process(id)
+		_, reports := s.Reports[process.Owner.Value.Machine]
+		if err := o.commit(ctx, o.anew(process, reports)); err != nil {
 			return p, err
 		}
 	}
@@ -240,12 +247,17 @@ func (o Options) takeover(p *view.Process, t Takeover, lease store.LeaseID) stor
 	return txn
 }
 
-// anew takes a placement away: the leader places the process again when it is known to be dead.
-func (o Options) anew(p *view.Process) store.Txn {
+// anew takes a placement away: the leader places the process again when it is known to be dead. A report of its machine that has come
+// since may name it.
+func (o Options) anew(p *view.Process, reports bool) store.Txn {
 	owner := p.Owner.Value
+	same := store.Absent(o.Keys.Seen(owner.Machine))
+	if reports {
+		same = store.Exists(o.Keys.Seen(owner.Machine))
+	}
 	owner.Placed, owner.At = false, o.Clock.Wall().UTC()
 	owner.Reason = "nobody said that it ran when the restored store was accepted"
-	txn := store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Owner(p.ID), p.Owner.Rev)}, Then: []store.Op{store.Put(o.Keys.Owner(p.ID), store.Encode(owner))}}
+	txn := store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Owner(p.ID), p.Owner.Rev), same}, Then: []store.Op{store.Put(o.Keys.Owner(p.ID), store.Encode(owner))}}
 	for _, slot := range p.Slots {
 		if slot.Placement != nil {
 			txn.Then = append(txn.Then, store.Delete(o.Keys.Placement(slot.Machine, p.ID)))

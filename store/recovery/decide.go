@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
@@ -116,12 +117,27 @@ func (s Situation) believes(machine string) bool {
 	return m != nil && m.Alive != nil && !reports
 }
 
-// silent reports whether a machine may run something and says nothing: it has not left by itself, and nobody vouches that it is off.
+// silent reports whether a machine may run something and says nothing. That it left, or was confirmed dead, is no word for it: the
+// store is of the past, and the machine may have come back since.
 func (s Situation) silent(m *view.Machine) bool {
-	if _, reports := s.Reports[m.Name]; reports || m.Alive != nil || m.Info == nil || m.Info.Value.Leaving {
-		return false
+	_, reports := s.Reports[m.Name]
+	return !reports && m.Alive == nil && m.Info != nil
+}
+
+// Vouched says which machines are silent besides those of which somebody has made sure that they are off.
+func (p Plan) Vouched(off []string) error {
+	silent := slices.DeleteFunc(slices.Clone(p.Silent), func(m string) bool { return slices.Contains(off, m) })
+	if len(silent) == 0 {
+		return nil
 	}
-	return m.Dead == nil || m.Dead.Value.Instance != m.Info.Value.Instance
+	return &SilentError{Machines: silent}
+}
+
+// SilentError names machines that say nothing, and of which nobody has made sure that they are off.
+type SilentError struct{ Machines []string }
+
+func (e *SilentError) Error() string {
+	return "these machines do not answer, and may run what nobody else knows of: " + strings.Join(e.Machines, ", ")
 }
 
 func (s Situation) floor() int64 {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,10 +248,44 @@ func TestMachinesThatSayNothingAreNamed(t *testing.T) {
 		f.put(keys.Alive("live"), api.Alive{Instance: "i-live"})
 		f.put(keys.Dead("dead"), api.ConfirmDead{Instance: "i-dead"})
 		plan, err := recovery.Look(f.t.Context(), f.options())
-		if err != nil || !slices.Equal(plan.Silent, []string{"silent"}) {
+		if err != nil || !slices.Equal(plan.Silent, []string{"dead", "left", "silent"}) {
 			t.Errorf("silent: %v, %v", plan.Silent, err)
 		}
 	})
+}
+
+// A machine that falls silent after it was looked at, or whose report comes after that, is not passed over.
+func TestWhatChangesUnderAnAcceptanceEndsIt(t *testing.T) {
+	recovering(t, func(f fleet) {
+		f.put(keys.Info("m1"), api.MachineInfo{Name: "m1", Instance: "i1"})
+		f.placed("a", "m1", "i1", 4)
+		var silent *recovery.SilentError
+		if _, err := recovery.Accept(f.t.Context(), f.options()); !errors.As(err, &silent) || !slices.Equal(silent.Machines, []string{"m1"}) {
+			t.Fatalf("m1 is silent: %v", err)
+		}
+		o := f.options()
+		o.Off = []string{"m1"}
+		// The report comes when everything is read, and before anything is written.
+		o.KV = onFirstWrite{f.kv, sync.OnceFunc(func() { f.report("m1", 900, f.held("a", "i1", 700)) }), keys.Owner("a")}
+		plan, err := recovery.Accept(f.t.Context(), o)
+		if err != nil || len(plan.Takeover) != 1 || len(plan.Anew) != 0 {
+			t.Errorf("the report of m1 came in time: %+v, %v", plan, err)
+		}
+	})
+}
+
+// onFirstWrite does something before the first transaction that writes a key.
+type onFirstWrite struct {
+	store.KV
+	do  func()
+	key string
+}
+
+func (kv onFirstWrite) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
+	if slices.ContainsFunc(t.Then, func(op store.Op) bool { return op.Key == kv.key }) {
+		kv.do()
+	}
+	return kv.KV.Txn(ctx, t)
 }
 
 // Whoever leads cannot write from the beginning of an acceptance on, and a report that ends meanwhile is not taken over.
