@@ -81,12 +81,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 	if err := refuseBesideSolo(s.Config.File); err != nil {
 		return err
 	}
-	if other, found := beside.Of(s.Config.Ini, s.Config.File).Look(); found {
-		warning := fmt.Sprintf("%s; programs of %s would run twice on this machine: stop it (%s)", other.Found, s.Config.File, other.Stop)
-		s.Log.Warn(warning)
-		s.Notify.Progress("warning: " + warning)
-		s.warnings.Set("supervisor", warning)
-	}
+	s.warnOfSupervisor()
 	err := s.open(ctx)
 	if err == nil {
 		err = s.awaitStore(ctx)
@@ -153,6 +148,18 @@ func refuseBesideSolo(file string) error {
 		return nil
 	}
 	return daemon.Usage(fmt.Errorf("distsuperd solo runs with %s, and its programs would run twice; stop it first (%s)", file, config.SoloShutdown(endpoint)))
+}
+
+// warnOfSupervisor says so when a supervisor runs programs of the same file here.
+func (s *server) warnOfSupervisor() {
+	other, found := beside.Of(s.Config.Ini, s.Config.File).Look()
+	if !found {
+		return
+	}
+	warning := fmt.Sprintf("%s; programs of %s would run twice on this machine: stop it (%s)", other.Found, s.Config.File, other.Stop)
+	s.Log.Warn(warning)
+	s.Notify.Progress("warning: " + warning)
+	s.warnings.Set("supervisor", warning)
 }
 
 // warn tells people something, here and in the fleet.
