@@ -114,14 +114,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 	})
 	group.Go(func() error { return s.keepFiles(life) })
 	group.Go(func() error { return s.announce(life) })
-	group.Go(func() error {
-		err := s.kv.AwaitAccepted(life, s.keys, s.Log.Named("store"), nil)
-		if life.Err() == nil && err == nil {
-			s.reports.Withdraw(life)
-			s.End(daemoncmd.ErrRestart)
-		}
-		return nil
-	})
+	group.Go(func() error { s.beginAgain(life); return nil })
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -148,6 +141,15 @@ func refuseBesideSolo(file string) error {
 		return nil
 	}
 	return daemon.Usage(fmt.Errorf("distsuperd solo runs with %s, and its programs would run twice; stop it first (%s)", file, config.SoloShutdown(endpoint)))
+}
+
+// beginAgain restarts the agent in its place once somebody has accepted a store that went back.
+func (s *server) beginAgain(ctx context.Context) {
+	err := s.kv.AwaitAccepted(ctx, s.keys, s.Log.Named("store"), nil)
+	if ctx.Err() == nil && err == nil {
+		s.reports.Withdraw(ctx)
+		s.End(daemoncmd.ErrRestart)
+	}
 }
 
 // warnOfSupervisor says so when a supervisor runs programs of the same file here.
