@@ -28,7 +28,7 @@ type Options struct {
 	Fingerprint func(api.Process) string
 }
 
-// fenceTTL is for how long nobody leads, in seconds, should Accept be broken off.
+// fenceTTL is for how long nobody leads, in seconds, should Accept be broken off. While it goes on the fence is renewed.
 const fenceTTL = 60
 
 // errChanged says that something changed while it was looked at.
@@ -112,13 +112,13 @@ func (s *Situation) take(keys store.Keys, e store.Entry) (err error) {
 // Accept makes the store count as it is, once the caller has waited for Plan.Wait since Look first answered. It fails with a
 // *SilentError while a machine is silent that is not among Off. It returns what it did. Broken off, it may be repeated: each process is taken over as a whole.
 func Accept(ctx context.Context, o Options) (Plan, error) {
-	unfence, err := Fence(ctx, o)
+	f, err := newFence(ctx, o)
 	if err != nil {
 		return Plan{}, fmt.Errorf("accept the store: %w", err)
 	}
-	defer unfence()
+	defer f.end(ctx)
 	for {
-		p, err := accept(ctx, o)
+		p, err := accept(ctx, o, f)
 		if !errors.Is(err, errChanged) {
 			if err != nil {
 				err = fmt.Errorf("accept the store: %w", err)
@@ -133,26 +133,59 @@ func Accept(ctx context.Context, o Options) (Plan, error) {
 
 // Fence has nobody lead until unfence, or until a minute is over.
 func Fence(ctx context.Context, o Options) (unfence func(), err error) {
-	lease, err := o.KV.Grant(ctx, fenceTTL)
-	if err != nil {
+	f, err := newFence(ctx, o)
+	return func() { f.end(ctx) }, err
+}
+
+// fence keeps everybody from leading.
+type fence struct {
+	o     Options
+	lease store.LeaseID
+	since clock.Instant
+}
+
+func newFence(ctx context.Context, o Options) (*fence, error) {
+	f := &fence{o: o}
+	if _, err := f.put(ctx, store.Txn{Then: []store.Op{store.DeletePrefix(o.Keys.Election() + "/")}}); err != nil {
+		f.end(ctx)
 		return nil, err
 	}
-	unfence = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = o.KV.Revoke(ctx, lease.ID)
-	}
-	_, err = o.KV.Txn(ctx, store.Txn{Then: []store.Op{
-		store.PutOn(o.Keys.Restoring(), []byte(o.By), lease.ID), store.DeletePrefix(o.Keys.Election() + "/")}})
+	return f, nil
+}
+
+// put writes the fence on a lease of its own, with what t has.
+func (f *fence) put(ctx context.Context, t store.Txn) (succeeded bool, err error) {
+	since := f.o.Clock.Now()
+	lease, err := f.o.KV.Grant(ctx, fenceTTL)
 	if err != nil {
-		unfence()
-		return nil, err
+		return false, err
 	}
-	return unfence, nil
+	f.lease, f.since = lease.ID, since
+	t.Then = append(t.Then, store.PutOn(f.o.Keys.Restoring(), []byte(f.o.By), lease.ID))
+	res, err := f.o.KV.Txn(ctx, t)
+	return res.Succeeded, err
+}
+
+// renew makes the fence last, if it stands.
+func (f *fence) renew(ctx context.Context) error {
+	if f.o.Clock.Now().Sub(f.since) < fenceTTL*time.Second/3 {
+		return nil
+	}
+	succeeded, err := f.put(ctx, store.Txn{If: []store.Cmp{store.Exists(f.o.Keys.Restoring())}})
+	if err == nil && !succeeded {
+		err = errSlow
+	}
+	return err
+}
+
+func (f *fence) end(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = f.o.KV.Revoke(ctx, f.lease) // else it ends by itself
 }
 
 // accept is one attempt, which ends with errChanged when somebody changed something meanwhile.
-func accept(ctx context.Context, o Options) (Plan, error) {
+func accept(ctx context.Context, o Options, f *fence) (Plan, error) {
 	s, schemaRev, err := read(ctx, o)
 	if err != nil {
 		return Plan{}, err
@@ -164,31 +197,59 @@ func accept(ctx context.Context, o Options) (Plan, error) {
 	if err := o.revoke(ctx, s); err != nil {
 		return p, err
 	}
-	leases := map[int64]store.LeaseID{}
+	leases := touchLeases{}
 	for _, t := range p.Takeover {
-		ttl := int64(Outlived(int64(t.Held.Placement.Process.TouchTimeout))/time.Second) + 1
-		if leases[ttl] == 0 {
-			l, err := o.KV.Grant(ctx, ttl)
-			if err != nil {
-				return p, err
-			}
-			leases[ttl] = l.ID
+		if err := f.renew(ctx); err != nil {
+			return p, err
 		}
-		if err := o.commit(ctx, o.takeover(s.View.Process(t.Process), t, leases[ttl])); err != nil {
+		lease, err := leases.of(ctx, o, t.Held.Placement.Process)
+		if err != nil {
+			return p, err
+		}
+		if err := f.commit(ctx, o.takeover(s.View.Process(t.Process), t, lease)); err != nil {
 			return p, err
 		}
 	}
 	for _, id := range p.Anew {
+		if err := f.renew(ctx); err != nil {
+			return p, err
+		}
 		process := s.View.Process(id)
 		_, reports := s.Reports[process.Owner.Value.Machine]
-		if err := o.commit(ctx, o.anew(process, reports)); err != nil {
+		if err := f.commit(ctx, o.anew(process, reports)); err != nil {
 			return p, err
 		}
 	}
+	if err := f.renew(ctx); err != nil {
+		return p, err
+	}
 	schema := s.Schema
 	schema.Floor, schema.Restored = p.Floor, &api.Restored{ID: rand.Text(), By: o.By, At: o.Clock.Wall().UTC()}
-	return p, o.commit(ctx, store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Schema(), schemaRev)},
+	return p, f.commit(ctx, store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Schema(), schemaRev)},
 		Then: []store.Op{store.Put(o.Keys.Schema(), store.Encode(schema)), store.Delete(o.Keys.Restoring())}})
+}
+
+// touchLeases are the last leases on which touches were put, by their time in seconds.
+type touchLeases map[int64]touchLease
+
+type touchLease struct {
+	id      store.LeaseID
+	granted clock.Instant
+}
+
+// leaseShared is for how long one lease gets touches: it must still be there for the last of them.
+const leaseShared = time.Second
+
+// of is a lease for the touch of a process that is taken over. It outlives every deadline that the run can have.
+func (l touchLeases) of(ctx context.Context, o Options, process api.Process) (store.LeaseID, error) {
+	ttl := int64(Outlived(int64(process.TouchTimeout))/time.Second) + 1
+	now := o.Clock.Now()
+	if last, found := l[ttl]; found && now.Sub(last.granted) < leaseShared {
+		return last.id, nil
+	}
+	granted, err := o.KV.Grant(ctx, ttl)
+	l[ttl] = touchLease{granted.ID, now}
+	return granted.ID, err
 }
 
 // revoke ends what has come back of the leases of those who refuse the store. Else an agent that takes over what its keeper holds
@@ -204,18 +265,22 @@ func (o Options) revoke(ctx context.Context, s Situation) error {
 	return nil
 }
 
+// errSlow says that the fence ended.
+var errSlow = errors.New("it took too long, and somebody leads again; run it again")
+
 // commit does a transaction if nobody leads, and nobody changed what it compares.
-func (o Options) commit(ctx context.Context, t store.Txn) error {
-	t.If = append(t.If, store.Exists(o.Keys.Restoring()))
-	t.Else = []store.Op{store.Get(o.Keys.Restoring())}
-	res, err := o.KV.Txn(ctx, t)
+func (f *fence) commit(ctx context.Context, t store.Txn) error {
+	restoring := f.o.Keys.Restoring()
+	t.If = append(t.If, store.Exists(restoring))
+	t.Else = []store.Op{store.Get(restoring)}
+	res, err := f.o.KV.Txn(ctx, t)
 	switch {
 	case err != nil:
 		return err
 	case res.Succeeded:
 		return nil
 	case res.Got[0] == nil:
-		return errors.New("it took too long, and somebody leads again; run it again")
+		return errSlow
 	}
 	return errChanged
 }

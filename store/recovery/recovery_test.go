@@ -274,6 +274,35 @@ func TestWhatChangesUnderAnAcceptanceEndsIt(t *testing.T) {
 	})
 }
 
+// A large fleet takes longer than the fence, and than the lease of a touch, lasts by itself.
+func TestAnAcceptanceMayTakeLongerThanItsFence(t *testing.T) {
+	recovering(t, func(f fleet) {
+		report := func() { f.report("m1", 900, f.held("a", "i1", 700), f.held("b", "i1", 701), f.held("c", "i1", 702)) }
+		report()
+		o := f.options()
+		o.KV = slow{f.kv, report}
+		if plan, err := recovery.Accept(f.t.Context(), o); err != nil || len(plan.Takeover) != 3 {
+			t.Errorf("%+v, %v", plan, err)
+		}
+		if _, e := get[api.Alive](f, keys.Restoring()); e != nil {
+			t.Error("nobody may lead after it")
+		}
+	})
+}
+
+// slow takes long to answer each transaction.
+type slow struct {
+	store.KV
+	meanwhile func()
+}
+
+func (kv slow) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
+	res, err := kv.KV.Txn(ctx, t)
+	time.Sleep(12 * time.Second)
+	kv.meanwhile()
+	return res, err
+}
+
 // onFirstWrite does something before the first transaction that writes a key.
 type onFirstWrite struct {
 	store.KV
