@@ -81,8 +81,13 @@ func Acquire(path string) (*Lock, error) {
 	if held[path] {
 		return nil, &RunningError{Name: nameOf(path), Path: path, PID: os.Getpid()}
 	}
-	for {
+	for end := time.Now().Add(endingTime); ; {
 		l, err := acquire(path)
+		var running *RunningError
+		if errors.As(err, &running) && isEnding(running.PID) && time.Now().Before(end) {
+			time.Sleep(endingTime / 500)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -92,6 +97,16 @@ func Acquire(path string) (*Lock, error) {
 		}
 		l.file.Close() // who held it removed it, and ended
 	}
+}
+
+// endingTime is how long the end of a killed process may take that still has the lock.
+const endingTime = 5 * time.Second
+
+// isEnding reports whether a process was killed and is on its way to its end: it has no memory any more, but its files may
+// still be open, on a busy host for a while.
+func isEnding(pid int) bool {
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return pid > 0 && err == nil && len(args) == 0
 }
 
 func acquire(path string) (*Lock, error) {
