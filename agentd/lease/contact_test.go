@@ -13,13 +13,13 @@ import (
 // silence has a core without any answer tick on from a time on, and returns when it says that etcd is silent, after at(0).
 func silence(t *testing.T, c *Core, from time.Duration) time.Duration {
 	t.Helper()
-	for now := from; now < time.Minute; now += 10 * ms {
-		c.Step(at(now), Tick{})
+	for passed := from; passed < time.Minute; passed += 10 * ms {
+		c.Step(at(passed), Tick{})
 		if c.Contact().Silent {
-			return now
+			return passed
 		}
-		c.Step(at(now), LoopAlive{})
-		c.Step(at(now), KeeperAnswered{})
+		c.Step(at(passed), LoopAlive{})
+		c.Step(at(passed), KeeperAnswered{})
 	}
 	return -1
 }

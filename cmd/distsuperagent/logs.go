@@ -49,16 +49,21 @@ read while etcd is away and while no agent runs. distsuperctl tail finds a proce
 			if errors.Is(err, keeper.ErrNotFound) {
 				return fmt.Errorf("%s: there is no %s log of it on this machine", args[0], channel)
 			}
-			if err != nil {
-				return err
-			}
-			defer log.Close()
-			_, err = io.Copy(cmd.OutOrStdout(), log)
-			return err
+			return show(cmd, log, err)
 		},
 	}
 	o.addFlags(cmd)
 	return cmd
+}
+
+// show prints a log that was opened.
+func show(cmd *cobra.Command, log io.ReadCloser, err error) error {
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	_, err = io.Copy(cmd.OutOrStdout(), log)
+	return err
 }
 
 func newLog() *cobra.Command {
@@ -82,12 +87,7 @@ func newLog() *cobra.Command {
 			if errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("there is no log at %s: in the foreground, as under systemd, it goes to stderr (journalctl -u distsuperagent)", path)
 			}
-			if err != nil {
-				return err
-			}
-			defer log.Close()
-			_, err = io.Copy(cmd.OutOrStdout(), log)
-			return err
+			return show(cmd, log, err)
 		},
 	}
 	o.addFlags(cmd)

@@ -34,7 +34,7 @@ type candidate struct {
 	m              *MachineFacts
 	rank           int  // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
 	losses         int  // lately; what was lost least often comes before all but what was asked for
-	laden          bool // it was lost several times, and has for now what it is to get
+	laden          bool // it was lost several times, and has all that it gets so soon after its return
 	busy           bool // it is that, or has more than enough to start; one that has not is taken where the above is equal
 	program, total int
 }
@@ -173,8 +173,10 @@ func (c candidate) rejectReason(best candidate) string {
 		return "its last run ended there"
 	case best.rank == 1:
 		return "it ran elsewhere last"
+	case c.laden && !best.busy:
+		return "it was lost several times, and is given processes bit by bit"
 	case c.busy != best.busy:
-		return "it gets no more for now"
+		return "it is still starting others"
 	case c.program != best.program:
 		return fmt.Sprintf("runs %d of its program, %s %d", c.program, best.m.Name, best.program)
 	case c.total != best.total:

@@ -121,7 +121,7 @@ type Turn struct {
 	Moves, Back bool
 }
 
-// crowded reports whether the machine gets no more starts for now.
+// crowded reports whether the machine first has to take up what it was given.
 func (d *decider) crowded(m *MachineFacts) bool {
 	return m.crowded || m.starting+d.load.starting[m.Name] >= startsAtOnce
 }

@@ -263,3 +263,18 @@ func TestAMachineThatTakesUpOneAfterTheOtherKeepsThem(t *testing.T) {
 		t.Errorf("what is never taken up stays on m1")
 	}
 }
+
+// What is said of a machine that was not taken names what kept it.
+func TestAMachineThatIsBusySaysWithWhat(t *testing.T) {
+	best := candidate{m: &MachineFacts{Name: "m1"}, rank: 2}
+	for want, c := range map[string]candidate{
+		"it was lost several times, and is given processes bit by bit": {rank: 2, laden: true, busy: true},
+		"it is still starting others":                                  {rank: 2, busy: true},
+		"it was lost lately":                                           {rank: 2, losses: 2, laden: true, busy: true},
+		"runs 3 of its program, m1 0":                                  {rank: 2, program: 3},
+	} {
+		if got := c.rejectReason(best); got != want {
+			t.Errorf("%+v: %q, want %q", c, got, want)
+		}
+	}
+}
