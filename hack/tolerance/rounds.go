@@ -229,23 +229,26 @@ func (b *bench) cut(ctx context.Context, length time.Duration) error {
 }
 
 // kill kills the leader, and hang stops it.
-func (b *bench) kill(context.Context) (mend func() error) {
-	m := b.leader()
+func (b *bench) kill(ctx context.Context) (mend func() error) {
+	m := b.leader(ctx)
 	m.Kill()
 	return m.Run
 }
 
-func (b *bench) hang(context.Context) (mend func() error) {
-	m := b.leader()
+func (b *bench) hang(ctx context.Context) (mend func() error) {
+	m := b.leader(ctx)
 	m.Signal(syscall.SIGSTOP)
 	return func() error { m.Signal(syscall.SIGCONT); return nil }
 }
 
-// leader is the member that leads.
-func (b *bench) leader() *etcdproc.Member {
+// leader is the member that leads; any when ctx ends before one does.
+func (b *bench) leader(ctx context.Context) *etcdproc.Member {
 	for {
 		if i := b.etcd.Leader(); i >= 0 {
 			return b.etcd.Members[i]
+		}
+		if !clock.Sleep(ctx, 20*time.Millisecond) {
+			return b.etcd.Members[0]
 		}
 	}
 }

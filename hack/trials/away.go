@@ -46,7 +46,7 @@ const (
 
 // away takes etcd away, with the only controller, and asks every command again and again.
 func away(ctx context.Context, s *stage) error {
-	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 2})
+	f, err := s.fleet(ctx, 2)
 	if err != nil {
 		return err
 	}

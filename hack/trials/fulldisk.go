@@ -19,7 +19,7 @@ import (
 
 // fullDisk fills the disk on which a machine keeps its state and its AUTO logs.
 func fullDisk(ctx context.Context, s *stage) error {
-	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 1})
+	f, err := s.fleet(ctx, 1)
 	if err != nil {
 		return err
 	}

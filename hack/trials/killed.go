@@ -15,7 +15,7 @@ const patience = 60 * time.Second
 
 // killed takes a machine's power away, and gives it back.
 func killed(ctx context.Context, s *stage) error {
-	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 3})
+	f, err := s.fleet(ctx, 3)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 // reinstalled wipes the state of a machine to which a program is pinned, on the same boot and on another one.
 func reinstalled(ctx context.Context, s *stage) error {
-	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 1})
+	f, err := s.fleet(ctx, 1)
 	if err != nil {
 		return err
 	}

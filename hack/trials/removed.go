@@ -16,7 +16,7 @@ import (
 // removed takes a program out of the configuration whose process does not hear TERM, on a fleet and on a machine that is
 // alone, and asks every command about the process while update waits for its end.
 func removed(ctx context.Context, s *stage) error {
-	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 1})
+	f, err := s.fleet(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 // restart asks daemons to restart, or to reload, with what a new one could not start with.
 func restart(ctx context.Context, s *stage) error {
-	f, err := fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: 1})
+	f, err := s.fleet(ctx, 1)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,11 @@ func (s *stage) play(ctx context.Context, t trial) error {
 	return t.run(ctx, s)
 }
 
+// fleet starts one with a controller and so many machines in the stage's folder.
+func (s *stage) fleet(ctx context.Context, machines int) (*fleet.Fleet, error) {
+	return fleet.Start(ctx, fleet.Options{Dir: s.Dir, Bin: s.Bin, Witness: s.Witness, Controllers: 1, Machines: machines})
+}
+
 // found notes whether a promise held, and what was seen.
 func (s *stage) found(promised string, held bool, seen string, args ...any) {
 	s.Findings = append(s.Findings, finding{Promised: promised, Seen: fmt.Sprintf(seen, args...), Held: held})
