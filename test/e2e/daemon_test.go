@@ -88,12 +88,7 @@ func TestLongWhatAWipedMachineKeptRunsAgainWhenItsHostWasSearched(t *testing.T) 
 		t.Fatalf("beside its living keeper it was started again: %s", fleet.Describe(p))
 	}
 	m.Kill()
-	f.until("it runs again", func() (bool, string) {
-		p := f.process("kept")
-		return fleet.Runs(p) && p.Owner.Token > before.Owner.Token, fleet.Describe(p)
-	})
-	says(t, f.ctl("why", "kept"), "the run before was dead: "+string(api.ProofSearched))
-	f.onceEach()
+	f.runsAgain(before, api.ProofSearched)
 }
 
 // Property: who removes the state directory under a live machine loses no process and makes no second machine: agent and keeper say

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/gate"
@@ -96,11 +97,17 @@ func TestWhatAMachineKeptRunsAgainAfterItsHostBooted(t *testing.T) {
 	m.Kill() // all at once, as by a loss of power
 	f.until("it is dead", func() (bool, string) { return len(m.PIDs()) == 0, fmt.Sprint(m.PIDs()) })
 	f.must(f.again(m, f.Dir, bootedAgain(t)), "distsuperagent", "start")
+	f.runsAgain(before, api.ProofRebooted)
+}
+
+// runsAgain waits until a kept process runs under a later token, unasked, and sees by what the end of its run before was proved.
+func (f *fixture) runsAgain(before client.Process, by api.Proof) {
+	f.t.Helper()
 	f.until("it runs again", func() (bool, string) {
-		p := f.process("kept")
+		p := f.process(before.Name)
 		return fleet.Runs(p) && p.Owner.Token > before.Owner.Token, fleet.Describe(p)
 	})
-	says(t, f.ctl("why", "kept"), "the run before was dead: "+string(api.ProofRebooted))
+	says(f.t, f.ctl("why", before.Name), "the run before was dead: "+string(by))
 	f.onceEach()
 }
 
