@@ -66,7 +66,7 @@ func away(ctx context.Context, s *stage) error {
 		if len(wrong) > 0 {
 			seen = fmt.Sprintf("%d times not, at first: %s", len(wrong), wrong[0])
 		}
-		s.found(promise, len(wrong) == 0, "%s", seen)
+		s.found(promise, a.asked > 0 && len(wrong) == 0, "%s", seen)
 	}
 	a.afterwards(ctx)
 	return s.once(f)

@@ -113,7 +113,9 @@ func (g *goneBack) etcdStops(ctx context.Context, exchange bool, do func() error
 	signal := func(sig unix.Signal) {
 		if g.server != nil {
 			_ = g.server.cmd.Process.Signal(sig)
-			cluster.AwaitStopped(g.server.cmd.Process.Pid)
+			if sig == unix.SIGSTOP {
+				cluster.AwaitStopped(g.server.cmd.Process.Pid)
+			}
 			return
 		}
 		g.f.Controllers[0].Signal(sig, "distsuperd etcd")

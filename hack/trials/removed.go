@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -56,6 +57,16 @@ func configure(n *cluster.Node, stuck bool) error {
 	return os.WriteFile(file, []byte(before), 0o600)
 }
 
+// stuckPID is the pid that status shows of the process.
+func stuckPID(ctx context.Context, n *cluster.Node) (string, error) {
+	r := n.Run(ctx, "distsuperctl", "status", "stuck", "--json")
+	pid := regexp.MustCompile(`"pid": *(\d+)`).FindStringSubmatch(r.Stdout)
+	if pid == nil || pid[1] == "0" {
+		return "", fmt.Errorf("status of stuck has no pid: %s%s", r.Stdout, r.Stderr)
+	}
+	return pid[1], nil
+}
+
 // remove asks on one node. The update is the one that a user's supervisorctl would run.
 func (s *stage) remove(ctx context.Context, where string, n *cluster.Node) error {
 	if err := configure(n, true); err != nil {
@@ -82,14 +93,18 @@ func (s *stage) remove(ctx context.Context, where string, n *cluster.Node) error
 	if err := is("status stuck", "STOPPING"); err != nil {
 		return err
 	}
+	pid, err := stuckPID(ctx, n)
+	if err != nil {
+		return err
+	}
 	for _, c := range []struct{ line, says string }{
-		{"pid stuck", ""}, {"tail stuck", "said"}, {"signal CONT stuck", "stuck: signalled"}, {"signal CONT all", "stuck: signalled"},
+		{"pid stuck", pid}, {"tail stuck", "said"}, {"signal CONT stuck", "stuck: signalled"}, {"signal CONT all", "stuck: signalled"},
 		{"clear stuck", "stuck: cleared"}, {"start stuck", "abnormal termination"}, {"remove stuck", "still running: stuck"},
 		{"stop --no-wait stuck", "already asked"}, {"why stuck", "no program asks for it"}, {"signal KILL stuck", "stuck: signalled"},
 	} {
 		r := n.Run(ctx, "distsuperctl", strings.Fields(c.line)...)
 		said := strings.TrimSpace(r.Stdout + r.Stderr)
-		s.found(fmt.Sprintf("%s: %s reaches what update is removing", where, c.line), strings.Contains(said, c.says) && !strings.Contains(said, "no such process"),
+		s.found(fmt.Sprintf("%s: %s reaches what update is removing", where, c.line), strings.Contains(said, c.says) && !strings.Contains(strings.ToLower(said), "no such process"),
 			"exit %d, %s", r.Code, firstLine(said))
 	}
 	select {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/test/fleet"
@@ -141,8 +142,9 @@ func (s *stage) copied(ctx context.Context) error {
 		return err
 	}
 	r = twin.Run(ctx, "distsuperagent", "start")
-	p, err := process(ctx, f, "kept")
-	held := err == nil && p.Status != nil && !p.Status.Released && !fleet.Runs(p)
-	s.found("nor does it run what a silent machine keeps", held, "exit %d; %s", r.Code, orElse(err, fleet.Describe(p)))
+	err = fleet.Until(ctx, patience, "it waits for a proof", f.Where(ctx, 1, func(p client.Process) bool {
+		return p.Status != nil && !p.Status.Released && p.Owner != nil && p.Owner.WaitingFor == api.WaitingForProof
+	}))
+	s.found("nor does it run what a silent machine keeps", r.Code == 0 && err == nil, "exit %d; %s", r.Code, orElse(err, "it waits for a proof"))
 	return s.once(f)
 }

@@ -50,8 +50,8 @@ type Seen struct {
 	Copies, Simultaneous int    // of the witnesses: how many there were, and at most at once of one process
 }
 
-// False reports whether anything was done for which there was no reason.
-func (s Seen) False() bool { return s.Lost+s.Fenced+s.Moved > 0 }
+// False reports whether anything was done for which there was no reason, or ran twice.
+func (s Seen) False() bool { return s.Lost+s.Fenced+s.Moved > 0 || s.Simultaneous > 1 }
 
 // Table is what was seen, for people.
 func (s Seen) Table() string {
