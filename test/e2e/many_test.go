@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/test/fleet"
 )
@@ -20,6 +21,7 @@ func TestThreeHundredProcessesSurviveAMachineAndStayBalanced(t *testing.T) {
 	f.run(n, p)
 	t.Logf("started %d in %v", n, time.Since(began))
 	f.balanced(n, uneven, "m1", "m2", "m3")
+	f.rebalanced(n, "m1", "m2", "m3")
 
 	before := f.lives()
 	f.Machines[2].Kill()
@@ -28,6 +30,7 @@ func TestThreeHundredProcessesSurviveAMachineAndStayBalanced(t *testing.T) {
 	t.Logf("all of m3's %d ran again %v after its death", n/3, time.Since(began))
 	f.kept(before, on(before, "m3"))
 	f.balanced(n, uneven, "m1", "m2")
+	f.rebalanced(n, "m1", "m2")
 
 	began = time.Now()
 	f.ctl("stop", "all")
@@ -46,6 +49,16 @@ func TestThreeHundredProcessesSurviveAMachineAndStayBalanced(t *testing.T) {
 // uneven is by how much an even share may be missed: a machine that has so many placements which it has not taken up gets no more for
 // the moment, and another one takes what was its share. rebalance mends that.
 const uneven = 32
+
+// rebalanced has the load evened out, and sees that it is.
+func (f *fixture) rebalanced(n int, machines ...string) {
+	f.t.Helper()
+	f.ctl("rebalance")
+	f.until("all run after rebalance", f.Where(f.ctx, n, func(p client.Process) bool {
+		return fleet.Runs(p) && p.Owner.Placed && p.Owner.WaitingFor == api.WaitingForNothing && p.Intent != nil && p.Owner.Moves == p.Intent.Moves
+	}))
+	f.balanced(n, 3, machines...)
+}
 
 // balanced fails the test when machines differ by more than slack from an even share of n.
 func (f *fixture) balanced(n, slack int, machines ...string) {

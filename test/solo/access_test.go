@@ -115,14 +115,13 @@ func TestAUsersDaemonIsFoundByThoseWhomItLetsIn(t *testing.T) {
 	if err := r.begin(&syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}); err != nil {
 		t.Fatal(err)
 	}
-	var out []byte
 	r.until(func() bool {
 		cmd := exec.Command(r.path("distsuperctl"), "-c", r.path("d.conf"), "status")
 		cmd.Dir = "/"
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65533, Gid: 65533}}
-		out, _ = cmd.CombinedOutput()
+		out, _ := cmd.CombinedOutput()
 		return strings.Contains(string(out), "RUNNING")
-	}, "it is not found: %s", out)
+	}, "it is not found")
 	if code := r.stop(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
