@@ -43,9 +43,11 @@ func (v *View) starts(p *ProcessFacts, machine string) {
 	if p.starting == machine {
 		return
 	}
-	if old := v.Machines[p.starting]; old != nil && p.starting != "" {
-		old.starting--
+	if p.starting != "" {
 		v.pace.starting--
+		if old := v.Machines[p.starting]; old != nil { // it may be forgotten by now
+			old.starting--
+		}
 	}
 	if p.starting = machine; machine != "" {
 		v.machine(machine).starting++
@@ -160,8 +162,8 @@ func (t *Turn) why() string {
 }
 
 // waitForTurn is said of a process that is not placed yet.
-func (d *decider) waitForTurn(p *ProcessFacts, t *Turn, rejected map[string]string) Decision {
-	dec := d.note(p, obstacle{api.WaitingForTurn, t.why()}, rejected, t.why())
+func (d *decider) waitForTurn(p *ProcessFacts, t *Turn) Decision {
+	dec := d.note(p, obstacle{api.WaitingForTurn, t.why()}, nil, t.why())
 	dec.Turn, dec.Wake = t, d.in.Now.Add(turnAgain)
 	return dec
 }

@@ -278,3 +278,17 @@ func TestAMachineThatIsBusySaysWithWhat(t *testing.T) {
 		}
 	}
 }
+
+// A machine that is forgotten takes its starts out of the count of the fleet.
+func TestStartsOfAForgottenMachineAreNotCountedForEver(t *testing.T) {
+	m := newModel(t)
+	m.machine("m1")
+	m.program("p", 1, func(*api.Program) {})
+	p := m.v.Processes[sortedKeys(m.v.Processes)[0]]
+	m.v.starts(p, "m1")
+	delete(m.v.Machines, "m1")
+	m.v.starts(p, "")
+	if m.v.pace.starting != 0 {
+		t.Errorf("%d starts are counted", m.v.pace.starting)
+	}
+}

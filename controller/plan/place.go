@@ -52,7 +52,7 @@ func (d *decider) place(p *ProcessFacts, why string, q query) Decision {
 		return d.nowhere(p, why, c.rejected)
 	}
 	if c.turn != nil {
-		return d.waitForTurn(p, c.turn, nil)
+		return d.waitForTurn(p, c.turn)
 	}
 	o := d.newOwner(p, c, q.failed)
 	o.Proof = proof

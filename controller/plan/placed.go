@@ -26,7 +26,7 @@ func (d *decider) placed(p *ProcessFacts) Decision {
 		switch {
 		case c.machine != nil:
 			if turn := d.turnToLeave(c); turn != nil {
-				return d.waitForTurn(p, turn, nil)
+				return d.waitForTurn(p, turn)
 			}
 			return d.unplace(p, why)
 		case m.Cordon != nil && m.Cordon.Value.StopUnplaceable:
@@ -123,7 +123,7 @@ func (d *decider) move(p *ProcessFacts) Decision {
 		return d.refuseMove(p, api.MoveNoMachine, i.To+": "+why)
 	}
 	if turn := d.turnToLeave(c); turn != nil {
-		return d.waitForTurn(p, turn, nil)
+		return d.waitForTurn(p, turn)
 	}
 	return d.unplace(p, fmt.Sprintf("move asked%s, to %s", by(p), c.machine.Name))
 }
