@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/ownership"
+	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/trust"
 )
 
@@ -80,14 +81,19 @@ func (c *ctl) remember(ctx context.Context) {
 	if book.Controllers, err = c.controllers(ctx); err != nil {
 		return
 	}
-	key, err := trust.SigningKey(ctx, c.kv, c.keys)
-	if err != nil && ctx.Err() != nil {
+	key, known := keyFor(trust.SigningKey(ctx, c.kv, c.keys))
+	if !known {
 		return
 	}
-	book.SigningKey, book.At = string(key), time.Now().Truncate(time.Second)
+	book.SigningKey, book.At = key, time.Now().Truncate(time.Second)
 	if book.write(path) == nil {
 		removeOldBooks(path)
 	}
+}
+
+// keyFor is the signing key that a book notes: none for a user who may not read it. Where it is not known, what was noted is worth more.
+func keyFor(key []byte, err error) (text string, known bool) {
+	return string(key), err == nil || errors.Is(err, store.ErrPermission)
 }
 
 // readBook reads a book that only this user, and root, has a say in.

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
 )
 
 func TestAddressBookIsThisUsersAlone(t *testing.T) {
@@ -38,6 +41,19 @@ func TestAddressBookIsThisUsersAlone(t *testing.T) {
 	}
 	if _, err := readBook(path); err == nil || !strings.Contains(err.Error(), "may be written by everybody") {
 		t.Errorf("a file that anybody may write was read: %v", err)
+	}
+}
+
+// The signing key that was noted is not lost because etcd does not answer just then.
+func TestAnAddressBookLosesItsKeyOnlyWithTheRight(t *testing.T) {
+	for _, c := range []struct {
+		key   string
+		err   error
+		known bool
+	}{{"secret", nil, true}, {"", fmt.Errorf("read: %w", store.ErrPermission), true}, {"", store.ErrUnavailable, false}, {"", context.DeadlineExceeded, false}} {
+		if key, known := keyFor([]byte(c.key), c.err); key != c.key || known != c.known {
+			t.Errorf("%v: %q, %v", c.err, key, known)
+		}
 	}
 }
 
