@@ -56,7 +56,7 @@ test-long: deps build ## the long runs: soaks of faults, every seed, many machin
 # make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload, bench-core and tolerance (hack/docs/safety.md).
 PAGE ?=
 
-failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 6 minutes)
+failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 10 minutes)
 	$(GO) run ./hack/failover -bin bin -page '$(PAGE)'
 
 tolerance: build ## how long etcd may be silent before anything is restarted, as a table (some 20 minutes, as root)
