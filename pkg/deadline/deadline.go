@@ -43,10 +43,17 @@ type Deadline struct {
 var None = Deadline{Boot: math.MaxInt64, Raw: math.MaxInt64}
 
 // Of is the deadline of a lease of ttl seconds whose last answered renewal was sent then.
-func Of(sent Moment, ttl int64) Deadline {
-	d := seconds(ttl) - Margin(ttl)
-	return Deadline{Boot: add(int64(sent.Boot), d), Raw: add(sent.Raw, d)}
-}
+func Of(sent Moment, ttl int64) Deadline { return After(sent, seconds(ttl)) }
+
+// After is the deadline of what surely holds for d by the clocks of another host, which began to count no earlier than at sent.
+func After(sent Moment, d time.Duration) Deadline { return sent.Plus(d).Before(slewed(d)) }
+
+// waitTime is what Wait adds for the steps in which clocks are read.
+const waitTime = 100 * time.Millisecond
+
+// Wait is when somebody who began to wait at from has surely waited for d of true time, though his clocks may be fast by a twelfth.
+// See Over; it is no deadline of anything that has to die.
+func Wait(from Moment, d time.Duration) Deadline { return from.Plus(addTime(d, d/12+waitTime)) }
 
 // Sent is when the last answered renewal of a lease of ttl seconds was sent that has deadline d: Of backwards.
 func (a Deadline) Sent(ttl int64) Moment {
@@ -56,7 +63,10 @@ func (a Deadline) Sent(ttl int64) Moment {
 
 // Margin is how long before the expiry of a lease its deadline lies: a twelfth of the TTL, since a clock may be
 // slewed by that much, and ActTime.
-func Margin(ttl int64) time.Duration { return seconds(ttl)/12 + ActTime }
+func Margin(ttl int64) time.Duration { return slewed(seconds(ttl)) }
+
+// slewed is the margin of a duration.
+func slewed(d time.Duration) time.Duration { return d/12 + ActTime }
 
 // Grace is how long before its deadline a process gets its stop signal: its stopwaitsecs, but no more than an eighth of
 // the time that a lease of ttl seconds gives. All of it is missing from what the process survives, and none of it makes anything
@@ -110,8 +120,8 @@ func seconds(ttl int64) time.Duration {
 // Moment is now by the two clocks that count a Deadline. CLOCK_BOOTTIME goes on in suspend, CLOCK_MONOTONIC_RAW
 // is not slewed: a clock that somebody slows down is overtaken by the other.
 type Moment struct {
-	Boot clock.Instant
-	Raw  int64
+	Boot clock.Instant `json:"boot"`
+	Raw  int64         `json:"raw"`
 }
 
 // Now reads both clocks.
@@ -129,6 +139,20 @@ func (m Moment) Left(d Deadline) time.Duration {
 func (m Moment) Since(earlier Moment) time.Duration {
 	return time.Duration(max(subtract(int64(m.Boot), int64(earlier.Boot)), subtract(m.Raw, earlier.Raw)))
 }
+
+// Plus is the moment d later by both clocks.
+func (m Moment) Plus(d time.Duration) Deadline {
+	return Deadline{Boot: add(int64(m.Boot), d), Raw: add(m.Raw, d)}
+}
+
+// Wanting is how long it still is until d by the clock that is behind: what somebody has yet to wait; 0 or less when both clocks have
+// reached d.
+func (m Moment) Wanting(d Deadline) time.Duration {
+	return time.Duration(max(subtract(d.Boot, int64(m.Boot)), subtract(d.Raw, m.Raw)))
+}
+
+// Over reports whether both clocks have reached d, of whoever waits. Whoever has to be dead asks Passed.
+func (m Moment) Over(d Deadline) bool { return m.Wanting(d) <= 0 }
 
 // Passed reports whether either clock has reached d.
 func (m Moment) Passed(d Deadline) bool { return m.Left(d) <= 0 }
@@ -148,6 +172,8 @@ func add(a int64, d time.Duration) int64 {
 	}
 	return subtract(a, -int64(d))
 }
+
+func addTime(a, b time.Duration) time.Duration { return time.Duration(add(int64(a), b)) }
 
 // subtract is a - b, which stays at the ends of the range where it would leave it.
 func subtract(a, b int64) int64 {

@@ -61,6 +61,7 @@ var rules = []Rule{
 	{From: "pkg/api", Reaches: Outside, Why: "the nouns do nothing"},
 	{From: "pkg/deadline", Reaches: Outside, Why: "arithmetic is pure"},
 	{From: "pkg/renewal", Reaches: Outside, Why: "the renewal of a lease is decided without doing it"},
+	{From: "pkg/promise", Reaches: Outside, Why: "what holds a process without etcd is decided without doing it"},
 	{From: "pkg/supervisor", Reaches: Outside, Why: "what supervisor fixed for ever depends on nothing"},
 
 	{From: "controller/core.go", Reaches: Effects, Why: "the leader's Step decides; the shell around it does"},
