@@ -108,6 +108,10 @@ type Controller struct {
 	HereOnly    bool   `json:"here_only,omitempty"` // HTTP is an address of Host that nobody else can reach
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Version     string `json:"version"`
+	// MaxHold is for how many seconds a machine may count on a set of controllers that it read (max_hold), 0 for the default of
+	// package promise. Leaving: it is about to leave for a while, and gives long promises.
+	MaxHold int64 `json:"max_hold,omitempty"`
+	Leaving bool  `json:"leaving,omitempty"`
 }
 
 // Leader is the value of leader: the controller that was elected last.

@@ -199,22 +199,23 @@ func TestUntilWhenARunIsHeld(t *testing.T) {
 func TestAHoldProlongsOnlyWhatHasNotEnded(t *testing.T) {
 	m := memory(set(10, 0, 1), asked(1, time.Second, []Name{web}, "c1"))
 	promised, _ := m.Deadline(web)
-	lease := lease(0)
+	further := at(time.Minute).Plus(0)
 	for _, c := range []struct {
-		name  string
-		now   time.Duration
-		lease deadline.Deadline
-		stood deadline.Deadline
-		want  deadline.Deadline
+		name              string
+		now               time.Duration
+		held, stood, want deadline.Deadline
 	}{
-		{"in time", time.Second, lease, lease, promised},
-		{"too late", 1700 * ms, lease, lease, lease},
-		{"a hold goes on when the lease has ended", 5 * time.Second, lease, promised, promised},
-		{"the lease gives more", time.Second, deadline.Of(at(0), 60), lease, deadline.Of(at(0), 60)},
+		{"in time", time.Second, deadline.Deadline{}, lease(0), promised},
+		{"too late", 1700 * ms, deadline.Deadline{}, lease(0), deadline.Deadline{}},
+		{"a hold goes on when the lease has ended", 5 * time.Second, at(8 * time.Second).Plus(0), at(8 * time.Second).Plus(0), promised},
+		{"what was promised once lasts", time.Second, further, further, further},
 	} {
-		if got, held := m.Prolong(at(c.now), web, c.lease, c.stood); got != c.want || held != (c.want == promised) {
-			t.Errorf("%s: %v, held: %v", c.name, time.Duration(got.Boot)-time.Hour, held)
+		if got := m.Prolong(at(c.now), web, c.held, c.stood); got != c.want {
+			t.Errorf("%s: %v", c.name, time.Duration(got.Boot)-time.Hour)
 		}
+	}
+	if got := (Memory{Version: Version, Set: set(11, 0, 2), Asks: m.Asks}).Prolong(at(time.Second), web, promised, promised); got != promised {
+		t.Error("a set that has grown took a promise back")
 	}
 }
 

@@ -74,14 +74,15 @@ func (m Memory) Missing(now deadline.Moment, n Name) []string {
 	return missing
 }
 
-// Prolong is when a run has to be dead whose lease has the deadline lease and which m may hold, given when it had to be dead until
-// now: stood. What has passed is prolonged by no promise. Everybody who counts deadlines of runs counts them by Prolong.
-func (m Memory) Prolong(now deadline.Moment, n Name, lease, stood deadline.Deadline) (d deadline.Deadline, held bool) {
+// Prolong is until when a run is held now, given until when it was held before m, and when it had to be dead before: stood. What has
+// passed is prolonged by no promise, and what was promised once lasts: a set that has grown meanwhile takes nothing back. The zero
+// Deadline is not held.
+func (m Memory) Prolong(now deadline.Moment, n Name, held, stood deadline.Deadline) deadline.Deadline {
 	promised, any := m.Deadline(n)
-	if !any || now.Passed(stood) || now.Left(promised) <= now.Left(lease) {
-		return lease, false
+	if !any || now.Passed(stood) || now.Left(promised) <= now.Left(held) {
+		return held
 	}
-	return promised, true
+	return promised
 }
 
 func (a Asked) names(n Name) bool {

@@ -18,6 +18,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/pkg/mtls"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // callTimeout is what a call gets whose context has no deadline. A log has none but for its beginning.
@@ -118,6 +119,25 @@ func (c *Client) log(ctx context.Context, path string, q url.Values) (*logstream
 // Clear empties the logs of a process.
 func (c *Client) Clear(ctx context.Context, process string) error {
 	return c.post(ctx, PathClear, url.Values{"process": {process}}, nil)
+}
+
+// Promise asks a controller to leave runs alone, and waits for its answer until ctx ends.
+func (c *Client) Promise(ctx context.Context, ask promise.Ask) (answer promise.Answer, err error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return answer, fmt.Errorf("%s: %w", c.name(), err)
+	}
+	ctx, cancel := withTimeout(ctx)
+	defer cancel()
+	r, err := c.do(ctx, http.MethodPost, PathPromise, nil, body)
+	if err != nil {
+		return answer, err
+	}
+	defer r.Body.Close()
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+		return answer, fmt.Errorf("%s: read the answer: %w", c.name(), err)
+	}
+	return answer, nil
 }
 
 // processQuery names a process and its token.

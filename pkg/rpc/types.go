@@ -25,6 +25,9 @@ const (
 	PathClear     = "/v1/clear"     // POST process: empties its logs
 )
 
+// PathPromise is the path at a controller by which an agent asks for promises; see package promise.
+const PathPromise = "/v1/promise" // POST a promise.Ask: promise.Answer
+
 // MaxStdin is the most bytes of one write to a process.
 const MaxStdin = 1 << 20
 
