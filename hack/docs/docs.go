@@ -28,6 +28,7 @@ var Topics = []Topic{
 	{"commands", "all commands of the three programs; the shell, completion, JSON"},
 	{"exit-codes", "what an exit code says"},
 	{"safety", "what keeps a process from running twice; on_partition; limits"},
+	{"token", "what a program can do itself so that nothing happens twice: Go, Python, shell, SQL"},
 	{"etcd", "read what is in etcd: every key, who writes it, what it holds"},
 	{"differences", "what differs from supervisor, and why"},
 	{"figures", "how fast it is, and what it costs"},

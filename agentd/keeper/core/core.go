@@ -35,6 +35,9 @@ type Core struct {
 	guard     deadline.Deadline // as Guard told it last
 	closing   *closing          // nil before a shutdown
 	effects   []Effect
+
+	limits     []Limited // that were told in this step or are to be; those up to limitsTold were
+	limitsTold int
 }
 
 // New makes the core of a keeper that begins now.
@@ -46,7 +49,7 @@ func New(now deadline.Moment, o Options) *Core {
 // Step decides what an event means. Moments do not go back. The effects are valid until the next call. The error
 // answers what was asked for; with one nothing of that has been done.
 func (c *Core) Step(now deadline.Moment, e Event) ([]Effect, error) {
-	c.effects = c.effects[:0]
+	c.begin()
 	err := c.step(now, e)
 	return c.effects, err
 }
@@ -61,7 +64,7 @@ type Shell interface {
 
 // Drive steps an event, has a shell carry out what follows from it, and steps the answers until there are no more.
 func (c *Core) Drive(s Shell, now deadline.Moment, e Event) error {
-	c.effects = c.effects[:0]
+	c.begin()
 	err := c.step(now, e)
 	for i := 0; i < len(c.effects); i++ {
 		effect := c.effects[i]
@@ -87,6 +90,9 @@ func (c *Core) Finish(s Shell) {
 	}
 	_ = c.Drive(s, s.Moment(), Settle{})
 }
+
+// begin forgets what was emitted before.
+func (c *Core) begin() { c.effects, c.limits, c.limitsTold = c.effects[:0], c.limits[:0], 0 }
 
 func (c *Core) emit(e Effect) { c.effects = append(c.effects, e) }
 
@@ -118,6 +124,7 @@ func (c *Core) step(now deadline.Moment, e Event) (err error) {
 		c.settle(now)
 	}
 	c.continueShutdown(now)
+	c.tellLimits()
 	return err
 }
 
@@ -160,7 +167,7 @@ func (c *Core) tick(now deadline.Moment) {
 func (c *Core) settle(now deadline.Moment) {
 	wake, hard := c.queue.wake(now.Boot), deadline.None
 	for _, r := range c.runs {
-		wake = min(wake, r.life.Wake(), r.nextLook(), now.Instant(r.limit()))
+		wake = min(wake, r.life.Wake(), r.nextLook(), now.Instant(r.nextEnforced()))
 		if r.guarded() {
 			hard = deadline.Earlier(hard, r.fence.hard)
 		}

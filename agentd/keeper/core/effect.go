@@ -46,6 +46,13 @@ type (
 	LeaveAlone struct{ Copy Copy }
 )
 
+// Limited says until when the processes of a run may act, by Until, and when they are told to stop. Both have passed for a run that is
+// over, and Stop for a copy that ends for its fence, even if the run's lease was renewed meanwhile.
+type Limited struct {
+	Ref         keeper.Ref
+	Until, Stop deadline.Deadline
+}
+
 // What is to be told.
 type (
 	// Changed tells that a run is not as it was told last.
@@ -86,6 +93,8 @@ type (
 		Hard deadline.Deadline
 		At   clock.Instant
 	}
+	// Limit tells processes until when they may act. It comes before the Spawn that it is needed for.
+	Limit struct{ Runs []Limited }
 	// Wake sets when the next turn is to come at the latest; at once when that has passed already.
 	Wake struct{ At clock.Instant }
 	// End tells that the shutdown is over: this is the last turn.
@@ -107,5 +116,6 @@ func (Fenced) effect()       {}
 func (NotLeftAlone) effect() {}
 func (ShuttingDown) effect() {}
 func (Guard) effect()        {}
+func (Limit) effect()        {}
 func (Wake) effect()         {}
 func (End) effect()          {}

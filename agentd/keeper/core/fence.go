@@ -56,7 +56,8 @@ func (c *Core) refence(now deadline.Moment, r *run) {
 			c.advance(now, r, fsm.Event{Kind: fsm.Renewed})
 		}
 	}
-	c.due = deadline.Earlier(c.due, r.limit())
+	c.limit(r)
+	c.due = deadline.Earlier(c.due, r.nextEnforced())
 }
 
 // setKillTime moves every fence. That is no renewal: what was enforced stays so.
@@ -67,7 +68,8 @@ func (c *Core) setKillTime(took time.Duration) {
 	c.killTime = took
 	for _, r := range c.runs {
 		r.fence = c.fenceOf(r.request)
-		c.due = deadline.Earlier(c.due, r.limit())
+		c.limit(r)
+		c.due = deadline.Earlier(c.due, r.nextEnforced())
 	}
 }
 
@@ -94,8 +96,8 @@ func (c *Core) renew(now deadline.Moment, leases []keeper.Lease) {
 	}
 }
 
-// limit is when the next step of a run's fence is due.
-func (r *run) limit() deadline.Deadline {
+// nextEnforced is when the next step of a run's fence is due.
+func (r *run) nextEnforced() deadline.Deadline {
 	switch {
 	case !enforcing || r.life.Done() || r.enforced == killed:
 		return deadline.None
@@ -112,13 +114,13 @@ func (c *Core) enforce(now deadline.Moment) {
 		return
 	}
 	for _, r := range c.runs {
-		if now.Passed(r.limit()) {
+		if now.Passed(r.nextEnforced()) {
 			c.enforceRun(now, r)
 		}
 	}
 	c.due = deadline.None
 	for _, r := range c.runs {
-		c.due = deadline.Earlier(c.due, r.limit())
+		c.due = deadline.Earlier(c.due, r.nextEnforced())
 	}
 }
 

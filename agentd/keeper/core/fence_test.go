@@ -68,6 +68,9 @@ func TestADeadlineIsForTheLastOfTheTree(t *testing.T) {
 		if last := f.hard.Boot + int64(took); last > lease.Deadline.Boot {
 			t.Fatalf("the last process dies %v after the deadline", time.Duration(last-lease.Deadline.Boot))
 		}
+		if told := w.limits["a"]; told.Until != f.hard || told.Stop != f.soft {
+			t.Fatalf("the process is told %+v, its fence is %+v", told, f)
+		}
 		if f.soft.Boot > f.hard.Boot {
 			t.Fatalf("stop signal %v after SIGKILL", time.Duration(f.soft.Boot-f.hard.Boot))
 		}

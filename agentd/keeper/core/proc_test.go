@@ -71,6 +71,10 @@ func (w *world) do(effect Effect) Event {
 		w.note(fmt.Sprintf("fenced killed=%v left=%v", e.Killed, e.Left), e.Ref)
 	case Forgotten:
 		delete(w.runs, e.Ref.ID)
+	case Limit:
+		for _, l := range e.Runs {
+			w.limits[l.Ref.ID] = l
+		}
 	case Guard:
 		w.guard = e.Hard
 	case Wake:
@@ -96,6 +100,9 @@ func (w *world) spawn(e Spawn) Event {
 	}
 	if g := w.guard; enforcing && (g.Boot > limit.Boot || g.Raw > limit.Raw) {
 		w.t.Fatalf("%s is spawned while others step in at %+v only, its deadline is %+v", id, g, limit)
+	}
+	if l := w.limits[id]; l.Ref != e.Copy.Ref || l.Until != limit || enforcing && w.asked.Passed(l.Stop) {
+		w.t.Fatalf("%s is spawned, and told that it may act until %+v; its deadline is %+v", id, l, limit)
 	}
 	if w.fate.forkTakes != nil {
 		w.pass(w.fate.forkTakes())

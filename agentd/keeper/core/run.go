@@ -26,6 +26,7 @@ type run struct {
 	ended     *end      // how the last copy ended; nil while one is wanted or alive
 
 	enforced enforced
+	limited  Limited       // as Limit told it last
 	silence  time.Duration // since the last renewal, when the fence was enforced last
 	queued   bool          // for a spawn
 
@@ -65,6 +66,7 @@ func (c *Core) advance(now deadline.Moment, r *run, e fsm.Event) {
 	life, effects := fsm.Next(old, now.Boot, e, r.policy)
 	r.life = life
 	c.publish(r)
+	c.limit(r)
 	c.recordStates(now, r, old)
 	for _, effect := range effects {
 		c.translate(now, r, effect)
@@ -116,6 +118,29 @@ func (c *Core) publish(r *run) {
 	}
 	r.published = *s
 	c.emit(Changed{Run: r.view(), From: old.State, Ended: old.PID != 0 && s.PID == 0})
+}
+
+// limit tells until when the processes of a run may act, where that has changed.
+func (c *Core) limit(r *run) {
+	l := Limited{Ref: r.ref(), Until: r.fence.hard, Stop: r.fence.soft}
+	if r.life.Done() {
+		l.Until = deadline.Deadline{}
+	}
+	if r.life.Done() || r.life.Fenced || r.life.Ending {
+		l.Stop = deadline.Deadline{}
+	}
+	if l != r.limited {
+		r.limited = l
+		c.limits = append(c.limits, l)
+	}
+}
+
+// tellLimits emits what limit gathered in this step.
+func (c *Core) tellLimits() {
+	if len(c.limits) > c.limitsTold {
+		c.emit(Limit{Runs: c.limits[c.limitsTold:]})
+		c.limitsTold = len(c.limits)
+	}
 }
 
 // outputHeld takes in whether the output of a process is held up. Nothing is decided by it.

@@ -32,6 +32,7 @@ type world struct {
 	record  []step // everything that was handed in
 	runs    map[string]keeper.Run
 	states  map[keeper.Ref]api.State // as transitions tell them
+	limits  map[string]Limited       // as they are told
 	guard   deadline.Deadline
 	wake    clock.Instant
 	ended   bool
@@ -48,7 +49,7 @@ type step struct {
 
 func newWorld(t rapid.TB, o Options) *world {
 	now := deadline.Moment{Boot: t0, Raw: int64(t0) / 2}
-	return &world{t: t, c: New(now, o), now: now, procs: map[string]*proc{}, runs: map[string]keeper.Run{}, states: map[keeper.Ref]api.State{}, pid: 100,
+	return &world{t: t, c: New(now, o), now: now, procs: map[string]*proc{}, runs: map[string]keeper.Run{}, states: map[keeper.Ref]api.State{}, limits: map[string]Limited{}, pid: 100,
 		guard: deadline.None, wake: clock.Never}
 }
 
@@ -69,6 +70,11 @@ func (w *world) hand(e Event) error {
 			w.t.Fatalf("the answer %+v is refused: %v", e, err)
 		}
 		effects = slices.Clone(effects)
+		for i := range effects {
+			if l, is := effects[i].(Limit); is {
+				effects[i] = Limit{slices.Clone(l.Runs)}
+			}
+		}
 		w.record = append(w.record, step{w.asked, e, effects, err})
 		for _, effect := range effects {
 			if answer := w.do(effect); answer != nil {
@@ -165,6 +171,13 @@ func (w *world) check() {
 		}
 		if r.enforced != killed && !r.leaving {
 			hard = deadline.Earlier(hard, r.fence.hard)
+		}
+		l := w.limits[id]
+		if l.Ref != r.ref() || l.Until != deadline.Earlier(l.Until, r.fence.hard) || l.Stop != deadline.Earlier(l.Stop, l.Until) {
+			w.t.Fatalf("%s is told %+v, its fence is %+v", id, l, r.fence)
+		}
+		if (r.life.Fenced || r.life.Ending) && !w.asked.Passed(l.Stop) {
+			w.t.Fatalf("%s ends for its fence, and is told that it may go on for %v", id, w.asked.Left(l.Stop))
 		}
 	}
 	if w.guard.Boot > hard.Boot || w.guard.Raw > hard.Raw {

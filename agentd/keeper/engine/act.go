@@ -6,6 +6,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
+	"github.com/distsuper/distsuper/pkg/token/page"
 )
 
 // Do implements core.Shell.
@@ -28,6 +29,8 @@ func (l *loop) Do(effect core.Effect) core.Event {
 		return core.Looked{Look: e, Gone: l.runs[e.Copy.ID].gone(e.Group)}
 	case core.LeaveAlone:
 		l.leaveAlone(l.runs[e.Copy.ID], e.Copy)
+	case core.Limit:
+		l.limit(e.Runs)
 	case core.Guard:
 		l.stop.Set(e.At)
 		l.guard.SetDeadline(e.Hard)
@@ -94,13 +97,22 @@ func (l *loop) recordTransition(t keeper.Transition) {
 	}
 }
 
+// limit writes limits where the processes read them.
+func (l *loop) limit(runs []core.Limited) {
+	for _, told := range runs {
+		if r := l.runs[told.Ref.ID]; r != nil && r.ref == told.Ref {
+			r.place.Set(page.Limits{Until: told.Until, Stop: told.Stop})
+		}
+	}
+}
+
 // forget frees what the loop has for a run that was forgotten.
 func (l *loop) forget(ref keeper.Ref) {
 	r := l.runs[ref.ID]
 	delete(l.runs, ref.ID)
 	l.publish() // nothing of it may come after this
 	l.engine.board.Remove(ref)
-	r.cage.Close()
+	r.close()
 }
 
 // killMain sends SIGKILL to a main process, which is not reaped yet, and to the group that it leads.

@@ -59,12 +59,14 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 	if err := e.do(ctx, func(l *loop) (err error) { known, err = l.core.Admit(l.Moment(), r); return err }); err != nil || known {
 		return named("start", r.Process.ID(), err)
 	}
-	plan, refused := e.host.Resolve(r)
+	place := e.tokens.Take()
+	plan, refused := e.host.Resolve(r, place.Environment())
 	c, err := e.makes.Open(contain.NewMark(e.hello.Instance, r.Process.ID(), r.Token))
 	if err != nil {
+		place.Free()
 		return fmt.Errorf("start %s: %w", r.Process.ID(), err)
 	}
-	n := &run{ref: keeper.Ref{ID: r.Process.ID(), Token: r.Token}, process: r.Process, stop: stop, plan: plan, cage: c, pidfd: -1}
+	n := &run{ref: keeper.Ref{ID: r.Process.ID(), Token: r.Token}, process: r.Process, stop: stop, plan: plan, cage: c, place: place, pidfd: -1}
 	ask := core.Start{Request: r, StdoutLog: plan.Stdout.Path, StderrLog: plan.Stderr.Path}
 	if no := new(launch.Refusal); errors.As(refused, no) {
 		ask.Refused = &core.Failure{Fault: no.Fault, Text: no.Text}
@@ -75,7 +77,7 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 			taken, err = l.begin(n, ask)
 		}
 		if !taken {
-			c.Close() // another call for this run was faster, or the answer is an error
+			n.close() // another call for this run was faster, or the answer is an error
 		}
 		return err
 	}))

@@ -26,6 +26,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/swept"
+	"github.com/distsuper/distsuper/pkg/token/page"
 )
 
 // Logs takes the output of processes; *logs.Collector is one. Needs, Attach and Update must not block.
@@ -94,6 +95,7 @@ type Engine struct {
 	board    *board.Board
 	poll     *poller
 	file     *contain.StateFile
+	tokens   *page.Book
 	loop     *loop
 
 	journal    *journal.Journal
@@ -145,6 +147,9 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	if e.poll, err = newPoller(); err != nil {
+		return nil, err
+	}
+	if e.tokens, err = page.NewBook(); err != nil {
 		return nil, err
 	}
 	e.hello.Predecessors = e.file.State().Dead(identity, api.ProofSuccessor)

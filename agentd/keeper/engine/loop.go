@@ -190,7 +190,7 @@ func (l *loop) unwatch(fd int, tag uint64) {
 func (l *loop) end() {
 	l.makes.KillAll()
 	for _, r := range l.runs {
-		r.cage.Close()
+		r.close()
 	}
 	l.makes.Close()
 	l.reap()
@@ -200,6 +200,7 @@ func (l *loop) end() {
 	l.poll.close()
 	l.guard.Close()
 	l.null.Close()
+	l.engine.tokens.Close()
 	l.engine.file.Close()
 	l.log.info("The keeper ends")
 }

@@ -62,6 +62,8 @@ func TestMain(m *testing.M) {
 		os.Exit(keeperMain(os.Getenv(envState)))
 	case os.Getenv(envRole) == "witness":
 		witness(os.Getenv(envWitness))
+	case os.Getenv(envRole) == "token":
+		os.Exit(tokenHolder(os.Getenv(envWitness)))
 	}
 	os.Exit(reaper.Run(m.Run))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/token/page"
 )
 
 // run is what the loop holds of a run: its handles. What is decided about it is with the core.
@@ -17,12 +18,19 @@ type run struct {
 	stop    unix.Signal
 	plan    *launch.Plan
 	cage    contain.Cage
+	place   *page.Place // where its processes read their deadlines
 
 	pid   int    // of the main process, 0 when it is reaped
 	pidfd int    // -1 without a main process
 	tag   uint64 // of pidfd in the poller
 	group int    // that the last main process led
 	stdin *stdin
+}
+
+// close frees what the run has beside its processes.
+func (r *run) close() {
+	r.cage.Close()
+	r.place.Free()
 }
 
 // mark is how the environment of a run's processes names it.

@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/supervisor"
+	"github.com/distsuper/distsuper/pkg/token/page"
 )
 
 // forkExec is what forkexec.Starter.ForkExec is.
@@ -87,7 +88,7 @@ func (l *loop) fork(r *run, ends *pipes, pidfd *int) (pid int, execed bool, err 
 	attr := &syscall.ProcAttr{
 		Dir:   plan.Dir,
 		Env:   plan.Env,
-		Files: []uintptr{uintptr(ends.stdin.read), uintptr(ends.stdout.write), uintptr(ends.stderr.write)},
+		Files: []uintptr{uintptr(ends.stdin.read), uintptr(ends.stdout.write), uintptr(ends.stderr.write), page.Descriptor: uintptr(l.engine.tokens.Descriptor())},
 		Sys: &syscall.SysProcAttr{
 			Setpgid: true, Pdeathsig: syscall.SIGKILL, Credential: plan.Credential, PidFD: pidfd,
 		},

@@ -65,7 +65,7 @@ func TestAChildIsSetUpAsBySupervisor(t *testing.T) {
 	if want := fmt.Sprintf("%s %d", rest[1], keeperStat.Session); rest[0] != want {
 		t.Errorf("process group and session %q, want %q: a group of its own in the keeper's session", rest[0], want)
 	}
-	if fds := rest[2:]; !slices.Equal(fds[:3], []string{"0", "1", "2"}) || len(fds) > 5 {
+	if fds := rest[2:]; !slices.Equal(fds[:4], []string{"0", "1", "2", "3"}) || len(fds) > 6 {
 		t.Errorf("descriptors %v reached the child", fds)
 	}
 	if r.StderrLog != "" {

@@ -33,15 +33,18 @@ type Starter struct {
 	alone atomic.Int32   // how many children are not waited for any more
 	late  sync.WaitGroup // of the goroutines that keep what those use
 	null  int
-	low   [3]int // where the child finds its standard descriptors; they hold null between two starts
+	low   [4]int // where the child finds its descriptors; they hold null between two starts
 	end   int    // the child has no descriptor from here on
 	// noFile is the limit of open files that programs get.
 	noFile unix.Rlimit
 }
 
+// none are no descriptors.
+var none = [4]int{-1, -1, -1, -1}
+
 // New makes a Starter whose programs get a limit of open files. The error says why this system cannot have one.
 func New(noFile unix.Rlimit) (*Starter, error) {
-	s := &Starter{null: -1, low: [3]int{-1, -1, -1}, noFile: noFile}
+	s := &Starter{null: -1, low: none, noFile: noFile}
 	if err := s.reserve(); err != nil {
 		s.Close()
 		return nil, err
@@ -69,7 +72,7 @@ func (s *Starter) reserve() (err error) {
 
 // probe finds out whether the kernel, and who filters its calls, let a child be made in this way.
 func (s *Starter) probe() error {
-	pid, _, err := s.ForkExec("/", []string{"/"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{}})
+	pid, _, err := s.ForkExec("/", []string{"/"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2, 2}, Sys: &syscall.SysProcAttr{}})
 	switch {
 	case err == nil: // a directory was executed: whatever that is, nobody wants it
 		unix.Kill(pid, unix.SIGKILL)
@@ -89,7 +92,7 @@ func (s *Starter) Close() {
 			unix.Close(fd)
 		}
 	}
-	s.null, s.low = -1, [3]int{-1, -1, -1}
+	s.null, s.low = -1, none
 	if s.stack != nil {
 		unix.Munmap(s.stack)
 		s.stack = nil
@@ -113,7 +116,7 @@ type child struct {
 
 	path, dir      *byte
 	argv, env      **byte
-	low            [3]uintptr
+	low            [4]uintptr
 	end            uintptr
 	setpgid        bool
 	deathSignal    uintptr
@@ -127,7 +130,7 @@ type child struct {
 	mask, everyone uint64 // signal masks: of the thread, and one of all signals
 }
 
-// ForkExec is syscall.ForkExec for what the keeper asks of it: three Files, and of Sys Setpgid with no Pgid, Pdeathsig,
+// ForkExec is syscall.ForkExec for what the keeper asks of it: four Files, and of Sys Setpgid with no Pgid, Pdeathsig,
 // Credential, PidFD, UseCgroupFD. Anything else is an error. The set-up has the same order and fails with the
 // same errors. When PidFD is wanted it is always set.
 //

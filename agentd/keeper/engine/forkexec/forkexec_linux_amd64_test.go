@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestAChildHasItsThreeDescriptorsAndNoOther(t *testing.T) {
+func TestAChildHasItsFourDescriptorsAndNoOther(t *testing.T) {
 	s := starter(t)
 	high, err := unix.FcntlInt(0, unix.F_DUPFD, s.end+100) // not closed on exec
 	if err != nil {
@@ -25,7 +25,7 @@ func TestAChildHasItsThreeDescriptorsAndNoOther(t *testing.T) {
 	}
 	out, _ := printed(t, f, "cd /proc/self/fd && echo *", syscall.ProcAttr{})
 	for field := range strings.FieldsSeq(out) {
-		if n, err := strconv.Atoi(field); err != nil || n > 2 && n >= s.end {
+		if n, err := strconv.Atoi(field); err != nil || n > 3 && n >= s.end {
 			t.Errorf("the child has the descriptors %q", out)
 		}
 	}

@@ -85,7 +85,7 @@ func printed(t *testing.T, f forkExec, script string, attr syscall.ProcAttr) (st
 		t.Fatal(err)
 	}
 	defer null.Close()
-	attr.Files = []uintptr{null.Fd(), w.Fd(), w.Fd()}
+	attr.Files = []uintptr{null.Fd(), w.Fd(), w.Fd(), null.Fd()}
 	if attr.Sys == nil {
 		attr.Sys = &syscall.SysProcAttr{}
 	}
@@ -167,7 +167,7 @@ func TestAChildDiesWithTheThreadThatForkedIt(t *testing.T) {
 				born <- child{err: errors.ErrUnsupported}
 				return
 			}
-			pid, err := f("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2},
+			pid, err := f("/bin/sleep", []string{"sleep", "1000"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2, 2},
 				Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}})
 			born <- child{pid, err}
 		}
@@ -229,7 +229,7 @@ func TestWhatFailsInTheChildIsTold(t *testing.T) {
 			{"/bin\x00/true", "", syscall.EINVAL},
 		} {
 			pidfd := -1
-			pid, err := f(c.path, []string{"x"}, &syscall.ProcAttr{Dir: c.dir, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}})
+			pid, err := f(c.path, []string{"x"}, &syscall.ProcAttr{Dir: c.dir, Files: []uintptr{0, 1, 2, 2}, Sys: &syscall.SysProcAttr{PidFD: &pidfd}})
 			if err != c.want || pidfd != -1 {
 				t.Errorf("%q in %q: pid %d, pidfd %d, %v; want %v", c.path, c.dir, pid, pidfd, err, c.want)
 			}
@@ -244,7 +244,7 @@ func TestWhatFailsInTheChildIsTold(t *testing.T) {
 func TestAnAttributeThatIsNotKnownIsAnError(t *testing.T) {
 	s := starter(t)
 	for _, sys := range []syscall.SysProcAttr{{Setsid: true}, {Ptrace: true}, {Chroot: "/"}, {Cloneflags: unix.CLONE_NEWNS}, {Setpgid: true, Pgid: 1}} {
-		if pid, _, err := s.ForkExec("/bin/true", []string{"x"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &sys}); err == nil {
+		if pid, _, err := s.ForkExec("/bin/true", []string{"x"}, &syscall.ProcAttr{Files: []uintptr{0, 1, 2, 2}, Sys: &sys}); err == nil {
 			t.Errorf("%+v was accepted: pid %d", sys, pid)
 		}
 	}

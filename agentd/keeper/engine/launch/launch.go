@@ -123,9 +123,9 @@ func refuse(format string, args ...any) error {
 	return Refusal{api.FaultSpawn, fmt.Sprintf(format, args...)}
 }
 
-// Resolve makes the plan of a request on this machine. It reads files and the user database. Every error is
+// Resolve makes the plan of a request on this machine, with token in the environment. It reads files and the user database. Every error is
 // a Refusal. The plan is never nil: on an error it has what the log file names are known of.
-func (h Host) Resolve(r keeper.StartRequest) (*Plan, error) {
+func (h Host) Resolve(r keeper.StartRequest, token map[string]string) (*Plan, error) {
 	p := r.Process
 	l := &Plan{Name: p.Name, Umask: p.Umask, Redirect: p.RedirectStderr}
 	vars := maps.Clone(h.vars)
@@ -145,7 +145,7 @@ func (h Host) Resolve(r keeper.StartRequest) (*Plan, error) {
 	if err := h.resolveDirectory(l, p, vars); err != nil {
 		return l, err
 	}
-	l.Env = h.childEnv(r, own)
+	l.Env = h.childEnv(r, own, token)
 	path, ok := own["PATH"]
 	if !ok {
 		path, ok = h.env["PATH"]
@@ -205,8 +205,8 @@ func (h Host) expandEnvironment(p api.Process, vars ini.Vars) (map[string]string
 }
 
 // childEnv is the environment of a copy, in supervisor's order: what comes later wins.
-func (h Host) childEnv(r keeper.StartRequest, own map[string]string) []string {
-	all := make(map[string]string, len(h.env)+len(own)+len(r.Env)+6)
+func (h Host) childEnv(r keeper.StartRequest, own, token map[string]string) []string {
+	all := make(map[string]string, len(h.env)+len(own)+len(r.Env)+7)
 	add := func(vars map[string]string) {
 		for name, value := range vars {
 			all[name] = value
@@ -220,6 +220,7 @@ func (h Host) childEnv(r keeper.StartRequest, own map[string]string) []string {
 	})
 	add(own)
 	add(r.Env)
+	add(token)
 	add(contain.NewMark(h.instance, r.Process.ID(), r.Token).Environment())
 	env := make([]string, 0, len(all))
 	for name, value := range all {
