@@ -113,6 +113,9 @@ func (c *Core) forget(ref keeper.Ref) error {
 	if !r.life.Done() {
 		return fmt.Errorf("it is not over: it is %v", r.life.State)
 	}
+	if r.queued {
+		c.queue.drop(r)
+	}
 	delete(c.byID, ref.ID)
 	c.forgotten[ref.ID] = max(c.forgotten[ref.ID], ref.Token)
 	at := slices.Index(c.runs, r)

@@ -64,6 +64,19 @@ func (q *startQueue) skip(id string) {
 	q.advance()
 }
 
+// drop takes out a run that is forgotten.
+func (q *startQueue) drop(r *run) {
+	at := slices.Index(q.ready, r)
+	if at < 0 {
+		q.skip(r.ref().ID)
+		return
+	}
+	q.ready = slices.Delete(q.ready, at, at+1)
+	if at < q.sorted {
+		q.sorted--
+	}
+}
+
 // advance makes those ready that have nobody before them.
 func (q *startQueue) advance() {
 	for ; q.next < len(q.order); q.next++ {
