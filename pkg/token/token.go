@@ -60,7 +60,7 @@ func from(getenv func(string) string) (*Token, error) {
 	}
 	number, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("DISTSUPER_TOKEN is %q, which is no number", text)
+		return nil, fmt.Errorf("DISTSUPER_TOKEN is %q, which is not a number", text)
 	}
 	address, err := page.ParseAddress(at)
 	if err != nil {
