@@ -42,21 +42,21 @@ var ErrClosed = errors.New("the log collector is closed")
 
 // Sink says where one channel of a process goes.
 type Sink struct {
-	Process string
-	Channel string // "stdout" or "stderr"
+	Process string `json:"process"`
+	Channel string `json:"channel"` // "stdout" or "stderr"
 	// Path of the file, resolved and absolute; "" is none.
-	Path string
+	Path string `json:"path,omitempty"`
 	// MaxBytes is the limit of the file, 0 for none. Where processes that share a file differ in their
 	// limits, the last ones given count.
-	MaxBytes int64
-	Backups  int
+	MaxBytes int64 `json:"max_bytes,omitempty"`
+	Backups  int   `json:"backups,omitempty"`
 	// Prefix begins each line; "" leaves the output as it is.
-	Prefix string
+	Prefix string `json:"prefix,omitempty"`
 	// Syslog sends each line to syslog besides, after the name of the process without its group. A file that cannot be
 	// written keeps lines from syslog, too, since nothing is read meanwhile; syslog keeps nothing from a file.
-	Syslog bool
+	Syslog bool `json:"syslog,omitempty"`
 	// StripANSI takes escape sequences out of the output before it goes anywhere.
-	StripANSI bool
+	StripANSI bool `json:"strip_ansi,omitempty"`
 }
 
 // Options of a Collector.
@@ -67,6 +67,8 @@ type Options struct {
 	// Copy, when it is not nil, is given all output of all processes as it is read, which it may not keep. It is called
 	// by the log thread, which waits for it.
 	Copy func(process, channel string, data []byte)
+	// Resumed, when it is not nil, is what a collector of this process has handed over before it executed the present binary.
+	Resumed *State
 }
 
 // Collector owns the log thread. Its methods may be called from any goroutine.
@@ -138,6 +140,9 @@ func New(o Options, log *zap.Logger) (*Collector, error) {
 		for _, f := range c.autoFiles() {
 			c.autoBytes += f.size
 		}
+	}
+	if o.Resumed != nil {
+		c.adopt(*o.Resumed)
 	}
 	go c.run()
 	return c, nil

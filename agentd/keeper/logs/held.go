@@ -15,8 +15,8 @@ const heldAfter = 2 * time.Second
 
 // Held says why the output of a process is not written by now, and since when. It is zero while it is written.
 type Held struct {
-	Why   string
-	Since time.Time
+	Why   string    `json:"why"`
+	Since time.Time `json:"since"`
 }
 
 // OnHeld has tell called whenever the output of a process begins to be held up, and when it is written again. It is called by

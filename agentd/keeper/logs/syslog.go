@@ -41,6 +41,9 @@ type Syslog struct {
 	tag  string
 	log  *zap.Logger
 
+	// sending is held from before a message is sent until it is dequeued, so that a hand-over neither loses nor doubles one.
+	sending sync.Mutex
+
 	mu      sync.Mutex // guards what follows
 	begun   bool
 	closing bool
@@ -85,13 +88,36 @@ func (s *Syslog) Send(prefix string, lines []byte) {
 		}
 		s.addLocked(slices.Concat(head, line))
 	}
-	if !s.begun {
-		s.begun = true
-		go s.run()
-	}
+	s.beginLocked()
 	select {
 	case s.wake <- struct{}{}:
 	default:
+	}
+}
+
+// export returns what waits.
+func (s *Syslog) export() syslogState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return syslogState{s.waiting, s.lost}
+}
+
+// adopt takes over what waited in another one.
+func (s *Syslog) adopt(from syslogState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting, s.lost = from.Waiting, from.Lost
+	for _, message := range s.waiting {
+		s.size += len(message)
+	}
+	s.beginLocked()
+}
+
+// beginLocked has what waits sent.
+func (s *Syslog) beginLocked() {
+	if !s.begun && len(s.waiting) > 0 {
+		s.begun = true
+		go s.run()
 	}
 }
 
@@ -161,11 +187,15 @@ func (s *Syslog) run() {
 			}
 			continue
 		}
+		s.sending.Lock()
 		err := s.deliver(message)
 		if err == nil {
 			retry = firstSyslogRetry
 			s.reportState(nil)
 			s.dequeue()
+		}
+		s.sending.Unlock()
+		if err == nil {
 			continue
 		}
 		s.disconnect()

@@ -310,8 +310,7 @@ func (t *target) ready() (size int64, err error) {
 	if err := unix.Fstat(t.fd, &st); err != nil {
 		return 0, err
 	}
-	t.regular, t.socket = st.Mode&unix.S_IFMT == unix.S_IFREG, st.Mode&unix.S_IFMT == unix.S_IFSOCK
-	t.rotates = t.regular && !IsStream(t.path)
+	t.noteKind(&st)
 	t.midLine = t.regular && st.Size > 0 && !endsLine(t.fd, st.Size)
 	if t.regular {
 		t.observe(t.fd, &st, true)
@@ -320,6 +319,12 @@ func (t *target) ready() (size int64, err error) {
 		}
 	}
 	return st.Size, nil
+}
+
+// noteKind notes what kind of file is open.
+func (t *target) noteKind(st *unix.Stat_t) {
+	t.regular, t.socket = st.Mode&unix.S_IFMT == unix.S_IFREG, st.Mode&unix.S_IFMT == unix.S_IFSOCK
+	t.rotates = t.regular && !IsStream(t.path)
 }
 
 // observe records which file is the current one and how long it is, and has the followers of a truncated file start over.
