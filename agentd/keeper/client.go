@@ -105,6 +105,9 @@ func (c *Client) Renew(ctx context.Context, leases []Lease) error {
 	return c.quick(ctx, "renew", leasesBody{leases}, nil)
 }
 
+// Hold implements Keeper.
+func (c *Client) Hold(ctx context.Context, p Promises) error { return c.quick(ctx, "hold", p, nil) }
+
 // Forget implements Keeper.
 func (c *Client) Forget(ctx context.Context, ref Ref, remove bool) error {
 	return c.quick(ctx, "forget", forgetBody{ref, remove}, nil)

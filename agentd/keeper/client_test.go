@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/logstream"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // serve runs a server of k and returns a client of it.
@@ -71,6 +72,7 @@ func TestEveryCallCrossesTheSocket(t *testing.T) {
 		"owner": func() error { return c.SetOwner(ctx, "m1") },
 		"renew": func() error { return c.Renew(ctx, []keeper.Lease{lease}) },
 		"start": func() error { return c.Start(ctx, start(7)) },
+		"hold":  func() error { return c.Hold(ctx, keeper.PromisesOf(promise.Memory{Version: promise.Version})) },
 	} {
 		if err := call(); err != nil {
 			t.Fatalf("%s: %v", name, err)

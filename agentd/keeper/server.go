@@ -38,6 +38,7 @@ func NewServer(k Keeper, log *zap.Logger) *Server {
 	command(s, "stopbyhand", func(ctx context.Context, b byHandBody) error { return k.StopByHand(ctx, b.Ref, b.By) })
 	command(s, "kill", k.Kill)
 	command(s, "renew", func(ctx context.Context, b leasesBody) error { return k.Renew(ctx, b.Leases) })
+	command(s, "hold", k.Hold)
 	command(s, "forget", func(ctx context.Context, b forgetBody) error { return k.Forget(ctx, b.Ref, b.Remove) })
 	command(s, "signal", func(ctx context.Context, b signalBody) error { return k.Signal(ctx, b.Ref, b.Signal) })
 	command(s, "stdin", func(ctx context.Context, b stdinBody) error { return k.Stdin(ctx, b.Ref, b.Data) })

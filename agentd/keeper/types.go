@@ -146,6 +146,10 @@ type Hello struct {
 	Outcomes []Outcome `json:"outcomes,omitempty"`
 	// Owner is what the agent last stored with SetOwner: its machine name.
 	Owner string `json:"owner,omitempty"`
+	// Holds is the version of package promise by which this keeper holds runs; one of an earlier version says nothing, and holds none.
+	Holds int `json:"holds,omitempty"`
+	// Promises are what an agent last stored with Hold, for the next one.
+	Promises Promises `json:"promises,omitzero"`
 }
 
 // Snapshot is the runs that changed after the asked sequence number, all of them for 0.
@@ -155,6 +159,24 @@ type Snapshot struct {
 	Runs     []Run   `json:"runs"`
 	Forgot   []Ref   `json:"forgot,omitempty"`
 	Leases   []Lease `json:"leases"`
+	Holding  Holding `json:"holding,omitzero"`
+}
+
+// Holding is which runs may go on without their leases: every controller has promised to leave them alone.
+type Holding struct {
+	Controllers []string `json:"controllers"`
+	// Limit is until when they may go on at most, however often the promises are renewed.
+	Limit deadline.Deadline `json:"limit"`
+	Runs  []Held            `json:"runs"`
+}
+
+// IsZero reports whether no run is held.
+func (h Holding) IsZero() bool { return len(h.Runs) == 0 }
+
+// Held is a run that is held until a deadline, which the keeper enforces when that of its leases has passed.
+type Held struct {
+	Ref
+	Until deadline.Deadline `json:"until"`
 }
 
 // Ref names a run.
@@ -188,6 +210,9 @@ type Keeper interface {
 	// Renew tells the deadlines of all leases that the agent holds. It returns when the enforcing loop has
 	// taken them, which is its sign of life. Leases not named here and on no run are dropped.
 	Renew(ctx context.Context, leases []Lease) error
+	// Hold keeps what the agent knows of the promises of controllers: runs that they leave alone go on without their leases, as
+	// long as promise.Memory says, and the next agent finds it in Hello.
+	Hold(ctx context.Context, p Promises) error
 	// Forget drops a run that is Done; remove deletes its AUTO logs too. A token only rises for a process name, so
 	// a start under this token or an earlier one, which was under way when its caller gave it up, is refused
 	// with ErrToken from now on.

@@ -86,6 +86,8 @@ type Settings struct {
 	TouchTimeout int `json:"touch_timeout"`
 	// OnPartition as the user wrote it; "" lets the leader resolve it (design.md 5).
 	OnPartition OnPartition `json:"on_partition,omitempty"`
+	// OnStoreOutage as the user wrote it; "" is OutageHold.
+	OnStoreOutage OnStoreOutage `json:"on_store_outage,omitempty"`
 }
 
 // Log says where one output channel goes.
@@ -120,6 +122,15 @@ const (
 	PartitionUnset OnPartition = ""     // nobody wrote one: keep while one machine matches, stop from two on
 	PartitionStop  OnPartition = "stop" // it ends before its lease does
 	PartitionKeep  OnPartition = "keep" // it goes on
+)
+
+// OnStoreOutage says what a process under PartitionStop does while etcd does not answer, but every controller does.
+type OnStoreOutage string
+
+const (
+	OutageUnset OnStoreOutage = ""     // hold
+	OutageHold  OnStoreOutage = "hold" // it goes on as long as every controller has promised to leave it alone
+	OutageStop  OnStoreOutage = "stop" // it ends before its lease does
 )
 
 // Process is one copy that a program asks for. Its whole spec travels in the placement,

@@ -35,6 +35,8 @@ import "time"
 const (
 	// Length is how long a controller promises to leave a process alone: three lost asks are survived, and its restart.
 	Length = 10 * time.Second
+	// TTL is Length in seconds, as that of a lease.
+	TTL = int64(Length / time.Second)
 	// AskEvery is the time between two asks.
 	AskEvery = Length / 4
 	// DefaultMaxHold is how long a set of controllers counts from the sending of the read that found it, where the controllers of

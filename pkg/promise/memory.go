@@ -36,7 +36,7 @@ func (m Memory) Deadline(n Name) (deadline.Deadline, bool) {
 	if m.Version != Version || len(m.Set.Controllers) == 0 {
 		return deadline.Deadline{}, false
 	}
-	held := m.Set.Read.Plus(m.Set.MaxHold() - (Length/12 + deadline.ActTime))
+	held := m.Set.Limit()
 	for _, c := range m.Set.Controllers {
 		promised, any := m.newest(c.ID, n)
 		if !any {

@@ -58,6 +58,11 @@ type Set struct {
 	Controllers []Controller    `json:"controllers"`
 }
 
+// Limit is until when anything is held at most that is held by this set, a margin taken off.
+func (s Set) Limit() deadline.Deadline {
+	return s.Read.Plus(s.MaxHold() - deadline.Margin(TTL))
+}
+
 // MaxHold is how long the set counts: what its controllers agree on, the least that one of them says.
 func (s Set) MaxHold() time.Duration {
 	least := DefaultMaxHold

@@ -180,7 +180,7 @@ var other = map[string]string{
 	"command": "tac", "shell": "true", "machines": "m2", "process_name": "p%(process_num)d", "numprocs": "0", "numprocs_start": "4",
 	"priority": "1", "autostart": "false", "startsecs": "9", "startretries": "9", "autorestart": "true", "exitcodes": "7",
 	"stopsignal": "INT", "stopwaitsecs": "9", "stopasgroup": "true", "killasgroup": "true", "leave_children": "true",
-	"touch_timeout": "9", "max_fail_count": "9", "on_partition": "stop", "user": "bob", "directory": "/tmp", "umask": "077",
+	"touch_timeout": "9", "max_fail_count": "9", "on_partition": "stop", "on_store_outage": "stop", "user": "bob", "directory": "/tmp", "umask": "077",
 	"environment": `A="1"`, "redirect_stderr": "true", "stdout_logfile": "/o", "stdout_logfile_maxbytes": "9", "stdout_logfile_backups": "9",
 	"stderr_logfile": "/e", "stderr_logfile_maxbytes": "9", "stderr_logfile_backups": "9",
 }

@@ -73,6 +73,10 @@ var table = []Key{
 		Doc: "What happens to it when its machine loses etcd. If unset, it is stopped when another machine may run it, and kept running when none may. " +
 			"A keep that you write yourself is the one setting under which two copies are possible.",
 		value: parsed(func(p *api.Program) *api.OnPartition { return &p.OnPartition }, parseOnPartition, formatWord)},
+	{Name: "on_store_outage", Form: "hold or stop", Ours: true, unset: true,
+		Doc: "What happens to it, where on_partition stops it, when etcd answers nobody but every distsuperd answers its machine. If unset or hold, it goes on " +
+			"while every distsuperd promises to leave it alone, for as long as their max_hold allows.",
+		value: parsed(func(p *api.Program) *api.OnStoreOutage { return &p.OnStoreOutage }, parseOnStoreOutage, formatWord)},
 	{Name: "user", Form: "a user's name or number", Template: true, Restarts: true, unset: true,
 		Doc:   "The user that it runs as.",
 		value: text(func(p *api.Program) *string { return &p.User })},

@@ -127,6 +127,9 @@ func (c *checker) words() {
 	if !slices.Contains([]api.OnPartition{api.PartitionUnset, api.PartitionStop, api.PartitionKeep}, p.OnPartition) {
 		c.add(wrong("on_partition", string(p.OnPartition), "neither stop nor keep: %q", p.OnPartition))
 	}
+	if !slices.Contains([]api.OnStoreOutage{api.OutageUnset, api.OutageHold, api.OutageStop}, p.OnStoreOutage) {
+		c.add(wrong("on_store_outage", string(p.OnStoreOutage), "neither hold nor stop: %q", p.OnStoreOutage))
+	}
 }
 
 func (c *checker) numbers() {

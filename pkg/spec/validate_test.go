@@ -45,6 +45,7 @@ func TestValidateNamesTheField(t *testing.T) {
 		{"umask", func(p *api.Program) { p.Umask = &mask }, "is not a umask"},
 		{"stopsignal", func(p *api.Program) { p.StopSignal = "STOPP" }, "not a signal"},
 		{"autorestart", func(p *api.Program) { p.Autorestart = "maybe" }, "not one of"},
+		{"on_store_outage", func(p *api.Program) { p.OnStoreOutage = "keep" }, "neither hold nor stop"},
 		{"on_partition", func(p *api.Program) { p.OnPartition = "move" }, "neither stop nor keep"},
 		{"machines", func(p *api.Program) { p.Machines = []string{"a", "localhost"} }, "write the machine's name"},
 		{"machines", func(p *api.Program) { p.Machines = []string{""} }, "is not a name"},

@@ -87,6 +87,14 @@ func parseOnPartition(s string) (api.OnPartition, error) {
 	return p, nil
 }
 
+func parseOnStoreOutage(s string) (api.OnStoreOutage, error) {
+	o := api.OnStoreOutage(strings.ToLower(s))
+	if o != api.OutageHold && o != api.OutageStop {
+		return "", fmt.Errorf("neither hold nor stop: %q", s)
+	}
+	return o, nil
+}
+
 // parseMachines leaves localhost as it is: only Read knows what it means.
 func parseMachines(s string) ([]string, error) {
 	list := ini.ParseList(s)

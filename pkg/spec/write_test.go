@@ -113,6 +113,7 @@ func anyProgram(t *rapid.T, name string, groups []api.Group) api.Program {
 	p.ExitCodes = rapid.SliceOfN(rapid.IntRange(0, 255), 0, 3).Draw(t, "exitcodes")
 	p.StopSignal = rapid.SampledFrom([]string{"TERM", "SIGINT", "9", "RTMAX"}).Draw(t, "stopsignal")
 	p.Autorestart = rapid.SampledFrom([]api.Autorestart{"true", "false", "unexpected"}).Draw(t, "autorestart")
+	p.OnStoreOutage = rapid.SampledFrom([]api.OnStoreOutage{"", "hold", "stop"}).Draw(t, "on_store_outage")
 	p.OnPartition = rapid.SampledFrom([]api.OnPartition{"", "stop", "keep"}).Draw(t, "on_partition")
 	if rapid.Bool().Draw(t, "has umask") {
 		mask := rapid.IntRange(0, 0o7777).Draw(t, "umask")

@@ -25,6 +25,7 @@ type Board struct {
 	runs    map[string]keeper.Run
 	forgot  []forgotten
 	leases  []keeper.Lease
+	holding keeper.Holding
 	changed chan struct{} // closed and replaced with every change
 }
 
@@ -70,6 +71,13 @@ func (b *Board) SetLeases(leases []keeper.Lease) {
 	b.leases = leases
 }
 
+// SetHolding shows which runs are held. It wakes nobody: the agent told the keeper.
+func (b *Board) SetHolding(h keeper.Holding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.holding = h
+}
+
 func (b *Board) tellLocked() {
 	close(b.changed)
 	b.changed = make(chan struct{})
@@ -107,7 +115,7 @@ func (b *Board) look(seq uint64) (s keeper.Snapshot, news bool, changed <-chan s
 	if seq > b.seq {
 		seq = 0
 	}
-	s = keeper.Snapshot{Instance: b.instance, Seq: b.seq, Runs: []keeper.Run{}, Leases: slices.Clone(b.leases)}
+	s = keeper.Snapshot{Instance: b.instance, Seq: b.seq, Runs: []keeper.Run{}, Leases: slices.Clone(b.leases), Holding: b.holding}
 	for _, r := range b.runs {
 		if r.Seq > seq {
 			s.Runs = append(s.Runs, r)

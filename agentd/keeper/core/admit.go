@@ -24,7 +24,7 @@ func (c *Core) Admit(now deadline.Moment, q keeper.StartRequest) (known bool, er
 	if last, any := c.forgotten[id]; any && q.Token <= last {
 		return false, fmt.Errorf("its run under token %d was forgotten: %w", last, keeper.ErrToken)
 	}
-	if now.Passed(c.fenceOf(q).soft) {
+	if now.Passed(c.leaseFence(q).soft) { // nobody has promised anything about what has not begun
 		return false, keeper.ErrDeadline
 	}
 	return false, nil
@@ -121,5 +121,8 @@ func (c *Core) forget(ref keeper.Ref) error {
 	at := slices.Index(c.runs, r)
 	c.runs = slices.Delete(c.runs, at, at+1)
 	c.emit(Forgotten{Ref: ref})
+	if r.held != (deadline.Deadline{}) {
+		c.tellHolding()
+	}
 	return nil
 }

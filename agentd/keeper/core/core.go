@@ -30,6 +30,8 @@ type Core struct {
 	leases    map[int64]keeper.Lease
 	forgotten map[string]int64 // by process, the last token that was forgotten: none up to it begins any more
 	queue     *startQueue
+	promises  keeper.Promises
+	holding   bool              // Holding has told of runs
 	killTime  time.Duration     // as KillTime told it last
 	due       deadline.Deadline // nothing is to be enforced before
 	guard     deadline.Deadline // as Guard told it last
@@ -110,6 +112,8 @@ func (c *Core) step(now deadline.Moment, e Event) (err error) {
 		err = c.stop(now, e)
 	case Kill:
 		err = c.end(now, e.Ref, fsm.Kill)
+	case Hold:
+		c.hold(now, e.Promises)
 	case Forget:
 		err = c.forget(e.Ref)
 	case Renew:
@@ -146,7 +150,7 @@ func (c *Core) learn(now deadline.Moment, e Event) {
 	case OutputHeld:
 		c.outputHeld(e)
 	case KillTime:
-		c.setKillTime(e.Took)
+		c.setKillTime(now, e.Took)
 	}
 }
 

@@ -65,6 +65,8 @@ type (
 	Forgotten struct{ Ref keeper.Ref }
 	// Leases are those that the keeper holds from now on.
 	Leases struct{ Leases []keeper.Lease }
+	// Holding are the runs that are held from now on.
+	Holding struct{ Holding keeper.Holding }
 	// Transitioned is one step in the life of a run, where Changed is the run as it is by now. Its Seq and Time are not set.
 	Transitioned struct{ Transition keeper.Transition }
 	// Fenced tells that a deadline was enforced: with the stop signal, or with Killed by SIGKILL to everything.
@@ -111,6 +113,7 @@ func (LeaveAlone) effect()   {}
 func (Changed) effect()      {}
 func (Forgotten) effect()    {}
 func (Leases) effect()       {}
+func (Holding) effect()      {}
 func (Transitioned) effect() {}
 func (Fenced) effect()       {}
 func (NotLeftAlone) effect() {}

@@ -31,6 +31,8 @@ type (
 	Kill struct{ Ref keeper.Ref }
 	// Renew tells the deadlines of all leases that the agent holds. A lease that is not named, but on a run, stays as it was.
 	Renew struct{ Leases []keeper.Lease }
+	// Hold tells what controllers have promised: runs that are held go on when their leases have passed.
+	Hold struct{ Promises keeper.Promises }
 	// Forget drops a run that is Done.
 	Forget struct{ Ref keeper.Ref }
 	// Shutdown stops every run, group by group, and then ends the keeper. Asking again changes nothing.
@@ -114,6 +116,7 @@ func (Update) event()       {}
 func (Stop) event()         {}
 func (Kill) event()         {}
 func (Renew) event()        {}
+func (Hold) event()         {}
 func (Forget) event()       {}
 func (Shutdown) event()     {}
 func (Spawned) event()      {}

@@ -9,6 +9,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // fence is when a run ends by the passing of time.
@@ -28,9 +29,28 @@ const (
 	killed
 )
 
-// fenceOf is the earliest of the fences of a run's leases. A lease that is not known has
+// fenceOf is when a run ends by the passing of time: by its leases, or later when it is held for longer than these live. Whatever
+// looks at the deadline of a run looks at this.
+func (c *Core) fenceOf(now deadline.Moment, r *run) fence {
+	f := c.leaseFence(r.request)
+	if hard := c.heldFence(r); now.Left(hard.hard) > now.Left(f.hard) {
+		return hard
+	}
+	return f
+}
+
+// Promises are those that Hold brought last.
+func (c *Core) Promises() keeper.Promises { return c.promises }
+
+// heldFence is when a run ends that is held, if nothing else lets it live longer.
+func (c *Core) heldFence(r *run) fence {
+	hard := r.held.Before(deadline.Lead(promise.TTL, c.killTime))
+	return fence{soft: hard.Before(deadline.Grace(promise.TTL, r.policy.StopWait)), hard: hard}
+}
+
+// leaseFence is the earliest of the fences of a run's leases. A lease that is not known has
 // passed, and so has a run that should have one and names none.
-func (c *Core) fenceOf(q keeper.StartRequest) fence {
+func (c *Core) leaseFence(q keeper.StartRequest) fence {
 	if c.options.Mode == mode.Alone || q.OnPartition == api.PartitionKeep {
 		return noFence
 	}
@@ -49,7 +69,8 @@ func (c *Core) fenceOf(q keeper.StartRequest) fence {
 
 // refence counts a run's fence anew, and lets it go on when it is not due any more.
 func (c *Core) refence(now deadline.Moment, r *run) {
-	r.fence = c.fenceOf(r.request)
+	c.prolong(now, r)
+	r.fence = c.fenceOf(now, r)
 	if !now.Passed(r.fence.soft) {
 		r.enforced = notYet
 		if r.life.Fenced {
@@ -60,14 +81,50 @@ func (c *Core) refence(now deadline.Moment, r *run) {
 	c.due = deadline.Earlier(c.due, r.nextEnforced())
 }
 
+// prolong takes in what the controllers have promised about a run that has not ended before.
+func (c *Core) prolong(now deadline.Moment, r *run) {
+	q := r.request
+	if q.OnPartition == api.PartitionKeep || q.Process.OnStoreOutage == api.OutageStop {
+		r.held = deadline.Deadline{}
+		return
+	}
+	r.held = c.promises.Prolong(now, promise.Name{Process: q.Process.ID(), Token: q.Token}, r.held, r.fence.hard)
+}
+
+// hold takes in what the controllers have promised.
+func (c *Core) hold(now deadline.Moment, p keeper.Promises) {
+	c.promises = p
+	for _, r := range c.runs {
+		c.refence(now, r)
+	}
+	c.tellHolding()
+}
+
+// tellHolding tells which runs are held.
+func (c *Core) tellHolding() {
+	h := keeper.Holding{Limit: c.promises.Set.Limit()}
+	for _, r := range c.runs {
+		if r.held != (deadline.Deadline{}) && !r.life.Done() {
+			h.Runs = append(h.Runs, keeper.Held{Ref: r.ref(), Until: r.held})
+		}
+	}
+	for _, controller := range c.promises.Set.Controllers {
+		h.Controllers = append(h.Controllers, controller.ID)
+	}
+	if c.holding || len(h.Runs) > 0 {
+		c.holding = len(h.Runs) > 0
+		c.emit(Holding{h})
+	}
+}
+
 // setKillTime moves every fence. That is no renewal: what was enforced stays so.
-func (c *Core) setKillTime(took time.Duration) {
+func (c *Core) setKillTime(now deadline.Moment, took time.Duration) {
 	if took == c.killTime {
 		return
 	}
 	c.killTime = took
 	for _, r := range c.runs {
-		r.fence = c.fenceOf(r.request)
+		r.fence = c.fenceOf(now, r)
 		c.limit(r)
 		c.due = deadline.Earlier(c.due, r.nextEnforced())
 	}

@@ -45,7 +45,7 @@ func TestTheEarliestLeaseOfARunCounts(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			q := leased(web("a", func(p *api.Process) { p.StopWaitSecs = row.wait }), 7, row.ids...).Request
 			q.OnPartition = row.policy
-			if got := c.fenceOf(q); got != row.want {
+			if got := c.leaseFence(q); got != row.want {
 				t.Errorf("got  %+v\nwant %+v", got, row.want)
 			}
 		})
@@ -80,9 +80,9 @@ func TestADeadlineIsForTheLastOfTheTree(t *testing.T) {
 func TestOneThatHangsDoesNotEndAllOthers(t *testing.T) {
 	c := New(deadline.Moment{}, Options{})
 	c.leases = map[int64]keeper.Lease{1: {ID: 1, TTL: 5, Deadline: deadline.Deadline{Boot: 1e12, Raw: 1e12}}}
-	c.setKillTime(time.Hour)
+	c.setKillTime(deadline.Moment{}, time.Hour)
 	q := leased(web("a"), 7, 1).Request
-	if lead := 1e12 - c.fenceOf(q).hard.Boot; lead != int64(deadline.TreeTime) {
+	if lead := 1e12 - c.leaseFence(q).hard.Boot; lead != int64(deadline.TreeTime) {
 		t.Errorf("killed %v before the deadline, want %v", time.Duration(lead), deadline.TreeTime)
 	}
 }

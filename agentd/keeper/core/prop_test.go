@@ -83,7 +83,9 @@ func (d *drawn) ask() Event {
 	for _, r := range d.c.runs {
 		refs = append(refs, r.ref())
 	}
-	switch rapid.SampledFrom([]int{0, 0, 0, 2, 3, 4, 5, 6, 7, 7, 7, 7}).Draw(d.r, "ask") {
+	switch rapid.SampledFrom([]int{0, 0, 0, 2, 3, 4, 5, 6, 7, 7, 7, 7, 8, 8}).Draw(d.r, "ask") {
+	case 8:
+		return d.promised(rapid.SampledFrom(refs).Draw(d.r, "ref").ID, d.token)
 	case 0:
 		s := Start{Request: d.request()}
 		if rapid.IntRange(0, 9).Draw(d.r, "refused") == 9 {

@@ -18,7 +18,8 @@ type run struct {
 	policy    fsm.Policy
 	life      fsm.Lifecycle
 	fence     fence
-	copies    uint64 // Spawns: N of the last copy
+	held      deadline.Deadline // until when controllers have promised to leave it alone; zero for not at all
+	copies    uint64            // Spawns: N of the last copy
 	seen      state
 	published state // seen, as Changed told it last
 

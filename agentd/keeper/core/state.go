@@ -21,6 +21,8 @@ type State struct {
 	Forgotten map[string]int64 `json:"forgotten,omitempty"`
 	Queue     queueState       `json:"queue"`
 	KillTime  time.Duration    `json:"kill_time,omitempty"`
+	Promises  keeper.Promises  `json:"promises,omitzero"`
+	Holding   bool             `json:"holding,omitempty"`
 	// Due and Guard are told anew by the first turn. They are handed on so that nothing stands open until then.
 	Due     deadline.Deadline `json:"due"`
 	Guard   deadline.Deadline `json:"guard"`
@@ -32,6 +34,7 @@ type runState struct {
 	Life      fsm.Lifecycle       `json:"life"`
 	Soft      deadline.Deadline   `json:"soft"`
 	Hard      deadline.Deadline   `json:"hard"`
+	Held      deadline.Deadline   `json:"held,omitzero"`
 	Copies    uint64              `json:"copies,omitempty"`
 	Seen      seenState           `json:"seen"`
 	Published *seenState          `json:"published,omitempty"` // where it is not Seen
@@ -83,7 +86,7 @@ type closingState struct {
 
 // Export returns what the core knows. It is called between two turns.
 func (c *Core) Export() State {
-	s := State{Runs: []runState{}, Forgotten: c.forgotten, Queue: c.queue.export(), KillTime: c.killTime, Due: c.due, Guard: c.guard}
+	s := State{Runs: []runState{}, Forgotten: c.forgotten, Queue: c.queue.export(), KillTime: c.killTime, Promises: c.promises, Holding: c.holding, Due: c.due, Guard: c.guard}
 	for _, r := range c.runs {
 		s.Runs = append(s.Runs, r.export())
 	}
@@ -98,7 +101,7 @@ func (c *Core) Export() State {
 }
 
 func (r *run) export() runState {
-	s := runState{Request: r.request, Life: r.life, Soft: r.fence.soft, Hard: r.fence.hard, Copies: r.copies, Seen: r.seen.export(),
+	s := runState{Request: r.request, Life: r.life, Soft: r.fence.soft, Hard: r.fence.hard, Held: r.held, Copies: r.copies, Seen: r.seen.export(),
 		LastState: r.lastState, Enforced: r.enforced, Silence: r.silence, LookAt: r.lookAt, LookWait: r.lookWait, Leaving: r.leaving}
 	if r.published != r.seen {
 		published := r.published.export()
@@ -132,7 +135,7 @@ func (q *startQueue) export() queueState {
 // what was expected is part of the state.
 func Import(o Options, s State) (*Core, error) {
 	c := &Core{options: o, byID: map[string]*run{}, leases: map[int64]keeper.Lease{}, forgotten: map[string]int64{},
-		killTime: s.KillTime, due: s.Due, guard: s.Guard}
+		killTime: s.KillTime, promises: s.Promises, holding: s.Holding, due: s.Due, guard: s.Guard}
 	for _, lease := range s.Leases {
 		c.leases[lease.ID] = lease
 	}
@@ -159,7 +162,7 @@ func Import(o Options, s State) (*Core, error) {
 }
 
 func (c *Core) importRun(s runState) *run {
-	r := &run{life: s.Life, fence: fence{s.Soft, s.Hard}, copies: s.Copies, lastState: s.LastState, enforced: s.Enforced,
+	r := &run{life: s.Life, fence: fence{s.Soft, s.Hard}, held: s.Held, copies: s.Copies, lastState: s.LastState, enforced: s.Enforced,
 		silence: s.Silence, lookAt: s.LookAt, lookWait: s.LookWait, leaving: s.Leaving}
 	c.configure(r, s.Request)
 	r.seen = s.Seen.state()

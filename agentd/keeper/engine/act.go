@@ -53,6 +53,8 @@ func (l *loop) tell(effect core.Effect) {
 		l.forget(e.Ref)
 	case core.Leases:
 		l.engine.board.SetLeases(e.Leases)
+	case core.Holding:
+		l.engine.board.SetHolding(e.Holding)
 	case core.Transitioned:
 		l.recordTransition(e.Transition)
 	case core.Fenced:

@@ -15,6 +15,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // Hello tells who the keeper is.
@@ -22,7 +23,7 @@ func (e *Engine) Hello(context.Context) (keeper.Hello, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	h := e.hello
-	h.Owner, h.KillMillis = e.owner, e.took.Milliseconds()
+	h.Owner, h.KillMillis, h.Holds, h.Promises = e.owner, e.took.Milliseconds(), promise.Version, e.promises
 	return h, nil
 }
 
@@ -151,6 +152,14 @@ func (e *Engine) Kill(ctx context.Context, ref keeper.Ref) error {
 // Renew takes the deadlines of all leases that the agent holds.
 func (e *Engine) Renew(ctx context.Context, leases []keeper.Lease) error {
 	return e.ask(ctx, core.Renew{Leases: leases})
+}
+
+// Hold takes what controllers have promised, and keeps it for the next agent.
+func (e *Engine) Hold(ctx context.Context, p keeper.Promises) error {
+	e.mu.Lock()
+	e.promises = p
+	e.mu.Unlock()
+	return e.ask(ctx, core.Hold{Promises: p})
 }
 
 // Forget drops a run that is Done, and with remove its AUTO logs.

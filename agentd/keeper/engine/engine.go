@@ -109,6 +109,8 @@ type Engine struct {
 	closed bool          // the loop has ended
 	owner  string
 	took   time.Duration // to kill a tree
+	// promises are kept for the next agent.
+	promises keeper.Promises
 }
 
 // New takes the state directory, kills what earlier keepers left alive and starts the guardian. It

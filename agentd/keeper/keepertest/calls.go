@@ -8,6 +8,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
 	"github.com/distsuper/distsuper/pkg/logstream"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 var _ keeper.Keeper = (*Fake)(nil)
@@ -19,7 +20,8 @@ func (f *Fake) Hello(ctx context.Context) (keeper.Hello, error) {
 	}
 	defer f.mu.Unlock()
 	return keeper.Hello{Instance: f.instance, BootID: f.opts.BootID, PID: 1, Version: "fake", Containment: "memory",
-		Predecessors: append([]string(nil), f.predecessors...), Rebooted: f.opts.Rebooted, Outcomes: f.outcomes, Owner: f.owner}, nil
+		Predecessors: append([]string(nil), f.predecessors...), Rebooted: f.opts.Rebooted, Outcomes: f.outcomes, Owner: f.owner,
+		Holds: promise.Version, Promises: f.promises}, nil
 }
 
 // SetOwner implements keeper.Keeper.
@@ -132,6 +134,16 @@ func (f *Fake) Kill(ctx context.Context, ref keeper.Ref) error {
 // Renew implements keeper.Keeper.
 func (f *Fake) Renew(ctx context.Context, leases []keeper.Lease) error {
 	return f.ask(ctx, "Renew", "", core.Renew{Leases: leases})
+}
+
+// Hold implements keeper.Keeper.
+func (f *Fake) Hold(ctx context.Context, p keeper.Promises) error {
+	if err := f.enter(ctx, "Hold", ""); err != nil {
+		return err
+	}
+	defer f.mu.Unlock()
+	f.promises = p
+	return f.turnLocked(core.Hold{Promises: p})
 }
 
 // Forget implements keeper.Keeper.

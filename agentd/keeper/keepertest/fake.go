@@ -46,6 +46,7 @@ type Fake struct {
 	predecessors []string
 	outcomes     []keeper.Outcome
 	owner        string
+	promises     keeper.Promises
 	down         bool
 	resumed      chan struct{} // not nil while paused; closed by Resume
 
@@ -111,7 +112,7 @@ func (f *Fake) freshLocked() {
 	}
 	f.instances++
 	f.instance = fmt.Sprintf("%s-%d", f.opts.Machine, f.instances)
-	f.owner, f.down = "", false
+	f.owner, f.promises, f.down = "", keeper.Promises{}, false
 	f.core = core.New(deadline.Now(f.opts.Clock), core.Options{})
 	f.wake, f.guard, f.procs, f.ended = clock.Never, clock.Never, map[string]*proc{}, nil
 	f.board, f.journal, f.env = board.New(f.instance), journal.New(f.instance, journal.Capacity), map[string]map[string]string{}

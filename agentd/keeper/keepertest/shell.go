@@ -54,6 +54,8 @@ func (s shell) Do(effect core.Effect) core.Event {
 		s.changedLocked()
 	case core.Leases:
 		s.board.SetLeases(e.Leases)
+	case core.Holding:
+		s.board.SetHolding(e.Holding)
 	case core.Guard:
 		s.guard = e.At
 	case core.Wake:
