@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -105,7 +106,8 @@ func start(ctx context.Context, dir, bin, witness string, net *network, members 
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	etcd, err := etcdproc.New(etcdproc.Options{Path: path, Dir: dir, Members: members, Address: farAddress, Before: net.inside()})
+	far := etcdproc.Host{Address: farAddress, Before: net.inside()}
+	etcd, err := etcdproc.New(etcdproc.Options{Path: path, Dir: dir, Hosts: slices.Repeat([]etcdproc.Host{far}, members)})
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package etcdproc
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -44,7 +43,12 @@ type Cluster struct{ Members []*Member }
 type Member struct {
 	Client string // host:port for clients
 	t      testing.TB
-	args   []string // the command
+	args   []string // the command, but for the cluster's members and whether it is a new one
+	peers  string   // the cluster's members
+	joins  bool     // a cluster that is there
+	name   string
+	peer   string // URL for the other members
+	data   string // directory
 	log    string
 	cmd    *exec.Cmd
 	ended  chan struct{}
@@ -54,11 +58,18 @@ type Member struct {
 type Options struct {
 	Path    string // of the etcd binary
 	Dir     string // for their data and logs
-	Members int
-	// Address at which they listen, 127.0.0.1 when it is empty.
+	Members int    // on this host
+	// Hosts, of which each gets a member; Members does not count then.
+	Hosts []Host
+	// Flags are added to each one's.
+	Flags []string
+}
+
+// Host is where a member runs.
+type Host struct {
 	Address string
-	// Flags are added to each one's, and Before to the front of the command, such as ip netns exec NAME.
-	Flags, Before []string
+	// Before is added to the front of the command, such as ip netns exec NAME.
+	Before []string
 }
 
 // Start runs a cluster of n members until the test ends and waits until it answers. flags are added to each one's.
@@ -78,30 +89,31 @@ func Start(t testing.TB, n int, flags ...string) *Cluster {
 
 // New runs a cluster, which may not answer yet; see Await.
 func New(o Options) (*Cluster, error) {
-	o.Address = cmp.Or(o.Address, "127.0.0.1")
-	ports, err := freePorts(2 * o.Members)
+	if len(o.Hosts) == 0 {
+		o.Hosts = slices.Repeat([]Host{{Address: "127.0.0.1"}}, o.Members)
+	}
+	ports, err := freePorts(2 * len(o.Hosts))
 	if err != nil {
 		return nil, err
 	}
-	peers := make([]string, o.Members)
-	for i := range peers {
-		peers[i] = fmt.Sprintf("m%d=http://%s:%d", i, o.Address, ports[2*i+1])
-	}
 	c := &Cluster{}
-	for i := range o.Members {
-		client := fmt.Sprintf("%s:%d", o.Address, ports[2*i])
-		peer := fmt.Sprintf("http://%s:%d", o.Address, ports[2*i+1])
-		m := &Member{Client: client, log: filepath.Join(o.Dir, fmt.Sprintf("m%d.log", i)),
-			args: slices.Concat(o.Before, []string{o.Path, "--name", fmt.Sprintf("m%d", i), "--data-dir", filepath.Join(o.Dir, fmt.Sprintf("m%d", i)),
-				"--listen-client-urls", "http://" + client, "--advertise-client-urls", "http://" + client,
-				"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-				"--initial-cluster", strings.Join(peers, ","), "--initial-cluster-state", "new",
-				"--logger", "zap", "--log-level", "warn"}, o.Flags)}
+	var peers []string
+	for i, h := range o.Hosts {
+		name := fmt.Sprintf("m%d", i)
+		m := &Member{Client: fmt.Sprintf("%s:%d", h.Address, ports[2*i]), peer: fmt.Sprintf("http://%s:%d", h.Address, ports[2*i+1]),
+			name: name, data: filepath.Join(o.Dir, name), log: filepath.Join(o.Dir, name+".log")}
+		m.args = slices.Concat(h.Before, []string{o.Path, "--name", name, "--data-dir", m.data,
+			"--listen-client-urls", "http://" + m.Client, "--advertise-client-urls", "http://" + m.Client,
+			"--listen-peer-urls", m.peer, "--initial-advertise-peer-urls", m.peer, "--logger", "zap", "--log-level", "warn"}, o.Flags)
+		peers = append(peers, name+"="+m.peer)
+		c.Members = append(c.Members, m)
+	}
+	for _, m := range c.Members {
+		m.peers = strings.Join(peers, ",")
 		if err := m.Run(); err != nil {
 			c.Close()
 			return nil, err
 		}
-		c.Members = append(c.Members, m)
 	}
 	return c, nil
 }
@@ -109,8 +121,46 @@ func New(o Options) (*Cluster, error) {
 // Close kills every member.
 func (c *Cluster) Close() {
 	for _, m := range c.Members {
-		m.Kill()
+		if m.ended != nil {
+			m.Kill()
+		}
 	}
+}
+
+// Wipe kills a member, and has one without its data take its place, which the others must be able to agree on.
+func (c *Cluster) Wipe(ctx context.Context, i int) error {
+	m := c.Members[i]
+	m.Kill()
+	var others []string
+	for j, o := range c.Members {
+		if j != i {
+			others = append(others, o.Client)
+		}
+	}
+	cli, err := clientv3.New(clientv3.Config{Endpoints: others, Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	defer cli.Close()
+	list, err := cli.MemberList(ctx)
+	if err != nil {
+		return fmt.Errorf("list the members: %w", err)
+	}
+	for _, member := range list.Members {
+		if slices.Contains(member.PeerURLs, m.peer) {
+			if _, err := cli.MemberRemove(ctx, member.ID); err != nil {
+				return fmt.Errorf("remove member %s: %w", m.name, err)
+			}
+		}
+	}
+	if err := os.RemoveAll(m.data); err != nil {
+		return err
+	}
+	if _, err := cli.MemberAdd(ctx, []string{m.peer}); err != nil {
+		return fmt.Errorf("add member %s: %w", m.name, err)
+	}
+	m.joins = true
+	return m.Run()
 }
 
 // Endpoints are the client addresses of all members.
@@ -186,7 +236,11 @@ func (m *Member) Run() error {
 		return err
 	}
 	defer out.Close()
-	cmd := exec.Command(m.args[0], m.args[1:]...)
+	state := "new"
+	if m.joins {
+		state = "existing"
+	}
+	cmd := exec.Command(m.args[0], append(m.args[1:len(m.args):len(m.args)], "--initial-cluster", m.peers, "--initial-cluster-state", state)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	// A test binary that is killed takes its servers with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

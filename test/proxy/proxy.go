@@ -27,6 +27,7 @@ type Proxy struct {
 
 	mu      sync.Mutex
 	mode    mode
+	delay   time.Duration // of everything, in either direction
 	request func()        // called once, when the next request passes; nil for nothing
 	changed chan struct{} // closed and replaced when mode changes
 	conns   map[*link]struct{}
@@ -43,15 +44,24 @@ type link struct {
 // New listens on a loopback port of its own until the test ends. network and target are what net.Dial takes.
 func New(t testing.TB, network, target string) *Proxy {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := Listen("127.0.0.1:0", network, target)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Listen is New without a test: at an address, until Close.
+func Listen(address, network, target string) (*Proxy, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
 	}
 	p := &Proxy{ln: ln, network: network, target: target,
 		changed: make(chan struct{}), conns: map[*link]struct{}{}}
 	p.wg.Go(p.accept)
-	t.Cleanup(p.Close)
-	return p
+	return p, nil
 }
 
 // Addr is the host:port to connect to.
@@ -59,6 +69,13 @@ func (p *Proxy) Addr() string { return p.ln.Addr().String() }
 
 // Cut makes the proxy silent in both directions. Connections stay open, new ones are accepted and hang.
 func (p *Proxy) Cut() { p.set(cut) }
+
+// Delay holds everything back for a time in each direction, from now on; 0 for nothing.
+func (p *Proxy) Delay(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = d
+}
 
 // LoseAnswers lets requests through and throws answers away.
 func (p *Proxy) LoseAnswers() { p.set(loseAnswers) }
@@ -183,7 +200,7 @@ func (p *Proxy) pump(l *link, from io.Reader, to io.Writer, answers bool) {
 func (p *Proxy) await(l *link, answers bool) (send, open bool) {
 	for {
 		p.mu.Lock()
-		m, changed, closed := p.mode, p.changed, p.closed
+		m, changed, closed, delay := p.mode, p.changed, p.closed, p.delay
 		if m == loseAnswers && answers {
 			l.lossy = true
 		}
@@ -198,6 +215,9 @@ func (p *Proxy) await(l *link, answers bool) (send, open bool) {
 		case m == cut:
 			<-changed
 		default:
+			if delay > 0 {
+				time.Sleep(delay) // what a slow network is
+			}
 			return m == pass || !answers, true
 		}
 	}

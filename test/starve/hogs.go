@@ -31,35 +31,35 @@ func work(i int) string {
 	return count
 }
 
-// hogs are loose until they are fed.
-type hogs struct {
+// Hogs are loose until they are fed.
+type Hogs struct {
 	running []*exec.Cmd
 	end     chan struct{}
 	looking sync.WaitGroup
 	seen    []int // threads that had or wanted a processor, each second
 }
 
-// release lets the hogs loose.
-func release(o Options) (*hogs, error) {
-	h := &hogs{end: make(chan struct{})}
+// Release lets n hogs loose, which write in a folder, at a nice value. They are to be fed even when it fails.
+func Release(dir string, n, nice int) (*Hogs, error) {
+	h := &Hogs{end: make(chan struct{})}
 	h.looking.Go(h.look)
-	for i := range o.Hogs {
+	for i := range n {
 		cmd := exec.Command("sh", "-c", work(i))
-		cmd.Dir = o.Dir
+		cmd.Dir = dir
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := cmd.Start(); err != nil {
 			return h, err
 		}
 		h.running = append(h.running, cmd)
-		if err := unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, o.Nice); err != nil {
-			return h, fmt.Errorf("give a hog the nice value %d: %w", o.Nice, err)
+		if err := unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, nice); err != nil {
+			return h, fmt.Errorf("give a hog the nice value %d: %w", nice, err)
 		}
 	}
 	return h, nil
 }
 
-// feed ends them, and returns the load that there was on average.
-func (h *hogs) feed() (load float64) {
+// Feed ends them, and returns the load that there was on average.
+func (h *Hogs) Feed() (load float64) {
 	for _, cmd := range h.running {
 		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // an error: it is gone
 		_ = cmd.Wait()                                // how it ended is known
@@ -72,21 +72,21 @@ func (h *hogs) feed() (load float64) {
 	return load
 }
 
-func (h *hogs) look() {
+func (h *Hogs) look() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			h.seen = append(h.seen, runnable())
+			h.seen = append(h.seen, Runnable())
 		case <-h.end:
 			return
 		}
 	}
 }
 
-// runnable is the number of threads that have a processor or want one.
-func runnable() int {
+// Runnable is the number of threads that have a processor or want one.
+func Runnable() int {
 	b, err := os.ReadFile("/proc/loadavg")
 	fields := strings.Fields(string(b))
 	if err != nil || len(fields) < 4 {

@@ -144,8 +144,8 @@ func (h *host) await(ctx context.Context, running int) error {
 
 // starve lets the hogs loose for a while, in which the sleepers come and go.
 func (h *host) starve(ctx context.Context, seen *Seen) error {
-	hogs, err := release(h.o)
-	defer func() { seen.Load = hogs.feed() }()
+	hogs, err := Release(h.o.Dir, h.o.Hogs, h.o.Nice)
+	defer func() { seen.Load = hogs.Feed() }()
 	if err != nil {
 		return err
 	}

@@ -1,9 +1,11 @@
 // Package witness lets a supervised process testify when it ran.
 //
 // A witness appends lines to a file of its own, one file a copy: its start, a heartbeat every few
-// milliseconds, and its end, each with CLOCK_BOOTTIME, which all copies on one host share. Read and
+// milliseconds, and its end, each with CLOCK_BOOTTIME and CLOCK_MONOTONIC_RAW, which all copies on one host share. Read and
 // MaxCopies judge afterwards, from the files alone, whether two copies were ever alive at once. A
 // copy that was killed without warning counts as alive from its start to its last heartbeat.
+//
+// A copy may be a whole tree: the process, its child, and a grandchild that has detached itself. Each of them testifies.
 package witness
 
 import (
@@ -15,18 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// Now is CLOCK_BOOTTIME in nanoseconds.
-func Now() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic(err) // it exists since Linux 2.6.39
-	}
-	return ts.Nano()
-}
 
 // Copy is the life of one copy of a process.
 type Copy struct {
@@ -34,23 +25,27 @@ type Copy struct {
 	Machine string
 	Token   string
 	PID     int
-	Start   int64 // boot time, ns: its first statement
-	Last    int64 // its last sign of life
-	Ended   bool  // it said goodbye
+	Part    string // of its tree
+	Tree    string // tells its tree from every other
+	Start   int64  // boot time, ns: its first statement
+	Last    int64  // its last sign of life
+	Ended   bool   // it said goodbye
 	Exit    string
+	// StartRaw and LastRaw are Start and Last by the other clock.
+	StartRaw, LastRaw int64
 }
 
-// Testify runs as a witness until a signal comes, which it returns, and writes below dir. began is the time at
-// which the caller's first statement ran.
-func Testify(dir string, began int64, beat time.Duration, stop <-chan os.Signal) (os.Signal, error) {
-	name := fmt.Sprintf("%d-%d.witness", began, os.Getpid())
+// Testify runs as a witness, as a part of its tree, until a signal comes, which it returns, and writes below dir. began is the
+// time at which the caller's first statement ran.
+func Testify(dir, part string, began Instant, beat time.Duration, stop <-chan os.Signal) (os.Signal, error) {
+	name := fmt.Sprintf("%d-%d.witness", began.Boot, os.Getpid())
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintf(f, "start %d %s %s %s %d\n", began, orDash(os.Getenv("DISTSUPER_PROCESS")),
-		orDash(os.Getenv("DISTSUPER_MACHINE")), orDash(os.Getenv("DISTSUPER_TOKEN")), os.Getpid()); err != nil {
+	if _, err := fmt.Fprintf(f, "start %v %s %s %s %d %s %s\n", began, orDash(os.Getenv("DISTSUPER_PROCESS")),
+		orDash(os.Getenv("DISTSUPER_MACHINE")), orDash(os.Getenv("DISTSUPER_TOKEN")), os.Getpid(), part, treeID()); err != nil {
 		return nil, err
 	}
 	tick := time.NewTicker(beat)
@@ -58,10 +53,10 @@ func Testify(dir string, began int64, beat time.Duration, stop <-chan os.Signal)
 	for {
 		select {
 		case sig := <-stop:
-			_, err := fmt.Fprintf(f, "end %d %v\n", Now(), sig)
+			_, err := fmt.Fprintf(f, "end %v %v\n", now(), sig)
 			return sig, err
 		case <-tick.C:
-			if _, err := fmt.Fprintf(f, "beat %d\n", Now()); err != nil {
+			if _, err := fmt.Fprintf(f, "beat %v\n", now()); err != nil {
 				return nil, err
 			}
 		}
@@ -107,21 +102,22 @@ func readOne(file string) (Copy, bool, error) {
 	in := bufio.NewScanner(f)
 	for in.Scan() {
 		w := strings.Fields(in.Text())
-		if len(w) < 2 {
+		if len(w) < 3 {
 			continue
 		}
 		at, err := strconv.ParseInt(w[1], 10, 64)
-		if err != nil {
+		raw, rawErr := strconv.ParseInt(w[2], 10, 64)
+		if err != nil || rawErr != nil {
 			continue
 		}
 		switch {
-		case w[0] == "start" && len(w) == 6:
-			pid, _ := strconv.Atoi(w[5])
-			c = Copy{Process: w[2], Machine: w[3], Token: w[4], PID: pid, Start: at}
+		case w[0] == "start" && len(w) == 9:
+			pid, _ := strconv.Atoi(w[6])
+			c = Copy{Process: w[3], Machine: w[4], Token: w[5], PID: pid, Part: w[7], Tree: w[8], Start: at, StartRaw: raw}
 		case w[0] == "end":
-			c.Ended, c.Exit = true, strings.Join(w[2:], " ")
+			c.Ended, c.Exit = true, strings.Join(w[3:], " ")
 		}
-		c.Last = max(c.Last, at)
+		c.Last, c.LastRaw = max(c.Last, at), max(c.LastRaw, raw)
 	}
 	return c, c.Start != 0, in.Err()
 }
