@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials bench-core figures words docs clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos bench-core figures words docs clean deps
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -70,6 +70,14 @@ TRIALS ?=
 
 trials: build ## make the bad states that a fleet meets, for real, and print what was promised and what was seen
 	$(GO) run ./hack/trials -bin bin $(TRIALS)
+
+# make chaos N=1000 goes on until 1,000 faults of this commit stand in the ledger; make chaos SEED=17 plays that round again.
+N ?= 100
+SEED ?= 0
+JOBS ?= 1
+
+chaos: build ## real faults of a fleet in namespaces of this host, drawn from a seed, into test/chaos/ledger.tsv (as root)
+	$(GO) run ./hack/chaos -bin bin -n $(N) -seed $(SEED) -jobs $(JOBS)
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin -page '$(PAGE)'

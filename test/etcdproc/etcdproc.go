@@ -269,6 +269,16 @@ func (m *Member) Signal(sig syscall.Signal) {
 	}
 }
 
+// Alive reports whether the member's process runs, be it stopped.
+func (m *Member) Alive() bool {
+	select {
+	case <-m.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // Log is what the member wrote.
 func (m *Member) Log() string {
 	b, err := os.ReadFile(m.log)

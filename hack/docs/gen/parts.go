@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/test/chaos"
 	"github.com/distsuper/distsuper/test/parity"
 )
 
@@ -30,6 +31,7 @@ func (p *printer) parts() map[string]func() (string, error) {
 		"settings":                settings,
 		"environment variables":   environment,
 		"keys in etcd":            etcdKeys,
+		"kinds of faults":         faults,
 		"packages of the product": p.packages("cmd", "controller", "agentd", "store", "pkg"),
 		"packages around it":      p.packages("test", "hack"),
 	}
@@ -57,6 +59,14 @@ func table(header []string, rows [][]string) string {
 		row(cells)
 	}
 	return b.String()
+}
+
+func faults() (string, error) {
+	var rows [][]string
+	for _, k := range chaos.Kinds() {
+		rows = append(rows, []string{code(k[0]), k[1]})
+	}
+	return table([]string{"fault", "what happens"}, rows), nil
 }
 
 func code(s string) string {

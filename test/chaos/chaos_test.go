@@ -1,0 +1,99 @@
+package chaos
+
+import (
+	"os"
+	"os/exec"
+	"reflect"
+	"runtime"
+	"testing"
+
+	"github.com/distsuper/distsuper/test/build"
+	"github.com/distsuper/distsuper/test/gate"
+	"github.com/distsuper/distsuper/test/reaper"
+)
+
+var programs = build.Folder{Names: build.Everything}
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == Role {
+		os.Exit(Main(os.Args[2:]))
+	}
+	os.Exit(reaper.Run(func() int {
+		defer programs.Remove()
+		return m.Run()
+	}))
+}
+
+// TestLongNothingRunsTwiceWhateverGoesWrong plays a round with a seed of its own each time. An overlap or a falling token always
+// fails it; how long a gap may be depends on the processor that others leave, so a gap that is too long is only told.
+func TestLongNothingRunsTwiceWhateverGoesWrong(t *testing.T) {
+	gate.Long(t)
+	gate.Root(t)
+	for _, tool := range []string{"etcd", "ip", "nft", "unshare", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			gate.Cannot(t, "%v", err)
+		}
+	}
+	dir, err := os.MkdirTemp("", "chaos-") // sockets are below it, so it must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Seed: uint64(os.Getpid()), Faults: 20, Dir: dir, Bin: programs.Path(t), Hogs: 2 * runtime.NumCPU()}
+	if err := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "true").Run(); err != nil {
+		gate.Cannot(t, "this host lets nobody make namespaces: %v", err)
+	}
+	res, err := Play(t.Context(), o)
+	if err != nil {
+		t.Fatalf("%v; what is left is in %s", err, dir)
+	}
+	t.Logf("seed %d: %d faults, load %.1f, %d witnesses, worst gap %v", o.Seed, res.Plan.Faults(), res.Load, res.Copies, res.Verdict.WorstGap)
+	if len(res.Verdict.Late) > 0 {
+		t.Logf("too late, as it can be on a busy host: %v", res.Verdict.Late)
+	}
+	if !res.Held(false) {
+		t.Fatalf("make chaos SEED=%d plays it again; all of it is in %s\n%s", o.Seed, dir, Story(res, dir))
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestASeedAlwaysDrawsTheSameRound(t *testing.T) {
+	for seed := range uint64(200) {
+		p := Draw(seed, 20)
+		if q := Draw(seed, 20); !reflect.DeepEqual(p, q) {
+			t.Fatalf("seed %d: %+v, then %+v", seed, p, q)
+		}
+		if p.Faults() < 17 || p.Faults() > 20 {
+			t.Errorf("seed %d has %d faults instead of 20", seed, p.Faults())
+		}
+		bare := 0
+		for _, h := range p.Hosts {
+			if h.NoCgroups {
+				bare++
+			}
+		}
+		if bare != 2 && bare != 3 {
+			t.Errorf("seed %d has %d machines without cgroups, which is not half of %d", seed, bare, Hosts)
+		}
+	}
+}
+
+func TestEveryKindOfFaultIsDrawn(t *testing.T) {
+	drawn := map[string]bool{}
+	for seed := range uint64(100) {
+		for _, b := range Draw(seed, 20).Bursts {
+			for _, f := range b.Faults {
+				drawn[f.Kind] = true
+				if kinds[f.Kind].voters && f.Host >= Voters {
+					t.Errorf("seed %d: %v befalls a host without etcd", seed, f)
+				}
+			}
+		}
+	}
+	for name := range kinds {
+		if !drawn[name] {
+			t.Errorf("%s is never drawn", name)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package chaos
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/test/witness"
+)
+
+// What the bound is made of, besides touch_timeout.
+const (
+	scan     = 500 * time.Millisecond // etcd looks for leases that have expired
+	reaction = 100 * time.Millisecond // ours
+	session  = 5 * time.Second        // after which another distsuperd leads
+	promise  = 10 * time.Second       // how long a controller may have promised to move nothing
+	bare     = time.Second            // a machine without cgroups is waited for
+	// election is what one of etcd costs, after which leases start anew.
+	election = 4*time.Second + scan
+	// avoided is how long a machine that was lost again and again may be left alone: who is pinned there waits for it.
+	avoided = 20 * time.Second
+)
+
+// Bound is within what time a process runs again after one fault, with one election of etcd in between.
+func Bound(touchTimeout int) time.Duration {
+	t := time.Duration(touchTimeout) * time.Second
+	return 2*t + election + max(0, session-t) + scan + bare + reaction
+}
+
+// CalmBound is within what time a process runs again after many faults at once have ended: promises may be in force, and
+// machines avoided.
+func CalmBound(touchTimeout int) time.Duration {
+	t := time.Duration(touchTimeout) * time.Second
+	return max(t+election+max(max(t, session)+time.Second+scan, promise*13/12), avoided) + bare + reaction
+}
+
+// burst is one of a history.
+type burst struct {
+	span
+	single string // its one kind of fault
+	until  int64  // the next one begins
+}
+
+func bursts(events []Event) (out []burst) {
+	for _, e := range events {
+		if n := len(out); n > 0 {
+			out[n-1].until = e.At
+		}
+		switch n := len(out); {
+		case e.What == BurstBegins:
+			out = append(out, burst{span: span{e.At, e.At}, single: e.Text, until: e.At})
+		case e.What == BurstEnds && n > 0:
+			out[n-1].to = e.At
+		}
+	}
+	return out
+}
+
+// gaps finds the times without any copy of a process in which there should be one, and judges those that have a bound.
+func (v *Verdict) gaps(h History, id string, copies []witness.Copy) {
+	touch := h.TouchTimeouts[id]
+	if touch == 0 {
+		return
+	}
+	all := bursts(h.Events)
+	for _, wanted := range spans(h.Events, id, Wanted) {
+		at := wanted.from
+		for _, c := range copies {
+			if c.Part != witness.MainPart || c.Last < at || c.Start > wanted.to {
+				continue
+			}
+			v.gap(all, id, touch, span{at, c.Start}, false)
+			at = max(at, c.Last)
+		}
+		v.gap(all, id, touch, span{at, wanted.to}, true)
+	}
+}
+
+// gap judges one. One that is open lasts at least until then.
+func (v *Verdict) gap(all []burst, id string, touch int, g span, open bool) {
+	from, bound := g.from, CalmBound(touch)
+	for _, b := range all {
+		switch {
+		case b.from > g.to || b.until < g.from: // another time
+		case b.single != "" && kinds[b.single].survived && g.from >= b.from:
+			bound = Bound(touch)
+		case g.to < b.to:
+			return // it ran again before the faults ended
+		default:
+			from = max(from, b.to)
+		}
+	}
+	took := time.Duration(g.to - from)
+	if took <= 0 || open && took < bound { // one that is open and short tells nothing
+		return
+	}
+	v.WorstGap = max(v.WorstGap, took)
+	if took > bound {
+		text := fmt.Sprintf("%s did not run for %v; the bound is %v", id, took.Round(time.Millisecond), bound.Round(time.Millisecond))
+		if open {
+			text += "; it never ran again"
+		}
+		v.Late = append(v.Late, text)
+	}
+}
