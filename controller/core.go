@@ -11,6 +11,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -38,6 +39,10 @@ type Core struct {
 	mode   mode.Mode
 	log    *zap.Logger
 	view   *View
+
+	forbids   func(machine string, n promise.Name) promise.Obstacle // nil: no machine goes on by promises
+	registers bool                                                  // this controller has to stand in the store to lead
+	entry     int64                                                 // revision of its own entry, 0 while it has none
 
 	lead    *store.Leadership // nil while another leads
 	floor   int64             // of tokens
@@ -77,6 +82,12 @@ func NewCore(view *View, id string, settle time.Duration, m mode.Mode, log *zap.
 	return c
 }
 
+// Register has the Core lead only while the entry of this controller stands as this life of it wrote it, which events of kind Registered
+// say, and act on what expired only as far as no promise forbids it.
+func (c *Core) Register(forbids func(machine string, n promise.Name) promise.Obstacle) {
+	c.registers, c.forbids = true, forbids
+}
+
 // forget drops what belongs to one leadership.
 func (c *Core) forget() {
 	c.lead = nil
@@ -104,6 +115,8 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 		if c.lead != nil && c.lead.Rev == e.Rev {
 			effects = append(effects, c.stepDown("the election session may have ended"))
 		}
+	case Registered:
+		effects = append(effects, c.registered(e)...)
 	case Written:
 		effects = append(effects, c.written(now, e)...)
 	case LeaseAnswered:
@@ -143,6 +156,16 @@ func (c *Core) elected(now clock.Instant, e Elected) {
 	c.log.Info("leading", zap.String("key", l.Key), zap.Int64("rev", l.Rev))
 }
 
+// registered takes in how the entry of this controller stands. What it wrote with another one in mind fails, and is tried again.
+func (c *Core) registered(e Registered) []Effect {
+	c.entry = e.Entry
+	c.view.MarkAll()
+	if c.lead != nil && c.entry == 0 {
+		return []Effect{c.stepDown(e.Why)}
+	}
+	return nil
+}
+
 func (c *Core) stepDown(why string) Effect {
 	rev := c.lead.Rev
 	c.log.Warn("not leading any more", zap.Int64("rev", rev), zap.String("reason", why))
@@ -152,7 +175,9 @@ func (c *Core) stepDown(why string) Effect {
 
 // caughtUp reports whether this replica leads and its view shows its own election: what it
 // would decide before that is out of date.
-func (c *Core) caughtUp() bool { return c.lead != nil && c.view.loaded && c.view.Rev >= c.lead.Rev }
+func (c *Core) caughtUp() bool {
+	return c.lead != nil && c.view.loaded && c.view.Rev >= c.lead.Rev && (c.entry != 0 || !c.registers)
+}
 
 // act plans what is dirty and turns the plan into effects.
 func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
@@ -160,7 +185,7 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 		return nil
 	}
 	effects := append(c.wake(now), c.writeLosses(wall)...)
-	in := plan.Input{View: c.view.View, Floor: c.floor, Now: now, Wall: wall, Hold: c.holding(now), Mode: c.mode, InFlight: map[string]string{}}
+	in := plan.Input{View: c.view.View, Floor: c.floor, Now: now, Wall: wall, Hold: c.holding(now), Mode: c.mode, Forbids: c.forbids, InFlight: map[string]string{}}
 	in.Leases, in.Asks = c.answers()
 	for id, p := range c.procs {
 		if p.flying || c.view.Rev < p.until {

@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
 )
@@ -206,5 +207,33 @@ func TestAReasonForWhichWritesFailIsLoggedOnce(t *testing.T) {
 	want := []string{"etcd is full (NOSPACE): only stops are carried out, until distsuperctl defrag makes room", "a write got no answer; looking again", "writes succeed again"}
 	if !reflect.DeepEqual(said, want) {
 		t.Errorf("the log says %q", said)
+	}
+}
+
+func TestALeaderWritesOnlyWhileItIsRegistered(t *testing.T) {
+	c := newCore()
+	c.Register(func(string, promise.Name) promise.Obstacle { return promise.Obstacle{} })
+	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
+	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
+	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 0 {
+		t.Fatalf("it does %+v before it is registered", got)
+	}
+	got := c.Step(3, time.Time{}, Registered{Entry: 55})
+	if len(got) != 1 {
+		t.Fatalf("does %+v, want one write", got)
+	}
+	w := got[0].(Write)
+	if !slices.ContainsFunc(w.Txn.If, func(c store.Cmp) bool { return reflect.DeepEqual(c, store.Unchanged(testKeys.Controller("d1"), 55)) }) {
+		t.Errorf("the write does not compare the registration: %+v", w.Txn.If)
+	}
+	// It wrote its own entry anew while that was on its way.
+	c.Step(4, time.Time{}, Registered{Entry: 61})
+	c.Step(5, time.Time{}, Written{ID: w.ID, Result: store.TxnResult{Rev: 61, Got: []*store.Entry{{Key: lead.Key, CreateRev: lead.Rev}}}})
+	got = c.Step(clock.Instant(time.Second), time.Time{}, Tick{})
+	if len(got) != 1 || !c.Leading() {
+		t.Fatalf("does %+v, want the write again", got)
+	}
+	if got := c.Step(clock.Instant(2*time.Second), time.Time{}, Registered{Why: "its entry was removed"}); len(got) != 1 || c.Leading() {
+		t.Errorf("does %+v, want to step down", got)
 	}
 }

@@ -26,6 +26,12 @@ type (
 	}
 	// Deposed: the leadership that began at Rev may be over.
 	Deposed struct{ Rev int64 }
+	// Registered: this controller's entry stands as this life of it wrote it, last at the revision Entry; or it does not, since Why, and
+	// Entry is 0. It also comes when what this controller may do has changed.
+	Registered struct {
+		Entry int64
+		Why   string
+	}
 	// Written answers a Write.
 	Written struct {
 		ID     int64
@@ -52,6 +58,7 @@ func (ViewReset) event()     {}
 func (ViewChanged) event()   {}
 func (Elected) event()       {}
 func (Deposed) event()       {}
+func (Registered) event()    {}
 func (Written) event()       {}
 func (LeaseAnswered) event() {}
 func (AgentAnswered) event() {}

@@ -84,7 +84,7 @@ func size(ops []store.Op) (n int) {
 	return n
 }
 
-// send completes a transaction with the leadership's guard, and reads the election key where
+// send completes a transaction with the leader's guards, and reads the election key where
 // it fails, to tell a lost leadership from a view that is out of date.
 func (c *Core) send(b batch) Effect {
 	c.lastID++
@@ -96,9 +96,19 @@ func (c *Core) send(b batch) Effect {
 			p.to = a.Owner.Machine
 		}
 	}
-	b.txn.If = append(b.txn.If, c.lead.Guard())
+	b.txn.If = append(b.txn.If, c.guards()...)
 	b.txn.Else = []store.Op{store.Get(c.lead.Key)}
 	return Write{ID: c.lastID, Txn: b.txn, WhenFull: c.whenFull(b), History: b.history}
+}
+
+// guards are what every write of a leader compares: that it leads, and that it is registered. Whoever was forgotten, or whose place
+// another life took, may still lead by an election that nobody has ended, and nobody asks it for promises any more.
+func (c *Core) guards() []store.Cmp {
+	guards := []store.Cmp{c.lead.Guard()}
+	if c.registers {
+		guards = append(guards, store.Unchanged(c.keys.Controller(c.id), c.entry))
+	}
+	return guards
 }
 
 // whenFull is what of a batch is done in an etcd that takes nothing more: a process is taken off its machine, and so it stops.

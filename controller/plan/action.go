@@ -6,6 +6,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // Kind says what an Action does.
@@ -117,6 +118,9 @@ type Input struct {
 	Hold string
 	// Mode: what a machine that is alone starts is not paced, since nothing there depends on being in time.
 	Mode mode.Mode
+	// Forbids says what keeps this controller from acting on a run whose touch at a machine has expired; nil where no machine goes on
+	// by promises.
+	Forbids func(machine string, n promise.Name) promise.Obstacle
 	// Leases are the answers to questions about leases, Asks those of agents by process.
 	Leases map[int64]LeaseAnswer
 	Asks   map[string]AskAnswer

@@ -148,9 +148,11 @@ func (d *decider) stopped(p *ProcessFacts) Decision {
 		return wait("")
 	case p.Owner.Value.Placed:
 		return d.unplace(p, "stop asked"+by(p))
-	default:
-		return d.note(p, obstacle{}, nil, "not to run")
 	}
+	if f := d.held(p); f != nil {
+		return d.blocked(p, f, true)
+	}
+	return d.note(p, obstacle{}, nil, "not to run")
 }
 
 // removed: no program asks for it any more.

@@ -8,6 +8,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // freeCheck says whether the last run on a machine is known to be dead, so that a new one may start.
@@ -28,7 +29,8 @@ const leaseAgain = time.Second
 // free decides whether the run that p last had on the machine is dead. A touch is absent for
 // one of three reasons, told by the status: never put since the placement, released, or expired. Expiry
 // proves the death of a run that its machine stops by itself (on_partition stop), once etcd says that the
-// touch's lease is gone, too: nobody deleted the key by hand. A run that is kept needs somebody's word.
+// touch's lease is gone, too: nobody deleted the key by hand, and no controller can have promised the machine to leave the run alone.
+// A run that is kept needs somebody's word.
 func (d *decider) free(p *ProcessFacts, machine string) freeCheck {
 	s := p.slot(machine)
 	f := freeCheck{seen: Precondition{Machine: machine}, wake: clock.Never}
@@ -47,14 +49,14 @@ func (d *decider) free(p *ProcessFacts, machine string) freeCheck {
 			f.proof = api.ProofUntouched
 		}
 	case s.Status.Value.OnPartition == api.PartitionStop:
-		d.expired(s, &f)
+		d.expired(p, s, &f)
 	default:
 		d.kept(p, machine, s, &f)
 	}
 	return f
 }
 
-func (d *decider) expired(s *Slot, f *freeCheck) {
+func (d *decider) expired(p *ProcessFacts, s *Slot, f *freeCheck) {
 	lease := s.Status.Value.Lease
 	answer, known := d.in.Leases[lease]
 	again := answer.At.Add(leaseAgain)
@@ -64,7 +66,7 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 		f.why = fmt.Sprintf("its lease has expired; %s holds processes without cgroups, so the last of them gets %v more to die",
 			f.seen.Machine, deadline.TreeTime)
 	case known && answer.Gone:
-		f.ok, f.proof = true, api.ProofExpired
+		d.promised(p, s.Status.Value, f)
 	case known && d.in.Now.Before(again):
 		f.why = fmt.Sprintf("its touch is gone while the lease of it lives: somebody deleted the key by hand, or etcd was too full to be told how the run ended; %s puts it right", f.seen.Machine)
 		f.waits, f.wake = api.WaitingForAgent, again
@@ -72,6 +74,55 @@ func (d *decider) expired(s *Slot, f *freeCheck) {
 		f.why = "asking etcd whether the lease of its touch is gone"
 		f.question = &Question{Lease: lease}
 	}
+}
+
+// promised decides about a run whose lease is gone: its machine may go on with it by the promises of all controllers, unless an operator
+// vouches for its death. The sentences have no times, since they are written to the owner.
+func (d *decider) promised(p *ProcessFacts, last api.Status, f *freeCheck) {
+	m := f.seen.Machine
+	o := d.forbids(p, m, last)
+	if o.Kind == promise.Free {
+		f.ok, f.proof = true, api.ProofExpired
+		return
+	}
+	if d.v.Machines[m].confirmedDead(last.Instance) {
+		f.ok, f.proof = true, api.ProofOperator
+		return
+	}
+	f.waits, f.wake = api.WaitingForPromise, d.in.Now.Add(o.Left)
+	switch o.Kind {
+	case promise.Promised:
+		f.why = fmt.Sprintf("%s holds it by promise: it does not reach etcd, and asks the controllers every %v not to start it elsewhere; "+
+			"they move it %v after the last time", m, promise.AskEvery, promise.Length)
+	case promise.Starting:
+		f.why = fmt.Sprintf("this controller has started a moment ago, and may have promised %s before that not to start it elsewhere", m)
+	case promise.Newcomer:
+		f.why = fmt.Sprintf("this controller is new, and %s may hold it by promise of others; distsuperctl controllers says until when it waits", m)
+	}
+}
+
+// forbids asks for promises about a run.
+func (d *decider) forbids(p *ProcessFacts, machine string, last api.Status) promise.Obstacle {
+	if d.in.Forbids == nil {
+		return promise.Obstacle{}
+	}
+	return d.in.Forbids(machine, promise.Name{Process: p.ID, Token: last.Token})
+}
+
+// held is what is said of a run that is not wanted any more, whose touch has expired, and whose machine goes on with it by promise.
+func (d *decider) held(p *ProcessFacts) *freeCheck {
+	m := p.Owner.Value.Machine
+	s := p.slot(m)
+	if s.Touch != nil || s.Status == nil || s.Status.Value.Released || s.Status.Value.OnPartition != api.PartitionStop ||
+		d.forbids(p, m, s.Status.Value).Kind != promise.Promised {
+		return nil
+	}
+	f := freeCheck{seen: Precondition{Machine: m}}
+	d.promised(p, s.Status.Value, &f)
+	if f.ok {
+		return nil
+	}
+	return &f
 }
 
 // treeTime is how much longer than its lease lives the death of a run is waited for. Info tells of the last keeper only: of an
@@ -91,7 +142,7 @@ func (d *decider) treeTime(machine, instance string) time.Duration {
 func (d *decider) kept(p *ProcessFacts, machine string, s *Slot, f *freeCheck) {
 	m := d.v.Machines[machine]
 	instance := s.Status.Value.Instance
-	if m != nil && m.confirmedDead(instance) {
+	if m.confirmedDead(instance) {
 		f.ok, f.proof = true, api.ProofOperator
 		return
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
@@ -21,6 +22,31 @@ type model struct {
 	v    *View
 	in   Input
 	acts []*Action // all that were applied
+
+	promises map[string]map[promise.Name]promise.Obstacle // by machine
+	standing promise.Obstacle                             // of the controller
+}
+
+// forbids is Input.Forbids.
+func (m *model) forbids(machine string, n promise.Name) promise.Obstacle {
+	if m.standing.Kind != promise.Free {
+		return m.standing
+	}
+	return m.promises[machine][n]
+}
+
+// promise has a machine be promised whatever it touches, or touched last.
+func (m *model) promise(machine string) {
+	for id, p := range m.v.Processes {
+		s := p.slot(machine).Status
+		if s == nil || s.Value.Released {
+			continue
+		}
+		if m.promises[machine] == nil {
+			m.promises[machine] = map[promise.Name]promise.Obstacle{}
+		}
+		m.promises[machine][promise.Name{Process: id, Token: s.Value.Token}] = promise.Obstacle{Kind: promise.Promised, Machine: machine, Left: promise.Length}
+	}
 }
 
 func newModel(tb interface {
@@ -29,10 +55,12 @@ func newModel(tb interface {
 }) *model {
 	v := NewView(spec.Fingerprint)
 	v.Commit(100, clock.Instant(time.Hour))
-	return &model{tb: tb, v: v, in: Input{
-		View: v, Now: clock.Instant(time.Hour), Wall: time.Unix(1000, 0).UTC(),
+	m := &model{tb: tb, v: v, promises: map[string]map[promise.Name]promise.Obstacle{}}
+	m.in = Input{
+		View: v, Now: clock.Instant(time.Hour), Wall: time.Unix(1000, 0).UTC(), Forbids: m.forbids,
 		Leases: map[int64]LeaseAnswer{}, Asks: map[string]AskAnswer{}, InFlight: map[string]string{},
-	}}
+	}
+	return m
 }
 
 // change makes one revision of what edit sets.

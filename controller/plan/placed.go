@@ -88,7 +88,7 @@ func (d *decider) goneForGood(p *ProcessFacts) string {
 
 // confirmedDead reports whether an operator vouches for the death of one of the machine's keepers, and it has not come back.
 func (m *MachineFacts) confirmedDead(instance string) bool {
-	return m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance)
+	return m != nil && m.Dead != nil && m.Dead.Value.Instance == instance && !m.LiveAs(instance)
 }
 
 // mustLeave says why the process is to leave the machine where it is; "" when it is not.

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // drawFleet makes machines with labels and room, and programs with and without constraints.
@@ -39,7 +41,7 @@ func (m *model) happen(t *rapid.T) {
 	id := rapid.SampledFrom(ids).Draw(t, "process")
 	p := m.v.Processes[id]
 	held := p.Owner != nil && p.Owner.Value.Machine != "" && p.slot(p.Owner.Value.Machine).Touch != nil
-	switch rapid.IntRange(0, 13).Draw(t, "event") {
+	switch rapid.IntRange(0, 15).Draw(t, "event") {
 	case 0:
 		m.expire(machine)
 	case 1:
@@ -74,6 +76,11 @@ func (m *model) happen(t *rapid.T) {
 				Runs: rapid.Bool().Draw(t, "runs"), Unreachable: rapid.Bool().Draw(t, "unreachable"),
 			}
 		}
+	case 14:
+		m.promise(machine)
+	case 15:
+		m.standing = rapid.SampledFrom([]promise.Obstacle{{}, {}, {Kind: promise.Starting, Left: time.Second}, {Kind: promise.Newcomer, Left: time.Minute}}).Draw(t, "standing")
+		delete(m.promises, machine)
 	case 13:
 		program := p.programName()
 		if rapid.Bool().Draw(t, "remove") && program != "" {
@@ -96,6 +103,7 @@ func (m *model) check(t *rapid.T, a *Action) {
 			t.Fatalf("%s of %s refuses a move as %q: %q", a.Kind, a.Process, o.MoveRefused, o.Reason)
 		}
 	}
+	m.checkPromises(t, p, a)
 	if a.Kind != Place {
 		if a.Put != nil && (p.Owner == nil || a.PutOn != p.Owner.Value.Machine) {
 			t.Fatalf("%s of %s puts it on %s", a.Kind, a.Process, a.PutOn)
@@ -129,6 +137,22 @@ func (m *model) check(t *rapid.T, a *Action) {
 	}
 	for _, name := range p.machinesOf() {
 		m.checkFree(t, p, name, a)
+	}
+}
+
+// checkPromises: nothing that a machine may go on with by promise gets another run, or loses the owner or the status that say who had it.
+func (m *model) checkPromises(t *rapid.T, p *ProcessFacts, a *Action) {
+	for _, name := range p.machinesOf() {
+		s := p.slot(name)
+		last := p.Owner == nil || p.Owner.Value.Machine == name
+		if s.Status == nil || s.Status.Value.Released || s.Status.Value.OnPartition != api.PartitionStop || !last {
+			continue
+		}
+		bound := m.forbids(name, promise.Name{Process: p.ID, Token: s.Status.Value.Token}).Kind != promise.Free
+		takes := a.Kind == Place || a.DeleteOwner || slices.Contains(a.Statuses, name)
+		if dead := m.v.Machines[name].confirmedDead(s.Status.Value.Instance); bound && takes && !dead {
+			t.Fatalf("%s of %s while %s may hold it by promise", a.Kind, p.ID, name)
+		}
 	}
 }
 

@@ -104,6 +104,8 @@ func (p *Process) unwanted(now time.Time) condition {
 		return condition{api.Stopping, AwaitsStop, ""}
 	case p.Touch != nil:
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
+	case o.WaitingFor == api.WaitingForPromise:
+		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
 		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now) + " and may still run it (on_partition keep)"}
 	case o.Placed && s == nil && p.Placement != nil: // placed, and not started
@@ -130,6 +132,8 @@ func (p *Process) unplaced(now time.Time) condition {
 		return condition{api.Stopping, AwaitsStop, "waiting for " + o.Machine}
 	case p.Touch != nil:
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
+	case o.WaitingFor == api.WaitingForPromise:
+		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now)}
 	case p.obstructed():
 		return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 	}
@@ -149,6 +153,9 @@ func (p *Process) placed(now time.Time) condition {
 	case s != nil && s.Finished():
 		return p.ended(s.State, now)
 	case !p.Live && p.Touch == nil && (s == nil || s.Released || s.OnPartition == api.PartitionStop):
+		if o.WaitingFor == api.WaitingForPromise {
+			return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now)}
+		}
 		if p.obstructed() {
 			return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 		}

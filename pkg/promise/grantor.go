@@ -19,10 +19,10 @@ type Grantor struct {
 	id      string
 	started deadline.Moment
 	record  Record
-	disk    Record // what Wrote has told
-	kept    map[Name]Kept
-	waits   bool // for a Length after the start: an earlier life may have promised what nobody knows any more
-	knows   bool // the record is of this boot, or a registration was answered since: Newest is what it must be
+	disk    Record                   // what Wrote has told
+	kept    map[string]map[Name]Kept // by machine
+	waits   bool                     // for a Length after the start: an earlier life may have promised what nobody knows any more
+	knows   bool                     // the record is of this boot, or a registration was answered since: Newest is what it must be
 	length  time.Duration
 
 	registered bool
@@ -32,7 +32,7 @@ type Grantor struct {
 
 // NewGrantor makes a Grantor from what its last life left on disk, the zero Record when that is nothing or cannot be read.
 func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Moment) *Grantor {
-	g := &Grantor{id: id, started: now, kept: map[Name]Kept{}, length: Length}
+	g := &Grantor{id: id, started: now, kept: map[string]map[Name]Kept{}, length: Length}
 	if !found.continues(host) {
 		g.waits = true
 		g.record = Record{Version: Version, Host: host}
@@ -44,7 +44,7 @@ func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Mom
 		if !g.knows { // the clocks of another boot say nothing: all of it may still be out
 			k.Until = deadline.Wait(now, time.Duration(k.Millis)*time.Millisecond+deadline.TreeTime)
 		}
-		g.kept[k.Name] = k
+		g.of(k.Machine)[k.Name] = k
 	}
 	g.record.Host = host
 	if !g.knows {
@@ -70,10 +70,11 @@ func (g *Grantor) Answer(now deadline.Moment, a Ask) (Answer, *Record) {
 	if a.Uncontained {
 		wait += deadline.TreeTime
 	}
-	g.forget(now)
 	until := deadline.Wait(now, wait)
+	kept := g.of(a.Machine)
+	forget(now, kept)
 	for _, n := range a.Names {
-		g.kept[n] = g.kept[n].and(Kept{Name: n, Machine: a.Machine, Until: until, Millis: g.length.Milliseconds()})
+		kept[n] = kept[n].and(Kept{Name: n, Machine: a.Machine, Until: until, Millis: g.length.Milliseconds()})
 	}
 	answer.Millis = g.length.Milliseconds()
 	return answer, g.out(now, until)
@@ -110,22 +111,36 @@ func (g *Grantor) out(now deadline.Moment, until deadline.Deadline) *Record {
 func (g *Grantor) written() *Record {
 	r := g.record
 	r.Long = nil
-	for _, k := range g.kept {
-		if k.long() {
-			r.Long = append(r.Long, k)
+	for _, kept := range g.kept {
+		for _, k := range kept {
+			if k.long() {
+				r.Long = append(r.Long, k)
+			}
 		}
 	}
-	slices.SortFunc(r.Long, func(a, b Kept) int { return compare(a.Name, b.Name) })
+	slices.SortFunc(r.Long, byMachine)
 	return &r
 }
 
+// of are the promises to a machine.
+func (g *Grantor) of(machine string) map[Name]Kept {
+	if g.kept[machine] == nil {
+		g.kept[machine] = map[Name]Kept{}
+	}
+	return g.kept[machine]
+}
+
 // forget drops the promises that are over.
-func (g *Grantor) forget(now deadline.Moment) {
-	for n, k := range g.kept {
+func forget(now deadline.Moment, kept map[Name]Kept) {
+	for n, k := range kept {
 		if now.Over(k.Until) {
-			delete(g.kept, n)
+			delete(kept, n)
 		}
 	}
+}
+
+func byMachine(a, b Kept) int {
+	return cmp.Or(cmp.Compare(a.Machine, b.Machine), compare(a.Name, b.Name))
 }
 
 // Kind is why a controller may not act on what expired.
@@ -149,16 +164,17 @@ type Obstacle struct {
 	Left    time.Duration // by the slower clock; that of a Newcomer may turn out shorter
 }
 
-// Forbids says what keeps this controller from acting on anything under a name whose touch has expired: moving it, removing its
-// owner, starting it under another token. It is the one question for every such door. What was released, or never touched, needs none.
-func (g *Grantor) Forbids(now deadline.Moment, n Name) Obstacle {
+// Forbids says what keeps this controller from acting on anything under a name whose touch at a machine has expired: moving it,
+// removing its owner, starting it under another token. It is the one question for every such door. What was released, or never touched,
+// needs none. What another machine was promised binds nobody here: only the one that touched a run can have it alive.
+func (g *Grantor) Forbids(now deadline.Moment, machine string, n Name) Obstacle {
 	if left := g.NewcomerLeft(now); left > 0 {
 		return Obstacle{Kind: Newcomer, Left: left}
 	}
 	if left := g.StartWait(now); left > 0 {
 		return Obstacle{Kind: Starting, Left: left}
 	}
-	if k, any := g.kept[n]; any && !now.Over(k.Until) {
+	if k, any := g.kept[machine][n]; any && !now.Over(k.Until) {
 		return Obstacle{Kind: Promised, Machine: k.Machine, Left: now.Wanting(k.Until)}
 	}
 	return Obstacle{}
@@ -237,22 +253,26 @@ func (g *Grantor) Vouches(now deadline.Moment) int64 {
 	if g.NewcomerLeft(now) > 0 {
 		return 0
 	}
-	for _, k := range g.kept {
-		if k.long() && !now.Over(k.Until) {
-			return 0
+	for _, kept := range g.kept {
+		for _, k := range kept {
+			if k.long() && !now.Over(k.Until) {
+				return 0
+			}
 		}
 	}
 	return g.disk.Newest
 }
 
-// Promises are those that are not over, by name.
+// Promises are those that are not over, by machine.
 func (g *Grantor) Promises(now deadline.Moment) []Kept {
-	var kept []Kept
-	for _, k := range g.kept {
-		if !now.Over(k.Until) {
-			kept = append(kept, k)
+	var all []Kept
+	for _, kept := range g.kept {
+		for _, k := range kept {
+			if !now.Over(k.Until) {
+				all = append(all, k)
+			}
 		}
 	}
-	slices.SortFunc(kept, func(a, b Kept) int { return cmp.Or(cmp.Compare(a.Machine, b.Machine), compare(a.Name, b.Name)) })
-	return kept
+	slices.SortFunc(all, byMachine)
+	return all
 }

@@ -64,7 +64,7 @@ func back(now time.Duration) Registration {
 
 func forbidden(t *testing.T, g *disk, now time.Duration, want Kind) {
 	t.Helper()
-	if got := g.Forbids(at(now), web); got.Kind != want {
+	if got := g.Forbids(at(now), "m1", web); got.Kind != want {
 		t.Errorf("after %v: %+v, want kind %d", now, got, want)
 	}
 }
@@ -78,10 +78,13 @@ func TestAPromiseIsKeptForLongerThanItIsCountedOn(t *testing.T) {
 	lasts := Length + Length/12 + 100*time.Millisecond
 	forbidden(t, d, lasts-1, Promised)
 	forbidden(t, d, lasts, Free)
-	if o := d.Forbids(at(time.Second), Name{"web", 8}); o.Kind != Free {
+	if o := d.Forbids(at(time.Second), "m1", Name{"web", 8}); o.Kind != Free {
 		t.Errorf("another token: %+v", o)
 	}
-	if o := d.Forbids(deadline.Moment{Boot: at(time.Hour).Boot, Raw: at(lasts - 1).Raw}, web); o.Kind != Promised {
+	if o := d.Forbids(at(time.Second), "m2", web); o.Kind != Free {
+		t.Errorf("what another machine asked for binds: %+v", o)
+	}
+	if o := d.Forbids(deadline.Moment{Boot: at(time.Hour).Boot, Raw: at(lasts - 1).Raw}, "m1", web); o.Kind != Promised {
 		t.Error("the clock that is ahead ended it")
 	}
 	d.answer(at(time.Minute), asking(10))
