@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos bench-core figures words docs clean deps
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos bench-core figures words docs clean deps sim
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,14 @@ test: deps check vet build ## everything but the long runs (at most 6 minutes wi
 
 test-long: deps build ## the long runs: soaks of faults, every seed, many machines (at most 25 minutes)
 	DISTSUPER_LONG=1 $(GO) test -timeout 25m -count=1 -run 'Long' ./...
+
+# make sim SEED=7 plays one seed and prints its story; SEEDS and FIRST say how many and from which on.
+SEED ?=
+SEEDS ?= 1000
+FIRST ?= 1
+
+sim: ## a whole fleet in virtual time, with faults drawn from seeds: SEEDS of them, or one SEED with its story
+	$(GO) test -timeout 0 -count=1 -v -run 'TestSeeds' ./test/sim -sim.seeds=$(SEEDS) -sim.first=$(FIRST) $(if $(SEED),-sim.seed=$(SEED))
 
 # make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload, bench-core and tolerance (hack/docs/safety.md).
 PAGE ?=

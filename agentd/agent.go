@@ -64,6 +64,7 @@ type Agent struct {
 	o      Options
 	core   *Core
 	holder *lease.Holder
+	doer   Doer
 	events chan Event
 	fail   chan error
 	left   chan struct{} // closed when nothing runs here any more
@@ -132,6 +133,8 @@ func New(o Options) (*Agent, error) {
 	a.core = NewCore(CoreOptions{Machine: o.Machine, Host: o.Host, Incarnation: rand.Text()[:16], PID: o.PID, Mode: o.Mode, TouchTimeout: o.TouchTimeout,
 		Keys: o.Keys, Info: o.Info, Log: o.Log})
 	a.holder = lease.New(lease.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("lease"), Mode: o.Mode})
+	a.doer = Doer{Machine: o.Machine, KV: o.KV, Keeper: o.Keeper, History: o.History, HistoryLost: o.HistoryLost, SearchHost: o.SearchHost,
+		Observe: a.holder.Observe, Clock: o.Clock, Log: o.Log}
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
 }

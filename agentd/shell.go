@@ -11,29 +11,56 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
+
+// Doer does what an effect asks for and waits for the answer. Its methods may be called at once; they decide nothing.
+type Doer struct {
+	Machine string
+	KV      store.KV
+	Keeper  keeper.Keeper
+	// History, HistoryLost and SearchHost are those of Options.
+	History     func(ctx context.Context, e api.HistoryEntry) (store.Op, error)
+	HistoryLost func()
+	SearchHost  func(ctx context.Context, instance string) error
+	// Observe hears of the raft term of each answer.
+	Observe func(term uint64)
+	Clock   clock.Clock
+	Log     *zap.Logger
+}
+
+// Do returns the event that answers an effect, nil where there is none: it is for the shell itself.
+func (d Doer) Do(ctx context.Context, e Effect) Event {
+	switch e := e.(type) {
+	case Write:
+		return d.transact(ctx, e)
+	case Call:
+		return d.call(ctx, e)
+	case AskLease:
+		ttl, err := d.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
+		return LeaseAnswered{ttl, err}
+	case SearchHost:
+		return HostSearched{e.Instance, d.searchHost(ctx, e.Instance)}
+	}
+	return nil
+}
 
 // do begins an effect. What takes time is done on a goroutine, whose answer is an event.
 func (a *Agent) do(ctx context.Context, e Effect) {
 	switch e := e.(type) {
 	case Write:
-		a.work.Go(func() { a.transact(ctx, e) })
+		a.work.Go(func() { a.inSlot(ctx, a.stores, e) })
 	case Call:
-		a.work.Go(func() { a.call(ctx, e) })
+		a.work.Go(func() { a.inSlot(ctx, a.calls, e) })
+	case AskLease, SearchHost:
+		a.work.Go(func() { a.post(ctx, a.doer.Do(ctx, e)) })
 	case GrantLease:
 		a.work.Go(func() { a.grant(ctx, e) })
 	case TellBehind:
 		if a.o.Behind != nil {
 			a.work.Go(func() { a.o.Behind(ctx, e.Err, e.Held, e.Leases) })
 		}
-	case AskLease:
-		a.work.Go(func() {
-			ttl, err := a.o.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
-			a.post(ctx, LeaseAnswered{ttl, err})
-		})
-	case SearchHost:
-		a.work.Go(func() { a.post(ctx, HostSearched{e.Instance, a.searchHost(ctx, e.Instance)}) })
 	case DropLease:
 		a.holder.Drop(e.Lease)
 	case HaltRenewals:
@@ -49,47 +76,52 @@ func (a *Agent) do(ctx context.Context, e Effect) {
 	}
 }
 
+// inSlot does an effect when it is its turn.
+func (a *Agent) inSlot(ctx context.Context, slots chan struct{}, e Effect) {
+	slots <- struct{}{}
+	defer func() { <-slots }()
+	a.post(ctx, a.doer.Do(ctx, e))
+}
+
 // transact does a transaction, with what history says of it.
-func (a *Agent) transact(ctx context.Context, e Write) {
-	a.stores <- struct{}{}
-	defer func() { <-a.stores }()
-	ctx2, cancel := context.WithTimeout(ctx, writeTime)
+func (d Doer) transact(ctx context.Context, e Write) Event {
+	ctx, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	t := a.withHistory(ctx2, e)
-	res, err := a.o.KV.Txn(ctx2, t)
+	t := d.withHistory(ctx, e)
+	res, err := d.KV.Txn(ctx, t)
 	switch {
 	case errors.Is(err, store.ErrNoSpace) && len(e.WhenFull.Then) > 0:
 		// A part is no success: what is left is tried again.
-		if part, failed := a.o.KV.Txn(ctx2, e.WhenFull); failed != nil || !part.Succeeded {
+		if part, failed := d.KV.Txn(ctx, e.WhenFull); failed != nil || !part.Succeeded {
 			res, err = part, failed
 		}
 	case errors.Is(err, store.ErrLeaseNotFound) && len(t.Then) > len(e.Txn.Then):
 		// It did not happen. Whose lease is gone, history's or ours, is seen without history.
-		res, err = a.o.KV.Txn(ctx2, e.Txn)
-		if err == nil && a.o.HistoryLost != nil {
-			a.o.HistoryLost()
+		res, err = d.KV.Txn(ctx, e.Txn)
+		if err == nil && d.HistoryLost != nil {
+			d.HistoryLost()
 		}
 	}
 	if err == nil {
-		a.holder.Observe(res.Term)
+		d.Observe(res.Term)
 	}
-	a.logWrite(e, res.Succeeded, err)
-	a.post(ctx, Written{e, res, err})
+	d.logWrite(e, res.Succeeded, err)
+	return Written{e, res, err}
 }
 
 // withHistory adds the events. A history that cannot be written holds up nothing.
-func (a *Agent) withHistory(ctx context.Context, e Write) store.Txn {
+func (d Doer) withHistory(ctx context.Context, e Write) store.Txn {
 	t := e.Txn
-	if a.o.History == nil {
+	if d.History == nil {
 		return t
 	}
 	t.Then = slices.Clone(t.Then)
 	for _, ev := range e.History {
-		ev.Machine, ev.By = a.o.Machine, "agent "+a.o.Machine
-		setTimes(&ev, a.o.Clock.Wall())
-		op, err := a.o.History(ctx, ev)
+		ev.Machine, ev.By = d.Machine, "agent "+d.Machine
+		setTimes(&ev, d.Clock.Wall())
+		op, err := d.History(ctx, ev)
 		if err != nil {
-			a.o.Log.Debug("history is not written", zap.String("process", ev.Process), zap.Error(err))
+			d.Log.Debug("history is not written", zap.String("process", ev.Process), zap.Error(err))
 			return e.Txn
 		}
 		t.Then = append(t.Then, op)
@@ -110,13 +142,13 @@ func setTimes(e *api.HistoryEntry, now time.Time) {
 }
 
 // logWrite logs what a transaction for a process came to.
-func (a *Agent) logWrite(e Write, succeeded bool, err error) {
+func (d Doer) logWrite(e Write, succeeded bool, err error) {
 	if len(e.Processes) == 0 {
 		return
 	}
-	log := a.o.Log.Info
+	log := d.Log.Info
 	if err != nil || !succeeded || e.What == plan.Report.String() {
-		log = a.o.Log.Debug
+		log = d.Log.Debug
 	}
 	log("wrote to etcd: "+e.What, zap.Strings("process", e.Processes), zap.Int64("token", e.Token),
 		zap.String("reason", e.Reason), zap.Bool("succeeded", succeeded), zap.Error(err))
@@ -124,29 +156,27 @@ func (a *Agent) logWrite(e Write, succeeded bool, err error) {
 
 // call calls the keeper. A call that was begun is not broken off when the agent ends: its
 // answer would be unknown.
-func (a *Agent) call(ctx context.Context, e Call) {
-	a.calls <- struct{}{}
-	defer func() { <-a.calls }()
-	ctx2, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
+func (d Doer) call(ctx context.Context, e Call) Event {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
-	err := a.callKeeper(ctx2, e.Action)
-	log := a.o.Log.Info
+	err := d.callKeeper(ctx, e.Action)
+	log := d.Log.Info
 	switch {
 	case err != nil:
-		log = a.o.Log.Warn
+		log = d.Log.Warn
 		if errors.Is(err, keeper.ErrDeadline) || errors.Is(err, keeper.ErrNotFound) {
-			log = a.o.Log.Debug
+			log = d.Log.Debug
 		}
 	case e.Action.Kind == plan.Forget || e.Action.Kind == plan.Update:
-		log = a.o.Log.Debug
+		log = d.Log.Debug
 	}
 	log("called the keeper: "+e.Action.Kind.String(), zap.String("process", e.Action.Process),
 		zap.Int64("token", e.Action.Token), zap.String("reason", e.Action.Reason), zap.Error(err))
-	a.post(ctx, Called{e, err})
+	return Called{e, err}
 }
 
-func (a *Agent) callKeeper(ctx context.Context, c plan.Action) error {
-	k := a.o.Keeper
+func (d Doer) callKeeper(ctx context.Context, c plan.Action) error {
+	k := d.Keeper
 	switch c.Kind {
 	case plan.Start:
 		return k.Start(ctx, c.Request)
@@ -164,11 +194,11 @@ func (a *Agent) callKeeper(ctx context.Context, c plan.Action) error {
 	return errors.New("no call of the keeper: " + c.Kind.String())
 }
 
-func (a *Agent) searchHost(ctx context.Context, instance string) error {
-	if a.o.SearchHost == nil {
+func (d Doer) searchHost(ctx context.Context, instance string) error {
+	if d.SearchHost == nil {
 		return errors.New("this agent cannot search its host")
 	}
-	return a.o.SearchHost(ctx, instance)
+	return d.SearchHost(ctx, instance)
 }
 
 func (a *Agent) grant(ctx context.Context, e GrantLease) {

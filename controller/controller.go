@@ -206,7 +206,7 @@ func (c *Controller) follow(ctx context.Context) error {
 func (c *Controller) loop(ctx context.Context) error {
 	timer := c.o.Clock.NewTimer()
 	defer timer.Stop()
-	do := newDoer(c)
+	do := newHands(c)
 	defer do.wait()
 	for {
 		var e Event

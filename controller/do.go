@@ -17,69 +17,56 @@ const (
 	askLimit   = time.Second
 	askTries   = 2
 	leaveLimit = time.Second // for the resignation
-	// announceAgain is the pause after an announcement that got no answer.
-	announceAgain = 50 * time.Millisecond
+	// AnnounceAgain is the pause after an announcement that got no answer.
+	AnnounceAgain = 50 * time.Millisecond
 )
 
-// doer carries effects out, each in a goroutine of its own.
-type doer struct {
-	c     *Controller
-	wg    sync.WaitGroup
-	slots chan struct{}
+// Doer does what an effect asks for and waits for the answer. Its methods may be called at once; they decide nothing.
+type Doer struct {
+	KV      store.KV
+	History History // may be nil: then nothing is told
+	Asker   Asker
+	Log     *zap.Logger
 }
 
-func newDoer(c *Controller) *doer { return &doer{c: c, slots: make(chan struct{}, writers)} }
-
-func (d *doer) wait() { d.wg.Wait() }
-
-func (d *doer) start(ctx context.Context, e Effect) {
+// Do returns the event that answers an effect, nil where there is none.
+func (d Doer) Do(ctx context.Context, e Effect) Event {
 	switch e := e.(type) {
 	case Write:
-		d.wg.Go(func() { d.write(ctx, e) })
+		return d.write(ctx, e)
 	case AskLease:
-		d.wg.Go(func() { d.askLease(ctx, e) })
+		return d.askLease(ctx, e)
 	case AskAgent:
-		d.wg.Go(func() { d.askAgent(ctx, e) })
+		return d.askAgent(ctx, e)
 	case TrimHistory:
-		d.wg.Go(func() { d.trim(ctx) })
-	case StepDown:
-		select {
-		case <-d.c.down: // of an earlier leadership, which ended in another way
-		default:
-		}
-		d.c.down <- e.Rev // never blocks: only this goroutine sends
+		d.trim(ctx)
 	}
+	return nil
 }
 
-func (d *doer) write(ctx context.Context, w Write) {
-	select {
-	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
-	case <-ctx.Done():
-		return
-	}
+func (d Doer) write(ctx context.Context, w Write) Event {
 	txn := w.Txn
 	if ops := d.history(ctx, w); len(ops) > 0 {
 		txn.Then = append(append([]store.Op(nil), txn.Then...), ops...)
 	}
-	res, err := d.c.o.KV.Txn(ctx, txn)
+	res, err := d.KV.Txn(ctx, txn)
 	switch {
 	case errors.Is(err, store.ErrLeaseNotFound): // history's lease is gone; nothing was written
-		d.c.o.History.Forget()
-		res, err = d.c.o.KV.Txn(ctx, w.Txn)
+		d.History.Forget()
+		res, err = d.KV.Txn(ctx, w.Txn)
 	case errors.Is(err, store.ErrNoSpace):
 		res, err = d.writeFull(ctx, w, err)
 	}
-	d.c.post(ctx, Written{ID: w.ID, Result: res, Err: err})
+	return Written{ID: w.ID, Result: res, Err: err}
 }
 
 // writeFull does what can be done of a write in an etcd that is full. A part is no success: the rest is tried again.
-func (d *doer) writeFull(ctx context.Context, w Write, full error) (store.TxnResult, error) {
+func (d Doer) writeFull(ctx context.Context, w Write, full error) (store.TxnResult, error) {
 	switch {
 	case !store.Puts(w.Txn.Then): // only its history needed room
-		return d.c.o.KV.Txn(ctx, w.Txn)
+		return d.KV.Txn(ctx, w.Txn)
 	case len(w.WhenFull.Then) > 0:
-		if res, err := d.c.o.KV.Txn(ctx, w.WhenFull); err != nil || !res.Succeeded {
+		if res, err := d.KV.Txn(ctx, w.WhenFull); err != nil || !res.Succeeded {
 			return res, err
 		}
 	}
@@ -87,16 +74,16 @@ func (d *doer) writeFull(ctx context.Context, w Write, full error) (store.TxnRes
 }
 
 // history makes the operations that tell of a write. What cannot be told does not hold the write up.
-func (d *doer) history(ctx context.Context, w Write) []store.Op {
-	if d.c.o.History == nil {
+func (d Doer) history(ctx context.Context, w Write) []store.Op {
+	if d.History == nil {
 		return nil
 	}
 	var ops []store.Op
 	for _, e := range w.History {
-		op, err := d.c.o.History.Op(ctx, e)
+		op, err := d.History.Op(ctx, e)
 		if err != nil {
 			if !errors.Is(err, store.ErrNoSpace) { // the write itself says so
-				d.c.o.Log.Warn("history is not written", zap.String("process", e.Process), zap.Error(err))
+				d.Log.Warn("history is not written", zap.String("process", e.Process), zap.Error(err))
 			}
 			return nil
 		}
@@ -105,36 +92,78 @@ func (d *doer) history(ctx context.Context, w Write) []store.Op {
 	return ops
 }
 
-func (d *doer) trim(ctx context.Context) {
-	if d.c.o.History == nil {
+func (d Doer) trim(ctx context.Context) {
+	if d.History == nil {
 		return
 	}
-	if _, err := d.c.o.History.Trim(ctx); err != nil && ctx.Err() == nil {
-		d.c.o.Log.Warn("history is not trimmed; trying again later", zap.Error(err))
+	if _, err := d.History.Trim(ctx); err != nil && ctx.Err() == nil {
+		d.Log.Warn("history is not trimmed; trying again later", zap.Error(err))
 	}
 }
 
-func (d *doer) askLease(ctx context.Context, e AskLease) {
-	_, err := d.c.o.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
+func (d Doer) askLease(ctx context.Context, e AskLease) Event {
+	_, err := d.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
 	gone := errors.Is(err, store.ErrLeaseNotFound)
 	if gone {
 		err = nil
 	}
-	d.c.post(ctx, LeaseAnswered{Lease: e.Lease, Gone: gone, Err: err})
+	return LeaseAnswered{Lease: e.Lease, Gone: gone, Err: err}
 }
 
-func (d *doer) askAgent(ctx context.Context, e AskAgent) {
+func (d Doer) askAgent(ctx context.Context, e AskAgent) Event {
 	var runs bool
 	var err error
 	for range askTries {
 		limited, cancel := context.WithTimeout(ctx, askLimit)
-		runs, err = d.c.o.Asker.Runs(limited, e.Machine, e.Process, e.Token)
+		runs, err = d.Asker.Runs(limited, e.Machine, e.Process, e.Token)
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			break
 		}
 	}
-	d.c.post(ctx, AgentAnswered{Question: e, Runs: runs, Err: err})
+	return AgentAnswered{Question: e, Runs: runs, Err: err}
+}
+
+// hands carry a replica's effects out, each in a goroutine of its own.
+type hands struct {
+	Doer
+	c     *Controller
+	wg    sync.WaitGroup
+	slots chan struct{}
+}
+
+func newHands(c *Controller) *hands {
+	return &hands{Doer: Doer{KV: c.o.KV, History: c.o.History, Asker: c.o.Asker, Log: c.o.Log}, c: c, slots: make(chan struct{}, writers)}
+}
+
+func (h *hands) wait() { h.wg.Wait() }
+
+func (h *hands) start(ctx context.Context, e Effect) {
+	switch e := e.(type) {
+	case StepDown:
+		select {
+		case <-h.c.down: // of an earlier leadership, which ended in another way
+		default:
+		}
+		h.c.down <- e.Rev // never blocks: only this goroutine sends
+	default:
+		h.wg.Go(func() { h.do(ctx, e) })
+	}
+}
+
+// do does an effect, a write when it is its turn.
+func (h *hands) do(ctx context.Context, e Effect) {
+	if _, write := e.(Write); write {
+		select {
+		case h.slots <- struct{}{}:
+			defer func() { <-h.slots }()
+		case <-ctx.Done():
+			return
+		}
+	}
+	if answer := h.Do(ctx, e); answer != nil {
+		h.c.post(ctx, answer)
+	}
 }
 
 // campaign leads whenever it can, until ctx ends; then it resigns.
@@ -161,19 +190,33 @@ func (c *Controller) campaign(ctx context.Context) {
 	}
 }
 
-// announce writes who leads, until an answer comes; it is false when the leadership is lost. The watch of the state does
-// not see the election, but it does see this: once it has come so far, it has everything that was written before. While a store that went
-// back is being accepted nobody leads. The floor is that of tokens, as the schema has it: it changes only while nobody leads.
+// Announcement is what a leader writes before anything else. The watch of the state does not see the election, but it does see this:
+// once it has come so far, it has everything that was written before. While a store that went back is being accepted nobody leads.
+func Announcement(keys store.Keys, id string, since time.Time, lead store.Leadership) store.Txn {
+	put := store.Put(keys.Leader(), store.Encode(api.Leader{ID: id, Since: since}))
+	return store.Txn{If: []store.Cmp{lead.Guard(), store.Absent(keys.Restoring())},
+		Then: []store.Op{put, store.Get(keys.Schema())}, Else: []store.Op{store.Get(lead.Key)}}
+}
+
+// Announced takes the answer to an Announcement in: done with the floor of tokens, as the schema has it (it changes only while nobody
+// leads), or lost; neither is to be tried again.
+func Announced(lead store.Leadership, res store.TxnResult, err error) (floor int64, done, lost bool) {
+	switch {
+	case err == nil && res.Succeeded:
+		return floorOf(res.Got[1]), true, false
+	case err == nil && (res.Got[0] == nil || res.Got[0].CreateRev != lead.Rev):
+		return 0, false, true
+	}
+	return 0, false, false
+}
+
+// announce writes who leads, until an answer comes; it is false when the leadership is lost.
 func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor int64, ok bool) {
-	put := store.Put(c.o.Keys.Leader(), store.Encode(api.Leader{ID: c.o.ID, Since: c.o.Clock.Wall()}))
+	txn := Announcement(c.o.Keys, c.o.ID, c.o.Clock.Wall(), lead)
 	for ctx.Err() == nil {
-		res, err := c.o.KV.Txn(ctx, store.Txn{If: []store.Cmp{lead.Guard(), store.Absent(c.o.Keys.Restoring())},
-			Then: []store.Op{put, store.Get(c.o.Keys.Schema())}, Else: []store.Op{store.Get(lead.Key)}})
-		switch {
-		case err == nil && res.Succeeded:
-			return floorOf(res.Got[1]), true
-		case err == nil && (res.Got[0] == nil || res.Got[0].CreateRev != lead.Rev):
-			return 0, false
+		res, err := c.o.KV.Txn(ctx, txn)
+		if floor, done, lost := Announced(lead, res, err); done || lost {
+			return floor, done
 		}
 		select {
 		case <-lead.Lost:
@@ -183,7 +226,7 @@ func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor
 		if err != nil {
 			c.o.Log.Warn("the leadership could not be announced; trying again", zap.Error(err))
 		}
-		c.sleep(ctx, announceAgain)
+		c.sleep(ctx, AnnounceAgain)
 	}
 	return 0, false
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/renewal"
+	"github.com/distsuper/distsuper/store"
 )
 
 // leaderPause is the least time between two looks for the leader.
@@ -61,4 +62,20 @@ func (s *step) leaderFound(e LeaderFound) {
 		s.renew(l, renewal.TermSeen{Term: e.Term})
 		s.renew(l, renewal.LeaderFound{Endpoint: e.Endpoint})
 	}
+}
+
+// FoundLeader is who leads by what the members say: whoever says so under the highest raft term.
+func FoundLeader(endpoints []string, members []store.Member) LeaderFound {
+	found := LeaderFound{Endpoint: -1}
+	for _, m := range members {
+		if m.Err != nil || !m.Leader || m.Term < found.Term {
+			continue
+		}
+		for i, e := range endpoints {
+			if e == m.Endpoint {
+				found = LeaderFound{i, m.Term}
+			}
+		}
+	}
+	return found
 }

@@ -108,18 +108,7 @@ func (h *Holder) tell(ctx context.Context, leases []keeper.Lease) error {
 func (h *Holder) findLeader(ctx context.Context) LeaderFound {
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
-	found := LeaderFound{Endpoint: -1}
-	for _, m := range h.o.KV.Members(ctx) {
-		if m.Err != nil || !m.Leader || m.Term < found.Term {
-			continue
-		}
-		for i, e := range h.o.KV.Endpoints() {
-			if e == m.Endpoint {
-				found = LeaderFound{i, m.Term}
-			}
-		}
-	}
-	return found
+	return FoundLeader(h.o.KV.Endpoints(), h.o.KV.Members(ctx))
 }
 
 // poke fills a channel of capacity one.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -85,7 +84,7 @@ func (c *Client) change(ctx context.Context, decide func(context.Context) (draft
 		if !errors.Is(err, errAgain) && !errors.Is(err, store.ErrUnavailable) {
 			return nil, err
 		}
-		if !clock.Sleep(ctx, again) {
+		if !c.sleep(ctx, again) {
 			if errors.Is(err, errAgain) {
 				err = fmt.Errorf("%w: others kept changing the same; try again", ErrRefused)
 			}

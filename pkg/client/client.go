@@ -38,7 +38,8 @@ type Client struct {
 	who     string
 	history *store.History
 	clock   clock.Clock
-	own     bool // Close closes kv, too
+	sleep   func(context.Context, time.Duration) bool // clock.Sleep
+	own     bool                                      // Close closes kv, too
 	// full is set when etcd was full and did something all the same.
 	full atomic.Bool
 	last atomic.Pointer[Snapshot]
@@ -68,9 +69,21 @@ func Open(ctx context.Context, cfg Config) (*Client, error) {
 
 // New makes a client of a store that is the caller's to close. who is user@host; "" is this process's.
 func New(kv store.KV, keys store.Keys, who string) *Client {
-	c := &Client{kv: kv, keys: keys, who: cmp.Or(who, Who()), clock: clock.Go{}}
-	c.history = store.NewHistory(kv, keys, c.who+"#"+suffix(), c.clock)
-	return c
+	who = cmp.Or(who, Who())
+	return NewIn(kv, keys, Surroundings{Who: who, Writer: who + "#" + suffix(), Clock: clock.Go{}, Sleep: clock.Sleep})
+}
+
+// Surroundings are what a client takes from the process that it is in: a simulation has others.
+type Surroundings struct {
+	Who    string // user@host
+	Writer string // of history; no two living clients share one
+	Clock  clock.Clock
+	Sleep  func(context.Context, time.Duration) bool // as clock.Sleep
+}
+
+// NewIn is New in other surroundings.
+func NewIn(kv store.KV, keys store.Keys, s Surroundings) *Client {
+	return &Client{kv: kv, keys: keys, who: s.Who, clock: s.Clock, sleep: s.Sleep, history: store.NewHistory(kv, keys, s.Writer, s.Clock)}
 }
 
 // suffix tells clients of one user apart, so that what one wrote is not taken for another's.

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/view"
 )
@@ -300,7 +299,7 @@ func (c *Client) retry(ctx context.Context, read func(context.Context) error) er
 	}
 	for {
 		err := read(ctx)
-		if err == nil || !errors.Is(err, store.ErrUnavailable) || !clock.Sleep(ctx, again) {
+		if err == nil || !errors.Is(err, store.ErrUnavailable) || !c.sleep(ctx, again) {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -46,7 +45,7 @@ func (c *Client) WatchFrom(ctx context.Context, snap *Snapshot, tell func(Seen) 
 			if err = tell(Seen{Snapshot: snap, Connected: true}); err != nil {
 				return err
 			}
-			clock.Sleep(ctx, pollEvery)
+			c.sleep(ctx, pollEvery)
 		} else {
 			err = c.watch(ctx, snap, tell)
 			polls = errors.Is(err, store.ErrPermission)

@@ -32,6 +32,14 @@ import (
 // lives at least, so that whoever kills at the deadline has killed before the expiry.
 const ActTime = 200 * time.Millisecond
 
+// How far behind the earliest deadline that the keeper has not enforced its guardian kills everything, and the kernel the keeper. A lease
+// outlives its deadline by at least ActTime. The guardian comes first: what is below a keeper that still stands is known by its parents,
+// and what a dead one left only by its marks.
+const (
+	GuardianAfter = ActTime / 2
+	BackstopAfter = ActTime * 3 / 4
+)
+
 // Deadline is a moment by both clocks of one boot, in nanoseconds: whichever reaches it first
 // counts. The zero Deadline has passed; None never does.
 type Deadline struct {

@@ -164,10 +164,5 @@ func (w *watch) addLocked(res *store.WatchResult, b *batch) {
 	if b.rev < w.from {
 		return
 	}
-	for _, ev := range b.changes {
-		if w.keys.Has(ev.Entry.Key) {
-			ev.Entry = copyOf(ev.Entry, false)
-			res.Changes = append(res.Changes, ev)
-		}
-	}
+	addChanges(res, b, w.keys)
 }

@@ -10,14 +10,6 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
-// How far behind the earliest deadline that the loop has not enforced the guardian kills everything, and the
-// kernel the keeper. A lease outlives its deadline by at least deadline.ActTime. The guardian comes first: what is below a
-// keeper that still stands is known by its parents, and what a dead one left only by its marks.
-const (
-	guardianSlack = deadline.ActTime / 2
-	backstopSlack = deadline.ActTime * 3 / 4
-)
-
 // A Backstop is a POSIX timer on CLOCK_BOOTTIME whose signal is SIGKILL to this process. It works
 // while the keeper is stopped, traced or hung in an exec; it does not survive exec.
 type Backstop struct {
@@ -48,7 +40,7 @@ func NewBackstop() (*Backstop, error) {
 // Set makes the kernel step in a little behind a deadline; clock.Never disarms it.
 func (b *Backstop) Set(at clock.Instant) {
 	if at != clock.Never {
-		at = at.Add(backstopSlack)
+		at = at.Add(deadline.BackstopAfter)
 	}
 	if at == b.at {
 		return

@@ -92,7 +92,7 @@ func (g guardian) watch() error {
 	for enforced := false; ; {
 		at := clock.Never
 		if d, now := g.page.deadline(), deadline.Now(clock.Real{}); !enforced {
-			if at = now.Instant(d).Add(guardianSlack); at <= now.Boot {
+			if at = now.Instant(d).Add(deadline.GuardianAfter); at <= now.Boot {
 				g.killBelowKeeper()
 				sendKill(guardianKeeper)
 				g.killAll()

@@ -1,0 +1,311 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/agentd"
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/agentd/lease"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/renewal"
+	"github.com/distsuper/distsuper/store"
+)
+
+// Agent is the distsuperagent of a machine.
+type Agent struct {
+	node
+	m      *Machine
+	kv     *kv
+	keeper keeperClient
+	core   *agentd.Core
+	lease  *lease.Core
+	doer   agentd.Doer
+	tick   *timer
+	beat   *timer
+
+	renewals map[int64]*renewer
+	renewing *timer
+	known    []func() // who waits for the keeper's word about leases
+	began    bool     // the main loop runs
+	taking   bool     // changes of leases are on their way to the main loop
+	first    agentd.NewKeeper
+	told     bool // etcd answers, as the main loop was told last
+	leaving  bool
+	left     bool
+}
+
+// Start begins a life, unless it lives or its host is off.
+func (a *Agent) Start() {
+	if a.up || !a.m.on {
+		return
+	}
+	a.begin()
+	a.w.tell(a.m.Name, "agent starts")
+	a.m.agents++
+	log := a.w.log.Named(a.m.Name)
+	a.kv, a.keeper = newKV(&a.node), keeperClient{a: a}
+	a.core = agentd.NewCore(agentd.CoreOptions{Machine: a.m.Name, Host: a.host.identity(a.m.directory), Incarnation: fmt.Sprintf("%s-a%d", a.m.Name, a.m.agents),
+		PID: a.m.agents, Mode: mode.Fleet, TouchTimeout: 5, Keys: a.w.Keys, Info: api.MachineInfo{Name: a.m.Name, API: a.m.Name + ":3379", Version: "sim"}, Log: log})
+	a.lease = lease.NewCore(lease.CoreOptions{Endpoints: a.kv.Endpoints(), Log: log.Named("lease")}, a.host.Now())
+	h := newHistory(a.kv, a.w.Keys, "agent "+a.m.Name)
+	a.doer = agentd.Doer{Machine: a.m.Name, KV: a.kv, Keeper: a.keeper, History: h.Op, HistoryLost: h.Forget, SearchHost: a.m.search,
+		Observe: func(term uint64) { a.stepLease(lease.TermSeen{Term: term}) }, Clock: a.host, Log: log}
+	a.renewals, a.known, a.began, a.taking, a.told, a.leaving, a.left = map[int64]*renewer{}, nil, false, false, false, false, false
+	a.tick = a.newTimer(func() { a.step(agentd.Tick{}) })
+	a.beat = a.newTimer(func() { a.step(agentd.Tick{}) })
+	a.renewing = a.newTimer(func() { a.stepLease(lease.Tick{}) })
+	a.run(a.open)
+}
+
+// Crash ends it at once; its keeper goes on.
+func (a *Agent) Crash() {
+	if a.up {
+		a.w.tell(a.m.Name, "agent dies")
+		a.end()
+	}
+}
+
+// open is the order in which an agent begins: it agrees with the keeper, and renews what an earlier agent held before anything else.
+func (a *Agent) open(ctx context.Context) {
+	met, err := a.connect(ctx)
+	if err != nil {
+		return
+	}
+	a.first = met
+	a.stepLease(lease.Adopted{Leases: met.Snapshot.Leases})
+	a.stepLease(lease.Started{})
+}
+
+// settled goes on once every adopted lease has been tried.
+func (a *Agent) settled() {
+	a.began = true
+	a.step(a.first)
+	a.step(agentd.LeasesAdopted{Leases: a.lease.Leases()})
+	a.run(a.watchKeeper)
+	follow(a.kv, store.Below(a.w.Keys.Machine(a.m.Name)), a.connected,
+		func(rev int64, all []store.Entry) { a.step(agentd.KeysReset{Rev: rev, Entries: all}) },
+		func(rev int64, changes []store.Change) { a.step(agentd.KeysChanged{Rev: rev, Changes: changes}) })
+}
+
+func (a *Agent) connected(connected bool, why error) {
+	if connected != a.told {
+		a.told = connected
+		a.step(agentd.StoreConnection{Connected: connected, Why: why})
+	}
+}
+
+// connectPause is between two attempts to reach the keeper.
+const connectPause = 200 * time.Millisecond
+
+// connect asks the keeper who it is and what it runs, until it answers; where there is none it starts one.
+func (a *Agent) connect(ctx context.Context) (agentd.NewKeeper, error) {
+	for ctx.Err() == nil {
+		hello, err := a.keeper.Hello(ctx)
+		var s keeper.Snapshot
+		if err == nil {
+			s, err = a.keeper.Changes(ctx, 0)
+		}
+		if err == nil && s.Instance == hello.Instance {
+			if hello.Owner != a.m.Name {
+				err = a.keeper.SetOwner(ctx, a.m.Name)
+			}
+			if err == nil {
+				return agentd.NewKeeper{Hello: hello, Snapshot: s}, nil
+			}
+		}
+		if a.began {
+			a.step(agentd.KeeperConnection{Err: err})
+		}
+		if errors.Is(err, keeper.ErrNoKeeper) && !a.m.Keeper.up {
+			a.w.sleep(a.w.between(spawnKeeper/2, 2*spawnKeeper))
+			if ctx.Err() == nil && a.m.Keeper.frozen == 0 {
+				a.m.Keeper.Start()
+			}
+		}
+		a.w.sleep(connectPause)
+	}
+	return agentd.NewKeeper{}, ctx.Err()
+}
+
+// watchKeeper hears of every change of a run, and of a keeper that took the place of another.
+func (a *Agent) watchKeeper(ctx context.Context) {
+	instance, seq := a.first.Hello.Instance, a.first.Snapshot.Seq
+	for ctx.Err() == nil {
+		s, err := a.keeper.Changes(ctx, seq)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil && s.Instance == instance {
+			a.step(agentd.RunsChanged{Snapshot: s})
+			seq = s.Seq
+			continue
+		}
+		met, err := a.connect(ctx)
+		if err != nil {
+			return
+		}
+		if met.Hello.Instance != instance {
+			instance, seq = met.Hello.Instance, met.Snapshot.Seq
+			a.step(met)
+			continue
+		}
+		a.step(agentd.KeeperConnection{})
+		a.w.sleep(connectPause)
+	}
+}
+
+// beatEvery is how often the main loop shows life when nothing happens.
+const beatEvery = 2 * time.Second
+
+// step takes one event to the core, and begins what it wants done.
+func (a *Agent) step(e agentd.Event) {
+	now := a.host.Now()
+	a.core.Heard(agentd.Renewals{Contact: a.lease.Contact(), Now: a.host.moment(), Leases: a.lease.Leases(), Paused: a.lease.Problem(now) != ""})
+	effects := a.core.Step(now, a.host.Wall(), e)
+	a.stepLease(lease.LoopAlive{})
+	for _, effect := range effects {
+		a.do(effect)
+	}
+	a.tick.set(a.core.Next())
+	a.beat.set(now.Add(beatEvery))
+}
+
+func (a *Agent) do(e agentd.Effect) {
+	switch e := e.(type) {
+	case agentd.GrantLease:
+		a.run(func(ctx context.Context) {
+			l, err := a.grant(ctx, e.TTL)
+			if ctx.Err() == nil {
+				a.step(agentd.Granted{Effect: e, Lease: l, Err: err})
+			}
+		})
+	case agentd.DropLease:
+		a.stepLease(lease.Dropped{Lease: e.Lease})
+	case agentd.HaltRenewals:
+		a.stepLease(lease.Halted{Halt: e.Halt})
+	case agentd.TellBehind:
+	case agentd.Left:
+		a.left = true
+		a.w.tell(a.m.Name, "the machine is left; untold: %v", e.Untold)
+	case agentd.Fail:
+		a.exit(func() { a.fail(e.Err) })
+	default:
+		a.run(func(ctx context.Context) {
+			if answer := a.doer.Do(ctx, e); answer != nil && ctx.Err() == nil {
+				a.step(answer)
+			}
+		})
+	}
+}
+
+// fail is the end of an agent for what an operator has to settle. Its service manager starts it again.
+func (a *Agent) fail(err error) {
+	a.w.tell(a.m.Name, "agent ends: %v", err)
+	a.end()
+	a.w.After(time.Second, a.Start)
+}
+
+// grant asks for a lease, and is over when the keeper knows it.
+func (a *Agent) grant(ctx context.Context, ttl int64) (keeper.Lease, error) {
+	sent := a.host.moment()
+	granted, err := a.kv.Grant(ctx, ttl)
+	if err != nil {
+		return keeper.Lease{}, err
+	}
+	l := keeper.Lease{ID: int64(granted.ID), TTL: granted.TTL, Deadline: deadline.Of(sent, granted.TTL)}
+	a.stepLease(lease.Granted{Lease: l, Term: granted.Term})
+	version := a.lease.Version()
+	for end := a.host.Now().Add(callLimit); !a.lease.Acknowledges(version); {
+		if ctx.Err() != nil {
+			return keeper.Lease{}, ctx.Err()
+		}
+		if a.host.Now() >= end {
+			a.stepLease(lease.Dropped{Lease: l.ID})
+			_ = a.kv.Revoke(ctx, granted.ID)
+			return keeper.Lease{}, errTimeout
+		}
+		a.w.await(func(done func()) {
+			a.known = append(a.known, done)
+			a.after(time.Second, done)
+		})
+	}
+	return l, nil
+}
+
+// stepLease takes one event to the core of the leases.
+func (a *Agent) stepLease(e lease.Event) {
+	for _, effect := range a.lease.Step(a.host.moment(), e) {
+		a.doLease(effect)
+	}
+	a.renewing.set(a.lease.Next())
+}
+
+// tellLimit bounds a call that tells the keeper of leases.
+const tellLimit = 2 * time.Second
+
+func (a *Agent) doLease(e lease.Effect) {
+	switch e := e.(type) {
+	case lease.Renew:
+		a.renew(e)
+	case lease.TellKeeper:
+		a.run(func(ctx context.Context) {
+			err := a.keeper.Renew(ctx, e.Leases)
+			if ctx.Err() == nil {
+				a.stepLease(lease.KeeperAnswered{Err: err})
+			}
+		})
+	case lease.FindLeader:
+		a.run(func(ctx context.Context) {
+			found := lease.FoundLeader(a.kv.Endpoints(), a.kv.Members(ctx))
+			if ctx.Err() == nil {
+				a.stepLease(found)
+			}
+		})
+	case lease.Acknowledged:
+		known := a.known
+		a.known = nil
+		for _, done := range known {
+			a.w.After(0, a.inLife(done))
+		}
+	case lease.Settled:
+		a.w.After(0, a.inLife(a.settled))
+	case lease.Changed:
+		if !a.taking {
+			a.taking = true
+			a.w.After(0, a.inLife(a.takeChanges))
+		}
+	}
+}
+
+// takeChanges hands the main loop what became of leases.
+func (a *Agent) takeChanges() {
+	a.taking = false
+	if a.began {
+		a.step(agentd.LeasesChanged{Changes: a.lease.Take()})
+	}
+}
+
+func (a *Agent) renew(e lease.Renew) {
+	r := a.renewals[e.Lease]
+	if r == nil {
+		r = newRenewer(a.kv, store.LeaseID(e.Lease), func(ev renewal.Event) { a.stepLease(lease.Renewal{Lease: e.Lease, Event: ev}) })
+		a.renewals[e.Lease] = r
+	}
+	r.do(e.Effect)
+	if len(r.open) == 0 {
+		delete(a.renewals, e.Lease)
+	}
+}
+
+// Leave has the machine stop and release everything, as its shutdown does.
+func (a *Agent) Leave() {
+	if a.up && a.began {
+		a.leaving = true
+		a.step(agentd.Leave{})
+	}
+}

@@ -1,0 +1,248 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/controller"
+	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/spec"
+	"github.com/distsuper/distsuper/store"
+)
+
+const never = clock.Never
+
+// electionTTL and settle are the defaults of distsuperd.
+const (
+	electionTTL = 5
+	settle      = 15 * time.Second
+)
+
+// Controller is one distsuperd.
+type Controller struct {
+	node
+	ID   string
+	kv   *kv
+	core *controller.Core
+	doer controller.Doer
+	tick *timer
+	down int64  // the leadership that is to be given up
+	over func() // has its end looked at
+}
+
+func (w *World) newController(id string) {
+	c := &Controller{ID: id, node: node{w: w, host: w.newHost(id), name: id}}
+	w.Controllers = append(w.Controllers, c)
+	w.After(w.between(0, 500*time.Millisecond), c.Start)
+}
+
+// Start begins a life, unless it lives.
+func (c *Controller) Start() {
+	if c.up {
+		return
+	}
+	c.begin()
+	log := c.w.log.Named(c.ID)
+	c.kv = newKV(&c.node)
+	view := controller.NewView(c.w.Keys, spec.Processes, spec.Fingerprint, log)
+	c.core = controller.NewCore(view, c.ID, settle, mode.Fleet, log)
+	c.doer = controller.Doer{KV: c.kv, History: newHistory(c.kv, c.w.Keys, "leader "+c.ID), Asker: asker{c}, Log: log}
+	c.tick = c.newTimer(func() { c.step(controller.Tick{}) })
+	c.w.tell(c.ID, "distsuperd starts")
+	follow(c.kv, c.w.Keys.State(), func(bool, error) {},
+		func(rev int64, all []store.Entry) { c.step(controller.ViewReset{Rev: rev, Entries: all}) },
+		func(rev int64, changes []store.Change) { c.step(controller.ViewChanged{Rev: rev, Changes: changes}) })
+	c.run(c.campaign)
+}
+
+// Crash ends it at once. What it knows is lost.
+func (c *Controller) Crash() {
+	if c.up {
+		c.w.tell(c.ID, "distsuperd dies")
+		c.end()
+	}
+}
+
+// Leading reports whether it believes that it leads.
+func (c *Controller) Leading() bool { return c.up && c.core.Leading() }
+
+func (c *Controller) step(e controller.Event) {
+	for _, effect := range c.core.Step(c.host.Now(), c.host.Wall(), e) {
+		switch effect := effect.(type) {
+		case controller.StepDown:
+			c.down = effect.Rev
+			c.w.After(0, c.inLife(c.over))
+		case controller.Fail:
+			c.exit(func() { c.fail(effect.Err) })
+		default:
+			c.run(func(ctx context.Context) {
+				if answer := c.doer.Do(ctx, effect); answer != nil && ctx.Err() == nil {
+					c.step(answer)
+				}
+			})
+		}
+	}
+	c.tick.set(c.core.Next())
+}
+
+func (c *Controller) fail(err error) {
+	c.w.tell(c.ID, "distsuperd ends: %v", err)
+	c.end()
+	c.w.After(time.Second, c.Start)
+}
+
+// campaign leads whenever it can.
+func (c *Controller) campaign(ctx context.Context) {
+	for ctx.Err() == nil {
+		sent := c.host.moment()
+		l, err := c.kv.Grant(ctx, electionTTL)
+		if err != nil {
+			c.w.sleep(500 * time.Millisecond)
+			continue
+		}
+		ses := newSession(c.kv, l, sent, func() {})
+		if err := c.stand(ctx, ses); err != nil && ctx.Err() == nil {
+			c.w.tell(c.ID, "the candidacy ends: %v", err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		ses.end()
+		_ = c.kv.Revoke(ctx, l.ID)
+	}
+}
+
+var errSession = errors.New("the session is lost")
+
+// stand is one candidacy, from the entry to the end of the leadership.
+func (c *Controller) stand(ctx context.Context, ses *session) error {
+	rev, key, err := c.win(ctx, ses)
+	if err != nil {
+		return err
+	}
+	lead := store.Leadership{Key: key, Rev: rev}
+	txn := controller.Announcement(c.w.Keys, c.ID, c.host.Wall(), lead)
+	for {
+		res, err := c.kv.Txn(ctx, txn)
+		floor, done, lost := controller.Announced(lead, res, err)
+		if done {
+			c.down = 0
+			c.w.tell(c.ID, "leads")
+			c.step(controller.Elected{Leadership: lead, Floor: floor})
+			break
+		}
+		if lost || ses.lost || ctx.Err() != nil {
+			return errSession
+		}
+		c.w.sleep(controller.AnnounceAgain)
+	}
+	for !ses.lost && c.down != rev && ctx.Err() == nil {
+		c.w.await(func(done func()) { c.over, ses.onLost = done, done })
+	}
+	if ses.lost && ctx.Err() == nil {
+		c.step(controller.Deposed{Rev: rev})
+	}
+	return errSession
+}
+
+// win enters the election and waits for its turn, as long as the session lives.
+func (c *Controller) win(ctx context.Context, ses *session) (rev int64, key string, err error) {
+	prefix := c.w.Keys.Election() + "/"
+	key = prefix + fmt.Sprintf("%x", int64(ses.lease))
+	enter := store.Txn{If: []store.Cmp{store.Created(key, 0)}, Then: []store.Op{store.PutOn(key, []byte(c.ID), ses.lease)}, Else: []store.Op{store.Get(key)}}
+	for rev == 0 {
+		res, err := c.kv.Txn(ctx, enter)
+		switch {
+		case err == nil && res.Succeeded:
+			rev = res.Rev
+		case err == nil:
+			rev = res.Got[0].CreateRev
+		case ses.lost || ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable):
+			return 0, key, err
+		default:
+			c.w.sleep(100 * time.Millisecond)
+		}
+	}
+	for {
+		res, err := c.kv.Range(ctx, store.Range{Key: prefix, Prefix: true, KeysOnly: true})
+		first := true
+		for _, e := range res.Entries {
+			first = first && e.CreateRev >= rev
+		}
+		switch {
+		case ses.lost || ctx.Err() != nil:
+			return 0, key, errSession
+		case err == nil && first:
+			res, err := c.kv.Txn(ctx, store.Txn{If: []store.Cmp{store.Created(key, rev)}})
+			if err == nil && res.Succeeded {
+				return rev, key, nil
+			}
+			if err == nil {
+				return 0, key, errSession
+			}
+		}
+		c.awaitTurn(res.Rev+1, prefix, ses)
+	}
+}
+
+// turnProbe is how often a waiting candidate looks whether its turn came unheard.
+const turnProbe = 2 * time.Second
+
+// awaitTurn waits for a change of the candidates.
+func (c *Controller) awaitTurn(from int64, prefix string, ses *session) {
+	c.w.await(func(done func()) {
+		ses.onLost = done
+		wa := c.kv.watch(store.Below(prefix), from, func(r store.WatchResult) {
+			if len(r.Changes) > 0 {
+				done()
+			}
+		}, func(error) { c.after(100*time.Millisecond, done) })
+		c.after(turnProbe, func() { wa.close(); done() })
+	})
+}
+
+// asker asks agents whether they run something.
+type asker struct{ c *Controller }
+
+var errAgent = errors.New("the agent cannot be reached")
+
+func (a asker) Runs(ctx context.Context, m api.MachineInfo, process string, token int64) (runs bool, err error) {
+	err = errAgent
+	to := a.c.w.Machine(m.Name)
+	if to == nil {
+		return false, errAgent
+	}
+	a.c.w.await(func(done func()) {
+		back := a.c.gate()
+		a.c.w.Net.send(a.c.host, to.Host, to.Agent.inLife(func() {
+			running := to.Keeper.runs(process, token)
+			a.c.w.Net.send(to.Host, a.c.host, func() { back(func() { runs, err = running, nil; done() }) })
+		}))
+		a.c.after(time.Second, done)
+	})
+	return runs, err
+}
+
+// history is a *store.History for tasks: one of them at a time asks for its lease.
+type history struct {
+	*store.History
+	w    *World
+	busy bool
+}
+
+func newHistory(k *kv, keys store.Keys, writer string) *history {
+	return &history{History: store.NewHistory(k, keys, writer, k.n.host), w: k.n.w}
+}
+
+func (h *history) Op(ctx context.Context, e api.HistoryEntry) (store.Op, error) {
+	if !h.w.until(5*time.Millisecond, func() bool { return !h.busy }) {
+		return store.Op{}, errGone
+	}
+	h.busy = true
+	defer func() { h.busy = false }()
+	return h.History.Op(ctx, e)
+}

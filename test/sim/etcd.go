@@ -1,0 +1,241 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/memstore"
+)
+
+// Etcd is a cluster of members that share one state, each on a host of its own.
+type Etcd struct {
+	w       *World
+	Server  *memstore.Server
+	kv      *memstore.Client
+	Members []*Member
+	leader  int
+	next    time.Duration // true time for which a tick is queued; -1 for none
+	ticking bool
+	waiting []func() // requests that came while there was no leader
+	pending []func() // renewals of leases that have expired and are not revoked yet
+	watches []*watch
+}
+
+// Member is one server of it.
+type Member struct {
+	Host *Host
+	up   bool
+}
+
+// leaderless is between how long an etcd without a leader takes to elect one.
+const (
+	leaderlessLeast = 1 * time.Second
+	leaderlessMost  = 3 * time.Second
+)
+
+func (w *World) newEtcd() {
+	e := &Etcd{w: w, next: -1}
+	for i := range w.cfg.Members {
+		e.Members = append(e.Members, &Member{Host: w.newHost(fmt.Sprintf("e%d", i+1)), up: true})
+	}
+	e.Server = memstore.New(memstore.Options{Clock: e.Members[0].Host, Rand: w.rnd, Endpoints: w.cfg.Members, Manual: true, OnCommit: e.committed})
+	e.kv = e.Server.Client("direct")
+	w.Etcd = e
+}
+
+// on reports whether a host is that of a member.
+func (e *Etcd) on(h *Host) bool {
+	return slices.ContainsFunc(e.Members, func(m *Member) bool { return m.Host == h })
+}
+
+// tick lets etcd do what is due, and sees to it that it does the next thing in time.
+func (e *Etcd) tick() {
+	if e.ticking {
+		return
+	}
+	next := e.Server.Tick()
+	if len(e.waiting)+len(e.pending) > 0 && e.Server.Up() {
+		e.ticking = true
+		waiting, pending := e.waiting, e.pending
+		e.waiting, e.pending = nil, nil
+		for _, do := range append(waiting, pending...) {
+			do()
+		}
+		e.ticking = false
+		next = e.Server.Tick()
+	}
+	if next == clock.Never {
+		return
+	}
+	at := e.Members[0].Host.when(next)
+	if e.next >= 0 && e.next <= at {
+		return
+	}
+	e.next = at
+	e.w.At(at, func() {
+		if e.next == at {
+			e.next = -1
+		}
+		e.tick()
+	})
+}
+
+// serve carries out a request that has reached a member, once there is a leader. A member that is down refuses the connection.
+func (e *Etcd) serve(member int, do func(), refuse func()) {
+	switch {
+	case !e.Members[member].up:
+		refuse()
+	case !e.Server.Up():
+		e.waiting = append(e.waiting, func() { e.serve(member, do, refuse) })
+	default:
+		do()
+		e.tick()
+	}
+}
+
+// watch is one that a client has open at a member.
+type watch struct {
+	keys   store.Span
+	member int
+	stream *stream
+	change func(store.WatchResult)
+	end    func(error)
+	over   bool
+}
+
+// open begins a watch that has reached a member.
+func (e *Etcd) open(wa *watch, from int64) {
+	res, err := e.Server.ChangesNow(wa.keys, from)
+	if err != nil {
+		wa.fail(err)
+		return
+	}
+	wa.send(res)
+	e.watches = append(e.watches, wa)
+	e.progress(wa)
+}
+
+// progressEvery is how often a watch tells that it is alive.
+const progressEvery = 5 * time.Second
+
+func (e *Etcd) progress(wa *watch) {
+	e.w.After(progressEvery, func() {
+		if wa.over {
+			return
+		}
+		if e.Server.Up() {
+			wa.send(store.WatchResult{Rev: e.Server.Rev()})
+		}
+		e.progress(wa)
+	})
+}
+
+func (wa *watch) send(res store.WatchResult) {
+	wa.stream.send(func() { wa.change(res) })
+}
+
+// fail ends it from etcd's side.
+func (wa *watch) fail(err error) {
+	if !wa.over {
+		wa.over = true
+		wa.stream.send(func() { wa.end(err) })
+	}
+}
+
+// close ends it from the client's side.
+func (wa *watch) close() { wa.over, wa.stream.broken = true, true }
+
+// committed is etcd's revision: whoever watches is told, and the checker sees it before anybody else.
+func (e *Etcd) committed(rev int64, changes []store.Change) {
+	e.w.check.committed(rev, changes)
+	live := e.watches[:0]
+	for _, wa := range e.watches {
+		if wa.over {
+			continue
+		}
+		live = append(live, wa)
+		res := store.WatchResult{Rev: rev}
+		for _, c := range changes {
+			if wa.keys.Has(c.Entry.Key) {
+				c.Entry.Value = slices.Clone(c.Entry.Value)
+				res.Changes = append(res.Changes, c)
+			}
+		}
+		if len(res.Changes) > 0 {
+			wa.send(res)
+		}
+	}
+	clear(e.watches[len(live):])
+	e.watches = live
+}
+
+// breakWatches ends those at a member, or with -1 all.
+func (e *Etcd) breakWatches(member int) {
+	for _, wa := range e.watches {
+		if member < 0 || wa.member == member {
+			wa.fail(fmt.Errorf("%w: the watch ended", store.ErrUnavailable))
+		}
+	}
+}
+
+// Elect loses the leader and elects another after outage.
+func (e *Etcd) Elect(outage time.Duration) {
+	e.w.tell("etcd", "the leader is lost for %v", outage)
+	e.leader = (e.leader + 1) % len(e.Members)
+	e.Server.Elect(outage)
+	if outage >= leaderlessMost {
+		e.breakWatches(-1)
+	}
+	e.tick()
+}
+
+// Crash takes a member away: its connections break, a leader is replaced, and without a majority etcd stands still.
+func (e *Etcd) Crash(member int) {
+	m := e.Members[member]
+	if !m.up {
+		return
+	}
+	m.up = false
+	e.w.tell(m.Host.Name, "etcd's member dies")
+	e.breakWatches(member)
+	switch {
+	case !e.majority():
+		e.Server.Stop()
+		e.breakWatches(-1)
+	case e.leader == member:
+		e.Elect(e.w.between(leaderlessLeast, leaderlessMost))
+	}
+	e.tick()
+}
+
+// Recover brings it back.
+func (e *Etcd) Recover(member int) {
+	m := e.Members[member]
+	if m.up {
+		return
+	}
+	e.w.tell(m.Host.Name, "etcd's member is back")
+	had := e.majority()
+	m.up = true
+	if !had && e.majority() {
+		e.w.After(e.w.between(leaderlessLeast, leaderlessMost), func() {
+			if e.majority() && !e.Server.Up() {
+				e.Server.Start()
+				e.tick()
+			}
+		})
+	}
+}
+
+func (e *Etcd) majority() bool {
+	up := 0
+	for _, m := range e.Members {
+		if m.up {
+			up++
+		}
+	}
+	return 2*up > len(e.Members)
+}

@@ -1,0 +1,155 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distsuper/distsuper/store"
+)
+
+// What the client of etcd does: how long a call waits.
+const (
+	readLimit  = 2 * time.Second
+	writeLimit = time.Second
+)
+
+// kv is a node's client of etcd. Its calls are made by tasks.
+type kv struct {
+	n        *node
+	endpoint int // whom the next call asks first
+}
+
+var _ store.KV = (*kv)(nil)
+
+func newKV(n *node) *kv { return &kv{n: n, endpoint: n.w.rnd.IntN(n.w.cfg.Members)} }
+
+// send asks an endpoint, whose answer comes to answer: of nobody, if the network or the member does not carry it. refused is told where
+// nobody listens.
+func (k *kv) send(endpoint int, do func() func(), refused func()) {
+	w, host := k.n.w, k.n.host
+	member := w.Etcd.Members[endpoint]
+	back := k.n.gate()
+	w.Net.send(host, member.Host, func() {
+		w.Etcd.serve(endpoint, func() {
+			answer := do()
+			w.Net.send(member.Host, host, func() { back(answer) })
+		}, func() { w.Net.send(member.Host, host, func() { back(refused) }) })
+	})
+}
+
+// call makes one call from the running task, and waits for the answer, or for limit.
+func call[T any](k *kv, what string, limit time.Duration, do func() (T, error)) (T, error) {
+	var res T
+	err := errTimeout
+	w := k.n.w
+	endpoint := k.endpoint
+	for range k.n.w.cfg.Members {
+		refused := false
+		alive := w.await(func(done func()) {
+			k.send(endpoint, func() func() {
+				r, e := do()
+				return func() { res, err = r, e; done() }
+			}, func() { refused = true; done() })
+			k.n.after(limit, done)
+		})
+		if !alive {
+			return *new(T), fmt.Errorf("%s: %w", what, errGone)
+		}
+		if !refused { // a call that may have happened is never repeated
+			break
+		}
+		endpoint = (endpoint + 1) % w.cfg.Members
+	}
+	if err == errTimeout {
+		endpoint = (endpoint + 1) % w.cfg.Members
+	}
+	k.endpoint = endpoint
+	if err != nil {
+		return *new(T), fmt.Errorf("%s: %w", what, err)
+	}
+	return res, nil
+}
+
+var (
+	errTimeout = fmt.Errorf("%w: no answer in time", store.ErrUnavailable)
+	errGone    = fmt.Errorf("%w: the caller is gone", store.ErrUnavailable)
+	errTask    = errors.New("sim: there is no such call for tasks")
+)
+
+func (k *kv) direct() store.KV { return k.n.w.Etcd.kv }
+
+func (k *kv) Range(ctx context.Context, r store.Range) (store.RangeResult, error) {
+	return call(k, "read", readLimit, func() (store.RangeResult, error) { return k.direct().Range(context.Background(), r) })
+}
+
+func (k *kv) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
+	limit := writeLimit
+	if len(t.Then)+len(t.Else) == 0 {
+		limit = readLimit
+	}
+	return call(k, "transaction", limit, func() (store.TxnResult, error) { return k.direct().Txn(context.Background(), t) })
+}
+
+func (k *kv) Grant(ctx context.Context, ttl int64) (store.Lease, error) {
+	return call(k, "grant", writeLimit, func() (store.Lease, error) { return k.direct().Grant(context.Background(), ttl) })
+}
+
+func (k *kv) Revoke(ctx context.Context, id store.LeaseID) error {
+	_, err := call(k, "revoke", writeLimit, func() (struct{}, error) { return struct{}{}, k.direct().Revoke(context.Background(), id) })
+	return err
+}
+
+func (k *kv) TimeToLive(ctx context.Context, id store.LeaseID) (int64, error) {
+	return call(k, "time to live", readLimit, func() (int64, error) { return k.direct().TimeToLive(context.Background(), id) })
+}
+
+func (k *kv) Members(ctx context.Context) []store.Member {
+	all, err := call(k, "members", readLimit, func() ([]store.Member, error) { return k.direct().Members(context.Background()), nil })
+	if err != nil {
+		all = make([]store.Member, k.n.w.cfg.Members)
+	}
+	for i := range all {
+		all[i].Endpoint = k.Endpoints()[i]
+		all[i].Err = errors.Join(all[i].Err, err)
+		if !k.n.w.Etcd.Members[i].up {
+			all[i] = store.Member{Endpoint: all[i].Endpoint, Err: errTimeout}
+		}
+		all[i].Leader = all[i].Err == nil && i == k.n.w.Etcd.leader
+	}
+	return all
+}
+
+func (k *kv) Endpoints() []string {
+	names := make([]string, k.n.w.cfg.Members)
+	for i, m := range k.n.w.Etcd.Members {
+		names[i] = m.Host.Name
+	}
+	return names
+}
+
+func (k *kv) Watch(context.Context, store.Span, int64) store.Watcher { panic(errTask) }
+
+func (k *kv) Renew(context.Context, int) (store.RenewStream, error) { panic(errTask) }
+
+func (k *kv) Campaign(context.Context, string, string, int) (store.Leadership, error) { panic(errTask) }
+
+func (k *kv) Close() error { return nil }
+
+// watch opens a watch. Its answers come in their order, and a last one to end.
+func (k *kv) watch(keys store.Span, from int64, change func(store.WatchResult), end func(error)) *watch {
+	w, host := k.n.w, k.n.host
+	member := w.Etcd.Members[k.endpoint]
+	wa := &watch{keys: keys, member: k.endpoint, stream: w.Net.stream(member.Host, host)}
+	in := k.n.gate()
+	wa.change = func(r store.WatchResult) { in(func() { change(r) }) }
+	wa.end = func(err error) { in(func() { end(err) }) }
+	k.send(k.endpoint, func() func() {
+		if !wa.over {
+			w.Etcd.open(wa, from)
+		}
+		return func() {}
+	}, func() { wa.end(errTimeout) })
+	return wa
+}

@@ -1,0 +1,119 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/distsuper/distsuper/agentd/keeper/engine/contain"
+)
+
+// Machine is a host that runs processes: its agent, its keeper, and the copies.
+type Machine struct {
+	w      *World
+	Name   string
+	Host   *Host
+	Agent  *Agent
+	Keeper *Keeper
+
+	on        bool
+	state     contain.State // keeper.json
+	directory string        // what tells its state directory
+	wipes     int
+	keepers   int // that there ever were
+	agents    int
+	pid       int
+	copies    []*copyOf // that are alive, whoever started them
+
+	containment string
+	// KillTakes is how long it takes at most to kill what a process has started.
+	KillTakes time.Duration
+	// CannotSpawn: no process starts here.
+	CannotSpawn bool
+}
+
+func (w *World) newMachine(name string) {
+	m := &Machine{w: w, Name: name, Host: w.newHost(name), on: true, directory: "dir-" + name, containment: "cgroup2", KillTakes: 20 * time.Millisecond}
+	m.Agent = &Agent{node: node{w: w, host: m.Host, name: name + "/agent"}, m: m}
+	m.Keeper = &Keeper{node: node{w: w, host: m.Host, name: name + "/keeper"}, m: m}
+	w.Machines = append(w.Machines, m)
+	w.After(w.between(0, 500*time.Millisecond), m.Agent.Start)
+}
+
+// Machine is the one of that name, nil for none.
+func (w *World) Machine(name string) *Machine {
+	for _, m := range w.Machines {
+		if m.Name == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// gone takes a copy out of which nothing is alive.
+func (m *Machine) gone(c *copyOf) {
+	if i := slices.Index(m.copies, c); i >= 0 {
+		m.copies = slices.Delete(m.copies, i, i+1)
+	}
+}
+
+// PowerOff ends everything on the host at once.
+func (m *Machine) PowerOff() {
+	if !m.on {
+		return
+	}
+	m.w.tell(m.Name, "the host dies")
+	m.on = false
+	m.Agent.end()
+	m.Keeper.end()
+	m.Keeper.calls, m.Keeper.changed = nil, nil
+	for _, c := range slices.Clone(m.copies) {
+		c.kill()
+	}
+	m.Agent.frozen, m.Keeper.frozen, m.Keeper.guardian.frozen = 0, 0, 0
+}
+
+// PowerOn boots it.
+func (m *Machine) PowerOn() {
+	if m.on {
+		return
+	}
+	m.on = true
+	m.Host.boot()
+	m.w.tell(m.Name, "the host is booted")
+	m.Agent.Start()
+}
+
+// Wipe takes the state directory away: whoever starts next knows nothing of before.
+func (m *Machine) Wipe() {
+	m.w.tell(m.Name, "the state directory is wiped")
+	m.state = contain.State{}
+	m.wipes++
+	m.directory = fmt.Sprintf("dir-%s-%d", m.Name, m.wipes)
+}
+
+// FreezeAll has agent, keeper and guardian stand still, and ThawAll lets them go on.
+func (m *Machine) FreezeAll() {
+	m.w.tell(m.Name, "everything of distsuper stands still")
+	m.Agent.freeze()
+	m.Keeper.freeze()
+}
+
+// ThawAll ends a FreezeAll.
+func (m *Machine) ThawAll() {
+	m.w.tell(m.Name, "everything of distsuper goes on")
+	m.Keeper.thaw()
+	m.Agent.thaw()
+}
+
+// search looks through the host for what a keeper, and what it ran, have left.
+func (m *Machine) search(_ context.Context, instance string) error {
+	if m.Keeper.up && m.Keeper.instance == instance {
+		return fmt.Errorf("keeper %s is alive", instance)
+	}
+	if slices.ContainsFunc(m.copies, func(c *copyOf) bool { return c.instance == instance }) {
+		return fmt.Errorf("something that keeper %s started is alive", instance)
+	}
+	return nil
+}
