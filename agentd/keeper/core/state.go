@@ -35,6 +35,7 @@ type runState struct {
 	Soft      deadline.Deadline   `json:"soft"`
 	Hard      deadline.Deadline   `json:"hard"`
 	Held      deadline.Deadline   `json:"held,omitzero"`
+	Limited   *limitedState       `json:"limited,omitempty"` // nil while nothing was told
 	Copies    uint64              `json:"copies,omitempty"`
 	Seen      seenState           `json:"seen"`
 	Published *seenState          `json:"published,omitempty"` // where it is not Seen
@@ -45,6 +46,11 @@ type runState struct {
 	LookAt    clock.Instant       `json:"look_at"`
 	LookWait  time.Duration       `json:"look_wait,omitempty"`
 	Leaving   bool                `json:"leaving,omitempty"`
+}
+
+type limitedState struct {
+	Until deadline.Deadline `json:"until"`
+	Stop  deadline.Deadline `json:"stop"`
 }
 
 type seenState struct {
@@ -106,6 +112,9 @@ func (r *run) export() runState {
 	if r.published != r.seen {
 		published := r.published.export()
 		s.Published = &published
+	}
+	if r.limited != (Limited{}) {
+		s.Limited = &limitedState{r.limited.Until, r.limited.Stop}
 	}
 	if e := r.ended; e != nil {
 		s.Ended = &endState{e.pid, e.status, e.signal, e.core, e.expected, e.quick}
@@ -169,6 +178,9 @@ func (c *Core) importRun(s runState) *run {
 	r.published = r.seen
 	if s.Published != nil {
 		r.published = s.Published.state()
+	}
+	if l := s.Limited; l != nil {
+		r.limited = Limited{r.ref(), l.Until, l.Stop}
 	}
 	if e := s.Ended; e != nil {
 		r.ended = &end{e.PID, e.Status, e.Signal, e.Core, e.Expected, e.Quick}

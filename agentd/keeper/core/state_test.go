@@ -13,9 +13,9 @@ import (
 // and then here.
 var fields = map[reflect.Type][]string{
 	reflect.TypeFor[Core](): {"options", "runs", "byID", "leases", "forgotten", "queue", "promises", "holding", "killTime", "due", "guard", "closing",
-		"effects"}, // empty between two turns
+		"effects", "limits", "limitsTold"}, // empty between two turns
 	reflect.TypeFor[run](): {"request", "policy", "life", "fence", "held", "copies", "seen", "published", "lastState", "ended", "enforced", "silence",
-		"queued", "lookAt", "lookWait", "leaving"},
+		"queued", "lookAt", "lookWait", "leaving", "limited"},
 	reflect.TypeFor[fence]():      {"soft", "hard"},
 	reflect.TypeFor[state]():      {"Observed", "cause", "done", "gone", "settings"},
 	reflect.TypeFor[end]():        {"pid", "status", "signal", "core", "expected", "quick"},
