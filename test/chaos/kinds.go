@@ -52,6 +52,28 @@ func init() {
 		"stop-distsuperd":   {weight: 3, survived: true, voters: true, about: "SIGSTOP of a distsuperd, then SIGCONT", begin: stop(controllerProcess), end: goOn(controllerProcess)},
 		"stop-etcd":         {weight: 3, survived: true, voters: true, about: "SIGSTOP of a member of etcd, then SIGCONT", begin: stopEtcd, end: goOnEtcd},
 		"freeze-host":       {weight: 3, survived: true, about: "SIGSTOP of everything on a host, then SIGCONT", begin: freeze, end: thaw},
+		"etcd-wipe":         {weight: 2, survived: true, voters: true, alone: true, about: "a member of etcd loses its data, and is replaced", begin: wipe},
+		"disk-full":         {weight: 3, survived: true, about: "no room on the disk of a host's state", begin: fill, end: empty},
+		"delay":             {weight: 3, survived: true, proxied: true, share: [2]int{20, 900}, about: "etcd's answers to a host come late, by so many milliseconds each way", begin: delay, end: hasten},
+	}
+	for name, c := range map[string]struct {
+		cut
+		kind
+	}{
+		"cut":          {cut{in: drop, out: drop}, kind{weight: 6, about: "a host's packets are dropped, in both directions"}},
+		"cut-reset":    {cut{in: reset, out: reset}, kind{weight: 4, about: "a host's connections are refused, in both directions"}},
+		"cut-in":       {cut{in: drop}, kind{weight: 3, about: "what is sent to a host is dropped"}},
+		"cut-out":      {cut{out: drop}, kind{weight: 3, about: "what a host sends is dropped"}},
+		"cut-edge":     {cut{in: drop, out: drop, what: theEdge}, kind{weight: 4, edge: true, about: "packets between two hosts are dropped"}},
+		"cut-pair":     {cut{in: drop, out: drop, what: theOthers}, kind{weight: 3, edge: true, about: "two hosts are cut off from all others"}},
+		"store-silent": {cut{in: drop, out: drop, what: theStore}, kind{weight: 4, about: "packets between a host and any member of etcd are dropped"}},
+		"store-reset":  {cut{in: reset, out: reset, what: theStore}, kind{weight: 3, about: "connections between a host and any member of etcd are refused"}},
+		"loss":         {cut{in: lose, out: lose}, kind{weight: 4, share: [2]int{5, 60}, about: "so many percent of a host's packets are lost, by chance"}},
+	} {
+		k := c.kind
+		k.survived = c.what != theOthers // who is pinned to both has nowhere to go
+		k.begin, k.end = cutting(c.cut)
+		kinds[name] = k
 	}
 }
 

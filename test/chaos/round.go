@@ -17,6 +17,7 @@ import (
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/proxy"
 	"github.com/distsuper/distsuper/test/starve"
 )
 
@@ -33,6 +34,8 @@ type round struct {
 	client    *client.Client
 	sightings string
 	load      *starve.Hogs
+	proxies   []*proxy.Proxy // to each member of etcd
+	tables    sync.Map       // the table of nft of each fault under way
 }
 
 // play plays a round below o.Dir and says what came of it.
@@ -83,8 +86,16 @@ func (r *round) start(ctx context.Context) error {
 	if err := r.open(ctx); err != nil {
 		return err
 	}
+	slow, err := r.makeProxies()
+	if err != nil {
+		return err
+	}
 	for i := range Hosts {
-		if err := r.addHost(i, r.etcd.Endpoints()); err != nil {
+		endpoints := r.etcd.Endpoints()
+		if r.plan.Hosts[i].Proxied {
+			endpoints = slow
+		}
+		if err := r.addHost(i, endpoints); err != nil {
 			return err
 		}
 	}
