@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos bench-core figures words docs clean deps sim
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest bench-core figures words docs clean deps sim
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -86,6 +86,11 @@ JOBS ?= 1
 
 chaos: build ## real faults of a fleet in namespaces of this host, drawn from a seed, into test/chaos/ledger.tsv (as root)
 	$(GO) run ./hack/chaos -bin bin -n $(N) -seed $(SEED) -jobs $(JOBS)
+
+chaos-selftest: ## the witnesses must see two copies when fencing is switched off (as root)
+	@mkdir -p bin/unfenced
+	$(GO) build -tags distsuper_unfenced -o bin/unfenced/ ./cmd/...
+	! $(GO) run ./hack/chaos -bin bin/unfenced -seed 100 -ledger /dev/null
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin -page '$(PAGE)'
