@@ -24,6 +24,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -48,8 +49,13 @@ type Options struct {
 	// Behind, when set, hears that the store went back, what runs here meanwhile, and on which leases: again and again, while that lasts. What it
 	// is found to be is for others to say: this agent starts and renews nothing any more by what it reads.
 	Behind func(ctx context.Context, why error, held []api.Held, leases []int64)
-	Clock  clock.Clock // nil is clock.Real
-	Log    *zap.Logger // nil is silent
+	// Controllers reads which controllers there are, linearizably, and Ask asks one of them. Without these nothing is held when etcd
+	// does not answer.
+	Controllers func(ctx context.Context) (promise.Set, error)
+	Ask         func(ctx context.Context, c promise.Controller, ask promise.Ask) (promise.Answer, error)
+
+	Clock clock.Clock // nil is clock.Real
+	Log   *zap.Logger // nil is silent
 	// Host is this host's identity; an empty name is os.Hostname. What it lacks proves nothing.
 	Host api.HostIdentity
 	PID  int // 0 is os.Getpid
@@ -131,10 +137,10 @@ func New(o Options) (*Agent, error) {
 	a := &Agent{o: o, events: make(chan Event), fail: make(chan error, 1), left: make(chan struct{}),
 		stores: make(chan struct{}, storeSlots), calls: make(chan struct{}, o.callSlots())}
 	a.core = NewCore(CoreOptions{Machine: o.Machine, Host: o.Host, Incarnation: rand.Text()[:16], PID: o.PID, Mode: o.Mode, TouchTimeout: o.TouchTimeout,
-		Keys: o.Keys, Info: o.Info, Log: o.Log})
+		Holds: o.Ask != nil, Keys: o.Keys, Info: o.Info, Log: o.Log})
 	a.holder = lease.New(lease.Options{KV: o.KV, Keeper: o.Keeper, Clock: o.Clock, Log: o.Log.Named("lease"), Mode: o.Mode})
 	a.doer = Doer{Machine: o.Machine, KV: o.KV, Keeper: o.Keeper, History: o.History, HistoryLost: o.HistoryLost, SearchHost: o.SearchHost,
-		Observe: a.holder.Observe, Clock: o.Clock, Log: o.Log}
+		Controllers: o.Controllers, Ask: o.Ask, Observe: a.holder.Observe, Clock: o.Clock, Log: o.Log}
 	a.health = Health{Machine: o.Machine, Problem: "starting"}
 	return a, nil
 }
@@ -233,6 +239,9 @@ func (a *Agent) Drain(ctx context.Context) (untold []string, err error) {
 func (a *Agent) SetInfo(ctx context.Context, info api.MachineInfo) {
 	a.post(ctx, InfoChanged{info})
 }
+
+// ControllersChanged has the agent read anew which controllers there are. Run must be running.
+func (a *Agent) ControllersChanged(ctx context.Context) { a.post(ctx, ControllersChanged{}) }
 
 // Health tells how the agent is.
 func (a *Agent) Health() Health {

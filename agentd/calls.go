@@ -58,6 +58,7 @@ func (s *step) newKeeper(ev NewKeeper) {
 		p.run, p.lease, p.keeper, p.stopping = nil, 0, slot{}, false
 		p.memory = plan.Memory{Released: p.memory.Released, LogsGone: p.memory.LogsGone}
 	}
+	s.holds(ev.Hello)
 	s.runsChanged(ev.Snapshot)
 	s.lookAtAll()
 }

@@ -89,7 +89,7 @@ func (s *step) logEtcd() {
 
 // contact is how the machine stands with etcd.
 func (s *step) contact() contact.Contact {
-	all := keeper.Snapshot{Leases: s.etcd.renewals.Leases}
+	all := keeper.Snapshot{Leases: s.etcd.renewals.Leases, Holding: s.holding()}
 	for _, p := range s.procs {
 		if p.run != nil {
 			all.Runs = append(all.Runs, *p.run)

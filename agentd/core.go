@@ -23,6 +23,7 @@ type CoreOptions struct {
 	Incarnation  string           // of this agent
 	PID          int              // the agent's
 	Mode         mode.Mode
+	Holds        bool  // there is a way to ask controllers
 	TouchTimeout int64 // of the alive key's lease while no process asks for a shorter one
 	Keys         store.Keys
 	Info         api.MachineInfo
@@ -64,6 +65,7 @@ type Core struct {
 	batch  bool     // a batch of statuses is under way
 	leases leases
 	own    own
+	hold   hold
 
 	counted counted
 }
@@ -97,12 +99,13 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 		s.stopHere()
 		s.checkLeft()
 	}
+	s.goOn(e)
 	return s.effects
 }
 
 // Next is when Step wants a Tick.
 func (c *Core) Next() clock.Instant {
-	return min(c.wake.next(), c.tick, c.counted.recount(), c.etcd.next())
+	return min(c.wake.next(), c.tick, c.counted.recount(), c.etcd.next(), c.nextHold())
 }
 
 // step is one call of Step on its way.

@@ -5,6 +5,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -65,6 +66,18 @@ type (
 		TTL int64
 		Err error
 	}
+	// Promise answers a ReadControllers or an AskController.
+	Promise struct {
+		Epoch int
+		Event promise.Event
+	}
+	// ControllersChanged: somebody registered as a controller, changed its entry, or was forgotten.
+	ControllersChanged struct{}
+	// HoldTold answers a TellHold.
+	HoldTold struct {
+		Epoch int
+		Err   error
+	}
 	// HostSearched answers a SearchHost. No error means that nothing of that keeper is alive.
 	HostSearched struct {
 		Instance string
@@ -78,23 +91,26 @@ type (
 	InfoChanged struct{ Info api.MachineInfo }
 )
 
-func (KeysReset) event()        {}
-func (KeysChanged) event()      {}
-func (StoreConnection) event()  {}
-func (StoreBehind) event()      {}
-func (NewKeeper) event()        {}
-func (RunsChanged) event()      {}
-func (KeeperConnection) event() {}
-func (LeasesAdopted) event()    {}
-func (LeasesChanged) event()    {}
-func (Written) event()          {}
-func (Called) event()           {}
-func (Granted) event()          {}
-func (LeaseAnswered) event()    {}
-func (HostSearched) event()     {}
-func (Tick) event()             {}
-func (Leave) event()            {}
-func (InfoChanged) event()      {}
+func (KeysReset) event()          {}
+func (KeysChanged) event()        {}
+func (StoreConnection) event()    {}
+func (StoreBehind) event()        {}
+func (NewKeeper) event()          {}
+func (RunsChanged) event()        {}
+func (KeeperConnection) event()   {}
+func (LeasesAdopted) event()      {}
+func (LeasesChanged) event()      {}
+func (Written) event()            {}
+func (Called) event()             {}
+func (Granted) event()            {}
+func (LeaseAnswered) event()      {}
+func (HostSearched) event()       {}
+func (Promise) event()            {}
+func (ControllersChanged) event() {}
+func (HoldTold) event()           {}
+func (Tick) event()               {}
+func (Leave) event()              {}
+func (InfoChanged) event()        {}
 
 // Effect is what a Core wants done.
 type Effect interface{ effect() }
@@ -133,6 +149,17 @@ type (
 	}
 	// AskLease asks for the remaining seconds of somebody's lease.
 	AskLease struct{ Lease int64 }
+	// AskController asks one controller for its promise, and ReadControllers etcd which there are.
+	AskController struct {
+		Epoch int
+		Send  promise.Send
+	}
+	ReadControllers struct{ Epoch int }
+	// TellHold tells the keeper what the controllers have promised.
+	TellHold struct {
+		Epoch    int
+		Promises keeper.Promises
+	}
 	// SearchHost looks through the whole host for what a keeper, and what it ran, have left.
 	SearchHost struct{ Instance string }
 	// Left: nothing runs here any more, and everything is released but the processes that etcd could not be told of.
@@ -141,13 +168,16 @@ type (
 	Fail struct{ Err error }
 )
 
-func (Write) effect()        {}
-func (Call) effect()         {}
-func (GrantLease) effect()   {}
-func (DropLease) effect()    {}
-func (HaltRenewals) effect() {}
-func (TellBehind) effect()   {}
-func (AskLease) effect()     {}
-func (SearchHost) effect()   {}
-func (Left) effect()         {}
-func (Fail) effect()         {}
+func (Write) effect()           {}
+func (Call) effect()            {}
+func (GrantLease) effect()      {}
+func (DropLease) effect()       {}
+func (HaltRenewals) effect()    {}
+func (TellBehind) effect()      {}
+func (AskLease) effect()        {}
+func (SearchHost) effect()      {}
+func (AskController) effect()   {}
+func (ReadControllers) effect() {}
+func (TellHold) effect()        {}
+func (Left) effect()            {}
+func (Fail) effect()            {}

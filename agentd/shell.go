@@ -12,6 +12,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -20,10 +21,12 @@ type Doer struct {
 	Machine string
 	KV      store.KV
 	Keeper  keeper.Keeper
-	// History, HistoryLost and SearchHost are those of Options.
+	// History, HistoryLost, SearchHost, Controllers and Ask are those of Options.
 	History     func(ctx context.Context, e api.HistoryEntry) (store.Op, error)
 	HistoryLost func()
 	SearchHost  func(ctx context.Context, instance string) error
+	Controllers func(ctx context.Context) (promise.Set, error)
+	Ask         func(ctx context.Context, c promise.Controller, ask promise.Ask) (promise.Answer, error)
 	// Observe hears of the raft term of each answer.
 	Observe func(term uint64)
 	Clock   clock.Clock
@@ -42,6 +45,12 @@ func (d Doer) Do(ctx context.Context, e Effect) Event {
 		return LeaseAnswered{ttl, err}
 	case SearchHost:
 		return HostSearched{e.Instance, d.searchHost(ctx, e.Instance)}
+	case AskController:
+		return d.askController(ctx, e)
+	case ReadControllers:
+		return d.readControllers(ctx, e)
+	case TellHold:
+		return d.tellHold(ctx, e)
 	}
 	return nil
 }
@@ -53,7 +62,7 @@ func (a *Agent) do(ctx context.Context, e Effect) {
 		a.work.Go(func() { a.inSlot(ctx, a.stores, e) })
 	case Call:
 		a.work.Go(func() { a.inSlot(ctx, a.calls, e) })
-	case AskLease, SearchHost:
+	case AskLease, SearchHost, AskController, ReadControllers, TellHold:
 		a.work.Go(func() { a.post(ctx, a.doer.Do(ctx, e)) })
 	case GrantLease:
 		a.work.Go(func() { a.grant(ctx, e) })

@@ -30,6 +30,8 @@ type world struct {
 	keys    store.Keys
 	witness *keepertest.Witness
 	boxes   []*box
+	// controllers are asked for promises by the boxes that hold.
+	controllers *fakeControllers
 
 	log *zap.Logger
 }
@@ -48,6 +50,7 @@ type box struct {
 	search func(ctx context.Context, instance string) error
 	// through stands between agent and keeper, nil is nothing.
 	through keeper.Keeper
+	alone   bool // no controller can be reached
 }
 
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
@@ -96,9 +99,13 @@ func (b *box) start() *box {
 		k = b.through
 	}
 	history := store.NewHistory(b.kv, b.w.keys, "agent "+b.name, clock.Go{})
-	a, err := New(Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
+	o := Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
 		Host: b.host, PID: 100, Info: api.MachineInfo{Name: b.name, Version: "test"}, Revive: b.revive, SearchHost: b.search,
-		History: history.Op, HistoryLost: history.Forget})
+		History: history.Op, HistoryLost: history.Forget}
+	if c := b.w.controllers; c != nil {
+		o.Controllers, o.Ask = c.read(b), c.ask(b)
+	}
+	a, err := New(o)
 	if err != nil {
 		b.w.t.Fatal(err)
 	}

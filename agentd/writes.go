@@ -29,8 +29,11 @@ func (s *step) written(ev Written) {
 		s.ownWritten(ev)
 		return
 	}
-	if ev.Effect.What == plan.Report.String() {
+	switch {
+	case ev.Effect.What == plan.Report.String():
 		s.batch = false
+	case ev.Effect.What == whatHeld && ev.Err == nil:
+		s.heldTold(ev.Effect.Processes)
 	}
 	if errors.Is(ev.Err, store.ErrLeaseNotFound) && ev.Effect.Lease != 0 {
 		s.do(DropLease{ev.Effect.Lease})

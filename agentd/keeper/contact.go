@@ -30,9 +30,11 @@ func (s Snapshot) Contact(now deadline.Moment, wall time.Time) contact.Contact {
 	if since, ttl, any := s.answered(now); any {
 		c.State, c.SinceMillis = contact.StateAt(since, ttl), since.Milliseconds()
 	}
+	c.Controllers = s.Holding.Controllers
 	all := make([]contact.Process, len(s.Runs))
 	for i, r := range s.Runs {
-		all[i] = contact.Process{Name: r.ID, Fate: r.Fate(), Left: s.Left(now, r)}
+		fate, left := s.Standing(now, r)
+		all[i] = contact.Process{Name: r.ID, Fate: fate, Left: left}
 		if !r.Stopped.IsZero() {
 			all[i].Ended = max(wall.Sub(r.Stopped), time.Millisecond) // the wall clock may have been set back
 		}
@@ -41,8 +43,24 @@ func (s Snapshot) Contact(now deadline.Moment, wall time.Time) contact.Contact {
 	return c
 }
 
-// Left is how long it is to the deadline of a run, negative after it; 0 for a run that names no lease that is known.
-func (s Snapshot) Left(now deadline.Moment, r Run) time.Duration {
+// Standing is what the machine's contact with etcd means for a run, and how long it is to its deadline: of one that is held, to the
+// end of all promises. It is negative after it, and 0 for a run that names no lease that is known.
+func (s Snapshot) Standing(now deadline.Moment, r Run) (contact.Fate, time.Duration) {
+	fate, left := r.Fate(), s.leaseLeft(now, r)
+	for _, h := range s.Holding.Runs {
+		if h.Ref != (Ref{r.ID, r.Token}) || now.Left(h.Until) <= left {
+			continue
+		}
+		if fate == contact.Bounded {
+			return contact.Held, max(now.Left(h.Until), now.Left(s.Holding.Limit))
+		}
+		return fate, now.Left(h.Until)
+	}
+	return fate, left
+}
+
+// leaseLeft is how long it is to the deadline of a run by its leases.
+func (s Snapshot) leaseLeft(now deadline.Moment, r Run) time.Duration {
 	first := deadline.None
 	for _, id := range r.Leases {
 		for _, l := range s.Leases {

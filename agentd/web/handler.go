@@ -238,8 +238,8 @@ func translate(what string, err error) error {
 func Runs(all keeper.Snapshot, now deadline.Moment) []rpc.Run {
 	list := make([]rpc.Run, 0, len(all.Runs))
 	for _, r := range all.Runs {
-		list = append(list, rpc.Run{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done, Fate: r.Fate(),
-			LeftMillis: all.Left(now, r).Milliseconds()})
+		fate, left := all.Standing(now, r)
+		list = append(list, rpc.Run{ID: r.ID, Token: r.Token, Observed: r.Observed, Done: r.Done, Fate: fate, LeftMillis: left.Milliseconds()})
 	}
 	return list
 }

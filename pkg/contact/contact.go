@@ -18,6 +18,8 @@ type Contact struct {
 	// SinceMillis is how long before that moment etcd last answered.
 	SinceMillis int64     `json:"since_ms"`
 	Processes   Processes `json:"processes"`
+	// Controllers are those by whose promise processes are, or would be, held.
+	Controllers []string `json:"controllers,omitempty"`
 }
 
 // Source is who knows what a Contact says.
@@ -43,6 +45,7 @@ const (
 type Processes struct {
 	Kept    Group `json:"kept,omitzero"`
 	Bounded Group `json:"bounded,omitzero"`
+	Held    Group `json:"held,omitzero"`
 	Ending  Group `json:"ending,omitzero"`
 	Fenced  Group `json:"fenced,omitzero"`
 	Over    Group `json:"over,omitzero"`
@@ -54,6 +57,7 @@ type Fate string
 const (
 	Kept    Fate = "kept"    // it runs on without etcd (on_partition = keep)
 	Bounded Fate = "bounded" // it runs until its lease ends, unless that is renewed before
+	Held    Fate = "held"    // it runs on without its lease, while every controller promises to leave it alone
 	Ending  Fate = "ending"  // it is being stopped, since its lease is about to end
 	Fenced  Fate = "fenced"  // it was stopped, and starts again in place if its lease is renewed or replaced
 	Over    Fate = "over"    // it has ended for good; the fleet may not know that yet
@@ -65,7 +69,7 @@ type Group struct {
 	// Names are the first of them in alphabetical order.
 	Names []string `json:"names,omitempty"`
 	// FirstMillis and LastMillis is how long it is to the first and the last deadline among them, negative after it, where they are
-	// Bounded or Ending.
+	// Bounded, Held or Ending. That of one that is Held is the end of all promises: each of them is short, and given again and again.
 	FirstMillis int64 `json:"first_deadline_ms,omitempty"`
 	LastMillis  int64 `json:"last_deadline_ms,omitempty"`
 	// EndedMillis is how long ago the last of them ended, where they are Fenced; 0 when none had a copy.
@@ -85,7 +89,7 @@ func GroupOf(names []string) Group {
 type Process struct {
 	Name string
 	Fate Fate
-	// Left is how long it is to its deadline, of one that is Bounded or Ending; it is negative after it.
+	// Left is how long it is to its deadline, of one that is Bounded, Held or Ending; it is negative after it.
 	Left time.Duration
 	// Ended is how long ago its last copy ended; 0 when there was none.
 	Ended time.Duration
@@ -97,7 +101,8 @@ func ProcessesOf(all []Process) Processes {
 	for _, p := range all {
 		by[p.Fate] = append(by[p.Fate], p)
 	}
-	return Processes{Kept: groupOf(by[Kept]), Bounded: groupOf(by[Bounded]).deadlines(by[Bounded]), Ending: groupOf(by[Ending]).deadlines(by[Ending]),
+	return Processes{Kept: groupOf(by[Kept]), Bounded: groupOf(by[Bounded]).deadlines(by[Bounded]),
+		Held: groupOf(by[Held]).deadlines(by[Held]), Ending: groupOf(by[Ending]).deadlines(by[Ending]),
 		Fenced: groupOf(by[Fenced]).ended(by[Fenced]), Over: groupOf(by[Over])}
 }
 

@@ -38,6 +38,11 @@ func TestSentences(t *testing.T) {
 		{"etcd has just become silent", seen.By(StateSilent, 1300*time.Millisecond), three(Process{Fate: Bounded, Left: 4100 * time.Millisecond}),
 			"etcd silent for 1.3 s: api and web go on until their deadlines in 2.3 s to 4.1 s, unless etcd answers before; " +
 				"db runs on without etcd (on_partition = keep)"},
+		{"the controllers are asked", Contact{Controllers: []string{"d1", "d2"}}.By(StateSilent, 1300*time.Millisecond), []Process{{Name: "web", Fate: Bounded, Left: 4 * second}},
+			"etcd silent for 1.3 s: web goes on until its deadline in 4.0 s, unless etcd answers or d1 and d2 promise to leave it alone before"},
+		{"they have promised", Contact{Controllers: []string{"d1"}}.By(StateSilent, 41*second),
+			[]Process{{Name: "web", Fate: Held, Left: 9 * time.Minute}, {Name: "db", Fate: Held, Left: 9 * time.Minute}},
+			"etcd silent for 41 s: db and web go on without etcd for at most 9 min 0 s, as long as d1 promises to leave them alone"},
 		{"a stop signal is out", seen.By(StateSilent, 3400*time.Millisecond), []Process{{Name: "web", Fate: Ending, Left: 800 * time.Millisecond}},
 			"etcd silent for 3.4 s: web is being stopped, since no renewal came from etcd; its deadline is in 0.8 s"},
 		{"a process does not die", seen.By(StateSilent, 9*second), []Process{{Name: "web", Fate: Ending, Left: -4 * second}},

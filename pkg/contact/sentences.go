@@ -46,6 +46,7 @@ func (c Contact) Lines() []string {
 	say(p.Fenced, true, c.fenced)
 	say(p.Ending, true, c.ending)
 	say(p.Bounded, away, c.bounded)
+	say(p.Held, away, c.held)
 	say(p.Kept, away, func(g Group) string {
 		return fmt.Sprintf("%s %s on without etcd (on_partition = keep)", g, g.verb("runs", "run"))
 	})
@@ -76,7 +77,22 @@ func (c Contact) ending(g Group) string {
 }
 
 func (c Contact) bounded(g Group) string {
-	return fmt.Sprintf("%s %s on until %s %s, unless %s before", g, g.verb("goes", "go"), g.verb("its deadline", "their deadlines"), g.when(), c.Answer())
+	unless := c.Answer()
+	if c.State == StateSilent && len(c.Controllers) > 0 { // whom the agent asks
+		unless += " or " + c.promise(g)
+	}
+	return fmt.Sprintf("%s %s on until %s %s, unless %s before", g, g.verb("goes", "go"), g.verb("its deadline", "their deadlines"), g.when(), unless)
+}
+
+// promise is what the controllers do about processes.
+func (c Contact) promise(g Group) string {
+	by := Group{Count: len(c.Controllers), Names: c.Controllers}
+	return fmt.Sprintf("%s %s to leave %s alone", by, by.verb("promises", "promise"), g.verb("it", "them"))
+}
+
+// held says that processes go on by promise.
+func (c Contact) held(g Group) string {
+	return fmt.Sprintf("%s %s on without etcd for at most %s, as long as %s", g, g.verb("goes", "go"), Span(millis(g.FirstMillis)), c.promise(g))
 }
 
 // when says how long it is to the deadlines of the processes.

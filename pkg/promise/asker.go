@@ -51,6 +51,11 @@ func (a *Asker) Memory() Memory { return a.memory }
 // Asking reports whether the controllers are being asked.
 func (a *Asker) Asking() bool { return a.asking }
 
+// Leaving reports whether a controller of the set is about to leave for a while, and gives long promises.
+func (a *Asker) Leaving() bool {
+	return slices.ContainsFunc(a.memory.Set.Controllers, func(c Controller) bool { return c.Leaving })
+}
+
 // Failure says why a controller did not promise anything when it was asked last, "" when it did.
 func (a *Asker) Failure(controller string) string { return a.failures[controller] }
 
@@ -151,14 +156,11 @@ func (s *step) alive(names []Name) {
 	}
 }
 
-// setRead takes a set in. One that is older than what is known was read before: answers may overtake one another.
+// setRead takes a set in. Reads follow one another, so that of a lower revision is of a store that went back and was accepted.
 func (s *step) setRead(set Set) {
 	s.reading, s.readNext = false, s.now.Boot.Add(SetEvery)
 	if s.again {
 		s.again, s.readNext = false, s.now.Boot
-	}
-	if set.Revision < s.memory.Set.Revision {
-		return
 	}
 	set.Controllers = slices.Clone(set.Controllers)
 	if !slices.Equal(set.Controllers, s.memory.Set.Controllers) {

@@ -118,7 +118,6 @@ func TestSteps(t *testing.T) {
 			{0, renewed(0), "read", never},
 			{0, Alive{[]Name{web}}, "", never},
 			{0, SetRead{set(10, 0, 1)}, "remember", 500 * ms},
-			{0, SetRead{set(9, 0, 2)}, "", 500 * ms},
 			{500 * ms, Tick{}, "ask 1 c1", 3 * time.Second},
 			{510 * ms, granted("c1", 2), "", 3 * time.Second},
 			{510 * ms, granted("c2", 1), "", 3 * time.Second},
