@@ -49,6 +49,9 @@ type Options struct {
 	// Behind, when set, hears that the store went back, what runs here meanwhile, and on which leases: again and again, while that lasts. What it
 	// is found to be is for others to say: this agent starts and renews nothing any more by what it reads.
 	Behind func(ctx context.Context, why error, held []api.Held, leases []int64)
+	// AwaitStore, when set, returns when the machine's keys can be followed and are such that this agent understands them. An error ends
+	// the agent.
+	AwaitStore func(ctx context.Context) error
 	// Controllers reads which controllers there are, linearizably, and Ask asks one of them. Without these nothing is held when etcd
 	// does not answer.
 	Controllers func(ctx context.Context) (promise.Set, error)

@@ -149,6 +149,14 @@ func (a *Agent) gather(ctx context.Context, timer clock.Timer) {
 // follow hears of every change below the machine's prefix. Where waiting cannot heal what is wrong with
 // the store, it tries again all the same: an operator may.
 func (a *Agent) follow(ctx context.Context) {
+	if a.o.AwaitStore != nil {
+		if err := a.o.AwaitStore(ctx); err != nil {
+			if ctx.Err() == nil {
+				a.do(ctx, Fail{err})
+			}
+			return
+		}
+	}
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	o := store.FollowOptions{Clock: a.o.Clock, Log: a.o.Log.Named("follow"),

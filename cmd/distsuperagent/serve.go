@@ -47,6 +47,8 @@ type server struct {
 	keeper    *keeper.Client
 	id        mtls.Identity
 	https     net.Listener
+	// controllers are asked for promises.
+	controllers *controllers
 
 	starting sync.Mutex // one keeper at a time; guards started
 	started  bool       // the keeper is one that this agent started
@@ -83,11 +85,7 @@ func (s *server) serve(ctx, grace context.Context) error {
 	}
 	s.warnOfSupervisor()
 	err := s.open(ctx)
-	if err == nil {
-		err = s.awaitStore(ctx)
-	}
-	// What an earlier agent left with the keeper is stopped without etcd, too.
-	if err == nil || s.https != nil && isDrain(context.Cause(ctx)) {
+	if err == nil { // before etcd answers: what an earlier agent left with the keeper is held, and stopped, without it, too
 		err = s.newAgent()
 	}
 	if err != nil {
@@ -226,6 +224,9 @@ func (s *server) close() error {
 	if s.https != nil {
 		s.https.Close()
 	}
+	if s.controllers != nil {
+		s.controllers.close()
+	}
 	if s.kv != nil {
 		return s.kv.Close()
 	}
@@ -277,10 +278,12 @@ func (s *server) newAgent() error {
 	if err != nil {
 		return err
 	}
+	s.controllers = &controllers{kv: s.kv, keys: s.keys, cert: s.id.Cert, clients: map[reach]*rpc.Client{}}
 	history := store.NewHistory(s.kv, s.keys, "agent "+s.Config.Agent.Machine, clock.Real{})
 	agent, err := agentd.New(agentd.Options{
 		Machine: s.Config.Agent.Machine, KV: s.kv, Keys: s.keys, Keeper: s.keeper, Revive: s.ensureKeeper, SearchHost: contain.Search,
-		Host: host, Info: s.info(), History: history.Op, HistoryLost: history.Forget, Behind: s.behind, Clock: clock.Real{}, Log: s.Log.Named("agent"),
+		Host: host, Info: s.info(), History: history.Op, HistoryLost: history.Forget, Behind: s.behind,
+		AwaitStore: s.awaitStore, Controllers: s.controllers.read, Ask: s.controllers.ask, Clock: clock.Real{}, Log: s.Log.Named("agent"),
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -304,6 +307,7 @@ func endpoints(ctx context.Context, cfg *config.Config, k *keeper.Client) ([]str
 
 func (s *server) serveHTTPS(ctx context.Context) error {
 	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
+	pins.Changed = func() { s.agent.ControllersChanged(ctx) }
 	var background sync.WaitGroup
 	defer background.Wait()
 	ctx, cancel := context.WithCancel(ctx)

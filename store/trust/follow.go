@@ -31,6 +31,7 @@ type follower struct{ *Pins }
 
 // Reset implements store.Handler.
 func (f follower) Reset(_ int64, entries []store.Entry) {
+	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known, f.followed = fingerprints(entries), true
@@ -38,6 +39,7 @@ func (f follower) Reset(_ int64, entries []store.Entry) {
 
 // Apply implements store.Handler.
 func (f follower) Apply(_ int64, changes []store.Change) {
+	defer f.tell()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	known := maps.Clone(f.known)
@@ -48,4 +50,10 @@ func (f follower) Apply(_ int64, changes []store.Change) {
 		}
 	}
 	f.known = known
+}
+
+func (f follower) tell() {
+	if f.Changed != nil {
+		f.Changed()
+	}
 }

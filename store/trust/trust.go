@@ -33,6 +33,8 @@ type Pins struct {
 	keys  store.Keys
 	clock clock.Clock
 	own   string
+	// Changed, when set before Follow, hears of each change of a controller's entry.
+	Changed func()
 
 	reading sync.Mutex // one read at a time; guards read
 	read    clock.Instant
