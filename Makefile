@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest bench-core figures words docs clean deps sim
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest soak bench-core figures words docs clean deps sim
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -91,6 +91,12 @@ chaos-selftest: ## the witnesses must see two copies when fencing is switched of
 	@mkdir -p bin/unfenced
 	$(GO) build -tags distsuper_unfenced -o bin/unfenced/ ./cmd/...
 	! $(GO) run ./hack/chaos -bin bin/unfenced -seed 100 -ledger /dev/null
+
+# make soak DURATION=60s is as long as the one in test-long.
+DURATION ?= 30m
+
+soak: build ## a fleet with starts, stops, crashes, moves and exchanged agents, for DURATION: whether its daemons grow, as a table
+	$(GO) run ./hack/soak -bin bin -last $(DURATION)
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin -page '$(PAGE)'

@@ -144,6 +144,8 @@ type Hello struct {
 	Rebooted     []string `json:"rebooted,omitempty"`
 	// Outcomes are how runs of these ended, where they could write it down.
 	Outcomes []Outcome `json:"outcomes,omitempty"`
+	// Goroutines are those of the process: of one that leaks they become more.
+	Goroutines int `json:"goroutines,omitempty"`
 	// Owner is what the agent last stored with SetOwner: its machine name.
 	Owner string `json:"owner,omitempty"`
 	// Holds is the version of package promise by which this keeper holds runs; one of an earlier version says nothing, and holds none.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -82,7 +83,7 @@ func (c *components) serveAPI(id mtls.Identity, self rpc.DaemonServer) error {
 }
 
 func (c *components) health(ctx context.Context) rpc.Health {
-	h := rpc.Health{Machine: c.settings.Config.Agent.Machine, Version: version.String(), Store: "connected"}
+	h := rpc.Health{Machine: c.settings.Config.Agent.Machine, Version: version.String(), Store: "connected", Goroutines: runtime.NumGoroutine()}
 	if c.agent != nil {
 		a := c.agent.Health()
 		h.Ready, h.Instance, h.Processes, h.Problem = a.Connected && a.Claimed, a.Instance, a.Runs, a.Problem

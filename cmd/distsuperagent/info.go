@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func (s *server) info() api.MachineInfo {
 func (s *server) health(ctx context.Context) rpc.Health {
 	a := s.agent.Health()
 	h := rpc.Health{Machine: a.Machine, Version: version.String(), Since: s.since, Ready: a.Connected && a.Claimed,
-		Store: "connected", Instance: a.Instance, Processes: a.Runs, Draining: a.Draining, Problem: a.Problem}
+		Store: "connected", Instance: a.Instance, Processes: a.Runs, Draining: a.Draining, Problem: a.Problem, Goroutines: runtime.NumGoroutine()}
 	c := s.contact(ctx, a)
 	h.Contact = &c
 	if !a.Connected {

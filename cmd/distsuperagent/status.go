@@ -44,6 +44,8 @@ type keeperStatus struct {
 	// KillMillis is how long killing a process with its descendants takes by now, and how much earlier its deadline is enforced.
 	KillMillis int64 `json:"kill_ms,omitempty"`
 	Processes  int   `json:"processes"`
+	// Goroutines are those of the keeper's process.
+	Goroutines int `json:"goroutines,omitempty"`
 	// Down are those of the processes of which nothing is alive now: the keeper starts them again, or they wait for their lease.
 	Down int `json:"down,omitempty"`
 }
@@ -113,7 +115,8 @@ func (s *status) askKeeper(ctx context.Context, cfg *config.Config, list bool) e
 	if err != nil {
 		return fmt.Errorf("the keeper does not answer: %w", err)
 	}
-	s.Keeper = &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment, KillMillis: hello.KillMillis}
+	s.Keeper = &keeperStatus{PID: hello.PID, Instance: hello.Instance, Version: hello.Version, Containment: hello.Containment, KillMillis: hello.KillMillis,
+		Goroutines: hello.Goroutines}
 	s.Keeper.count(snapshot.Runs)
 	c := now(snapshot, s.Running)
 	s.Contact = &c

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -297,7 +298,7 @@ func (s *server) stop() error {
 func (s *server) health(ctx context.Context) web.Health {
 	status := s.control.Status()
 	h := web.Health{ID: s.Config.Controller.ID, Version: version.String(), Healthy: status.Connected, Leader: status.Leading,
-		Store: "connected", Embedded: s.Config.UsesEmbedded()}
+		Store: "connected", Embedded: s.Config.UsesEmbedded(), Goroutines: runtime.NumGoroutine()}
 	switch {
 	case status.Since == 0:
 		h.Store = "not connected yet"

@@ -31,6 +31,8 @@ type Health struct {
 	// Embedded is true when etcd is this distsuperd's own.
 	Embedded bool   `json:"embedded"`
 	Warning  string `json:"warning,omitempty"`
+	// Goroutines are those of the process: of one that leaks they become more.
+	Goroutines int `json:"goroutines"`
 }
 
 // Options of a Handler.

@@ -49,6 +49,8 @@ type Health struct {
 	Containment string `json:"containment,omitempty"`
 	Processes   int    `json:"processes"`
 	Draining    bool   `json:"draining,omitempty"`
+	// Goroutines are those of the process: of one that leaks they become more.
+	Goroutines int `json:"goroutines,omitempty"`
 	// Problem is what an operator should know, such as a namesake or an old etcd.
 	Problem string `json:"problem,omitempty"`
 }

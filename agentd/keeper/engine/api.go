@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,7 @@ func (e *Engine) Hello(context.Context) (keeper.Hello, error) {
 	defer e.mu.Unlock()
 	h := e.hello
 	h.Owner, h.KillMillis, h.Holds, h.Promises = e.owner, e.took.Milliseconds(), promise.Version, e.promises
+	h.Goroutines = runtime.NumGoroutine()
 	return h, nil
 }
 
