@@ -44,6 +44,8 @@ var trials = []trial{
 	{name: "restored", about: "etcd is what it was some time ago, under a living fleet", run: restored},
 	{name: "twins", about: "one set of programs has two supervisors, or a machine a copy", root: true, run: twins},
 	{name: "reinstalled", about: "a machine to which a program is pinned loses its state", root: true, run: reinstalled},
+	{name: "etcdleader", about: "etcd's leader is killed, or hands over", long: true, run: etcdLeader},
+	{name: "frozenleader", about: "etcd's leader stands still for longer than every lease, and goes on", long: true, run: frozenLeader},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }
 
@@ -110,6 +112,7 @@ func runAll(ctx context.Context, bin string, absent time.Duration, chosen []tria
 		return false, err
 	}
 	held = true
+	var rows []row
 	for _, t := range chosen {
 		if t.root && os.Geteuid() != 0 {
 			return false, fmt.Errorf("%s needs root", t.name)
@@ -120,7 +123,10 @@ func runAll(ctx context.Context, bin string, absent time.Duration, chosen []tria
 			return false, fmt.Errorf("%s: %w", t.name, err)
 		}
 		fmt.Print(s.table())
-		held = held && s.held()
+		held, rows = held && s.held(), append(rows, s.Rows...)
+	}
+	if len(rows) > 0 {
+		fmt.Printf("\n%s", rowTable(rows))
 	}
 	return held, nil
 }

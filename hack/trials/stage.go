@@ -21,6 +21,16 @@ type stage struct {
 	Away time.Duration
 	// Findings in the order in which they were made.
 	Findings []finding
+	Rows     []row
+}
+
+// A row is what a page says of one fault: it is a finding, too.
+type row struct{ Fault, Promised, Measured string }
+
+// row notes what was measured of a fault.
+func (s *stage) row(fault, promised, measured string, held bool) {
+	s.Rows = append(s.Rows, row{fault, promised, measured})
+	s.found(promised, held, "%s", measured)
 }
 
 // A finding is one promise and what came of it.
@@ -77,6 +87,16 @@ func (s *stage) table() string {
 			held = "NO"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", f.Promised, strings.ReplaceAll(f.Seen, "\n", " "), held)
+	}
+	return b.String()
+}
+
+// rowTable is the table of rows, for a page.
+func rowTable(rows []row) string {
+	var b strings.Builder
+	b.WriteString("| fault | promised | measured |\n|---|---|---|\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Fault, r.Promised, strings.ReplaceAll(r.Measured, "\n", " "))
 	}
 	return b.String()
 }

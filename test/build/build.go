@@ -32,6 +32,13 @@ func Programs(ctx context.Context, dir, tags string, names ...string) error {
 	return nil
 }
 
+// Etcd builds the server of the etcd that distsuperd has inside into dir, and returns its path.
+func Etcd(ctx context.Context, dir string) (string, error) {
+	path := filepath.Join(dir, "etcd")
+	_, err := goCommand(ctx, "build", "-trimpath", "-ldflags=-s -w", "-o", path, "go.etcd.io/etcd/server/v3")
+	return path, err
+}
+
 // look looks at every file of ours that is built. The go command takes the result of a test from its cache unless a file has
 // changed that the test itself has looked at: of what a child such as the compiler read it knows nothing.
 func look(ctx context.Context, tags, program string) error {

@@ -10,10 +10,11 @@ package witness
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,8 +87,7 @@ func Read(dir string) ([]Copy, error) {
 			copies = append(copies, c)
 		}
 	}
-	sort.Slice(copies, func(i, j int) bool { return copies[i].Start < copies[j].Start })
-	return copies, nil
+	return sorted(copies), nil
 }
 
 // readOne reads one file. One that is still empty, or ends in half a line, is of a copy that has just
@@ -147,4 +147,20 @@ func MaxCopies(copies []Copy) (int, []Copy) {
 		}
 	}
 	return most, pair
+}
+
+// WorstGap is the longest time for which a process that had run had no copy, before its next one began.
+func WorstGap(copies []Copy) (worst time.Duration) {
+	last := map[string]int64{}
+	for _, c := range sorted(copies) {
+		if before, ran := last[c.Process]; ran {
+			worst = max(worst, time.Duration(c.Start-before))
+		}
+		last[c.Process] = max(last[c.Process], c.Last)
+	}
+	return worst
+}
+
+func sorted(copies []Copy) []Copy {
+	return slices.SortedFunc(slices.Values(copies), func(a, b Copy) int { return cmp.Compare(a.Start, b.Start) })
 }
