@@ -49,6 +49,7 @@ type Core struct {
 	settled bool
 	held    bool          // it was said that it holds
 	hold    clock.Instant // until when a new leader waits for machines
+	again   bool          // what was found of machines' troubles and is not in the store is written again
 	mass    clock.Instant // until when machines are waited for that were lost at once; 0 for none
 	slow    clock.Instant // next look at everything
 	trim    clock.Instant // from when on the next one has long histories cut
@@ -184,7 +185,7 @@ func (c *Core) act(now clock.Instant, wall time.Time) []Effect {
 	if !c.caughtUp() {
 		return nil
 	}
-	effects := append(c.wake(now), c.writeLosses(wall)...)
+	effects := slices.Concat(c.wake(now), c.writeLosses(wall), c.writeTroubles(wall))
 	in := plan.Input{View: c.view.View, Floor: c.floor, Now: now, Wall: wall, Hold: c.holding(now), Mode: c.mode, Forbids: c.forbids, InFlight: map[string]string{}}
 	in.Leases, in.Asks = c.answers()
 	for id, p := range c.procs {
@@ -296,6 +297,7 @@ func (c *Core) wake(now clock.Instant) (trims []Effect) {
 	if !now.Before(c.slow) {
 		c.slow = now.Add(slowTick)
 		c.dropAnswers()
+		c.again = true
 		c.view.MarkAll()
 		if !now.Before(c.trim) {
 			c.trim = now.Add(trimEvery)

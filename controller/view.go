@@ -86,6 +86,8 @@ func (v *View) takeMachine(name store.Name, now clock.Instant) {
 		v.SetDead(name.Machine, m.Dead)
 	case store.KindLosses:
 		v.SetLosses(name.Machine, m.Losses)
+	case store.KindTrouble:
+		v.SetTrouble(name.Machine, m.Trouble, now)
 	case store.KindCordon:
 		if broken != nil { // somebody wanted it cordoned
 			m = &view.Machine{Cordon: &api.Stored[api.Cordon]{Rev: broken.Rev}}

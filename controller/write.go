@@ -11,6 +11,7 @@ import (
 	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -133,6 +134,26 @@ func (c *Core) writeLosses(wall time.Time) (effects []Effect) {
 			history: []api.HistoryEntry{{At: wall, Machine: l.Machine, What: "lost", Why: l.Why, By: "leader " + c.id}},
 		}))
 	}
+	return effects
+}
+
+// writeTroubles has it noted on which machines starts fail, and succeed again. A machine that is alone is never avoided.
+func (c *Core) writeTroubles(wall time.Time) (effects []Effect) {
+	if c.mode == mode.Alone {
+		return nil
+	}
+	for _, j := range c.view.TakeTroubles(wall, c.again) {
+		key, what, say := c.keys.Trouble(j.Machine), "avoided", "starts fail on a machine; it is avoided"
+		if !j.Trouble.Over.IsZero() {
+			what, say = "not avoided any more", "starts succeed on a machine again"
+		}
+		c.log.Warn(say, zap.String("machine", j.Machine), zap.String("reason", j.Why))
+		effects = append(effects, c.send(batch{
+			txn:     store.Txn{If: []store.Cmp{store.Unchanged(key, j.Rev)}, Then: []store.Op{store.Put(key, store.Encode(j.Trouble))}},
+			history: []api.HistoryEntry{{At: wall, Machine: j.Machine, What: what, Why: j.Why, By: "leader " + c.id}},
+		}))
+	}
+	c.again = false
 	return effects
 }
 

@@ -23,6 +23,7 @@ const (
 	KindCordon                     // machines/<m>/cordon
 	KindDead                       // machines/<m>/dead
 	KindLosses                     // machines/<m>/losses
+	KindTrouble                    // machines/<m>/trouble
 	KindSeen                       // machines/<m>/seen
 	KindPlacement                  // machines/<m>/placements/<process>
 	KindTouch                      // machines/<m>/touch/<process>
@@ -100,6 +101,7 @@ func (k Keys) Alive(m string) string        { return k.Machine(m) + "alive" }
 func (k Keys) Cordon(m string) string       { return k.Machine(m) + "cordon" }
 func (k Keys) Dead(m string) string         { return k.Machine(m) + "dead" }
 func (k Keys) Losses(m string) string       { return k.Machine(m) + "losses" }
+func (k Keys) Trouble(m string) string      { return k.Machine(m) + "trouble" }
 func (k Keys) Seen(m string) string         { return k.Machine(m) + "seen" }
 func (k Keys) Helds(m string) string        { return k.Machine(m) + "held/" }
 func (k Keys) Held(m, p string) string      { return k.Helds(m) + escape(p) }
@@ -120,7 +122,7 @@ var simple = map[string]Kind{
 }
 
 var ofMachine = map[string]Kind{
-	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead, "losses": KindLosses,
+	"info": KindInfo, "alive": KindAlive, "cordon": KindCordon, "dead": KindDead, "losses": KindLosses, "trouble": KindTrouble,
 	"seen": KindSeen, "held": KindHeld, "placements": KindPlacement, "touch": KindTouch, "status": KindStatus,
 }
 
@@ -167,6 +169,8 @@ func (k Keys) ofMachine(n Name) string {
 		return k.Dead(n.Machine)
 	case KindLosses:
 		return k.Losses(n.Machine)
+	case KindTrouble:
+		return k.Trouble(n.Machine)
 	case KindSeen:
 		return k.Seen(n.Machine)
 	case KindHeld:

@@ -22,6 +22,7 @@ var Layout = []KeyDoc{
 	{Kind: KindCordon, Path: "machines/<m>/cordon", Writer: "ctl", Content: "no new processes on this machine; or drain"},
 	{Kind: KindDead, Path: "machines/<m>/dead", Writer: "ctl", Content: "an operator vouches that this instance of the machine is off (`machines confirm-dead`)"},
 	{Kind: KindLosses, Path: "machines/<m>/losses", Writer: "leader", Content: "how often the machine was lost lately, and for how long after its return it is avoided"},
+	{Kind: KindTrouble, Path: "machines/<m>/trouble", Writer: "leader", Content: "starts fail on this machine: why, since when, and when one is tried again"},
 	{Kind: KindSeen, Path: "machines/<m>/seen", Writer: "agent", Leased: true, Content: "the agent does not believe this etcd, since it went back: what it has seen"},
 	{Kind: KindHeld, Path: "machines/<m>/held/<process>", Writer: "agent", Leased: true, Content: "a process that goes on meanwhile on such a machine"},
 	{Kind: KindPlacement, Path: "machines/<m>/placements/<process>", Writer: "leader", Content: "this process belongs on this machine, under this token; holds all the settings that the agent needs"},

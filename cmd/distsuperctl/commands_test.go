@@ -55,7 +55,7 @@ func TestJSONFieldsAreStable(t *testing.T) {
 		want string
 	}{
 		{row{}, "name group program statecode machine description state pid started stopped exit signal fenced_after_ms stopped_by starts reason fault stdout_log stderr_log output_held output_held_since token machine_live want asked_by restarts waiting_for waiting as_of"},
-		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches starting addresses labels version api host instance since silent_since losses lost_last avoided_seconds warning refuses_etcd"},
+		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches starting addresses labels version api host instance since silent_since losses lost_last avoided_seconds trouble trouble_since tried_again warning refuses_etcd"},
 		{result{}, "process changed ok result reason state machine"},
 		{loadResult{}, "source dry_run added changed removed unchanged stops restarts"},
 		{controllerRow{}, "id role host http version"},

@@ -58,8 +58,12 @@ type machineRow struct {
 	Losses       int               `json:"losses,omitempty"`      // in a row
 	Lost         time.Time         `json:"lost_last,omitzero"`
 	Avoided      int               `json:"avoided_seconds,omitempty"` // that are left
-	Warning      string            `json:"warning,omitempty"`
-	Refuses      bool              `json:"refuses_etcd,omitempty"` // since it went back; what runs there goes on
+	// Trouble is why starts fail there, TroubleSince since when, and TriedAgain when one is tried again.
+	Trouble      string    `json:"trouble,omitempty"`
+	TroubleSince time.Time `json:"trouble_since,omitzero"`
+	TriedAgain   time.Time `json:"tried_again,omitzero"`
+	Warning      string    `json:"warning,omitempty"`
+	Refuses      bool      `json:"refuses_etcd,omitempty"` // since it went back; what runs there goes on
 }
 
 func machineRowOf(m client.Machine, now time.Time) machineRow {
@@ -97,7 +101,23 @@ func machineRowOf(m client.Machine, now time.Time) machineRow {
 			r.State += fmt.Sprintf(", avoided for %d s (lost %s)", r.Avoided, plural(l.Count, "time"))
 		}
 	}
+	if t := m.Trouble; t != nil && t.Over.IsZero() && r.Live {
+		r.Trouble, r.TroubleSince, r.TriedAgain = t.Why, t.Since, t.Last.Add(time.Duration(t.Wait)*time.Second)
+		r.State += ", avoided"
+	}
 	return r
+}
+
+// troubleText says why and how long a machine is avoided on which starts fail; "" when none is.
+func (r machineRow) troubleText(now time.Time) string {
+	if r.Trouble == "" {
+		return ""
+	}
+	text := fmt.Sprintf("starts fail there %s: %s", client.Since(r.TroubleSince, now), r.Trouble)
+	if left := r.TriedAgain.Sub(now).Round(time.Second); left > 0 {
+		return fmt.Sprintf("%s; one is tried again in %v", text, left)
+	}
+	return text + "; the next process that is placed there tries it again"
 }
 
 func runMachines(ctx context.Context, c *ctl) error {
@@ -133,7 +153,7 @@ func runMachines(ctx context.Context, c *ctl) error {
 		if r.MaxProcesses > 0 {
 			processes += "/" + strconv.Itoa(r.MaxProcesses)
 		}
-		rows = append(rows, []string{r.Name, state, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.Version), r.Warning})
+		rows = append(rows, []string{r.Name, state, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.Version), notes(r.troubleText(time.Now()), r.Warning)})
 	}
 	if c.json {
 		return printJSON(c.out, list)
@@ -143,6 +163,11 @@ func runMachines(ctx context.Context, c *ctl) error {
 		return nil
 	}
 	return table(c.out, []string{"MACHINE", "STATE", "PROCESSES", "LABELS", "ADDRESSES", "VERSION", ""}, rows)
+}
+
+// notes joins what there is to be said of a machine.
+func notes(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), "; ")
 }
 
 func labels(m map[string]string) string {

@@ -80,6 +80,9 @@ func viewOf(s *client.Snapshot) *plan.View {
 			v.SetAlive(m.Name, entry(a), instant(a.Since))
 		}
 		v.SetLosses(m.Name, entry(m.Losses))
+		if t := m.Trouble; t != nil {
+			v.SetTrouble(m.Name, entry(t), instant(t.Last))
+		}
 		v.SetCordon(m.Name, entry(m.Cordon))
 	}
 	for _, p := range s.Programs() {

@@ -266,6 +266,11 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 			warn(m.Name + ": " + m.Info.Warning)
 		}
 	}
+	for _, m := range snap.Machines() {
+		if text := machineRowOf(m, time.Now()).troubleText(time.Now()); text != "" {
+			warn(m.Name + " is avoided: " + text)
+		}
+	}
 	for _, key := range slices.Sorted(maps.Keys(snap.Broken())) {
 		warn("a value in etcd cannot be read: " + key + ": " + strings.TrimPrefix(snap.Broken()[key], key+": "))
 	}

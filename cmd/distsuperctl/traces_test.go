@@ -14,6 +14,7 @@ func TestAMachineIsThereForEveryCommandWhateverIsLeftOfIt(t *testing.T) {
 		"info":    func(m string) { w.put(w.keys.Info(m), api.MachineInfo{Name: m}) },
 		"cordon":  func(m string) { w.put(w.keys.Cordon(m), api.Cordon{Drain: true}) },
 		"death":   func(m string) { w.put(w.keys.Dead(m), api.ConfirmDead{Instance: "i"}) },
+		"trouble": func(m string) { w.put(w.keys.Trouble(m), api.Trouble{Tries: 2}) },
 		"losses":  func(m string) { w.put(w.keys.Losses(m), api.Losses{Count: 2}) },
 		"damage":  func(m string) { w.putRaw(w.keys.Info(m), "{") },
 		"loss":    func(m string) { w.putRaw(w.keys.Losses(m), "{") },

@@ -25,6 +25,7 @@ type query struct {
 // choice is the machine found. Without one, machine is nil; Rejected says why each was not taken. With a turn it has to be waited for.
 type choice struct {
 	machine  *MachineFacts
+	grey     bool // starts fail there: whoever runs elsewhere had better stay
 	turn     *Turn
 	reason   string
 	rejected map[string]string
@@ -33,6 +34,8 @@ type choice struct {
 type candidate struct {
 	m              *MachineFacts
 	rank           int  // 0 asked for, 1 ran there, 2 any, 3 its last run ended there
+	grey           bool // starts fail there, and it is not its time to be tried
+	trial          bool // starts failed there, and it is
 	losses         int  // lately; what was lost least often comes before all but what was asked for
 	laden          bool // it was lost several times, and has all that it gets so soon after its return
 	busy           bool // it is that, or has more than enough to start; one that has not is taken where the above is equal
@@ -54,7 +57,7 @@ func (d *decider) choose(p *ProcessFacts, q query) choice {
 	for _, c := range found[1:] {
 		rejected[c.m.Name] = c.rejectReason(best)
 	}
-	return choice{machine: best.m, turn: d.turn(best), reason: best.choiceReason(len(found)), rejected: rejected}
+	return choice{machine: best.m, grey: best.grey && best.rank != 0, turn: d.turn(p, best), reason: best.choiceReason(len(found)), rejected: rejected}
 }
 
 func (d *decider) candidates(p *ProcessFacts, q query) (found []candidate, rejected map[string]string) {
@@ -87,7 +90,8 @@ func (d *decider) candidate(p *ProcessFacts, m *MachineFacts) candidate {
 	total, program := d.load.of(m, p)
 	most := m.most(d.in.Now, d.in.Wall)
 	laden := most >= 0 && d.load.carries(m) >= most
-	return candidate{m: m, rank: 2, losses: m.lately(d.in.Now, d.in.Wall), laden: laden, busy: laden || d.crowded(m), program: program, total: total}
+	grey, trial := d.grey(m)
+	return candidate{m: m, rank: 2, grey: grey, trial: trial, losses: m.lately(d.in.Now, d.in.Wall), laden: laden, busy: laden || d.crowded(m), program: program, total: total}
 }
 
 // exclude says why the machine cannot take the process; "" when it can. The words do not name
@@ -127,6 +131,8 @@ func (c candidate) before(o candidate) bool {
 	switch {
 	case c.rank != o.rank && min(c.rank, o.rank) == 0:
 		return c.rank == 0
+	case c.grey != o.grey:
+		return o.grey
 	case c.losses != o.losses:
 		return c.losses < o.losses
 	case c.rank != o.rank:
@@ -153,6 +159,8 @@ func (c candidate) choiceReason(of int) string {
 	switch {
 	case c.rank == 0:
 		return "asked for"
+	case c.trial:
+		return "starts failed there; this one tries whether they still do"
 	case c.rank == 1:
 		return "ran there last"
 	case of == 1:
@@ -167,6 +175,8 @@ func (c candidate) rejectReason(best candidate) string {
 	switch {
 	case best.rank == 0:
 		return "another machine was asked for"
+	case c.grey && !best.grey:
+		return "starts fail there: " + c.m.troubleWhy()
 	case c.losses > best.losses:
 		return "it was lost lately"
 	case c.rank == 3:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 )
 
 // noteDelay keeps from the store what is over in a moment.
@@ -238,6 +239,8 @@ func (d *decider) ended(p *ProcessFacts) (Decision, bool) {
 		return d.finish(p, api.Stopped, s, o.Failed, "stopped by "+st.StoppedBy+" on "+o.Machine, nil), true
 	case newRunAsked(p) && (o.Placed || fatal || st.Finished()):
 		return d.place(p, newRunReason(p), query{last: o.Machine}), true
+	case fatal && st.Fault == api.FaultMachine && d.in.Mode != mode.Alone:
+		return d.place(p, o.Machine+" cannot start it: "+st.Reason, query{avoid: o.Machine, failed: o.Failed, allowFailed: true}), true
 	case fatal:
 		return d.failed(p, s), true
 	case st.State == api.Exited:

@@ -84,7 +84,7 @@ func (v *View) Paced(process string, turn *Turn) {
 	}
 	v.pace.waiting[process] = struct{}{}
 	switch m := v.Machines[turn.Machine]; {
-	case turn.Back:
+	case turn.Back, turn.Grey:
 	case turn.Moves:
 		v.pace.jammed = true
 	case m != nil:
@@ -117,10 +117,10 @@ func (v *View) Turns(flying map[string]string) {
 }
 
 // Turn is what a process waits for: that a machine, or with "" the whole fleet, has taken up what it is to start; with Moves, that
-// others have arrived; with Back, that the machine has been back for longer.
+// others have arrived; with Back, that the machine has been back for longer; with Grey, that starts succeed there again.
 type Turn struct {
-	Machine     string
-	Moves, Back bool
+	Machine           string
+	Moves, Back, Grey bool
 }
 
 // crowded reports whether the machine first has to take up what it was given.
@@ -129,10 +129,12 @@ func (d *decider) crowded(m *MachineFacts) bool {
 }
 
 // turn says what a start on the machine has to wait for; nil for nothing.
-func (d *decider) turn(c candidate) *Turn {
+func (d *decider) turn(p *ProcessFacts, c candidate) *Turn {
 	switch {
 	case d.in.Mode == mode.Alone:
 		return nil
+	case c.grey && c.rank != 0 && lacked(p, c.m.Name) && !newRunAsked(p): // it has just been tried
+		return &Turn{Machine: c.m.Name, Grey: true}
 	case c.laden && c.rank != 0: // who asks for it gets it
 		return &Turn{Machine: c.m.Name, Back: true}
 	case d.crowded(c.m):
@@ -145,6 +147,9 @@ func (d *decider) turn(c candidate) *Turn {
 
 // turnToLeave says what a process has to wait for that is to leave a machine where it runs.
 func (d *decider) turnToLeave(to choice) *Turn {
+	if to.grey {
+		return &Turn{Machine: to.machine.Name, Grey: true}
+	}
 	if d.in.Mode != mode.Alone && (d.v.pace.jammed || d.v.pace.moving+d.load.leaving >= movesAtOnce) {
 		return &Turn{Moves: true}
 	}
@@ -153,6 +158,8 @@ func (d *decider) turnToLeave(to choice) *Turn {
 
 func (t *Turn) why() string {
 	switch {
+	case t.Grey:
+		return fmt.Sprintf("it waits until processes can be started on %s again", t.Machine)
 	case t.Back:
 		return fmt.Sprintf("it waits for its turn: %s was lost several times, and is given processes bit by bit", t.Machine)
 	case t.Machine == "":
@@ -165,6 +172,9 @@ func (t *Turn) why() string {
 func (d *decider) waitForTurn(p *ProcessFacts, t *Turn) Decision {
 	dec := d.note(p, obstacle{api.WaitingForTurn, t.why()}, nil, t.why())
 	dec.Turn, dec.Wake = t, d.in.Now.Add(turnAgain)
+	if m := d.v.Machines[t.Machine]; t.Grey && m != nil {
+		dec.Wake, dec.NoMachine = max(dec.Wake, m.trouble.tryFrom), true
+	}
 	return dec
 }
 

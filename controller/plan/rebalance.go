@@ -71,7 +71,7 @@ func (b *balance) look(m *movable) {
 func (b *balance) consider(m *movable, target *MachineFacts) {
 	to := b.candidate(m.p, target)
 	switch {
-	case to.losses > m.from.losses || !to.emptier(m.from) || target.full(to.total):
+	case to.grey || to.losses > m.from.losses || !to.emptier(m.from) || target.full(to.total):
 	case m.to.m == nil || to.emptier(m.to):
 		m.to = to
 	}

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"time"
+
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
@@ -144,6 +146,7 @@ func (v *View) SetAlive(machine string, e *api.Stored[api.Alive], now clock.Inst
 			m.lostAt, m.calmBefore = max(now, 1), now.Sub(m.AliveSince) >= lossCalm
 		}
 		m.AliveSince = 0
+		m.trouble.reborn(now)
 		if e != nil {
 			m.AliveSince = max(now, 1) // 0 is for not
 		}
@@ -156,6 +159,20 @@ func (v *View) SetLosses(machine string, e *api.Stored[api.Losses]) {
 	m := v.machine(machine)
 	m.Losses = e
 	delete(v.lost, machine)
+	v.changed(m)
+}
+
+// SetTrouble takes in what the leader wrote of starts that fail on a machine.
+func (v *View) SetTrouble(machine string, e *api.Stored[api.Trouble], now clock.Instant) {
+	m := v.machine(machine)
+	old, t := m.Trouble, &m.trouble
+	m.Trouble = e
+	if t.verdict != nil && e != nil && t.verdict.over != e.Value.Over.IsZero() {
+		t.verdict = nil // it is written
+	}
+	if e != nil && (old == nil || old.Value.Tries != e.Value.Tries) {
+		t.rev, t.tryFrom = e.Rev, now.Add(time.Duration(e.Value.Wait)*time.Second)
+	}
 	v.changed(m)
 }
 
@@ -194,7 +211,7 @@ func (v *View) changed(m *MachineFacts) {
 }
 
 func (v *View) forget(m *MachineFacts) {
-	if m.Info == nil && m.Alive == nil && m.Cordon == nil && m.Dead == nil && m.Losses == nil && len(m.procs) == 0 {
+	if m.Info == nil && m.Alive == nil && m.Cordon == nil && m.Dead == nil && m.Losses == nil && m.Trouble == nil && len(m.procs) == 0 {
 		delete(v.Machines, m.Name)
 	}
 }

@@ -48,6 +48,7 @@ type ProcessFacts struct {
 	program  string // program that it is counted under
 	starting string // machine where it is placed and not taken up
 	moving   bool   // it is between two machines
+	judged   int64  // revision of the status that was last taken for a start that succeeded or failed
 }
 
 // MachineFacts is everything that is known of one machine but its processes.
@@ -58,6 +59,8 @@ type MachineFacts struct {
 	Cordon *api.Stored[api.Cordon]
 	Dead   *api.Stored[api.ConfirmDead]
 	Losses *api.Stored[api.Losses]
+	// Trouble is what the store says of it; trouble has what this replica has seen itself.
+	Trouble *api.Stored[api.Trouble]
 	// AliveSince is when this replica first saw it alive as this instance; 0 while it is not.
 	AliveSince clock.Instant
 
@@ -68,6 +71,7 @@ type MachineFacts struct {
 	tookUp     clock.Instant  // when this replica saw it take up one last
 	crowded    bool           // it gets no more before it has taken up half of these
 	byProgram  map[string]int // of them, by program
+	trouble    trouble
 	procs      map[string]struct{}
 }
 
@@ -97,6 +101,7 @@ type View struct {
 	waiting     map[string]struct{}               // processes for which the last plan found no machine
 	pace        paces
 	lost        map[string]struct{} // machines that were lost, of which nobody has written it
+	tries       []try               // that the changes since the last Commit tell of
 }
 
 // NewView makes an empty view. print is spec.Fingerprint.
@@ -193,6 +198,7 @@ func (v *View) TakeDirty() []string {
 // Commit ends a batch of changes: the view is complete up to rev, and what can only be
 // observed over time is noted for the processes that changed.
 func (v *View) Commit(rev int64, now clock.Instant) {
+	loading := v.Rev == 0
 	v.Rev = max(v.Rev, rev)
 	for name := range v.lost {
 		if m := v.Machines[name]; m == nil || m.Info == nil || m.Info.Value.Leaving {
@@ -216,6 +222,10 @@ func (v *View) Commit(rev int64, now clock.Instant) {
 		}
 	}
 	clear(v.fresh)
+	if loading { // what was tried before is not news
+		v.tries = nil
+	}
+	v.judge(now)
 }
 
 // Wanted reports whether a program asks for the process, and its user wants it to run.
@@ -241,6 +251,7 @@ func (v *View) observe(p *ProcessFacts, now clock.Instant) {
 	if p.observed != token {
 		p.RunningSince, p.UntouchedSince, p.observed = 0, 0, token
 	}
+	v.tried(p, running && p.RunningSince == 0)
 	p.RunningSince = since(p.RunningSince, running, now)
 	p.UntouchedSince = since(p.UntouchedSince, untouched, now)
 	on := ""

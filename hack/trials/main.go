@@ -42,6 +42,7 @@ var trials = []trial{
 	{name: "removed", about: "update removes a process that ignores its stop signal", run: removed},
 	{name: "wiped", about: "etcd has lost everything, under a living fleet", run: wiped},
 	{name: "restored", about: "etcd is what it was some time ago, under a living fleet", run: restored},
+	{name: "grey", about: "a machine renews its leases and can start nothing", run: grey},
 	{name: "twins", about: "one set of programs has two supervisors, or a machine a copy", root: true, run: twins},
 	{name: "reinstalled", about: "a machine to which a program is pinned loses its state", root: true, run: reinstalled},
 	{name: "etcdleader", about: "etcd's leader is killed, or hands over", long: true, run: etcdLeader},

@@ -9,6 +9,7 @@ const (
 	FaultNoFile        Fault = "no such file"       // the command is not there
 	FaultNotExecutable Fault = "not executable"     // the command is a directory, or may not be run
 	FaultSpawn         Fault = "spawn error"        // anything else that kept a copy from being started
+	FaultMachine       Fault = "machine trouble"    // the machine lacks what every start needs: processes, descriptors, memory, room
 	FaultQuickExit     Fault = "exited too quickly" // it ended within startsecs
 	FaultExit          Fault = "bad exit code"      // it ended with a status that exitcodes does not name
 	FaultSignal        Fault = "cannot signal"      // a signal that was to end it could not be sent

@@ -100,6 +100,20 @@ type Losses struct {
 	Carried int `json:"carried,omitempty"`
 }
 
+// Trouble is the value of machines/<m>/trouble: the machine is alive, but nothing can be started there, since it lacks what every
+// start needs, or since programs fail there that run elsewhere. It gets a process only where no other machine can take it, until one
+// that is tried there after a pause starts.
+type Trouble struct {
+	Why   string    `json:"why"`
+	Since time.Time `json:"since"`
+	// Tries counts the tries that failed, in a row without a long calm in between; Last is when one did last, and Wait how long nothing is tried after that.
+	Tries int       `json:"tries"`
+	Last  time.Time `json:"last"`
+	Wait  int       `json:"wait_seconds"`
+	// Over is when a process started there again, zero while none has.
+	Over time.Time `json:"over,omitzero"`
+}
+
 // Controller is the value of controllers/<id>.
 type Controller struct {
 	ID          string `json:"id"`

@@ -228,7 +228,7 @@ func (c *Client) atOwners(entries []store.Entry) (keys []string) {
 }
 
 func (c *Client) ofMachine(m string) []string {
-	return []string{c.keys.Info(m), c.keys.Alive(m), c.keys.Cordon(m), c.keys.Dead(m), c.keys.Losses(m)}
+	return []string{c.keys.Info(m), c.keys.Alive(m), c.keys.Cordon(m), c.keys.Dead(m), c.keys.Losses(m), c.keys.Trouble(m)}
 }
 
 func (c *Client) ofSlot(m, process string) []string {

@@ -72,6 +72,7 @@ type Machine struct {
 	Cordon  *api.Cordon
 	Dead    *api.ConfirmDead
 	Losses  *api.Losses
+	Trouble *api.Trouble
 	Placed  int // processes placed here
 	Touched int // touches that stand here
 	of      *view.View
@@ -168,7 +169,7 @@ func (s *Snapshot) Machine(name string) *Machine {
 	if m == nil || !m.Told() {
 		return nil
 	}
-	return &Machine{Name: name, Info: value(m.Info), Alive: value(m.Alive), Cordon: value(m.Cordon), Dead: value(m.Dead), Losses: value(m.Losses),
+	return &Machine{Name: name, Info: value(m.Info), Alive: value(m.Alive), Cordon: value(m.Cordon), Dead: value(m.Dead), Losses: value(m.Losses), Trouble: value(m.Trouble),
 		Placed: m.Placed, Touched: m.Touched, of: s.view}
 }
 

@@ -109,7 +109,7 @@ func (v *View) Parse(key string) (store.Name, bool) {
 func has(kind store.Kind) bool {
 	switch kind {
 	case store.KindProgram, store.KindIntent, store.KindOwner, store.KindInfo, store.KindAlive, store.KindCordon,
-		store.KindDead, store.KindLosses, store.KindPlacement, store.KindTouch, store.KindStatus, store.KindHeld:
+		store.KindDead, store.KindLosses, store.KindTrouble, store.KindPlacement, store.KindTouch, store.KindStatus, store.KindHeld:
 		return true
 	}
 	return false

@@ -35,7 +35,7 @@ func (e *editor) brokenOf(name store.Name) *[]Broken {
 	switch name.Kind {
 	case store.KindProgram:
 		return nil
-	case store.KindInfo, store.KindAlive, store.KindCordon, store.KindDead, store.KindLosses:
+	case store.KindInfo, store.KindAlive, store.KindCordon, store.KindDead, store.KindLosses, store.KindTrouble:
 		return &e.machine(name.Machine).Broken
 	}
 	return &e.process(name.ID).Broken

@@ -54,7 +54,7 @@ func (m *Machine) names(yield func(store.Name) bool) bool {
 		return rev == 0 || yield(store.Name{Kind: kind, Machine: m.Name})
 	}
 	return one(store.KindInfo, revOf(m.Info)) && one(store.KindAlive, revOf(m.Alive)) &&
-		one(store.KindCordon, revOf(m.Cordon)) && one(store.KindDead, revOf(m.Dead)) && one(store.KindLosses, revOf(m.Losses))
+		one(store.KindCordon, revOf(m.Cordon)) && one(store.KindDead, revOf(m.Dead)) && one(store.KindLosses, revOf(m.Losses)) && one(store.KindTrouble, revOf(m.Trouble))
 }
 
 // revOf is the revision of the last change, 0 for nil.
@@ -75,7 +75,7 @@ func (v *View) revOf(name store.Name) int64 {
 		if p := v.Program(name.ID); p != nil {
 			return revOf(p.Object)
 		}
-	case store.KindInfo, store.KindAlive, store.KindCordon, store.KindDead, store.KindLosses:
+	case store.KindInfo, store.KindAlive, store.KindCordon, store.KindDead, store.KindLosses, store.KindTrouble:
 		if m := v.Machine(name.Machine); m != nil {
 			return m.revOf(name.Kind)
 		}
@@ -97,6 +97,8 @@ func (m *Machine) revOf(kind store.Kind) int64 {
 		return revOf(m.Cordon)
 	case store.KindDead:
 		return revOf(m.Dead)
+	case store.KindTrouble:
+		return revOf(m.Trouble)
 	}
 	return revOf(m.Losses)
 }

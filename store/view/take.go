@@ -158,6 +158,8 @@ func (e *editor) takeMachine(name store.Name, entry *store.Entry) {
 		m.Dead = decode[api.ConfirmDead](e, name, entry)
 	case store.KindLosses:
 		m.Losses = decode[api.Losses](e, name, entry)
+	case store.KindTrouble:
+		m.Trouble = decode[api.Trouble](e, name, entry)
 	}
 	nowKnown, nowAbsent := m.known()
 	e.next.Known += nowKnown - known

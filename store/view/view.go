@@ -79,12 +79,13 @@ type claim struct {
 
 // Machine is everything that stands in the store about one machine.
 type Machine struct {
-	Name   string
-	Info   *api.Stored[api.MachineInfo]
-	Alive  *api.Stored[api.Alive]
-	Cordon *api.Stored[api.Cordon]
-	Dead   *api.Stored[api.ConfirmDead]
-	Losses *api.Stored[api.Losses]
+	Name    string
+	Info    *api.Stored[api.MachineInfo]
+	Alive   *api.Stored[api.Alive]
+	Cordon  *api.Stored[api.Cordon]
+	Dead    *api.Stored[api.ConfirmDead]
+	Losses  *api.Stored[api.Losses]
+	Trouble *api.Stored[api.Trouble]
 	// Placed and Touched count its placements and touches.
 	Placed, Touched int
 	Broken          []Broken // of its own keys, by key
@@ -149,7 +150,7 @@ func (m *Machine) LiveAs(instance string) bool {
 
 // Told reports whether there is any key about the machine itself, readable or not, or a placement or touch below it.
 func (m *Machine) Told() bool {
-	return m.Info != nil || m.Alive != nil || m.Cordon != nil || m.Dead != nil || m.Losses != nil || m.Placed+m.Touched+len(m.Broken) > 0
+	return m.Info != nil || m.Alive != nil || m.Cordon != nil || m.Dead != nil || m.Losses != nil || m.Trouble != nil || m.Placed+m.Touched+len(m.Broken) > 0
 }
 
 func (m *Machine) empty() bool { return !m.Told() && m.processes.len() == 0 }

@@ -64,11 +64,7 @@ func (e *Engine) Start(ctx context.Context, r keeper.StartRequest) error {
 	}
 	place := e.tokens.Take()
 	plan, refused := e.host.Resolve(r, place.Environment())
-	c, err := e.makes.Open(contain.NewMark(e.hello.Instance, r.Process.ID(), r.Token))
-	if err != nil {
-		place.Free()
-		return fmt.Errorf("start %s: %w", r.Process.ID(), err)
-	}
+	c := e.makes.Open(contain.NewMark(e.hello.Instance, r.Process.ID(), r.Token))
 	n := &run{ref: keeper.Ref{ID: r.Process.ID(), Token: r.Token}, process: r.Process, stop: stop, plan: plan, cage: c, place: place, pidfd: -1}
 	ask := core.Start{Request: r, StdoutLog: plan.Stdout.Path, StderrLog: plan.Stderr.Path}
 	if no := new(launch.Refusal); errors.As(refused, no) {

@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/forkexec"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/launch"
 	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/supervisor"
 	"github.com/distsuper/distsuper/pkg/token/page"
@@ -62,7 +63,7 @@ func (l *loop) execedLate(pid int, err error) {
 func (l *loop) spawn(r *run, c core.Copy) core.Event {
 	ends, err := openPipes(r.plan, l.unread)
 	if err != nil {
-		return spawnFailed(c, core.Failure{Text: pipesFailed(r.plan.Name, err)})
+		return spawnFailed(c, core.Failure{Text: pipesFailed(r.plan.Name, err), Fault: api.FaultMachine})
 	}
 	pidfd := -1
 	pid, execed, err := l.fork(r, ends, &pidfd)
@@ -141,9 +142,9 @@ func (l *loop) notSpawned(r *run, c core.Copy, ends *pipes, err error) core.Even
 	errno, ok := err.(syscall.Errno)
 	if !ok { // of the cage, which comes before the fork
 		ends.closeAll()
-		return spawnFailed(c, core.Failure{Text: err.Error()})
+		return spawnFailed(c, core.Failure{Text: err.Error(), Fault: launch.FaultOf(err)})
 	}
-	if why, ok := launch.ForkFailed(r.plan.Name, errno); ok {
+	if why, ok := r.plan.ForkFailed(errno); ok {
 		ends.closeAll()
 		return spawnFailed(c, why)
 	}

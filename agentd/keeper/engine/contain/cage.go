@@ -27,8 +27,8 @@ type Cage interface {
 type Maker interface {
 	// Name is the Containment of keeper.Hello.
 	Name() string
-	// Open makes the cage of a run.
-	Open(Mark) (Cage, error)
+	// Open makes the cage of a run. Where that cannot be done at present, Enter says why, and tries again at each call.
+	Open(Mark) Cage
 	// TracksPipes reports whether open pipes identify the processes of a run. Then every process gets pipes of its
 	// own, also for output that nobody reads.
 	TracksPipes() bool

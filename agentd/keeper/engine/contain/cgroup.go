@@ -119,9 +119,10 @@ func (c *Cgroups) TracksPipes() bool { return false }
 func (c *Cgroups) Exempt(int) {}
 
 // Open makes the cgroup of a run.
-func (c *Cgroups) Open(m Mark) (Cage, error) {
+func (c *Cgroups) Open(m Mark) Cage {
 	g := &cgroup{all: c, name: fmt.Sprintf("%s-%s", fileNameOf(m.Process), m.Token), fd: -1}
-	return g, g.renew()
+	_ = g.renew() // Enter tries again, and tells
+	return g
 }
 
 // fileNameOf makes a short file name of a process's.
@@ -188,6 +189,7 @@ func (c *cgroup) renew() error {
 	}
 	fd, err := unix.Openat(c.all.runFD, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
+		_ = unix.Unlinkat(c.all.runFD, name, unix.AT_REMOVEDIR) // nobody is in it
 		return fmt.Errorf("open the cgroup %s: %w", dir, err)
 	}
 	c.dir, c.fd, c.killed = dir, fd, false
@@ -195,7 +197,7 @@ func (c *cgroup) renew() error {
 }
 
 func (c *cgroup) Enter(attr *syscall.SysProcAttr) error {
-	if c.killed {
+	if c.killed || c.fd < 0 {
 		old := *c
 		if err := c.renew(); err != nil {
 			return err
@@ -216,11 +218,17 @@ func (c *cgroup) Kill(int) {
 }
 
 func (c *cgroup) Empty() bool {
+	if c.fd < 0 {
+		return true
+	}
 	populated, err := populatedAt(c.fd)
 	return err == nil && !populated
 }
 
 func (c *cgroup) Close() {
+	if c.fd < 0 {
+		return
+	}
 	fd, dir := c.fd, c.dir
 	c.all.inBackground(func() { removeSoon(fd, dir) })
 }

@@ -22,11 +22,7 @@ func testCage(t *testing.T) *cgroup {
 		gate.Cannot(t, "cgroups cannot be used here: %v", err)
 	}
 	t.Cleanup(c.Close)
-	made, err := c.Open(NewMark("k", "x", 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cage := made.(*cgroup)
+	cage := c.Open(NewMark("k", "x", 1)).(*cgroup)
 	t.Cleanup(func() {
 		killCgroupAt(cage.fd)
 		cage.Close()

@@ -66,12 +66,12 @@ func (t *Trees) Name() string { return api.Subreaper }
 func (t *Trees) TracksPipes() bool { return true }
 
 // Open makes the cage of a run.
-func (t *Trees) Open(m Mark) (Cage, error) {
+func (t *Trees) Open(m Mark) Cage {
 	c := &tree{all: t, mark: m, slot: -1}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cages[c] = true
-	return c, nil
+	return c
 }
 
 // Exempt names the guardian, which is a child, too.

@@ -52,10 +52,7 @@ func TestKillTimeIsThatOfTheLastOfTheTree(t *testing.T) {
 	const pass = 60 * time.Millisecond
 	trees, woken := slowTrees(t, pass)
 	mark := NewMark("test-slow", "p", 7)
-	cage, err := trees.Open(mark)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cage := trees.Open(mark)
 	cmd := exec.Command("sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!; exec sleep 1000")
 	for name, value := range mark.Environment() {
 		cmd.Env = append(cmd.Env, name+"="+value)

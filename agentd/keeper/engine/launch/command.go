@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -77,17 +78,34 @@ func checkCommand(name, path string) error {
 	return nil
 }
 
-// ForkFailed names the failures of the fork itself; ok is false for what may have failed in the child.
-func ForkFailed(process string, errno syscall.Errno) (e core.Failure, ok bool) {
+// ForkFailed names the failures of the fork itself; ok is false for what may have failed in the child. They are the machine's, unless it
+// may have been a limit of the program's own user.
+func (l *Plan) ForkFailed(errno syscall.Errno) (e core.Failure, ok bool) {
 	switch errno {
 	case unix.EAGAIN:
-		return core.Failure{Text: supervisor.TooManyProcesses(process)}, true
+		e = core.Failure{Text: supervisor.TooManyProcesses(l.Name), Fault: api.FaultMachine}
+		if l.Credential != nil {
+			e.Fault = api.FaultSpawn
+		}
+		return e, true
 	case unix.EMFILE, unix.ENFILE:
-		return core.Failure{Text: supervisor.TooManyFiles(process)}, true
+		return core.Failure{Text: supervisor.TooManyFiles(l.Name), Fault: api.FaultMachine}, true
 	case unix.ENOMEM, unix.EBUSY, unix.ENODEV, unix.EOPNOTSUPP, unix.ENOSPC, unix.EINTR:
-		return core.Failure{Text: supervisor.ForkFailed(process, unix.ErrnoName(errno))}, true
+		return core.Failure{Text: supervisor.ForkFailed(l.Name, unix.ErrnoName(errno)), Fault: api.FaultMachine}, true
 	}
 	return core.Failure{}, false
+}
+
+// lacks are the errors of a machine that lacks something which every start needs.
+var lacks = []syscall.Errno{unix.EAGAIN, unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EIO}
+
+// FaultOf is the fault of a start that failed before anything of the program itself was looked at.
+func FaultOf(err error) api.Fault {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && slices.Contains(lacks, errno) {
+		return api.FaultMachine
+	}
+	return api.FaultSpawn
 }
 
 // Explain finds out what failed in the child, whose only word is an error number: the set-up goes on in the

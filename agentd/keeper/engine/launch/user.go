@@ -23,7 +23,7 @@ func (h Host) credential(p api.Process, vars ini.Vars) (*syscall.Credential, err
 	}
 	u, err := lookup(name)
 	if err != nil {
-		return nil, refuse("can't find user %s on this machine", supervisor.Quote(name))
+		return nil, Refusal{FaultOf(err), fmt.Sprintf("can't find user %s on this machine", supervisor.Quote(name))}
 	}
 	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
 	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
@@ -38,7 +38,7 @@ func (h Host) credential(p api.Process, vars ini.Vars) (*syscall.Credential, err
 	}
 	ids, err := u.GroupIds()
 	if err != nil {
-		return nil, refuse("the groups of user %s cannot be read on this machine: %v", supervisor.Quote(name), err)
+		return nil, Refusal{FaultOf(err), fmt.Sprintf("the groups of user %s cannot be read on this machine: %v", supervisor.Quote(name), err)}
 	}
 	cred := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 	for _, id := range ids {
