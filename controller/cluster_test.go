@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/controller/member"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/spec"
@@ -32,6 +34,8 @@ type cluster struct {
 	wg     sync.WaitGroup
 	settle time.Duration
 	asker  Asker
+	dir    string // of the controllers' files
+	copied string // another one: the state directories are a copy
 
 	mu         sync.Mutex // guards what follows
 	violations []string
@@ -49,6 +53,7 @@ type cluster struct {
 
 type control struct {
 	*Controller
+	member *member.Member
 	kv     *memstore.Client
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -56,16 +61,20 @@ type control struct {
 
 // inCluster runs a test in a bubble, and fails it when anything forbidden was seen.
 func inCluster(t *testing.T, test func(c *cluster)) {
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		c := &cluster{
-			t: t, keys: store.NewKeys(store.DefaultPrefix), ctx: ctx,
+			t: t, dir: dir, keys: store.NewKeys(store.DefaultPrefix), ctx: ctx,
 			agents: map[string]*agent{}, ctls: map[string]*control{}, settle: 15 * time.Second,
 			placed: map[string]map[string]bool{}, touched: map[string]map[string]bool{},
 			copies: map[string][]string{}, starts: map[string]int{},
 		}
 		c.s = memstore.New(memstore.Options{OnCommit: c.observe})
 		c.admin = c.s.Client("admin")
+		if _, err := store.Init(ctx, c.admin, c.keys, "test"); err != nil {
+			t.Fatal(err)
+		}
 		defer func() {
 			cancel()
 			c.wg.Wait()
@@ -158,8 +167,11 @@ func (c *cluster) controller(id string) *control {
 	ctx, cancel := context.WithCancel(c.ctx)
 	kv := c.s.Client(id)
 	ctl := &control{kv: kv, cancel: cancel, done: make(chan struct{})}
+	host := api.HostIdentity{Name: "h", BootID: "b", MachineID: "m", Directory: id + c.copied}
+	ctl.member = member.New(member.Options{KV: kv, Keys: c.keys, Self: api.Controller{ID: id}, Host: host,
+		File: filepath.Join(c.dir, id), Clock: clock.Go{}})
 	ctl.Controller = New(Options{
-		KV: countWrites{kv, c}, Keys: c.keys, ID: id, Settle: c.settle, Expand: spec.Processes, Fingerprint: spec.Fingerprint,
+		KV: countWrites{kv, c}, Keys: c.keys, ID: id, Member: ctl.member, Settle: c.settle, Expand: spec.Processes, Fingerprint: spec.Fingerprint,
 		Asker: c.asker, Clock: clock.Go{}, Log: zap.NewNop(),
 		History: store.NewHistory(kv, c.keys, "leader "+id, clock.Go{}),
 	})

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/controller/member"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -50,6 +51,9 @@ type Options struct {
 	Fingerprint func(api.Process) string
 	// Asker may be nil: then no agent can be reached.
 	Asker Asker
+	// Member is this controller's registration. It may be nil for one that no machine has to ask for promises, as it has no store that
+	// could be away: then it always stands.
+	Member *member.Member
 	// History may be nil: then nothing is told.
 	History History
 	Clock   clock.Clock // nil is clock.Go
@@ -125,13 +129,17 @@ var _ Viewer = (*Controller)(nil)
 func New(o Options) *Controller {
 	o.fill()
 	first := NewView(o.Keys, o.Expand, o.Fingerprint, o.Log)
-	return &Controller{
+	c := &Controller{
 		o:      o,
 		events: make(chan Event, 64),
 		down:   make(chan int64, 1),
 		core:   NewCore(first, o.ID, max(o.Settle, 0), o.Mode, o.Log),
 		view:   first.State,
 	}
+	if o.Member != nil {
+		c.core.Register(o.Member.Forbids)
+	}
+	return c
 }
 
 // Status tells how this replica is.
@@ -158,6 +166,14 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	wg.Go(func() { cancel(c.follow(ctx)) })
+	if m := c.o.Member; m != nil {
+		wg.Go(func() {
+			if err := m.Run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+		wg.Go(func() { c.register(ctx, m) })
+	}
 	wg.Go(func() { c.campaign(ctx) })
 	wg.Go(func() { cancel(c.loop(ctx)) })
 	wg.Wait()
@@ -165,6 +181,19 @@ func (c *Controller) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("controller %s: %w", c.o.ID, context.Cause(ctx))
+}
+
+// register tells the loop how this controller stands.
+func (c *Controller) register(ctx context.Context, m *member.Member) {
+	for {
+		now, changed := m.Standing()
+		c.post(ctx, Registered{Entry: now.Entry, Why: now.Why})
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // post hands an event to the loop; it gives up when ctx ends.
@@ -234,4 +263,7 @@ func (c *Controller) show() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status.Leading, c.view = c.core.Leading(), c.core.view.State
+	if known := c.core.view.takeKnown(); known != nil && c.o.Member != nil {
+		c.o.Member.Machines(known)
+	}
 }

@@ -111,7 +111,7 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 	case ViewChanged:
 		c.view.Apply(now, e.Rev, e.Changes)
 	case Elected:
-		c.elected(now, e)
+		effects = append(effects, c.elected(now, e)...)
 	case Deposed:
 		if c.lead != nil && c.lead.Rev == e.Rev {
 			effects = append(effects, c.stepDown("the election session may have ended"))
@@ -147,7 +147,7 @@ func (c *Core) Next() clock.Instant {
 	return next
 }
 
-func (c *Core) elected(now clock.Instant, e Elected) {
+func (c *Core) elected(now clock.Instant, e Elected) []Effect {
 	c.forget()
 	l := e.Leadership
 	c.floor = e.Floor
@@ -155,6 +155,10 @@ func (c *Core) elected(now clock.Instant, e Elected) {
 	c.hold, c.slow, c.trim = now.Add(c.settle), now.Add(slowTick), now
 	c.view.MarkAll()
 	c.log.Info("leading", zap.String("key", l.Key), zap.Int64("rev", l.Rev))
+	if c.registers && c.entry == 0 {
+		return []Effect{c.stepDown("this controller is not registered")}
+	}
+	return nil
 }
 
 // registered takes in how the entry of this controller stands. What it wrote with another one in mind fails, and is tried again.

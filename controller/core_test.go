@@ -215,10 +215,11 @@ func TestALeaderWritesOnlyWhileItIsRegistered(t *testing.T) {
 	c.Register(func(string, promise.Name) promise.Obstacle { return promise.Obstacle{} })
 	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
 	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
-	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 0 {
-		t.Fatalf("it does %+v before it is registered", got)
+	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 1 || c.Leading() {
+		t.Fatalf("it does %+v before it is registered, want to step down", got)
 	}
-	got := c.Step(3, time.Time{}, Registered{Entry: 55})
+	c.Step(3, time.Time{}, Registered{Entry: 55})
+	got := c.Step(3, time.Time{}, Elected{Leadership: lead})
 	if len(got) != 1 {
 		t.Fatalf("does %+v, want one write", got)
 	}

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -166,9 +167,30 @@ func (h *hands) do(ctx context.Context, e Effect) {
 	}
 }
 
+// stands waits until this controller is registered. It is false when ctx ends before that, or another life has taken its place.
+func (c *Controller) stands(ctx context.Context) bool {
+	for c.o.Member != nil {
+		now, changed := c.o.Member.Standing()
+		if now.Entry != 0 {
+			break
+		}
+		if now.Over {
+			return false
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return ctx.Err() == nil
+}
+
 // campaign leads whenever it can, until ctx ends; then it resigns.
 func (c *Controller) campaign(ctx context.Context) {
-	for ctx.Err() == nil {
+	for c.stands(ctx) {
 		lead, err := c.o.KV.Campaign(ctx, c.o.Keys.Election(), c.o.ID, c.o.ElectionTTL)
 		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, store.ErrBehind) {
@@ -214,7 +236,15 @@ func Announced(lead store.Leadership, res store.TxnResult, err error) (floor int
 func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor int64, ok bool) {
 	txn := Announcement(c.o.Keys, c.o.ID, c.o.Clock.Wall(), lead)
 	for ctx.Err() == nil {
-		res, err := c.o.KV.Txn(ctx, txn)
+		guarded := txn
+		if c.o.Member != nil {
+			now, _ := c.o.Member.Standing()
+			if now.Entry == 0 {
+				return 0, false
+			}
+			guarded.If = append(slices.Clone(txn.If), store.Unchanged(c.o.Keys.Controller(c.o.ID), now.Entry))
+		}
+		res, err := c.o.KV.Txn(ctx, guarded)
 		if floor, done, lost := Announced(lead, res, err); done || lost {
 			return floor, done
 		}

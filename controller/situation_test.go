@@ -23,8 +23,8 @@ func outage(t *testing.T, test func(c *cluster)) {
 		c.agents["m1"].die()
 		c.agents["m2"].die()
 		c.await("the touch is gone", func() bool { return len(c.s.Entries(c.keys.Touches("m1"))) == 0 })
-		c.controller("d2")
-		c.await("d2 leads", func() bool { return c.ctls["d2"].Status().Leading })
+		c.controller("d1")
+		c.await("d1 leads", func() bool { return c.ctls["d1"].Status().Leading })
 		test(c)
 	})
 }
@@ -160,6 +160,7 @@ func TestPlacementThatNobodyTouchesMoves(t *testing.T) {
 func TestIdleControllersWriteNothing(t *testing.T) {
 	three(t, func(c *cluster) {
 		c.controller("d2")
+		c.members("d1", "d2")
 		time.Sleep(10 * time.Second)
 		rev := c.s.Rev()
 		time.Sleep(10 * time.Minute)

@@ -18,6 +18,7 @@ type View struct {
 	keys   store.Keys
 	log    *zap.Logger
 	loaded bool
+	known  bool // where machines are, and by which certificates they are known, has changed
 }
 
 // NewView makes an empty view; expand and print are spec.Processes and spec.Fingerprint.
@@ -54,6 +55,21 @@ func (v *View) take(now clock.Instant) func(*view.View, view.Delta) {
 	}
 }
 
+// takeKnown is the fingerprint of each machine when that has changed, nil else.
+func (v *View) takeKnown() map[string]string {
+	if !v.known {
+		return nil
+	}
+	v.known = false
+	known := map[string]string{}
+	for m := range v.State.Machines() {
+		if m.Info != nil && m.Info.Value.Fingerprint != "" {
+			known[m.Name] = m.Info.Value.Fingerprint
+		}
+	}
+	return known
+}
+
 func (v *View) takeProgram(name string) {
 	p := v.State.Program(name)
 	switch {
@@ -79,6 +95,7 @@ func (v *View) takeMachine(name store.Name, now clock.Instant) {
 	}
 	switch name.Kind {
 	case store.KindInfo:
+		v.known = true
 		v.SetInfo(name.Machine, m.Info)
 	case store.KindAlive:
 		v.SetAlive(name.Machine, m.Alive, now)

@@ -15,12 +15,14 @@ import (
 
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/controller"
+	"github.com/distsuper/distsuper/controller/member"
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/daemon"
+	"github.com/distsuper/distsuper/pkg/hostid"
 	"github.com/distsuper/distsuper/pkg/mtls"
 	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/pkg/spec"
@@ -41,6 +43,7 @@ type server struct {
 	keys      store.Keys
 	id        mtls.Identity
 	http      net.Listener
+	member    *member.Member
 	control   *controller.Controller
 	probe     probe
 	warnings  daemoncmd.Warnings
@@ -52,6 +55,11 @@ const httpKey = "[distsuperd] http"
 // seenFile keeps how far etcd was seen.
 func seenFile(cfg *config.Config) string {
 	return filepath.Join(cfg.Controller.StateDir, "distsuperd.seen")
+}
+
+// promisesFile keeps what the next life must know of promises.
+func promisesFile(cfg *config.Config) string {
+	return filepath.Join(cfg.Controller.StateDir, "distsuperd.promises")
 }
 
 // identityFile is where distsuperd's certificate and key are.
@@ -72,19 +80,9 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	group.Go(func() error { return s.unlessBehind(ctx, s.control.Run(ctx)) })
-	group.Go(func() error { return s.serveHTTP(ctx) })
 	group.Go(func() error { return s.beginAgain(ctx) })
-	moved := make(chan api.Controller)
 	group.Go(func() error {
-		return s.unlessBehind(ctx, trust.Publish(ctx, s.kv, s.keys, s.self(), moved, clock.Real{}, s.Log.Named("publish")))
-	})
-	group.Go(func() error {
-		daemoncmd.WatchAddress(ctx, s.Log, func() string { return rpc.Reach(s.http, nil) }, func(string) {
-			select {
-			case moved <- s.self():
-			case <-ctx.Done():
-			}
-		})
+		daemoncmd.WatchAddress(ctx, s.Log, func() string { return rpc.Reach(s.http, nil) }, func(string) { s.member.Say(s.self()) })
 		return nil
 	})
 	group.Go(func() error {
@@ -99,7 +97,7 @@ func (s *server) serve(ctx context.Context) error {
 // self is what the fleet is told of this controller.
 func (s *server) self() api.Controller {
 	return api.Controller{ID: s.Config.Controller.ID, Host: host(), HTTP: rpc.Reach(s.http, nil), HereOnly: rpc.HereOnly(s.http),
-		Fingerprint: s.id.Fingerprint, Version: version.String()}
+		Fingerprint: s.id.Fingerprint, Version: version.String(), MaxHold: int64(s.Config.Controller.MaxHold / time.Second)}
 }
 
 // errDataRemoved says what cannot be made anew.
@@ -181,7 +179,8 @@ func (s *server) close(group *errgroup.Group) error {
 	return err
 }
 
-// open gets what everything else needs: etcd, the key space, an identity, a port.
+// open gets what everything else needs: etcd, an identity, a port, the key space. Machines are answered before etcd is reached: it may be
+// away, and they ask for promises because of that.
 func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 	if err := s.findEtcd(ctx, group); err != nil {
 		return err
@@ -190,9 +189,6 @@ func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 		return err
 	}
 	s.keys = store.NewKeys(s.Config.Etcd.Prefix)
-	if err := s.checkSchema(ctx); err != nil {
-		return err
-	}
 	if s.id, err = mtls.LoadIdentity(identityFile(s.Config), "controller "+s.Config.Controller.ID); err != nil {
 		return err
 	}
@@ -203,15 +199,30 @@ func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 		_, err := s.kv.Raw.Range(ctx, store.Range{Key: s.keys.Schema()})
 		return err
 	}
+	host, err := hostid.Read(s.Config.Controller.StateDir)
+	if err != nil {
+		return err
+	}
+	s.member = member.New(member.Options{KV: s.kv, Keys: s.keys, Self: s.self(), Host: host, File: promisesFile(s.Config),
+		Refuses: s.refuses, Clock: clock.Real{}, Log: s.Log.Named("member")})
 	s.control = controller.New(controller.Options{
-		KV: s.kv, Keys: s.keys, ID: s.Config.Controller.ID,
+		KV: s.kv, Keys: s.keys, ID: s.Config.Controller.ID, Member: s.member,
 		ElectionTTL: s.Config.Controller.ElectionTTL, Settle: settle(s.Config.Controller.Settle),
 		Expand: spec.Processes, Fingerprint: spec.Fingerprint,
 		Asker:   rpc.Agents{Cert: s.id.Cert},
 		History: store.NewHistory(s.kv, s.keys, "leader "+s.Config.Controller.ID, clock.Real{}),
 		Clock:   clock.Real{}, Log: s.Log.Named("controller"),
 	})
-	return nil
+	group.Go(func() error { return s.serveHTTP(ctx) })
+	return s.checkSchema(ctx)
+}
+
+// refuses says why nothing is promised: by a store that went back nobody knows who is registered.
+func (s *server) refuses() string {
+	if err := s.kv.Memory.Err(); err != nil {
+		return "it does not trust etcd: " + err.Error()
+	}
+	return ""
 }
 
 // settle turns the setting's "0: do not wait" into the controller's.
@@ -264,7 +275,7 @@ func (s *server) checkSchema(ctx context.Context) error {
 }
 
 func (s *server) serveHTTP(ctx context.Context) error {
-	pins := trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{})
+	pins := callers{trust.NewPins(s.kv, s.keys, s.id.Fingerprint, clock.Real{}), s.member}
 	handler := web.Handler(web.Options{
 		Health: s.health,
 		Machine: func(ctx context.Context, name string) (api.MachineInfo, error) {
@@ -274,10 +285,25 @@ func (s *server) serveHTTP(ctx context.Context) error {
 			}
 			return m, err
 		},
-		Daemon: s.Daemon(s.Config.Controller.ID, s.reload, s.stop),
-		Cert:   s.id.Cert, Log: s.Log.Named("http"), OpenHealth: s.Config.Controller.HTTPGiven,
+		Promises: s.member,
+		Daemon:   s.Daemon(s.Config.Controller.ID, s.reload, s.stop),
+		Cert:     s.id.Cert, Log: s.Log.Named("http"), OpenHealth: s.Config.Controller.HTTPGiven,
 	})
 	return web.Serve(ctx, daemoncmd.Limited(s.http, s.Log.Named("http")), mtls.ServerConfig(s.id.Cert, mtls.Trust(pins, nil)), handler, s.Log.Named("http"))
+}
+
+// callers are whom the store's pins know, and the machines, which the handler lets ask for promises only.
+type callers struct {
+	*trust.Pins
+	machines *member.Member
+}
+
+// Known implements mtls.Pins.
+func (c callers) Known(ctx context.Context, fingerprint string) (bool, error) {
+	if c.machines.IsMachine(fingerprint) {
+		return true, nil
+	}
+	return c.Pins.Known(ctx, fingerprint)
 }
 
 // reload restarts it in its place. Settings that it would refuse must not end it.

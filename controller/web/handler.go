@@ -40,6 +40,8 @@ type Options struct {
 	Health func(context.Context) Health
 	// Machine tells where a machine's agent is; an error satisfies rpc.ErrNotFound where there is none.
 	Machine func(ctx context.Context, name string) (api.MachineInfo, error)
+	// Promises answers machines, which may call for nothing else; nil for a controller that gives none.
+	Promises Promises
 	// Daemon answers the paths of daemons, when a request names no machine.
 	Daemon rpc.DaemonServer
 	// OpenHealth answers about health by plain HTTP to everybody, not to this host alone.
@@ -89,6 +91,10 @@ func (h *handler) secure(w http.ResponseWriter, r *http.Request) {
 	if r.TLS == nil {
 		rpc.WriteJSON(w, http.StatusForbidden, &rpc.Error{Code: "forbidden",
 			Text: "this is answered over HTTPS with a client certificate only; distsuperctl has one"})
+		return
+	}
+	if f := h.machine(r); f != "" {
+		h.promise(f, w, r)
 		return
 	}
 	machine := r.URL.Query().Get("machine")

@@ -126,6 +126,16 @@ type Controller struct {
 	// package promise. Leaving: it is about to leave for a while, and gives long promises.
 	MaxHold int64 `json:"max_hold,omitempty"`
 	Leaving bool  `json:"leaving,omitempty"`
+	// Incarnation is made at each registration: the entry that carries it was written by that life of the controller.
+	Incarnation string       `json:"incarnation,omitempty"`
+	Identity    HostIdentity `json:"identity,omitzero"`
+	// Registered is the revision of the registration, once the entry was written again after it; 0 while it is the entry's own.
+	Registered int64 `json:"registered,omitempty"`
+	// Member: it may act on runs whose touch has expired. One that is not waits until WaitsUntil at most.
+	Member     bool      `json:"member,omitempty"`
+	WaitsUntil time.Time `json:"waits_until,omitzero"`
+	// Acknowledged: it promises nothing more to a machine that does not know of every controller that was registered up to this revision.
+	Acknowledged int64 `json:"acknowledged,omitempty"`
 }
 
 // Leader is the value of leader: the controller that was elected last.
@@ -143,6 +153,19 @@ type Schema struct {
 	Floor int64 `json:"floor,omitempty"`
 	// Restored says that this store, which lost what it knew, counts as it is; nil for one that never did.
 	Restored *Restored `json:"restored,omitempty"`
+	// Controllers says that this key space has had a controller that gives promises; nil for one that never did.
+	Controllers *Controllers `json:"controllers,omitempty"`
+}
+
+// Controllers is what stays of controllers that were forgotten.
+type Controllers struct {
+	// MaxHold is the longest, in seconds, that any of them ever said.
+	MaxHold int64 `json:"max_hold"`
+	// Off: an operator vouches that a member is off; so no machine that does not know of the controllers that were registered up to this
+	// revision gets promises of all any more. OffID is that member, OffBy the operator.
+	Off   int64  `json:"off,omitempty"`
+	OffID string `json:"off_id,omitempty"`
+	OffBy string `json:"off_by,omitempty"`
 }
 
 // Restored is an operator's word about a store that was restored from a snapshot, wiped or exchanged: every daemon that found it

@@ -77,6 +77,7 @@ type ControllerConfig struct {
 	HTTPGiven   bool
 	ElectionTTL int // seconds
 	Settle      time.Duration
+	MaxHold     time.Duration
 	StateDir    string
 	Log         LogConfig
 }

@@ -23,6 +23,7 @@ type Grantor struct {
 	kept    map[string]map[Name]Kept // by machine
 	waits   bool                     // for a Length after the start: an earlier life may have promised what nobody knows any more
 	knows   bool                     // the record is of this boot, or a registration was answered since: Newest is what it must be
+	fresh   bool                     // no earlier life is known
 	length  time.Duration
 
 	registered bool
@@ -34,7 +35,7 @@ type Grantor struct {
 func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Moment) *Grantor {
 	g := &Grantor{id: id, started: now, kept: map[string]map[Name]Kept{}, length: Length}
 	if !found.continues(host) {
-		g.waits = true
+		g.waits, g.fresh = true, true
 		g.record = Record{Version: Version, Host: host}
 		return g
 	}
@@ -195,16 +196,43 @@ func (g *Grantor) StartWait(now deadline.Moment) time.Duration {
 // nothing, as agents may ask the one that it was copied from. Every other is a newcomer: a member when no set without it counts any more,
 // or a while after a member has vouched that it gives no promise to an agent that does not know of it: Vouched.
 func (g *Grantor) Registered(r Registration) *Record {
-	old := g.record
-	goesOn := old.Member && old.Incarnation != "" && r.Replaced == old.Incarnation && r.Entry == old.Entry
+	goesOn := g.GoesOn(r)
 	g.registered, g.last, g.vouched, g.knows = true, r, nil, true
-	if r.First {
+	if r.First && g.fresh {
 		g.waits = false
 	}
-	g.record.Entry, g.record.Incarnation, g.record.Member = r.Entry, r.Incarnation, goesOn || r.First
+	g.record.Entry, g.record.Incarnation, g.record.Member = r.Entry, r.Incarnation, goesOn
+	g.record.Trying = ""
 	g.record.Newest = max(g.record.Newest, r.Revision)
 	return g.written()
 }
+
+// Registering takes in a registration that is about to be written, with what it found. The Record must be on disk before that: should the
+// answer be lost with this life, the next one knows by it what it goes on from.
+func (g *Grantor) Registering(r Registration) *Record {
+	if !g.GoesOn(r) {
+		g.record.Trying = ""
+	} else {
+		if !r.First { // also when this was known by what the last life tried
+			g.record.Entry, g.record.Incarnation, g.record.Member = r.Entry, r.Replaced, true
+		}
+		g.record.Trying = r.Incarnation
+	}
+	if g.record.Trying == g.disk.Trying {
+		return nil
+	}
+	return g.written()
+}
+
+// GoesOn reports whether a registration that finds this makes a member at once.
+func (g *Grantor) GoesOn(r Registration) bool {
+	old := g.record
+	tried := old.Trying != "" && r.Replaced == old.Trying
+	return r.First || tried || old.Member && old.Incarnation != "" && r.Replaced == old.Incarnation && r.Entry == old.Entry
+}
+
+// Now is the record as it is to be on disk.
+func (g *Grantor) Now() Record { return *g.written() }
 
 // NewcomerLeft is how long it is at most until this controller is a member, 0 when it is.
 func (g *Grantor) NewcomerLeft(now deadline.Moment) time.Duration {

@@ -22,6 +22,8 @@ type Record struct {
 	Incarnation string `json:"incarnation,omitempty"`
 	// Member: that life was a member.
 	Member bool `json:"member,omitempty"`
+	// Trying is what a registration was to write that makes a member at once: its answer may have been lost with that life.
+	Trying string `json:"trying,omitempty"`
 }
 
 // Kept is a promise that was given.

@@ -1,5 +1,5 @@
-// Package trust is what etcd says about who may call whom: the published fingerprints of
-// controllers, the cluster's keys, and a controller's own entry. It gives package rpc its Pins.
+// Package trust is what etcd says about who may call whom: which controllers are registered, their fingerprints, and the cluster's
+// keys. It gives package rpc its Pins.
 package trust
 
 import (
@@ -26,8 +26,8 @@ const patience = 300 * time.Millisecond
 
 // Pins knows the controllers and the cluster's public key. It reads etcd when somebody calls whom it does not
 // know; while etcd is silent it goes by what it learned last, so that an agent answers then, too. Follow
-// learns in advance. Agents' fingerprints are not among those it knows: no agent calls another or a
-// controller.
+// learns in advance. Agents' fingerprints are not among those it knows: no agent calls another, and a controller knows by itself which
+// of them may ask it for promises.
 type Pins struct {
 	kv    store.KV
 	keys  store.Keys

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
@@ -159,97 +157,6 @@ func TestMachineIsReadOrSaidToBeNone(t *testing.T) {
 		}
 		if _, err := Machine(t.Context(), kv, keys, "m2"); !errors.Is(err, ErrNoMachine) {
 			t.Errorf("m2 is %v", err)
-		}
-	})
-}
-
-// publishing runs Publish of d1 until the test's bubble ends.
-func publishing(t *testing.T, kv store.KV, log *zap.Logger) (changes chan<- api.Controller) {
-	t.Helper()
-	changed := make(chan api.Controller)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- Publish(ctx, kv, keys, api.Controller{ID: "d1", Host: "h1", Fingerprint: "f1"}, changed, clock.Go{}, log)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Publish ended with %v", err)
-		}
-	})
-	return changed
-}
-
-func TestControllerWhoseAddressChangesPublishesTheNewOne(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *memstore.Server, kv *memstore.Client) {
-		core, logged := observer.New(zapcore.ErrorLevel)
-		changes := publishing(t, kv, zap.New(core))
-		for _, addr := range []string{"10.0.0.1:3378", "10.0.0.2:3378", "10.0.0.1:3378"} {
-			changes <- api.Controller{ID: "d1", Host: "h1", Fingerprint: "f1", HTTP: addr}
-			synctest.Wait()
-			if e := server.Entries(keys.Controller("d1")); len(e) != 1 || !strings.Contains(string(e[0].Value), addr) {
-				t.Errorf("at %s there is %v", addr, e)
-			}
-		}
-		kv.Cut() // the next change is written when etcd answers, and what stood there meanwhile is no namesake's
-		changes <- api.Controller{ID: "d1", Host: "h1", Fingerprint: "f1", HTTP: "10.0.0.3:3378"}
-		time.Sleep(time.Minute)
-		kv.Heal()
-		time.Sleep(time.Minute)
-		if e := server.Entries(keys.Controller("d1")); len(e) != 1 || !strings.Contains(string(e[0].Value), "10.0.0.3") {
-			t.Errorf("after an outage there is %v", e)
-		}
-		if logged.Len() > 0 {
-			t.Errorf("the log says %v", logged.All())
-		}
-	})
-}
-
-func TestControllerStaysPublishedWhateverHappens(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *memstore.Server, kv *memstore.Client) {
-		put(t, kv, controller("d1", "of an earlier life"))
-		publishing(t, kv, zap.NewNop())
-		is := func(when string) {
-			t.Helper()
-			synctest.Wait()
-			e := server.Entries(keys.Controller("d1"))
-			if len(e) != 1 || !strings.Contains(string(e[0].Value), `"fingerprint":"f1"`) {
-				t.Errorf("%s there is %v", when, e)
-			}
-		}
-		is("at first")
-		other := server.Client("ctl")
-		defer other.Close()
-		put(t, other, store.Delete(keys.Controller("d1")))
-		is("after it was deleted")
-		kv.Cut()
-		time.Sleep(time.Minute)
-		put(t, other, store.Delete(keys.Controller("d1")))
-		kv.Heal()
-		time.Sleep(time.Minute)
-		is("after it was deleted behind a cut")
-		rev := server.Rev()
-		time.Sleep(time.Hour)
-		if server.Rev() != rev {
-			t.Error("an idle hour wrote something")
-		}
-	})
-}
-
-func TestNamesakeIsToldOfAndNotFought(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *memstore.Server, kv *memstore.Client) {
-		core, logged := observer.New(zapcore.ErrorLevel)
-		publishing(t, kv, zap.New(core))
-		synctest.Wait()
-		put(t, kv, controller("d1", "of another"))
-		rev := server.Rev()
-		time.Sleep(time.Minute)
-		if server.Rev() != rev {
-			t.Error("the entry of the other was overwritten")
-		}
-		if logged.FilterMessageSnippet("same id").Len() == 0 {
-			t.Errorf("the log says %v", logged.All())
 		}
 	})
 }

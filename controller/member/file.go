@@ -1,0 +1,55 @@
+package member
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+
+	"github.com/distsuper/distsuper/pkg/promise"
+	"github.com/distsuper/distsuper/pkg/statedir"
+)
+
+// file is what is on disk.
+type file struct {
+	Record promise.Record `json:"record"`
+	// Machines are the fingerprints by which machines are known.
+	Machines map[string]string `json:"machines,omitempty"`
+}
+
+// load reads the file; one that is not there is empty.
+func load(path string) (f file, err error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &f)
+	}
+	if err != nil {
+		return file{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// save writes down how everything is now. Whoever waits for it may rely on all that was so when he called.
+func (m *Member) save() error {
+	m.disk.Lock()
+	defer m.disk.Unlock()
+	m.mu.Lock()
+	f := file{Record: m.grantor.Now(), Machines: maps.Clone(m.machines)}
+	m.mu.Unlock()
+	text, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", m.o.File, err)
+	}
+	if err := statedir.WriteFile(m.o.File, append(text, '\n')); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	m.grantor.Wrote(f.Record)
+	m.mu.Unlock()
+	return nil
+}
