@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	here = api.HostIdentity{Name: "a", BootID: "b1", MachineID: "m", Directory: "1:2"}
+	here = api.HostIdentity{Name: "a", BootID: "b1", MachineID: "m", Hardware: "h", Directory: "1:2"}
 	web  = Name{"web", 7}
 )
 
@@ -191,7 +191,9 @@ func TestARestartedControllerWaits(t *testing.T) {
 
 func TestWhoMayBeAMember(t *testing.T) {
 	booted, copied, cloned := here, here, here
-	booted.BootID, copied.Directory, cloned.BootID, cloned.Name = "b2", "1:3", "b3", "b"
+	moved := here
+	moved.BootID, moved.Directory = "b2", "1:3"
+	booted.BootID, copied.Directory, cloned.BootID, cloned.Hardware = "b2", "1:3", "b3", "h2"
 	reg := func(change func(*Registration)) Registration {
 		r := back(0)
 		change(&r)
@@ -205,6 +207,7 @@ func TestWhoMayBeAMember(t *testing.T) {
 		"the next life on the same host":         {here, back(0), true},
 		"after a reboot":                         {booted, back(0), true},
 		"a copied state directory":               {copied, back(0), false},
+		"a copy, after a reboot":                 {moved, back(0), false},
 		"a clone of the host":                    {cloned, back(0), false},
 		"its entry was removed since":            {here, reg(func(r *Registration) { r.Entry, r.Replaced = 20, "" }), false},
 		"another one replaced its entry since":   {here, reg(func(r *Registration) { r.Replaced = "i9" }), false},
@@ -283,5 +286,17 @@ func TestAFarewellOutlivesAReboot(t *testing.T) {
 	}
 	if a := next.answer(at(-time.Hour), asking(20)); a.Promised() != Length {
 		t.Errorf("%+v", a)
+	}
+}
+
+// The longest hold of a machine with slow clocks ends before a newcomer with fast ones, who registered just after the set was read, is a member.
+func TestNoHoldOutlastsTheWaitOfANewcomer(t *testing.T) {
+	for _, seconds := range []int64{60, 720, 3600} {
+		s := Set{Controllers: []Controller{{ID: "c1", MaxHold: seconds}}}
+		lives := float64(s.Limit().Boot) * 12 / 11
+		waits := float64(deadline.Wait(deadline.Moment{}, NewcomerWait(s.MaxHold())).Boot) * 12 / 13
+		if left := time.Duration(waits - lives); left < deadline.ActTime {
+			t.Errorf("max_hold %d: %v apart", seconds, left)
+		}
 	}
 }
