@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,6 +24,7 @@ type Server struct {
 	keeper Keeper
 	log    *zap.Logger
 	mux    *http.ServeMux
+	active atomic.Int32 // calls that are being answered
 }
 
 // NewServer makes a server of k; Serve runs it.
@@ -45,6 +47,9 @@ func NewServer(k Keeper, log *zap.Logger) *Server {
 	command(s, "clearlogs", func(ctx context.Context, b idBody) error { return k.ClearLogs(ctx, b.ID) })
 	command(s, "reopenlogs", func(ctx context.Context, _ nothing) error { return k.ReopenLogs(ctx) })
 	command(s, "removelogs", func(ctx context.Context, b idBody) error { return k.RemoveLogs(ctx, b.ID) })
+	if u, is := k.(Upgrader); is {
+		command(s, "upgrade", u.Upgrade)
+	}
 	command(s, "shutdown", func(ctx context.Context, _ nothing) error { return k.Shutdown(ctx) })
 	s.mux.HandleFunc("GET /v1/log", s.sendLog)
 	return s
@@ -56,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	base, cancel := context.WithCancel(ctx)
 	defer cancel()
 	h := &http.Server{
-		Handler:           s.mux,
+		Handler:           http.HandlerFunc(s.answer),
 		ReadHeaderTimeout: 10 * time.Second,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          zap.NewStdLog(s.log),
@@ -76,6 +81,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	<-served
 	return nil
 }
+
+// answer counts a call while it is being answered.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	s.active.Add(1)
+	defer s.active.Add(-1)
+	s.mux.ServeHTTP(w, r)
+}
+
+// Busy reports whether a call is being answered, which may outlast Serve.
+func (s *Server) Busy() bool { return s.active.Load() > 0 }
 
 func (s *Server) refused(err error) {
 	s.log.Warn("a connection to the keeper was refused", zap.Error(err))

@@ -70,6 +70,12 @@ func Listen(stateDir string) (Socket, error) {
 	return Socket{s, stateDir}, nil
 }
 
+// ResumeSocket goes on with the socket of a state directory that another binary of this process has opened.
+func ResumeSocket(stateDir string, h privatesock.Handed) (Socket, error) {
+	s, err := privatesock.Resume(h)
+	return Socket{s, stateDir}, err
+}
+
 // Intact reports whether agents find the keeper at its socket.
 func (s Socket) Intact() bool { return s.Current() && SocketPath(s.dir) == s.Addr().String() }
 

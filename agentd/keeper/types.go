@@ -146,6 +146,11 @@ type Hello struct {
 	Outcomes []Outcome `json:"outcomes,omitempty"`
 	// Goroutines are those of the process: of one that leaks they become more.
 	Goroutines int `json:"goroutines,omitempty"`
+	// Handover is the version of the state that it can hand to another binary in its place (Upgrader); 0 for a keeper that cannot.
+	// Handovers counts how often that was done in the life of this keeper, and HandoverError says why the last try failed.
+	Handover      int    `json:"handover,omitempty"`
+	Handovers     int    `json:"handovers,omitempty"`
+	HandoverError string `json:"handover_error,omitempty"`
 	// Owner is what the agent last stored with SetOwner: its machine name.
 	Owner string `json:"owner,omitempty"`
 	// Holds is the version of package promise by which this keeper holds runs; one of an earlier version says nothing, and holds none.

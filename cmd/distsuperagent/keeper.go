@@ -29,6 +29,9 @@ func newKeeper() *cobra.Command {
 		Hidden: true,
 		Args:   daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if test, err := cmd.Flags().GetBool(selfTestFlag); err != nil || test {
+				return errors.Join(err, keeperd.SelfTest(cmd.InOrStdin(), cmd.OutOrStdout()))
+			}
 			// It reads no file, and only tells which one is the agent's: what it is given is whole.
 			dir, err := cmd.Flags().GetString("state-dir")
 			if err != nil {
@@ -47,13 +50,14 @@ func newKeeper() *cobra.Command {
 				return err
 			}
 			code := keeperd.Main(keeperd.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
-				GuardianCommand: []string{guardianCommand}, Nice: nice})
+				GuardianCommand: []string{guardianCommand}, SelfTestCommand: []string{keeper.Command, "--" + selfTestFlag}, Nice: nice})
 			if code != 0 {
 				return &daemon.ExitError{Code: code} // it has printed why
 			}
 			return nil
 		},
 	}
+	cmd.Flags().Bool(selfTestFlag, false, "read the state of a running keeper, and say whether it can be taken over")
 	cmd.Flags().Int(niceFlag, 0, "the nice value of the processes")
 	return cmd
 }

@@ -52,10 +52,12 @@ says why it has not. The agent takes over the processes that the keeper of this 
 		newStop(),
 		self.NewRestart(&cobra.Command{
 			Short: "stop the agent and start it again; processes do not notice",
-			Long: `restart stops the agent, if it runs, and starts it again, for example after an upgrade. Processes
-do not notice. It first checks that the new one could start (check); if not, the running agent
-continues. An agent that systemd started is restarted by systemd.`,
-		}, unix.SIGTERM, 30*time.Second, check),
+			Long: `restart stops the agent, if it runs, and starts it again. Processes do not notice. If the program's file
+has changed, the keeper goes on as the new one, too (see upgrade). It first checks that the new
+agent could start (check) and that the new keeper could take over; if not, the running ones continue.
+An agent that systemd started is restarted by systemd.`,
+		}, unix.SIGTERM, 30*time.Second, check, replaceChangedKeeper),
+		newUpgrade(),
 		self.NewCheck(check),
 		newStatus(), newTail(), newLog(),
 		withName(self.NewRun(&cobra.Command{Short: "run the agent in the foreground"}, newServer)),

@@ -46,9 +46,9 @@ func newRoot() *cobra.Command {
 		self.NewRestart(&cobra.Command{
 			Short: "stop distsuperd and start it again; its etcd and all processes keep running",
 			Long: `restart stops distsuperd, if it runs, and starts it again. Its own etcd and all processes keep
-running. It first checks that the new one could start (check); if not, the running one continues. One
+running; another distsuperd takes the lead meanwhile. After an upgrade this is all that is to be done. It first checks that the new one could start (check); if not, the running one continues. One
 that systemd started is restarted by systemd.`,
-		}, unix.SIGUSR1, time.Minute, check),
+		}, unix.SIGUSR1, time.Minute, check, nil),
 		self.NewCheck(check),
 		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and its health"}, "http", report),
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Running) daemoncmd.Server {

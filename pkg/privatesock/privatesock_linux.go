@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,7 @@ type Socket struct {
 	mu     sync.Mutex // guards what follows
 	l      *net.UnixListener
 	file   os.FileInfo // as it was made
+	held   bool        // Close keeps it open for Release or the next binary
 	closed bool
 }
 
@@ -84,10 +86,13 @@ func (s *Socket) bind() error {
 	}
 	before := s.l
 	s.l, s.file = l, file
+	if s.held {
+		err = l.SetDeadline(time.Unix(1, 0))
+	}
 	if before != nil {
 		before.Close()
 	}
-	return nil
+	return err
 }
 
 // permit gives the socket's file its mode and owner.
@@ -147,6 +152,9 @@ func (s *Socket) currentLocked() bool {
 func (s *Socket) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held {
+		return nil
+	}
 	if !s.closed && s.currentLocked() {
 		os.Remove(s.path) // somebody else may have done it
 	}

@@ -129,3 +129,47 @@ func (b *Board) look(seq uint64) (s keeper.Snapshot, news bool, changed <-chan s
 	}
 	return s, true, nil
 }
+
+// State is a board as it is handed to the next binary of a keeper that is replaced in place, so that whoever has looked goes on from there.
+type State struct {
+	Seq    uint64         `json:"seq"`
+	Runs   []keeper.Run   `json:"runs,omitempty"`
+	Forgot []ForgotState  `json:"forgot,omitempty"`
+	Leases []keeper.Lease `json:"leases,omitempty"`
+	// Holding is what SetHolding has shown last.
+	Holding keeper.Holding `json:"holding,omitzero"`
+}
+
+// ForgotState is one run that was taken off.
+type ForgotState struct {
+	Seq uint64     `json:"seq"`
+	Ref keeper.Ref `json:"ref"`
+}
+
+// Export returns what the board shows.
+func (b *Board) Export() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := State{Seq: b.seq, Leases: b.leases, Holding: b.holding}
+	for _, r := range b.runs {
+		s.Runs = append(s.Runs, r)
+	}
+	slices.SortFunc(s.Runs, func(x, y keeper.Run) int { return cmp.Compare(x.Seq, y.Seq) })
+	for _, f := range b.forgot {
+		s.Forgot = append(s.Forgot, ForgotState{f.seq, f.ref})
+	}
+	return s
+}
+
+// Import makes a board that goes on with what another has shown.
+func Import(instance string, s State) *Board {
+	b := New(instance)
+	b.seq, b.leases, b.holding = s.Seq, s.Leases, s.Holding
+	for _, r := range s.Runs {
+		b.runs[r.ID] = r
+	}
+	for _, f := range s.Forgot {
+		b.forgot = append(b.forgot, forgotten{f.Seq, f.Ref})
+	}
+	return b
+}

@@ -34,6 +34,7 @@ func (l *loop) Do(effect core.Effect) core.Event {
 	case core.Guard:
 		l.stop.Set(e.At)
 		l.guard.SetDeadline(e.Hard)
+		l.guarded = e.Hard
 	case core.Wake:
 		l.wake = e.At
 	case core.End:
@@ -161,7 +162,7 @@ func (r *run) gone(group bool) bool {
 // leaveAlone lets what is left of a copy live. Writing that down and moving it takes its time.
 func (l *loop) leaveAlone(r *run, c core.Copy) {
 	e, mark := l.engine, l.mark(r)
-	e.background.Go(func() {
+	e.beside(func() {
 		err := e.file.AddLeft(mark)
 		if err == nil {
 			err = r.cage.Leave()

@@ -29,6 +29,13 @@ func (e *Engine) Hello(context.Context) (keeper.Hello, error) {
 	return h, nil
 }
 
+// SetHandoverError has Hello tell why this keeper was not replaced.
+func (e *Engine) SetHandoverError(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hello.HandoverError = err.Error()
+}
+
 // SetOwner keeps the name of the agent's machine for the next agent.
 func (e *Engine) SetOwner(_ context.Context, owner string) error {
 	e.mu.Lock()

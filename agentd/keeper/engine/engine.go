@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,6 +79,10 @@ type Options struct {
 	// First are the processes that are expected at the start, in the order in which they are to be spawned: each waits
 	// for those before it, as long as some come within core.FirstWait.
 	First []string
+	// Resumed, when it is not nil, is what the engine of another binary has handed over before this process executed the present one.
+	Resumed *State
+	// Backstop is the one that was armed for it since.
+	Backstop *guardian.Backstop
 }
 
 // LogDir is where the AUTO logs of a state directory are.
@@ -103,6 +108,7 @@ type Engine struct {
 	orphan     func(keeper.Transition)
 	alone      bool
 	background sync.WaitGroup // of what takes its time beside the loop; Run waits for it
+	besides    atomic.Int32   // how much of that there is
 
 	mu     sync.Mutex    // guards what follows
 	queue  []func(*loop) // called with nil when the loop has ended
@@ -115,27 +121,10 @@ type Engine struct {
 
 // New takes the state directory, kills what earlier keepers left alive and starts the guardian. It
 // returns when nothing of them is alive any more. Nothing but Run ends what it began.
+//
+// With Options.Resumed it goes on with the processes of the binary before, and looks at no file.
 func New(o Options) (*Engine, error) {
 	if err := self.CloseOnExec(); err != nil {
-		return nil, err
-	}
-	identity, err := hostid.Read(o.Dir)
-	if err != nil {
-		return nil, err
-	}
-	id := make([]byte, 8)
-	rand.Read(id)
-	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), hello: keeper.Hello{
-		Instance: hex.EncodeToString(id), BootID: identity.BootID, PID: os.Getpid(), Version: o.Version, Config: o.Config},
-		identity: identity, watch: o.Watch, orphan: o.Orphan, alone: o.Mode == mode.Alone}
-	e.logs.OnHeld(func(process string, h logs.Held) {
-		e.post(func(l *loop) { l.drive(l.Moment(), core.OutputHeld{ID: process, Why: h.Why, Since: h.Since}) })
-	})
-	e.board, e.journal = board.New(e.hello.Instance), journal.New(e.hello.Instance, journal.Capacity)
-	if o.Linger == 0 && !e.alone {
-		o.Linger = defaultLinger
-	}
-	if e.file, err = contain.OpenState(o.Dir); err != nil {
 		return nil, err
 	}
 	if o.Environ == nil {
@@ -144,11 +133,24 @@ func New(o Options) (*Engine, error) {
 	if o.AutoLogs.Dir == "" {
 		o.AutoLogs.Dir = LogDir(o.Dir)
 	}
-	if e.host, err = launch.NewHost(launch.Options{Instance: e.hello.Instance, Environ: o.Environ,
-		AutoLogs: o.AutoLogs, StreamPrefix: o.StreamPrefix}); err != nil {
+	if o.Linger == 0 && o.Mode != mode.Alone {
+		o.Linger = defaultLinger
+	}
+	if o.Resumed != nil {
+		return resume(o, *o.Resumed)
+	}
+	identity, err := hostid.Read(o.Dir)
+	if err != nil {
 		return nil, err
 	}
-	if e.poll, err = newPoller(); err != nil {
+	id := make([]byte, 8)
+	rand.Read(id)
+	e, err := newEngine(o, identity, keeper.Hello{Instance: hex.EncodeToString(id), BootID: identity.BootID})
+	if err != nil {
+		return nil, err
+	}
+	e.board, e.journal = board.New(e.hello.Instance), journal.New(e.hello.Instance, journal.Capacity)
+	if e.file, err = contain.OpenState(o.Dir); err != nil {
 		return nil, err
 	}
 	if e.tokens, err = page.NewBook(); err != nil {
@@ -162,6 +164,23 @@ func New(o Options) (*Engine, error) {
 		return nil, err
 	}
 	return e, nil
+}
+
+// newEngine makes what a keeper has whether it begins or goes on.
+func newEngine(o Options, identity api.HostIdentity, hello keeper.Hello) (*Engine, error) {
+	hello.PID, hello.Version, hello.Config, hello.Handover = os.Getpid(), o.Version, o.Config, StateVersion
+	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), hello: hello, identity: identity, watch: o.Watch, orphan: o.Orphan,
+		alone: o.Mode == mode.Alone}
+	e.logs.OnHeld(func(process string, h logs.Held) {
+		e.post(func(l *loop) { l.drive(l.Moment(), core.OutputHeld{ID: process, Why: h.Why, Since: h.Since}) })
+	})
+	var err error
+	if e.host, err = launch.NewHost(launch.Options{Instance: e.hello.Instance, Environ: o.Environ,
+		AutoLogs: o.AutoLogs, StreamPrefix: o.StreamPrefix}); err != nil {
+		return nil, err
+	}
+	e.poll, err = newPoller()
+	return e, err
 }
 
 // Files are those by which a next keeper finds what this one runs.
@@ -192,13 +211,16 @@ func (e *Engine) prepare(o Options) error {
 	}
 	e.makes.Exempt(g.PID())
 	e.hello.Containment = e.makes.Name()
-	if e.loop, err = newLoop(e, g, core.Options{Mode: o.Mode, First: o.First, Linger: o.Linger}); err != nil {
+	stop, err := guardian.NewBackstop()
+	if err != nil {
 		return err
 	}
-	e.loop.nice = o.Nice
-	if err := e.loop.startFast(); err != nil {
-		o.Logger.Info("Processes are started the slower way", zap.Error(err))
+	if e.loop, err = newLoop(e, g, stop); err != nil {
+		return err
 	}
+	e.loop.core = core.New(e.loop.Moment(), core.Options{Mode: o.Mode, First: o.First, Linger: o.Linger})
+	limit, err := g.Inherited()
+	e.loop.prepareStarts(o, limit, err)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/core"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 )
 
 const (
@@ -32,6 +33,7 @@ func (e *Engine) Run() error {
 		signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
 	}
 	signal.Notify(children, unix.SIGCHLD)
+	self.HearSignals()
 	quit := make(chan struct{})
 	var listeners sync.WaitGroup
 	listeners.Go(func() { e.listenForEnd(ends, quit) })
@@ -42,7 +44,7 @@ func (e *Engine) Run() error {
 	close(quit)
 	listeners.Wait()
 	e.close()
-	e.background.Go(e.keepOutcomes)
+	e.beside(e.keepOutcomes)
 	e.awaitBackground()
 	e.loop.end()
 	e.log.close()
@@ -59,6 +61,15 @@ func (e *Engine) keepOutcomes() {
 	if err := e.file.AddOutcomes(outcomes); err != nil {
 		e.log.warn("The results of runs are not kept for the next agent", zap.Int("runs", len(outcomes)), zap.Error(err))
 	}
+}
+
+// beside has something done that takes its time. What it tells the loop is posted before it returns.
+func (e *Engine) beside(do func()) {
+	e.besides.Add(1)
+	e.background.Go(func() {
+		defer e.besides.Add(-1)
+		do()
+	})
 }
 
 // awaitBackground waits for what is done beside the loop, within bounds.

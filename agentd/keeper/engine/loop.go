@@ -43,28 +43,37 @@ type loop struct {
 	nice     int // of processes
 	oomScore int
 
-	changed  []keeper.Run  // in this turn, to be published
-	wake     clock.Instant // when the core wants the next turn
-	guardAt  clock.Instant // when to start the guardian again
-	killTime time.Duration // as the core was told it last
+	changed  []keeper.Run      // in this turn, to be published
+	wake     clock.Instant     // when the core wants the next turn
+	guardAt  clock.Instant     // when to start the guardian again
+	guarded  deadline.Deadline // when the guardian steps in
+	noFile   unix.Rlimit       // of programs
+	handOver *handOver         // that is asked for
+	killTime time.Duration     // as the core was told it last
 	reapSoon bool
 	ended    bool
 }
 
-func newLoop(e *Engine, g *guardian.Guard, o core.Options) (*loop, error) {
-	b, err := guardian.NewBackstop()
-	if err != nil {
-		return nil, err
-	}
+// newLoop makes a loop that has no core yet.
+func newLoop(e *Engine, g *guardian.Guard, stop *guardian.Backstop) (*loop, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
-	l := &loop{engine: e, poll: e.poll, log: e.log, stop: b, guard: g, makes: e.makes, null: null, start: forkSlowly,
+	return &loop{engine: e, poll: e.poll, log: e.log, stop: stop, guard: g, makes: e.makes, null: null, start: forkSlowly,
 		runs: map[string]*run{}, mains: map[int]*run{}, byTag: map[uint64]func(deadline.Moment){}, nextTag: firstTag,
-		guardAt: clock.Never}
-	l.core = core.New(l.Moment(), o)
-	return l, nil
+		guardAt: clock.Never, guarded: deadline.None}, nil
+}
+
+// prepareStarts has processes started in the fast way, where their limit of open files is known and the kernel lets us.
+func (l *loop) prepareStarts(o Options, limit unix.Rlimit, err error) {
+	l.nice = o.Nice
+	if err == nil {
+		err = l.startFast(limit)
+	}
+	if err != nil {
+		o.Logger.Info("Processes are started the slower way", zap.Error(err))
+	}
 }
 
 func (l *loop) run() {
@@ -75,20 +84,28 @@ func (l *loop) run() {
 	unix.Umask(l.umask)
 	l.oomScore = ownOOMScore()
 	self.PreferThisThread()
-	if err := l.poll.add(l.guard.PIDFD(), unix.EPOLLIN, tagGuardian); err != nil {
-		l.log.warn("The guardian is not watched", zap.Error(err))
+	if l.guard.PID() != 0 {
+		if err := l.poll.add(l.guard.PIDFD(), unix.EPOLLIN, tagGuardian); err != nil {
+			l.log.warn("The guardian is not watched", zap.Error(err))
+		}
 	}
 	l.log.info("The keeper runs", zap.String("instance", l.engine.hello.Instance),
 		zap.String("containment", l.engine.hello.Containment), zap.Int("pid", os.Getpid()))
 	for !l.ended {
 		l.tags = l.poll.wait(l.armTimer(), l.tags[:0])
 		l.turn()
+		if l.handOver != nil {
+			l.tryHandOver()
+		}
 	}
 }
 
 // armTimer sets the timer for the next turn, and reports whether there is time until then.
 func (l *loop) armTimer() bool {
 	at := min(l.wake, l.guardAt)
+	if l.handOver != nil {
+		at = min(at, l.handOver.again)
+	}
 	if at <= l.Moment().Boot {
 		return false
 	}

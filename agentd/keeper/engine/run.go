@@ -24,6 +24,7 @@ type run struct {
 	pidfd int    // -1 without a main process
 	tag   uint64 // of pidfd in the poller
 	group int    // that the last main process led
+	late  bool   // the main process has not execed yet, as far as it is known
 	stdin *stdin
 }
 

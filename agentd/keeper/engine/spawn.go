@@ -30,11 +30,7 @@ func forkSlowly(path string, argv []string, attr *syscall.ProcAttr) (pid int, ex
 
 // startFast has processes started at a cost that does not grow with their number. The error says why that cannot be had.
 // Only then may the limit of open files be raised: package syscall would hand the raised one on.
-func (l *loop) startFast() error {
-	limit, err := l.guard.Inherited()
-	if err != nil {
-		return err
-	}
+func (l *loop) startFast(limit unix.Rlimit) error {
 	s, err := forkexec.New(limit)
 	if err != nil {
 		return err
@@ -42,7 +38,7 @@ func (l *loop) startFast() error {
 	self.RaiseNoFile()
 	s.Nice = l.nice
 	s.Late = func(pid int, err error) { l.engine.post(func(l *loop) { l.execedLate(pid, err) }) }
-	l.start, l.starter = s.ForkExec, s
+	l.start, l.starter, l.noFile = s.ForkExec, s, limit
 	return nil
 }
 
@@ -55,6 +51,7 @@ func (l *loop) execedLate(pid int, err error) {
 		l.log.warn("A process cannot run its program", processField(r.ref), zap.Int("pid", pid), zap.Error(err))
 	default:
 		l.log.info("A process is not held up by its file any more", processField(r.ref), zap.Int("pid", pid))
+		r.late = false
 		l.unprotect(pid)
 	}
 }
@@ -71,6 +68,7 @@ func (l *loop) spawn(r *run, c core.Copy) core.Event {
 		return l.notSpawned(r, c, ends, err)
 	}
 	l.adopt(r, pid, pidfd, ends)
+	r.late = !execed
 	if execed {
 		l.unprotect(pid)
 	} else {
@@ -116,12 +114,17 @@ func (l *loop) adopt(r *run, pid, pidfd int, ends *pipes) {
 		pidfd, _ = unix.PidfdOpen(pid, 0) // it is not reaped, so the number is its own
 	}
 	r.pid, r.group, r.pidfd = pid, pid, pidfd
-	l.mains[pid] = r
-	r.tag = l.watch(pidfd, unix.EPOLLIN, func(now deadline.Moment) { l.exited(now, r) })
+	l.watchMain(r)
 	r.cage.Entered(pid, []int{ends.stdin.read, ends.stdout.write, ends.stderr.write})
 	r.stdin = &stdin{fd: ends.stdin.write}
 	l.attach(r.plan, ends)
 	ends.closeChild()
+}
+
+// watchMain has the end of a main process noticed.
+func (l *loop) watchMain(r *run) {
+	l.mains[r.pid] = r
+	r.tag = l.watch(r.pidfd, unix.EPOLLIN, func(now deadline.Moment) { l.exited(now, r) })
 }
 
 // unprotect takes from a process that has execed the keeper's protection from the OOM killer. Before that they share
@@ -150,7 +153,7 @@ func (l *loop) notSpawned(r *run, c core.Copy, ends *pipes, err error) core.Even
 	}
 	l.attach(r.plan, ends)
 	e, plan := l.engine, r.plan
-	e.background.Go(func() {
+	e.beside(func() {
 		why := plan.Explain(errno)
 		if why.InChild {
 			unix.Write(ends.stderr.write, []byte("supervisor: "+why.Text+"\n"+supervisor.ChildNotSpawned))

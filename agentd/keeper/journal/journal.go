@@ -3,6 +3,7 @@ package journal
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
@@ -97,4 +98,25 @@ func (j *Journal) look(c keeper.Cursor) (found keeper.Transitions, changed <-cha
 	}
 	found.Next = keeper.Cursor{Instance: j.instance, Seq: from + n}
 	return found, nil
+}
+
+// State is a journal as it is handed to the next binary of a keeper that is replaced in place: every cursor stays valid.
+type State struct {
+	Last    uint64              `json:"last"`
+	Entries []keeper.Transition `json:"entries,omitempty"` // the newest, in their order
+}
+
+// Export returns what is kept.
+func (j *Journal) Export() State {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return State{Last: j.last, Entries: slices.Concat(j.entries[j.oldest:], j.entries[:j.oldest])}
+}
+
+// Import makes a journal that goes on with what another has kept.
+func Import(instance string, capacity int, s State) *Journal {
+	j := New(instance, capacity)
+	j.last = s.Last
+	j.entries = slices.Clone(s.Entries[max(0, len(s.Entries)-capacity):])
+	return j
 }

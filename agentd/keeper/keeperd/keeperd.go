@@ -2,6 +2,7 @@
 package keeperd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ type Options struct {
 	Config   string // the agent's configuration file
 	// GuardianCommand are the arguments with which this binary calls guardian.Main.
 	GuardianCommand []string
+	// SelfTestCommand are those with which another binary calls SelfTest.
+	SelfTestCommand []string
 	// Nice is the nice value of processes. The keeper's own is the agent's, which may be preferred: it has to be in time, too.
 	Nice int
 	// LogLevel is "info" when empty.
@@ -43,8 +46,12 @@ func LogFile(stateDir string) string { return filepath.Join(stateDir, "keeper.lo
 // its starter over the descriptor of pkg/daemon when the socket is open, or why not. TERM, INT and a call
 // of Shutdown stop every process and end it; USR2 opens all log files anew; HUP changes nothing.
 func Main(o Options) int {
+	handed, err := resume() // before all else: the backstop is not armed
 	notify := daemon.NewNotifier()
-	if err := run(o, notify); err != nil {
+	if err == nil {
+		err = run(o, handed, notify)
+	}
+	if err != nil {
 		notify.Failed(err)
 		fmt.Fprintf(os.Stderr, "keeper: %v\n", err)
 		return daemon.Code(err)
@@ -52,59 +59,91 @@ func Main(o Options) int {
 	return 0
 }
 
-func run(o Options, notify *daemon.Notifier) error {
+func run(o Options, handed *resumed, notify *daemon.Notifier) error {
 	// Heard before anything is started, and never ignored: processes would inherit that.
 	reopen := make(chan os.Signal, 1)
 	signal.Notify(reopen, unix.SIGUSR2)
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGPIPE)
 
-	if o.LogLevel == "" {
-		o.LogLevel = "info"
-	}
-	if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
-	}
-	log, err := daemon.OpenLog(daemon.Logging{File: LogFile(o.StateDir), MaxBytes: 50 << 20, Backups: 3, Level: o.LogLevel})
-	if err != nil {
+	log, err := openLog(o)
+	if err != nil && handed == nil {
 		return err
 	}
-	room, err := logs.RoomOn(o.StateDir)
-	if err != nil {
-		return err
-	}
-	auto := logs.Auto{Dir: engine.LogDir(o.StateDir), Room: room}
-	collector, err := logs.New(logs.Options{Auto: auto}, log.Named("logs"))
-	if err != nil {
-		return err
-	}
-	defer closeInTime(collector, log.Logger)
-	e, err := engine.New(engine.Options{Dir: o.StateDir, Logs: collector, Logger: log.Named("keeper"), Version: o.Version, Config: o.Config,
-		AutoLogs: auto, GuardianCommand: o.GuardianCommand, Nice: o.Nice, Environ: environ(os.Environ())})
+	k, err := assemble(o, handed, log)
 	if err != nil {
 		log.Error("The keeper could not start", zap.Error(err))
 		return err
 	}
+	defer closeInTime(k.collector, log.Logger)
 	if err := statedir.Keep(o.StateDir); err != nil {
 		log.Warn("On a full disk this keeper could not write its state", zap.Error(err))
 	}
-	// The engine holds the lock of the state directory from here on: the socket is ours.
-	listener, err := keeper.Listen(o.StateDir)
-	if err != nil {
-		log.Error("The keeper could not start", zap.Error(err))
-		return err
+	if handed != nil {
+		log.Info("The keeper was replaced in place", zap.String("from", handed.from), zap.String("to", o.Version))
 	}
-	s := service{e, collector, log.Reopen}
+	s := service{k.engine, k.collector, log.Reopen}
+	serving := newServing(k.socket, log.Named("server"))
+	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, command: o.SelfTestCommand, version: o.Version,
+		log: log.Named("keeper")}})
 	ctx, cancel := context.WithCancel(context.Background())
-	var served error
 	var beside sync.WaitGroup
-	beside.Go(func() { served = keeper.NewServer(s, log.Named("server")).Serve(ctx, listener) })
 	beside.Go(func() { reopenLogs(ctx, reopen, s, log.Logger) })
-	beside.Go(func() { keepFiles(ctx, e, listener, s.own, log.Logger) })
+	beside.Go(func() { keepFiles(ctx, k.engine, k.socket, s.own, log.Logger) })
 	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
-	err = e.Run()
+	err = k.engine.Run()
+	served := serving.end()
 	cancel()
 	beside.Wait()
 	return errors.Join(err, served)
+}
+
+// openLog opens the keeper's own log. With an error what is logged goes nowhere.
+func openLog(o Options) (*daemon.Log, error) {
+	err := os.MkdirAll(o.StateDir, 0o700)
+	if err != nil {
+		err = fmt.Errorf("make the state directory: %w", err)
+	}
+	log, openErr := daemon.OpenLog(daemon.Logging{File: LogFile(o.StateDir), MaxBytes: 50 << 20, Backups: 3, Level: cmp.Or(o.LogLevel, "info")})
+	if openErr != nil {
+		log = &daemon.Log{Logger: zap.NewNop()}
+	}
+	return log, errors.Join(err, openErr)
+}
+
+// parts are those of a keeper.
+type parts struct {
+	engine    *engine.Engine
+	collector *logs.Collector
+	socket    keeper.Socket
+}
+
+// assemble makes the parts of a keeper that begins, or goes on with what was handed over.
+func assemble(o Options, handed *resumed, log *daemon.Log) (k parts, err error) {
+	room, err := logs.RoomOn(o.StateDir)
+	if err != nil && handed == nil {
+		return k, err
+	}
+	auto := logs.Auto{Dir: engine.LogDir(o.StateDir), Room: room}
+	collecting := logs.Options{Auto: auto}
+	starting := engine.Options{Dir: o.StateDir, Logger: log.Named("keeper"), Version: o.Version, Config: o.Config,
+		AutoLogs: auto, GuardianCommand: o.GuardianCommand, Nice: o.Nice, Environ: environ(os.Environ())}
+	if handed != nil {
+		collecting.Resumed, starting.Resumed, starting.Backstop = &handed.Logs, &handed.Engine, handed.backstop
+	}
+	if k.collector, err = logs.New(collecting, log.Named("logs")); err != nil {
+		return k, err
+	}
+	starting.Logs = k.collector
+	if k.engine, err = engine.New(starting); err != nil {
+		return k, err
+	}
+	// The engine holds the lock of the state directory from here on: the socket is ours.
+	if handed != nil {
+		k.socket, err = keeper.ResumeSocket(o.StateDir, handed.Socket)
+	} else {
+		k.socket, err = keeper.Listen(o.StateDir)
+	}
+	return k, err
 }
 
 // keepFiles has what is removed of the state directory made anew: without it no agent would find the keeper, and the next keeper

@@ -22,6 +22,7 @@ import (
 	"github.com/distsuper/distsuper/agentd/keeper/engine/guardian"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/logstream"
 	"github.com/distsuper/distsuper/test/reaper"
 )
@@ -41,9 +42,11 @@ func TestMain(m *testing.M) {
 	if file := os.Getenv(envReader); file != "" {
 		os.Exit(readTransitions(os.Getenv(envState), file))
 	}
-	if dir := os.Getenv(envState); dir != "" {
-		os.Unsetenv(envState)
-		os.Exit(Main(Options{StateDir: dir, Version: "test", GuardianCommand: []string{"guardian"}}))
+	if len(os.Args) > 2 && os.Args[1] == keeper.Command {
+		os.Exit(Main(Options{StateDir: os.Args[2], Version: "test", GuardianCommand: []string{"guardian"}, SelfTestCommand: []string{"selftest"}}))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "selftest" {
+		os.Exit(daemon.Code(SelfTest(os.Stdin, os.Stdout)))
 	}
 	os.Exit(reaper.Run(m.Run))
 }
@@ -64,8 +67,8 @@ func start(t *testing.T, dir string, env ...string) *started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &started{t: t, dir: dir, cmd: exec.Command(self), ended: make(chan error, 1)}
-	s.cmd.Env = append(append(os.Environ(), envState+"="+dir), env...)
+	s := &started{t: t, dir: dir, cmd: exec.Command(self, keeper.Command, dir), ended: make(chan error, 1)}
+	s.cmd.Env = append(os.Environ(), env...)
 	s.cmd.Stderr = &s.stderr
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

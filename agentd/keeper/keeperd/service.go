@@ -19,6 +19,12 @@ type service struct {
 	own  func() error // opens the keeper's own log anew
 }
 
+// upgradable is a service whose binary can be replaced.
+type upgradable struct {
+	service
+	*upgrader
+}
+
 var _ keeper.Keeper = service{}
 
 // Log opens a channel's log; that of a process nobody knows, and output that is thrown away, is ErrNotFound.

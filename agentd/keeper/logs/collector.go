@@ -115,7 +115,7 @@ func (s Sink) channel() channelKey { return channelKey{s.Process, s.Channel} }
 
 // New starts a collector. The directory of AUTO logs is made, 0700, when it is not there.
 func New(o Options, log *zap.Logger) (*Collector, error) {
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil && o.Resumed == nil {
 		return nil, fmt.Errorf("make the directory of log files: %w", err)
 	}
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

@@ -31,8 +31,8 @@ func (d Daemon) NewStart(cmd *cobra.Command, timeout time.Duration) *cobra.Comma
 }
 
 // NewRestart makes the command that ends the daemon with a signal, if it runs, and starts it again. It does so only when check has no
-// objection, and starts the earlier one again if the new one ends nevertheless.
-func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Duration, check Check) *cobra.Command {
+// objection, and starts the earlier one again if the new one ends nevertheless. first, where it is not nil, comes before.
+func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Duration, check Check, first func(*cobra.Command, *config.Config) error) *cobra.Command {
 	cmd.Use, cmd.Args, cmd.Example = "restart", NoArgs, "  "+string(d.Name)+" restart"
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		cfg, err := d.Load(cmd)
@@ -42,14 +42,19 @@ func (d Daemon) NewRestart(cmd *cobra.Command, sig unix.Signal, timeout time.Dur
 		if err != nil {
 			return fmt.Errorf("nothing was restarted, and the running daemon continues: %w", err)
 		}
-		return d.restart(cmd, cfg, sig, timeout)
+		if first != nil {
+			if err := first(cmd, cfg); err != nil {
+				return err
+			}
+		}
+		return d.Restart(cmd, cfg, sig, timeout)
 	}
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait until it has stopped, and again until it is ready")
 	return cmd
 }
 
-// restart ends the daemon and starts it again.
-func (d Daemon) restart(cmd *cobra.Command, cfg *config.Config, sig unix.Signal, timeout time.Duration) error {
+// Restart ends the daemon and starts it again.
+func (d Daemon) Restart(cmd *cobra.Command, cfg *config.Config, sig unix.Signal, timeout time.Duration) error {
 	running, err := daemon.Find(d.PIDFile(cfg))
 	if errors.Is(err, daemon.ErrNotRunning) {
 		return d.Start(cmd, cfg, timeout)

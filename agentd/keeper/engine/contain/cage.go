@@ -21,6 +21,10 @@ type Cage interface {
 	Close()
 	// Leave takes what is inside out of the reach of all later kills, and keeps it alive.
 	Leave() error
+	// HandOver describes the cage for the next binary of this process, which has it Resume; Descriptor is the one that stays open for that,
+	// -1 for none.
+	HandOver() HandedCage
+	Descriptor() int
 }
 
 // A Maker makes the cages of one kind. Its methods may be called from any goroutine.
@@ -42,4 +46,8 @@ type Maker interface {
 	KillAll()
 	// Close frees what the keeper has for all its cages, and returns when those that were closed are freed.
 	Close()
+	// HandOver describes the maker for the next binary of this process.
+	HandOver() HandedMaker
+	// Resume goes on with a cage that was handed over.
+	Resume(Mark, HandedCage) Cage
 }

@@ -109,8 +109,11 @@ func (c *Cgroups) OpenNested(name string) (fd int, err error) {
 	return fd, nil
 }
 
-// Name is "cgroup2".
-func (c *Cgroups) Name() string { return "cgroup2" }
+// Cgroup2 is the Containment of a machine with cgroups.
+const Cgroup2 = "cgroup2"
+
+// Name is Cgroup2.
+func (c *Cgroups) Name() string { return Cgroup2 }
 
 // TracksPipes is false: the cgroup says which processes belong to a run.
 func (c *Cgroups) TracksPipes() bool { return false }

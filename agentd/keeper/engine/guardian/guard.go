@@ -24,7 +24,11 @@ type Guard struct {
 	nest    int // cgroup that it starts in, -1 for none
 	pid     int
 	pidfd   int
+	next    process // that is to replace it, between StartNext and Settle
 }
+
+// process is a guardian that was started.
+type process struct{ pid, pidfd, ready int }
 
 // New makes what a guardian and its keeper share; it starts no process. command are the arguments with which this binary calls
 // Main.
@@ -74,47 +78,66 @@ func (g *Guard) PIDFD() int { return g.pidfd }
 // Start makes the guardian process. It holds nothing of the keeper but what it is given. With wait it returns when
 // the guardian watches, or an error when it never will.
 func (g *Guard) Start(wait bool) error {
+	p, err := g.spawn()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(p.ready)
+	if wait {
+		if err := p.awaitReady(); err != nil {
+			unix.Close(p.pidfd)
+			return err
+		}
+	}
+	g.pid, g.pidfd = p.pid, p.pidfd
+	return nil
+}
+
+func (g *Guard) spawn() (p process, err error) {
 	text, err := json.Marshal(g.config)
 	if err != nil {
-		return fmt.Errorf("write the guardian's config: %w", err)
+		return p, fmt.Errorf("write the guardian's config: %w", err)
 	}
 	var ready [2]int
 	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return fmt.Errorf("start the guardian: %w", err)
+		return p, fmt.Errorf("start the guardian: %w", err)
 	}
-	defer unix.Close(ready[0])
+	p = process{ready: ready[0], pidfd: -1}
 	null := g.null.Fd()
-	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Env: []string{"PATH=" + os.Getenv("PATH"), Environment + "=" + string(text)},
 		Files: []uintptr{null, null, null, uintptr(g.self), uintptr(g.page.fd), uintptr(g.wakeFD),
 			uintptr(ready[1])},
-		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+		Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &p.pidfd},
 	}
 	if g.nest >= 0 {
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, g.nest
 	}
 	// The link names this very file, even when a newer one has taken its path.
 	const self = "/proc/self/exe"
-	pid, err := syscall.ForkExec(self, append([]string{os.Args[0]}, g.command...), attr)
+	p.pid, err = syscall.ForkExec(self, append([]string{os.Args[0]}, g.command...), attr)
 	unix.Close(ready[1])
 	if err != nil {
-		return fmt.Errorf("start the guardian: %w", err)
+		unix.Close(p.ready)
+		return p, fmt.Errorf("start the guardian: %w", err)
 	}
-	if pidfd < 0 {
-		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-			return fmt.Errorf("watch the guardian: %w", err)
+	if p.pidfd < 0 {
+		if p.pidfd, err = unix.PidfdOpen(p.pid, 0); err != nil {
+			unix.Close(p.ready)
+			return p, fmt.Errorf("watch the guardian: %w", err)
 		}
 	}
-	g.pid, g.pidfd = pid, pidfd
-	if wait && !awaitByte(ready[0]) {
-		sendKill(pidfd)
-		unix.Wait4(pid, nil, 0, nil)
-		unix.Close(pidfd)
-		g.pid, g.pidfd = 0, -1
-		return errors.New("start the guardian: it ended, or was killed, before it could watch")
+	return p, nil
+}
+
+// awaitReady returns when the guardian watches. One that never will is ended.
+func (p process) awaitReady() error {
+	if awaitByte(p.ready) {
+		return nil
 	}
-	return nil
+	sendKill(p.pidfd)
+	unix.Wait4(p.pid, nil, 0, nil)
+	return errors.New("start the guardian: it ended, or was killed, before it could watch")
 }
 
 // Inherited returns the limit of open files that the guardian was born with, as every other child would be.

@@ -71,18 +71,18 @@ func NewHost(o Options) (Host, error) {
 }
 
 // A Plan is everything that a fork needs, so that a restart looks nothing up. What limits a process beyond its user and
-// its umask, such as rlimits, belongs here, too.
+// its umask, such as rlimits, belongs here, too. A keeper that is replaced in place hands its plans on as JSON.
 type Plan struct {
-	Name       string // of the process, without its group, as supervisor's texts have it
-	Path       string // of the command
-	Argv       []string
-	Env        []string
-	Dir        string // "" is the keeper's
-	Credential *syscall.Credential
-	Umask      *int
-	Redirect   bool // stderr goes where stdout does
-	Stdout     logs.Sink
-	Stderr     logs.Sink
+	Name       string              `json:"name"` // of the process, without its group, as supervisor's texts have it
+	Path       string              `json:"path"` // of the command
+	Argv       []string            `json:"argv"`
+	Env        []string            `json:"env"`
+	Dir        string              `json:"dir,omitempty"` // "" is the keeper's
+	Credential *syscall.Credential `json:"credential,omitempty"`
+	Umask      *int                `json:"umask,omitempty"`
+	Redirect   bool                `json:"redirect,omitempty"` // stderr goes where stdout does
+	Stdout     logs.Sink           `json:"stdout"`
+	Stderr     logs.Sink           `json:"stderr"`
 }
 
 // Sinks returns where output goes: stdout, and stderr unless it is redirected.

@@ -64,3 +64,48 @@ func schedule(policy uintptr, priority int32) bool {
 	_, _, err := unix.RawSyscall(unix.SYS_SCHED_SETSCHEDULER, 0, policy, uintptr(unsafe.Pointer(&priority)))
 	return err == 0
 }
+
+// KeepOnExec lets descriptors outlive an exec, or not.
+func KeepOnExec(fds []int, keep bool) error {
+	flags := unix.FD_CLOEXEC
+	if keep {
+		flags = 0
+	}
+	for _, fd := range fds {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, flags); err != nil {
+			return fmt.Errorf("hand on the descriptor %d: %w", fd, err)
+		}
+	}
+	return nil
+}
+
+// Exec has this process execute another binary. It is for the main thread only: exec ends all others, and with them the children
+// that they have forked. Signals that a keeper hears wait for the new binary (HearSignals). It returns only when it fails, and then
+// everything is as before.
+func Exec(path string, args, env []string) error {
+	var limit unix.Rlimit
+	limited := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil
+	blocked := signalSet()
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &blocked, nil); err != nil {
+		return fmt.Errorf("hold back signals: %w", err)
+	}
+	err := syscall.Exec(path, args, env)
+	if limited { // package syscall has put back the one that this process was born with
+		unix.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	}
+	HearSignals()
+	return fmt.Errorf("execute %s: %w", path, err)
+}
+
+// HearSignals lets those through that Exec has held back. It is for the main thread, once somebody listens.
+func HearSignals() {
+	set := signalSet()
+	_ = unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil)
+}
+
+func signalSet() (set unix.Sigset_t) {
+	for _, sig := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE} {
+		set.Val[0] |= 1 << (sig - 1)
+	}
+	return set
+}
