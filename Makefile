@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest soak bench-core figures words docs clean deps sim
+.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest soak race bench-core figures words docs clean deps sim
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,12 @@ REAL := /(hack|test/(ctl|e2e|fencing|parity|reaper|solo)|agentd/keeper/(engine|k
 
 quick: ## pure logic and virtual time, a few seconds
 	@set -o pipefail; $(GO) test -short $$($(GO) list ./... | grep -Ev '$(REAL)') | grep -v 'no test files'
+
+# What starts built programs, of which the race detector sees nothing.
+BUILT := /(hack|test|store/embedded|cmd/distsuperd)(/|$$)
+
+race: ## the race detector over all that runs in its own tests (needs gcc; some 4 minutes)
+	@set -o pipefail; CGO_ENABLED=1 $(GO) test -race -short -timeout 15m $$($(GO) list ./... | grep -Ev '$(BUILT)') | grep -v 'no test files'
 
 check: ## format, staticcheck and dead code, of everything (needs hack/tools, which go fetches once)
 	@GO='$(GO)' hack/check

@@ -47,7 +47,6 @@ func run(ctx context.Context, o soak.Options) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
 	o.Bin, o.Dir = bin, dir
 	began := time.Now()
 	o.Say = func(what string) { fmt.Printf("%6.0f s  %s\n", time.Since(began).Seconds(), what) }
@@ -55,8 +54,9 @@ func run(ctx context.Context, o soak.Options) error {
 	series, err := soak.Run(ctx, o)
 	fmt.Printf("\n%s, %v\n\n%s", host, o.Last, series.Table())
 	if err != nil {
-		return err
+		return fmt.Errorf("%w\nthe logs of the daemons are in %s", err, dir)
 	}
+	defer os.RemoveAll(dir)
 	grown, err := series.Growth()
 	if err == nil && len(grown) > 0 {
 		err = errors.New("grown: " + strings.Join(grown, "; "))

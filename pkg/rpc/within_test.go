@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,15 +34,16 @@ func TestClientGivesUpADaemonThatBeginsNoAnswerInTime(t *testing.T) {
 // A log that has begun is not cut when the time passes that its beginning had.
 func TestLimitIsMetOrPassesForGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		met, passed, none := newLimit(time.Second, func() { calls++ }), newLimit(time.Second, func() { calls++ }), newLimit(0, func() { calls++ })
+		var calls atomic.Int32
+		late := func() { calls.Add(1) }
+		met, passed, none := newLimit(time.Second, late), newLimit(time.Second, late), newLimit(0, late)
 		time.Sleep(999 * time.Millisecond)
 		met.met()
 		time.Sleep(time.Hour)
 		passed.met()
 		none.met()
-		if calls != 1 || met.passed() || !passed.passed() || none.passed() {
-			t.Errorf("%d passed: %v, %v, %v", calls, met.passed(), passed.passed(), none.passed())
+		if calls.Load() != 1 || met.passed() || !passed.passed() || none.passed() {
+			t.Errorf("%d passed: %v, %v, %v", calls.Load(), met.passed(), passed.passed(), none.passed())
 		}
 	})
 }
