@@ -61,11 +61,15 @@ test-long: deps build ## the long runs: soaks of faults, every seed, many machin
 
 # make sim SEED=7 plays one seed and prints its story; SEEDS and FIRST say how many and from which on.
 SEED ?=
-SEEDS ?= 1000
+SEEDS ?= 100000
 FIRST ?= 1
 
-sim: ## a whole fleet in virtual time, with faults drawn from seeds: SEEDS of them, or one SEED with its story
-	$(GO) test -timeout 0 -count=1 -v -run 'TestSeeds' ./test/sim -sim.seeds=$(SEEDS) -sim.first=$(FIRST) $(if $(SEED),-sim.seed=$(SEED))
+sim: build ## simulate fleets with faults drawn from SEEDS seeds, on all cores, or one SEED with its story
+	bin/distsuperctl verify $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST))
+
+.PHONY: sim-pairs
+sim-pairs: build ## simulate every pair of faults, at each instant of a short story
+	bin/distsuperctl verify --pairs
 
 # make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload, bench-core and tolerance (hack/docs/safety.md).
 PAGE ?=

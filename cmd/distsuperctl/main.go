@@ -133,6 +133,7 @@ func newRoot(c *ctl) *cobra.Command {
 		newShow(c), newConfig(c), newBackup(c), newRestore(c), newControllers(c), newDefrag(c), newVersion(c),
 		newAdd(c), newAvail(c), newClear(c), newFg(c), newMaintail(c), newPid(c), newReload(c), newReread(c), newShutdown(c),
 		newSignal(c), newUpdate(c))
+	c.addVerify(root)
 	c.addShell(root)
 	return root
 }

@@ -89,8 +89,10 @@ var rules = []Rule{
 	{From: "cmd/distsuperd", Only: []string{"controller", "agentd/solo", "agentd/keeper/engine/guardian", "store", "cmd/internal", "pkg"},
 		Why: "distsuperd is a controller, or a machine that is alone; it is no agent"},
 	{From: "cmd/distsuperagent", Only: []string{"agentd", "store", "cmd/internal", "pkg"}, Why: "the agent's program knows no controller"},
-	{From: "cmd/distsuperctl", Only: []string{"controller/plan", "store", "hack/docs", "pkg"},
-		Why: "distsuperctl speaks to etcd and to daemons, and is none; how the load is evened out it asks of the leader's plan"},
+	{From: "cmd/distsuperctl", Only: []string{"controller/plan", "store", "hack/docs", "pkg", "test/sim"},
+		Why: "distsuperctl speaks to etcd and to daemons, and is none; how the load is evened out it asks of the leader's plan, and what verify plays is test/sim"},
+	{From: "test/sim", Deep: true, Imports: append([]string{"agentd/solo", "agentd/keeper/engine/guardian", "agentd/keeper/engine/forkexec", "cmd"}, "go.etcd.io/etcd/server/"),
+		Why: "a simulated fleet runs no process and no server; distsuperctl carries it"},
 	{From: "cmd/internal", Only: []string{"store", "store/etcd", "cmd/internal", "pkg"}, Why: "what daemons have in common knows none of them"},
 }
 

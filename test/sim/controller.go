@@ -230,19 +230,32 @@ func (a asker) Runs(ctx context.Context, m api.MachineInfo, process string, toke
 // history is a *store.History for tasks: one of them at a time asks for its lease.
 type history struct {
 	*store.History
-	w    *World
+	n    *node
 	busy bool
 }
 
 func newHistory(k *kv, keys store.Keys, writer string) *history {
-	return &history{History: store.NewHistory(k, keys, writer, k.n.host), w: k.n.w}
+	return &history{History: store.NewHistory(k, keys, writer, k.n.host), n: k.n}
 }
 
 func (h *history) Op(ctx context.Context, e api.HistoryEntry) (store.Op, error) {
-	if !h.w.until(5*time.Millisecond, func() bool { return !h.busy }) {
+	if !h.n.w.until(5*time.Millisecond, func() bool { return !h.busy }) {
 		return store.Op{}, errGone
 	}
 	h.busy = true
 	defer func() { h.busy = false }()
-	return h.History.Op(ctx, e)
+	op, err := h.History.Op(ctx, e)
+	if err != nil {
+		h.n.untold = h.n.w.now + 5*time.Second
+	}
+	return op, err
 }
+
+// Forget notes that what is written next may go untold.
+func (h *history) Forget() {
+	h.n.untold = h.n.w.now + 5*time.Second
+	h.History.Forget()
+}
+
+// untold reports whether a node could not write history lately: what it does then is not told, since that holds up nothing.
+func (w *World) untold(n *node) bool { return w.now < n.untold }

@@ -22,6 +22,12 @@ type Etcd struct {
 	waiting []func() // requests that came while there was no leader
 	pending []func() // renewals of leases that have expired and are not revoked yet
 	watches []*watch
+
+	late  time.Duration // by which watches are, at most
+	twice int           // by so many watch events come again
+	full  bool
+	fulls int // by so many it is
+	lazy  int // by so many nothing expires
 }
 
 // Member is one server of it.
@@ -56,24 +62,41 @@ func (e *Etcd) tick() {
 	if e.ticking {
 		return
 	}
-	next := e.Server.Tick()
-	if len(e.waiting)+len(e.pending) > 0 && e.Server.Up() {
-		e.ticking = true
-		waiting, pending := e.waiting, e.pending
-		e.waiting, e.pending = nil, nil
-		for _, do := range append(waiting, pending...) {
-			do()
+	if e.lazy > 0 {
+		if e.next < 0 || e.next > e.w.now+time.Second {
+			e.wakeAt(e.w.now + time.Second)
 		}
-		e.ticking = false
+		e.flush()
+		return
+	}
+	next := e.Server.Tick()
+	if e.flush() {
 		next = e.Server.Tick()
 	}
 	if next == clock.Never {
 		return
 	}
-	at := e.Members[0].Host.when(next)
-	if e.next >= 0 && e.next <= at {
-		return
+	if at := e.Members[0].Host.when(next); e.next < 0 || e.next > at {
+		e.wakeAt(at)
 	}
+}
+
+// flush serves what waited, and reports whether anything did.
+func (e *Etcd) flush() bool {
+	if len(e.waiting)+len(e.pending) == 0 || !e.Server.Up() {
+		return false
+	}
+	e.ticking = true
+	waiting, pending := e.waiting, e.pending
+	e.waiting, e.pending = nil, nil
+	for _, do := range append(waiting, pending...) {
+		do()
+	}
+	e.ticking = false
+	return true
+}
+
+func (e *Etcd) wakeAt(at time.Duration) {
 	e.next = at
 	e.w.At(at, func() {
 		if e.next == at {
@@ -137,6 +160,24 @@ func (wa *watch) send(res store.WatchResult) {
 	wa.stream.send(func() { wa.change(res) })
 }
 
+// SetFull raises the NOSPACE alarm, or ends it.
+func (e *Etcd) SetFull(on bool) {
+	if on {
+		e.fulls++
+	} else {
+		e.fulls--
+	}
+	e.full = e.fulls > 0
+	e.w.tell("etcd", "full: %v", e.full)
+	e.Server.SetNoSpace(e.full)
+}
+
+// Compact forgets all history: whoever watches and is behind has to read afresh.
+func (e *Etcd) Compact() {
+	e.w.tell("etcd", "compacts")
+	_ = e.Server.Compact(e.Server.Rev())
+}
+
 // fail ends it from etcd's side.
 func (wa *watch) fail(err error) {
 	if !wa.over {
@@ -164,7 +205,12 @@ func (e *Etcd) committed(rev int64, changes []store.Change) {
 				res.Changes = append(res.Changes, c)
 			}
 		}
-		if len(res.Changes) > 0 {
+		if len(res.Changes) == 0 {
+			continue
+		}
+		wa.stream.late = e.late
+		wa.send(res)
+		if e.twice > 0 {
 			wa.send(res)
 		}
 	}

@@ -86,6 +86,15 @@ func (k *Keeper) Crash() {
 	k.sweep(k.instance)
 }
 
+// Shutdown has it stop everything and end.
+func (k *Keeper) Shutdown() {
+	if k.up {
+		k.w.After(0, k.inLife(func() {
+			_ = k.turn(func() error { return k.core.Drive(k, k.host.moment(), core.Shutdown{Why: "it was told to"}) })
+		}))
+	}
+}
+
 // sweep is the guardian's: it kills what its keeper has left, once it can.
 func (k *Keeper) sweep(instance string) {
 	boots := k.host.boots
@@ -256,7 +265,7 @@ func (k *Keeper) killTree(effect core.Effect) {
 
 func (k *Keeper) spawn(c core.Copy) core.Event {
 	program := k.w.program(c.ID)
-	if program.CannotSpawn || k.m.CannotSpawn {
+	if program.CannotSpawn || k.m.noSpawn > 0 {
 		return core.SpawnFailed{Copy: c, Why: core.Failure{Text: "cannot spawn"}, At: k.host.Wall()}
 	}
 	k.m.pid++

@@ -33,7 +33,9 @@ func (k *kv) send(endpoint int, do func() func(), refused func()) {
 	back := k.n.gate()
 	w.Net.send(host, member.Host, func() {
 		w.Etcd.serve(endpoint, func() {
+			w.check.writer = k.n
 			answer := do()
+			w.check.writer = nil
 			w.Net.send(member.Host, host, func() { back(answer) })
 		}, func() { w.Net.send(member.Host, host, func() { back(refused) }) })
 	})

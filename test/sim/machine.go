@@ -29,8 +29,8 @@ type Machine struct {
 	containment string
 	// KillTakes is how long it takes at most to kill what a process has started.
 	KillTakes time.Duration
-	// CannotSpawn: no process starts here.
-	CannotSpawn bool
+	noSpawn   int // so many things keep processes from starting here
+	saved     *contain.State
 }
 
 func (w *World) newMachine(name string) {
@@ -93,18 +93,18 @@ func (m *Machine) Wipe() {
 	m.directory = fmt.Sprintf("dir-%s-%d", m.Name, m.wipes)
 }
 
-// FreezeAll has agent, keeper and guardian stand still, and ThawAll lets them go on.
-func (m *Machine) FreezeAll() {
-	m.w.tell(m.Name, "everything of distsuper stands still")
-	m.Agent.freeze()
-	m.Keeper.freeze()
+// Save keeps a copy of the state directory, and Restore puts that in its place.
+func (m *Machine) Save() {
+	saved := m.state
+	m.saved = &saved
 }
 
-// ThawAll ends a FreezeAll.
-func (m *Machine) ThawAll() {
-	m.w.tell(m.Name, "everything of distsuper goes on")
-	m.Keeper.thaw()
-	m.Agent.thaw()
+// Restore: see Save.
+func (m *Machine) Restore() {
+	if m.saved != nil {
+		m.w.tell(m.Name, "an older state directory is restored")
+		m.state = *m.saved
+	}
 }
 
 // search looks through the host for what a keeper, and what it ran, have left.

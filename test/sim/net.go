@@ -36,11 +36,11 @@ func (n *network) send(from, to *Host, do func()) {
 		l.held = append(l.held, do)
 		return
 	}
-	n.w.After(n.delay(from, l), do)
+	n.w.After(n.delay(l), do)
 }
 
 // delay is how long one message takes.
-func (n *network) delay(from *Host, l *link) time.Duration {
+func (n *network) delay(l *link) time.Duration {
 	d := 50*time.Microsecond + time.Duration(n.w.rnd.Int64N(int64(time.Millisecond)))
 	if l.slow > 0 {
 		d += time.Duration(n.w.rnd.Int64N(int64(l.slow)))
@@ -64,7 +64,7 @@ func (n *network) mend(from, to *Host) {
 	l.held = nil
 	for _, do := range held {
 		if n.w.chance(2) {
-			n.w.After(n.delay(from, l)+time.Duration(n.w.rnd.Int64N(int64(resend))), do)
+			n.w.After(n.delay(l)+time.Duration(n.w.rnd.Int64N(int64(resend))), do)
 		}
 	}
 }
@@ -74,6 +74,7 @@ type stream struct {
 	n        *network
 	from, to *Host
 	last     time.Duration // arrival of the message before
+	late     time.Duration // added to each message, at most
 	broken   bool
 	waiting  []func()
 }
@@ -96,7 +97,11 @@ func (s *stream) send(do func()) {
 		s.waiting = append(s.waiting, do)
 		return
 	}
-	s.last = max(s.last+1, s.n.w.now+s.n.delay(s.from, l))
+	d := s.n.delay(l)
+	if s.late > 0 {
+		d += time.Duration(s.n.w.rnd.Int64N(int64(s.late)))
+	}
+	s.last = max(s.last+1, s.n.w.now+d)
 	s.n.w.At(s.last, func() {
 		if !s.broken {
 			do()

@@ -19,6 +19,7 @@ type node struct {
 	frozen  int // by so many it was told to stand still
 	backlog []func()
 	tasks   []*task
+	untold  time.Duration // until when it may do something that history does not tell
 	ctx     context.Context
 	cancel  context.CancelFunc
 }

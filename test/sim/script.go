@@ -23,7 +23,7 @@ func RunScript(s Script, story bool) Result {
 	w := New(s.Config)
 	defer w.Close()
 	s.Play(w)
-	return Result{Seed: s.Config.Seed, Broken: w.broken, Story: w.story, Steps: w.steps, Time: w.now}
+	return Result{Tale: Tale{Seed: s.Config.Seed}, Broken: w.broken, Story: w.story, Steps: w.steps, Time: w.now}
 }
 
 // Pass lets time pass.

@@ -50,7 +50,7 @@ func (u *User) Do(what string, do func(ctx context.Context, c *client.Client) er
 
 // Create makes a program, whose copies behave as p says.
 func (u *User) Create(name string, p Program, change ...func(*api.Program)) {
-	u.w.programs[name] = p
+	u.w.programs[name], u.w.specs[name] = p, change
 	u.Do("create "+name, func(ctx context.Context, c *client.Client) error {
 		spec := client.Program(name, "/bin/"+name)
 		for _, c := range change {
@@ -64,6 +64,11 @@ func (u *User) Create(name string, p Program, change ...func(*api.Program)) {
 // TouchTimeout changes a program's.
 func TouchTimeout(seconds int) func(*api.Program) {
 	return func(p *api.Program) { p.TouchTimeout = seconds }
+}
+
+// OnPartition sets a program's.
+func OnPartition(to api.OnPartition) func(*api.Program) {
+	return func(p *api.Program) { p.OnPartition = to }
 }
 
 // The commands about processes.
@@ -87,4 +92,45 @@ func (u *User) ask(what, process string, f func(*client.Client, context.Context,
 		_, err := f(c, ctx, process)
 		return err
 	})
+}
+
+// Remove removes a program.
+func (u *User) Remove(program string) {
+	u.Do("remove "+program, func(ctx context.Context, c *client.Client) error {
+		_, err := c.Remove(ctx, program)
+		return err
+	})
+}
+
+// Change loads a program with something changed.
+func (u *User) Change(program string, change func(*api.Program)) {
+	u.Do("load "+program+" with a change", func(ctx context.Context, c *client.Client) error {
+		res, err := c.KV().Range(ctx, store.Range{Key: c.Keys().Program(program)})
+		if err != nil || len(res.Entries) == 0 {
+			return err
+		}
+		p, err := store.Decode[api.Program](res.Entries[0])
+		if err != nil {
+			return err
+		}
+		source := p.Source
+		all, err := c.SourcePrograms(ctx, source)
+		if err != nil {
+			return err
+		}
+		for i := range all {
+			if all[i].Name == program {
+				change(&all[i])
+			}
+		}
+		plan, err := c.PlanLoad(ctx, source, all)
+		if err != nil {
+			return err
+		}
+		return c.Load(ctx, plan)
+	})
+}
+
+func (u *User) uncordon(machine string) {
+	u.Do("uncordon "+machine, func(ctx context.Context, c *client.Client) error { _, err := c.Uncordon(ctx, machine); return err })
 }

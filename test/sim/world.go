@@ -7,15 +7,17 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
 
 // Config says what is in a World. The zero value, but for the seed, is good.
 type Config struct {
 	Seed        uint64
-	Controllers int // 2 unless set
-	Machines    int // 3 unless set
-	Members     int // of etcd; 3 unless set
+	Noise       uint64 // of what happens on its own, such as delays
+	Controllers int    // 2 unless set
+	Machines    int    // 3 unless set
+	Members     int    // of etcd; 3 unless set
 	// Skew lets clocks go wrong by up to a twelfth.
 	Skew bool
 	// Story keeps what happened, for people.
@@ -49,7 +51,9 @@ type World struct {
 	hosts       []*Host
 	check       *checker
 	programs    map[string]Program
-	wanted      []string // processes that are to run at the end
+	specs       map[string][]func(*api.Program) // as they were created
+	wanted      []string                        // processes that were created
+	mayEnd      map[string]bool                 // those that end by themselves
 
 	broken *Violation
 	story  []Line
@@ -67,7 +71,7 @@ func New(cfg Config) *World {
 	if cfg.Members == 0 {
 		cfg.Members = 3
 	}
-	w := &World{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 1)), Keys: store.NewKeys(""), log: zap.NewNop(), programs: map[string]Program{}}
+	w := &World{cfg: cfg, rnd: rand.New(rand.NewPCG(cfg.Seed, 1+cfg.Noise<<8)), Keys: store.NewKeys(""), log: zap.NewNop(), programs: map[string]Program{}, specs: map[string][]func(*api.Program){}, mayEnd: map[string]bool{}}
 	if cfg.Story {
 		w.log = zap.New(storyLog{w: w})
 	}
@@ -160,6 +164,18 @@ func (w *World) violate(what, format string, args ...any) {
 
 // program is how the copies of a process behave.
 func (w *World) program(process string) Program { return w.programs[process] }
+
+// restoreAll lets everything go on that no fault holds any more: what is down begins again.
+func (w *World) restoreAll() {
+	for _, c := range w.Controllers {
+		c.Start()
+	}
+	for _, m := range w.Machines {
+		m.PowerOn()
+		m.Agent.Start()
+		w.Users.uncordon(m.Name)
+	}
+}
 
 // Close ends everything that still waits.
 func (w *World) Close() {
