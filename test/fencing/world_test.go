@@ -156,8 +156,20 @@ func (w *world) proxy() *proxy.Proxy {
 }
 
 // run makes a program of one process, which may run on the given machines: a witness that ignores TERM, with a
-// grandchild of the same kind in a session of its own. It returns when the process runs.
+// grandchild of the same kind in a session of its own. It returns when the process runs. Nothing but its lease lets it live:
+// see holdable.
 func (w *world) run(name string, touchTimeout int, policy api.OnPartition, machines ...string) *subject {
+	w.t.Helper()
+	return w.create(name, touchTimeout, policy, api.OutageStop, machines...)
+}
+
+// holdable is run for a process that goes on without etcd while every controller promises to leave it alone.
+func (w *world) holdable(name string, touchTimeout int, machines ...string) *subject {
+	w.t.Helper()
+	return w.create(name, touchTimeout, api.PartitionStop, api.OutageUnset, machines...)
+}
+
+func (w *world) create(name string, touchTimeout int, policy api.OnPartition, outage api.OnStoreOutage, machines ...string) *subject {
 	w.t.Helper()
 	s := &subject{world: w, name: name, touchTimeout: touchTimeout, dir: filepath.Join(w.sightings, name)}
 	for _, part := range []string{mainPart, childPart} {
@@ -173,6 +185,7 @@ func (w *world) run(name string, touchTimeout int, policy api.OnPartition, machi
 	p := client.Program(name, fmt.Sprintf("setsid %s%s & exec %s%s", be, childPart, be, mainPart))
 	p.Shell, p.Autostart, p.StartSecs, p.StopWaitSecs = true, true, 0, 1
 	p.Machines, p.TouchTimeout, p.OnPartition = machines, touchTimeout, policy
+	p.OnStoreOutage = outage
 	if _, err := w.client.Create(w.t.Context(), p); err != nil {
 		w.t.Fatal(err)
 	}
