@@ -37,6 +37,7 @@ const (
 	KindControllerSeen             // seen/<controller>
 	KindRestoring                  // restoring
 	KindLeader                     // leader
+	KindVoter                      // voters/<member>
 )
 
 // Name is a parsed key. Machine and ID are empty where the kind has none; ID is the program,
@@ -88,6 +89,7 @@ func (k Keys) SigningKey() string              { return k.prefix + "keys/signing
 func (k Keys) Restoring() string               { return k.prefix + "restoring" }
 func (k Keys) ControllersSeen() string         { return k.prefix + "seen/" }
 func (k Keys) ControllerSeen(id string) string { return k.ControllersSeen() + escape(id) }
+func (k Keys) Voter(member string) string      { return k.prefix + "voters/" + escape(member) }
 func (k Keys) Election() string                { return k.prefix + "election" }
 
 // State is the range of what a view is made of: intents, machines, owners and programs, and between them keys/, leader and
@@ -118,7 +120,7 @@ func (k Keys) HistoryEntry(subject Subject, id string) string { return k.History
 
 var simple = map[string]Kind{
 	"programs": KindProgram, "intents": KindIntent, "owners": KindOwner,
-	"controllers": KindController, "loads": KindLoad, "seen": KindControllerSeen,
+	"controllers": KindController, "loads": KindLoad, "seen": KindControllerSeen, "voters": KindVoter,
 }
 
 var ofMachine = map[string]Kind{
@@ -145,6 +147,8 @@ func (k Keys) Of(n Name) string {
 		return k.Restoring()
 	case KindControllerSeen:
 		return k.ControllerSeen(n.ID)
+	case KindVoter:
+		return k.Voter(n.ID)
 	case KindPublicKey:
 		return k.PublicKey()
 	case KindSigningKey:

@@ -275,7 +275,7 @@ type KV interface {
 	TimeToLive(ctx context.Context, id LeaseID) (int64, error)
 	// Renew opens a raw keepalive stream to the i-th of Endpoints.
 	Renew(ctx context.Context, endpoint int) (RenewStream, error)
-	// Endpoints never changes in a store's life.
+	// Endpoints are as many in all of a store's life. Which they are may change, where a store follows etcd's members.
 	Endpoints() []string
 	// Members asks every endpoint for its state.
 	Members(ctx context.Context) []Member

@@ -35,5 +35,6 @@ var Layout = []KeyDoc{
 	{Kind: KindLeader, Path: "leader", Writer: "leader", Content: "who was elected last, and when; the first thing that a new leader writes"},
 	{Kind: KindControllerSeen, Path: "seen/<id>", Writer: "distsuperd", Leased: true, Content: "this controller does not believe this etcd, since it went back: what it has seen"},
 	{Kind: KindRestoring, Path: "restoring", Writer: "`init db --after-restore`", Leased: true, Content: "nobody leads while this is there: what runs is being taken over"},
+	{Kind: KindVoter, Path: "voters/<member>", Writer: "distsuperd, ctl", Content: "how far a member of distsuperd's own etcd has come: one that starts with less was restored from an old copy"},
 	{Kind: KindOther, Path: "election/<lease>", Writer: "distsuperd", Leased: true, Content: "a candidate for leadership; the oldest one leads"},
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -294,15 +295,16 @@ func (s *server) newAgent() error {
 // endpoints are those configured, else that of distsuperd's own etcd on this host. A machine whose keeper runs processes gets its agent back
 // even when that etcd is down: the agent waits for it.
 func endpoints(ctx context.Context, cfg *config.Config, k *keeper.Client) ([]string, error) {
-	if !cfg.UsesEmbedded() {
-		return cfg.Etcd.Endpoints, nil
+	endpoints, err := daemoncmd.Endpoints(cfg)
+	alone := err == nil && len(endpoints) == 1 && strings.HasPrefix(endpoints[0], "unix://")
+	if !cfg.UsesEmbedded() || err != nil || !alone {
+		return endpoints, err
 	}
 	dir := cfg.Controller.StateDir
 	if _, err := k.Hello(ctx); err != nil && !embedded.Running(dir) {
 		return nil, fmt.Errorf("no etcd endpoint is configured and distsuperd's own etcd does not run in %s; run `distsuperd start` first, or set [etcd] endpoints", dir)
 	}
-	endpoint, err := embedded.Endpoint(dir)
-	return []string{endpoint}, err
+	return endpoints, nil
 }
 
 func (s *server) serveHTTPS(ctx context.Context) error {

@@ -19,6 +19,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/ownership"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/trust"
 )
 
@@ -29,6 +30,7 @@ type addressBook struct {
 	Machines    map[string]api.MachineInfo `json:"machines"`
 	Controllers []api.Controller           `json:"controllers"`
 	SigningKey  string                     `json:"signing_key,omitempty"`
+	Endpoints   []string                   `json:"endpoints,omitempty"` // of the members of distsuperd's own etcd
 }
 
 const (
@@ -48,11 +50,15 @@ func (c *ctl) bookPath() string {
 	case c.cfg.Ctl.MachinesFile != "":
 		return c.cfg.Ctl.MachinesFile
 	}
-	sc, err := c.deployment.storeConfig()
-	if err != nil {
-		return ""
+	endpoints := c.cfg.Etcd.Endpoints // by these a fleet is known, wherever the members of its etcd are by now
+	if c.cfg.UsesEmbedded() {
+		own, err := embedded.Endpoint(c.cfg.Controller.StateDir)
+		if err != nil {
+			return ""
+		}
+		endpoints = []string{own}
 	}
-	id := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(sc.Endpoints)), " ") + " " + c.cfg.Etcd.Prefix))
+	id := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(endpoints)), " ") + " " + c.cfg.Etcd.Prefix))
 	return inStateFolder("machines-" + hex.EncodeToString(id[:6]) + ".json")
 }
 
@@ -86,6 +92,10 @@ func (c *ctl) remember(ctx context.Context) {
 		return
 	}
 	book.SigningKey, book.At = key, time.Now().Truncate(time.Second)
+	if c.opened.store.Follow {
+		c.kv.Members(ctx)
+		book.Endpoints = slices.Compact(slices.Sorted(slices.Values(c.kv.Endpoints())))
+	}
 	if book.write(path) == nil {
 		removeOldBooks(path)
 	}

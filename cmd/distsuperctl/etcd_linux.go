@@ -19,10 +19,9 @@ func startEtcd(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	_, err = embedded.Start(ctx, embedded.Config{
-		StateDir: cfg.Controller.StateDir, Listen: cfg.Embedded.Listen, Exe: exe,
-		Args: []string{"etcd", "--state-dir=" + cfg.Controller.StateDir, "--embedded-etcd-listen=" + cfg.Embedded.Listen},
-	})
+	of := embedded.Config{StateDir: cfg.Controller.StateDir, Name: cfg.Controller.ID, Listen: cfg.Embedded.Listen, Peer: cfg.Embedded.PeerListen, Exe: exe}
+	of.Args = embedded.Args(of)
+	_, err = embedded.Start(ctx, of)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -22,17 +23,33 @@ type fleetDeployment struct{ *ctl }
 func (f *fleetDeployment) storeConfig() (etcd.Config, error) {
 	sc := f.configuredStore()
 	if !f.cfg.UsesEmbedded() {
+		if sc.Follow = embedded.Ours(sc.CA); sc.Follow {
+			sc.Endpoints = f.learned(sc.Endpoints)
+		}
 		return sc, nil
 	}
 	if _, supervisors := f.cfg.Ini.Section("supervisord"); supervisors && !hasEtcd(f.cfg) {
 		return sc, nobodyRuns(f.cfg.File)
 	}
-	endpoint, err := embedded.Endpoint(f.cfg.Controller.StateDir)
+	reach, err := embedded.ReachOf(f.cfg.Controller.StateDir, f.cfg.Embedded.Peers)
 	if err != nil {
 		return sc, usage(err)
 	}
-	sc.Endpoints = []string{endpoint}
+	sc.Endpoints, sc.CA, sc.Cert, sc.Key, sc.Follow = reach.Endpoints, reach.CA, reach.Cert, reach.Key, true
 	return sc, nil
+}
+
+// learned are the endpoints of distsuperd's own etcd: where its members were last, as an agent on this host or the address book knows,
+// and those configured, which may be of former times.
+func (f *fleetDeployment) learned(configured []string) []string {
+	out := embedded.Learned(f.cfg.Agent.StateDir, nil)
+	book, _ := readBook(f.bookPath()) // without one there is less to go by
+	for _, e := range slices.Concat(book.Endpoints, configured) {
+		if !slices.Contains(out, e) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func (f *fleetDeployment) storeName() string { return "etcd" }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -32,12 +34,13 @@ func newInit(c *ctl) *cobra.Command {
 
 type initConfigOptions struct {
 	force, join bool
-	out         string
+	out, voter  string
 }
 
 func (o *initConfigOptions) AddFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&o.force, "force", false, "overwrite an existing file")
 	cmd.Flags().BoolVar(&o.join, "join", false, "print the file with which another machine joins this fleet, certificates included")
+	cmd.Flags().StringVar(&o.voter, "voter", "", "with --join: for a host that is to be a member of distsuperd's own etcd, at this `ADDRESS`")
 	cmd.Flags().StringVar(&o.out, "out", "", "with --join: write it to `FILE`, readable by its owner only")
 }
 
@@ -50,8 +53,13 @@ func newInitConfig(c *ctl) *cobra.Command {
 
 With --join it prints the file that another machine needs to join: the endpoints of etcd, and the credentials. Whoever
 has this file can change everything: treat it like a private key. If distsuperd runs its own etcd, that must be
-reachable from other machines: [embedded-etcd] listen = HOST:2379.`,
-		Example: "  distsuperctl init config .\n  distsuperctl init config --join --out m2.ini",
+reachable from other machines: [embedded-etcd] listen = HOST:2379.
+
+With --voter ADDRESS it is for a host that is to be a member of that etcd, too: distsuperd there joins it at ADDRESS, port 2379 for
+clients unless another is given, and the next one for members. The first host needs [embedded-etcd] peer_listen for that. With three
+members, etcd survives the loss of any one. The second has a copy only, and no vote, until there is a third. This file has the keys
+of etcd's authorities in it: only an owner of the whole fleet may see it.`,
+		Example: "  distsuperctl init config .\n  distsuperctl init config --join --out m2.ini\n  distsuperctl init config --join --voter 10.0.0.2 --out d2.ini",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.join {
@@ -72,6 +80,9 @@ reachable from other machines: [embedded-etcd] listen = HOST:2379.`,
 }
 
 func runInitConfig(c *ctl, o initConfigOptions, dir string) error {
+	if o.voter != "" {
+		return usage(errors.New("--voter goes with --join"))
+	}
 	if o.out != "" {
 		return usage(errors.New("--out goes with --join; otherwise name the directory"))
 	}
@@ -109,7 +120,13 @@ func writeNew(name, text string, force bool) error {
 }
 
 func runJoin(c *ctl, o initConfigOptions) error {
-	text, err := joinText(c.cfg)
+	text, next, err := "", "distsuperagent start", error(nil)
+	if o.voter == "" {
+		text, err = joinText(c.cfg)
+	} else {
+		next = "distsuperd start"
+		text, err = voterText(c.cfg, o.voter)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +140,7 @@ func runJoin(c *ctl, o initConfigOptions) error {
 	if c.json {
 		return printJSON(c.out, map[string]string{"file": o.out})
 	}
-	c.printf("wrote %s; copy it to the other machine as distsuper.ini and run distsuperagent start there\n", o.out)
+	c.printf("wrote %s; copy it to the other machine as distsuper.ini and run %s there\n", o.out, next)
 	return nil
 }
 
@@ -149,27 +166,64 @@ func joinText(cfg *config.Config) (string, error) {
 		}
 	}
 	for _, s := range []struct{ key, value string }{{"ca", e.CA}, {"cert", e.Cert}, {"key", e.Key}} {
-		text, err := inline(s.value)
-		if err != nil {
+		if err := writePEM(&b, s.key, s.value); err != nil {
 			return "", err
-		}
-		if text != "" {
-			fmt.Fprintf(&b, "%s =\n    %s\n", s.key, strings.ReplaceAll(text, "\n", "\n    "))
 		}
 	}
 	return b.String(), nil
 }
 
-// inline is the PEM text of a setting that is a file's name or the text.
-func inline(value string) (string, error) {
-	if value == "" || strings.HasPrefix(value, "-----BEGIN ") {
-		return strings.TrimSpace(value), nil
-	}
-	text, err := os.ReadFile(value)
+// writePEM writes a setting that is a file's name or its text as the text; nothing for "".
+func writePEM(b *strings.Builder, key, value string) error {
+	text, err := config.PEM(value)
 	if err != nil {
-		return "", fmt.Errorf("read a certificate for the other machine: %w", err)
+		return fmt.Errorf("read a certificate for the other machine: %w", err)
 	}
-	return strings.TrimSpace(string(text)), nil
+	if text = strings.TrimSpace(text); text != "" {
+		fmt.Fprintf(b, "%s =\n    %s\n", key, strings.ReplaceAll(text, "\n", "\n    "))
+	}
+	return nil
+}
+
+// voterText is the ini of a host that is to be a member of distsuperd's own etcd.
+func voterText(cfg *config.Config, address string) (string, error) {
+	if !cfg.UsesEmbedded() {
+		return "", usage(errors.New("--voter is for distsuperd's own etcd, and [etcd] endpoints name another one: add its members by etcdctl"))
+	}
+	listen, peer, err := voterAddresses(address)
+	if err != nil {
+		return "", usage(err)
+	}
+	info, a, err := embedded.JoinAsMember(cfg.Controller.StateDir)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	b.WriteString("; The keys in here open the whole fleet, and make new keys for it: keep this file private.\n[embedded-etcd]\n")
+	fmt.Fprintf(&b, "listen = %s\npeer_listen = %s\npeers = %s\n", listen, peer, strings.Join(info.Endpoints, ","))
+	for _, s := range []struct{ key, value string }{{"ca", a.CA}, {"ca_key", a.CAKey}, {"peer_ca", a.PeerCA}, {"peer_ca_key", a.PeerCAKey}} {
+		if err := writePEM(&b, s.key, s.value); err != nil {
+			return "", err
+		}
+	}
+	if cfg.Etcd.Prefix != store.DefaultPrefix {
+		fmt.Fprintf(&b, "[etcd]\nprefix = %s\n", escapeIni(cfg.Etcd.Prefix))
+	}
+	return b.String(), nil
+}
+
+// voterAddresses are those of a member at an address, for clients and for members.
+func voterAddresses(address string) (listen, peer string, err error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		host, text = strings.Trim(address, "[]"), "2379"
+	}
+	port, err := strconv.Atoi(text)
+	if ip := net.ParseIP(host); host == "" || strings.ContainsAny(host, " /") || ip == nil && strings.Contains(host, ":") || ip != nil && ip.IsUnspecified() ||
+		err != nil || port < 1 || port > 65534 {
+		return "", "", fmt.Errorf("--voter %s: write the address at which the others reach that host, such as 10.0.0.2 or 10.0.0.2:2379", address)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port)), net.JoinHostPort(host, strconv.Itoa(port+1)), nil
 }
 
 func escapeIni(text string) string { return strings.ReplaceAll(text, "%", "%%") }
@@ -289,6 +343,9 @@ func (c *ctl) ensureEtcd(cmd *cobra.Command) error {
 	}
 	if !c.choose().usesOwnEtcd() || embedded.Running(c.cfg.Controller.StateDir) {
 		return nil
+	}
+	if several, err := embedded.Several(c.cfg.Controller.StateDir, c.cfg.Embedded.Peers); several || err != nil {
+		return err // distsuperd asks the other members first whether it may start
 	}
 	c.warnf("no etcd endpoint is configured and distsuperd's own etcd does not run: starting it")
 	return startEtcd(cmd.Context(), c.cfg)

@@ -130,7 +130,7 @@ func newRoot(c *ctl) *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", c.json, "print one JSON document with stable field names, even for errors; help and logs stay as they are")
 	root.AddCommand(newInit(c), newLoad(c), newRemove(c), newStart(c), newStop(c), newRestart(c), newStatus(c), newTail(c),
 		newMachines(c), newCordon(c), newUncordon(c), newDrain(c), newMove(c), newRebalance(c), newWhy(c), newHistory(c),
-		newShow(c), newConfig(c), newBackup(c), newRestore(c), newControllers(c), newDefrag(c), newVersion(c),
+		newShow(c), newConfig(c), newBackup(c), newRestore(c), newControllers(c), newMembers(c), newDefrag(c), newVersion(c),
 		newAdd(c), newAvail(c), newClear(c), newFg(c), newMaintail(c), newPid(c), newReload(c), newReread(c), newShutdown(c),
 		newSignal(c), newUpdate(c))
 	c.addVerify(root)

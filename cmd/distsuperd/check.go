@@ -11,13 +11,11 @@ import (
 
 // check reports why a distsuperd could not start with these settings.
 func check(cfg *config.Config, held string) error {
-	endpoints, err := cfg.Etcd.Endpoints, error(nil)
-	if cfg.UsesEmbedded() {
-		var endpoint string
-		endpoint, err = embedded.Endpoint(cfg.Controller.StateDir)
-		endpoints = []string{endpoint}
-		if err == nil && cfg.Embedded.Listen != "" && !embedded.Running(cfg.Controller.StateDir) { // else it goes on as it is
-			err = daemoncmd.CheckPort(cfg.Embedded.Listen, true, "[embedded-etcd] listen", "")
+	endpoints, err := daemoncmd.Endpoints(cfg)
+	if err == nil && cfg.UsesEmbedded() && cfg.Embedded.Listen != "" && !embedded.Running(cfg.Controller.StateDir) { // else it goes on as it is
+		err = daemoncmd.CheckPort(cfg.Embedded.Listen, true, "[embedded-etcd] listen", "")
+		if err == nil && cfg.Embedded.PeerListen != "" {
+			err = daemoncmd.CheckPort(cfg.Embedded.PeerListen, true, "[embedded-etcd] peer_listen", "")
 		}
 	}
 	if err == nil {

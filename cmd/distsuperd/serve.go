@@ -47,6 +47,7 @@ type server struct {
 	control   *controller.Controller
 	probe     probe
 	warnings  daemoncmd.Warnings
+	members   chan struct{} // one waits when the members of its own etcd have changed
 }
 
 // httpKey is the setting of distsuperd's port.
@@ -89,6 +90,7 @@ func (s *server) serve(ctx context.Context) error {
 		daemoncmd.WatchMembers(ctx, s.kv, s.keys, s.Log.Named("etcd"), func(warning string) { s.warnings.Set("etcd", warning) })
 		return nil
 	})
+	group.Go(func() error { s.followMembers(ctx); return nil })
 	group.Go(func() error { return s.keepFiles(ctx) })
 	group.Go(func() error { return s.announce(ctx) })
 	return s.close(group)
@@ -115,9 +117,11 @@ func (s *server) keepFiles(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		there := false // a host that is to join others has no data yet
 		files = append(files, swept.File{Path: dir.Data(), Intact: func() bool {
 			_, err := os.Stat(dir.Data())
-			return err == nil
+			there = there || err == nil
+			return err == nil || !there
 		}, Renew: func() error { return errDataRemoved }})
 	}
 	s.KeepFiles(ctx, func(text string) { s.warnings.Set("files", text) }, files...)
@@ -231,27 +235,6 @@ func settle(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
-}
-
-// findEtcd sets the endpoints: those configured, else those of our own etcd, which it starts or takes over and
-// keeps alive.
-func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
-	if !s.Config.UsesEmbedded() {
-		s.endpoints = s.Config.Etcd.Endpoints
-		return nil
-	}
-	if !embedded.Running(s.Config.Controller.StateDir) {
-		s.Notify.Progress("starting its own etcd, since no endpoint is configured")
-	}
-	cfg := embedded.Config{StateDir: s.Config.Controller.StateDir, Listen: s.Config.Embedded.Listen, Args: etcdArgs(s.Config), Logger: s.Log.Named("etcd")}
-	child, err := embedded.Start(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	s.Log.Info("own etcd runs", zap.Int("pid", child.PID), zap.Bool("adopted", child.Adopted), zap.String("endpoint", child.Endpoint))
-	s.endpoints = []string{child.Endpoint}
-	group.Go(func() error { return embedded.Keep(ctx, cfg, child) })
-	return nil
 }
 
 // checkSchema waits for etcd and makes sure that we understand what is there. In our own etcd it makes the

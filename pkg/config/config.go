@@ -49,6 +49,12 @@ type EtcdConfig struct {
 type EmbeddedConfig struct {
 	// Listen is host:port for other machines; "" is a unix socket in the state directory only.
 	Listen string
+	// PeerListen is host:port for the other members; "" is an etcd that is alone.
+	PeerListen string
+	// Peers are the endpoints of members that this one joins; none is the first of all, or alone.
+	Peers []string
+	// CA, CAKey, PeerCA and PeerCAKey are the authorities of those that it joins, each the name of a file or the PEM text itself.
+	CA, CAKey, PeerCA, PeerCAKey string
 }
 
 // Open reports whether other hosts can reach the embedded etcd.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -318,6 +319,43 @@ func (c *Config) check() error {
 		return errors.New("[etcd] cert and key come together: give both or neither")
 	case c.Etcd.Password != "" && c.Etcd.Username == "":
 		return errors.New("[etcd] password needs a username beside it")
+	}
+	return c.checkMember()
+}
+
+// checkMember refuses an etcd of several that could not work.
+func (c *Config) checkMember() error {
+	e := c.Embedded
+	fail := func(key, format string, args ...any) error {
+		i := slices.IndexFunc(Settings, func(s Setting) bool { return s.Section == "embedded-etcd" && s.Key == key })
+		place, _ := c.place(Settings[i], Options{})
+		return fmt.Errorf("%s: %s", place, fmt.Sprintf(format, args...))
+	}
+	host, _, _ := net.SplitHostPort(e.PeerListen)
+	ip := net.ParseIP(host)
+	switch {
+	case e.PeerListen == "" && len(e.Peers) > 0:
+		return fail("peers", "needs peer_listen beside it: the others have to reach this member")
+	case e.PeerListen == "":
+		return nil
+	case len(c.Etcd.Endpoints) > 0:
+		return fail("peer_listen", "does not go with [etcd] endpoints: distsuperd has no etcd of its own then")
+	case e.Listen == "":
+		return fail("peer_listen", "needs listen beside it: agents on other hosts have to reach this member")
+	case e.Listen == e.PeerListen:
+		return fail("peer_listen", "%s is also the address of listen: give each its own port", e.PeerListen)
+	case host == "" || ip != nil && ip.IsUnspecified():
+		return fail("peer_listen", "write the address at which the others reach this host, such as 10.0.0.1:2380, not %q", e.PeerListen)
+	case (e.CA == "") != (e.CAKey == ""):
+		return fail("ca", "ca and ca_key come together: give both or neither")
+	case (e.PeerCA == "") != (e.PeerCAKey == ""):
+		return fail("peer_ca", "peer_ca and peer_ca_key come together: give both or neither")
+	}
+	for _, p := range e.Peers {
+		address, secure := strings.CutPrefix(p, "https://")
+		if _, _, err := net.SplitHostPort(address); err != nil || !secure {
+			return fail("peers", "%q is no endpoint of a member; write https://HOST:PORT", p)
+		}
 	}
 	return nil
 }

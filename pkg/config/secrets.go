@@ -3,12 +3,16 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/distsuper/distsuper/pkg/ini"
 	"github.com/distsuper/distsuper/pkg/ownership"
 	"github.com/distsuper/distsuper/pkg/visible"
 )
+
+// privateKeys are the settings that may hold one, by section.
+var privateKeys = map[string][]string{"etcd": {"key"}, "embedded-etcd": {"ca_key", "peer_ca_key"}}
 
 // secrets looks for secrets in files that every user of this machine can read. A private key there is refused: with the
 // one of a join file anybody runs commands on the whole fleet. Of passwords people are warned: that file may hold them for
@@ -18,7 +22,7 @@ func secrets(file *ini.File) (warnings []string, err error) {
 	for _, s := range file.Sections() {
 		for _, key := range s.Keys() {
 			v, _ := s.Get(key)
-			private := s.Name == "etcd" && key == "key" && strings.HasPrefix(v.Text, "-----BEGIN ")
+			private := slices.Contains(privateKeys[s.Name], key) && strings.HasPrefix(v.Text, "-----BEGIN ")
 			if !private && key != "password" || v.Text == "" || v.File == "" || !ownership.ReadableByAll(v.File) {
 				continue
 			}

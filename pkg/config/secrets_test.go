@@ -18,6 +18,8 @@ func TestSecretsInAFileThatAllCanRead(t *testing.T) {
 		{"a private key", key, 0o644, "[etcd] key: every user of this machine can read it; run `chmod o-rwx ", ""},
 		{"a private key for root and its group", key, 0o640, "", ""},
 		{"a private key's file", "[etcd]\nendpoints = https://e:2379\ncert = /c.pem\nkey = /k.pem\n", 0o644, "", ""},
+		{"the key of an authority", "[embedded-etcd]\npeer_ca_key = -----BEGIN PRIVATE KEY-----\n  QUJD\n  -----END PRIVATE KEY-----\n", 0o644,
+			"[embedded-etcd] peer_ca_key: every user of this machine can read it", ""},
 		{"etcd's password", "[etcd]\nusername = a\npassword = b\n", 0o644, "", "[etcd] password: every user"},
 		{"etcd's password, kept", "[etcd]\nusername = a\npassword = b\n", 0o600, "", ""},
 		{"a web password", "[inet_http_server]\nport = 9001\nusername = a\npassword = b\n", 0o604, "", "[inet_http_server] password: every user"},

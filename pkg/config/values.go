@@ -168,6 +168,15 @@ func pemOrFile(field func(*Config) *string) setter {
 	}
 }
 
+// PEM is the text of a setting that is a file's name or the text itself; "" of none.
+func PEM(value string) (string, error) {
+	if value == "" || strings.HasPrefix(value, "-----BEGIN ") {
+		return value, nil
+	}
+	text, err := os.ReadFile(value)
+	return string(text), err
+}
+
 var levels = []string{"debug", "info", "warn", "error"}
 
 func level(field func(*Config) *string) setter {

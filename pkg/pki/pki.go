@@ -1,5 +1,5 @@
 // Package pki makes the few certificates that distsuper needs: self-signed ones for daemons that pin each
-// other, and a small certificate authority for the clients of an embedded etcd.
+// other, and small certificate authorities for the clients and the members of an embedded etcd.
 //
 // All keys are ECDSA on P-256. Everything is PEM in memory; the caller says where it is kept. The
 // package imports the standard library only.
@@ -109,7 +109,12 @@ func (ca Pair) Client(name string) (Pair, error) {
 	return ca.issue(name, nil, x509.ExtKeyUsageClientAuth)
 }
 
-func (ca Pair) issue(name string, hosts []string, usage x509.ExtKeyUsage) (Pair, error) {
+// Member signs a certificate for both sides of the connections between equals.
+func (ca Pair) Member(name string, hosts []string) (Pair, error) {
+	return ca.issue(name, hosts, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+}
+
+func (ca Pair) issue(name string, hosts []string, usage ...x509.ExtKeyUsage) (Pair, error) {
 	parent, err := ca.TLS()
 	if err != nil {
 		return Pair{}, fmt.Errorf("certificate authority: %w", err)
@@ -126,7 +131,7 @@ func (ca Pair) issue(name string, hosts []string, usage x509.ExtKeyUsage) (Pair,
 	if err != nil {
 		return Pair{}, err
 	}
-	t.ExtKeyUsage = []x509.ExtKeyUsage{usage}
+	t.ExtKeyUsage = usage
 	if t.NotAfter.After(parent.Leaf.NotAfter) {
 		t.NotAfter = parent.Leaf.NotAfter
 	}

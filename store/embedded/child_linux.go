@@ -26,9 +26,18 @@ const patience = 60 * time.Second
 // Config says where an embedded etcd lives and how it is started.
 type Config struct {
 	StateDir string
+	// Name is the member's; "" is "distsuper".
+	Name string
 	// Listen is host:port for clients on other machines, with mutual TLS; "" is the socket only.
 	Listen string
-	// Exe and Args run the child, which calls server.Main with the same StateDir and Listen. Exe "" is
+	// Peer is host:port for the other members of this etcd, with mutual TLS by an authority of its own; "" is for one
+	// that is alone.
+	Peer string
+	// Before is asked before each start of a process, and its error is why there is none. It may be nil.
+	Before func(context.Context) error
+	// Report is told by Keep whenever it becomes another reason why etcd does not start, nil when it runs. It may be nil.
+	Report func(error)
+	// Exe and Args run the child, which calls server.Main with the same Name, StateDir, Listen and Peer. Exe "" is
 	// the running executable.
 	Exe  string
 	Args []string
@@ -55,7 +64,7 @@ func (c *Child) Done() <-chan struct{} { return c.done }
 func (c *Child) Err() error { return c.err }
 
 // Start returns the embedded etcd once it answers: the one that runs already, or a new one. One that runs with
-// another Listen is restarted, which no client notices but by a second's delay. When none can be had
+// another Listen or Peer is restarted, which no client notices but by a second's delay. When none can be had
 // the error says why; ctx bounds the waiting, and a child that is still starting then goes on.
 func Start(ctx context.Context, cfg Config) (*Child, error) {
 	if cfg.Logger == nil {
@@ -77,12 +86,14 @@ func Start(ctx context.Context, cfg Config) (*Child, error) {
 		case err != nil:
 			return nil, fmt.Errorf("start embedded etcd: %w", err)
 		case !held:
-			c, err = d.spawn(ctx, cfg)
+			if err = cfg.before(ctx); err == nil {
+				c, err = d.spawn(ctx, cfg)
+			}
 		case pid == 0:
 			err = errGone
-		case d.Listen() != cfg.Listen:
+		case d.addresses() != cfg.addresses():
 			cfg.Logger.Info("restarting the embedded etcd, since its listen address changed",
-				zap.String("was", d.Listen()), zap.String("is", cfg.Listen))
+				zap.String("was", d.addresses()), zap.String("is", cfg.addresses()))
 			if err = Stop(ctx, cfg.StateDir); err == nil {
 				err = errGone
 			}
@@ -101,6 +112,22 @@ func Start(ctx context.Context, cfg Config) (*Child, error) {
 		if !clock.Sleep(ctx, 50*time.Millisecond) {
 			return nil, fmt.Errorf("start embedded etcd: %w; see %s", ctx.Err(), d.Log())
 		}
+	}
+}
+
+// addresses are what a running child must have been started with, as it is written beside its pid.
+func (cfg Config) addresses() string { return strings.TrimSpace(cfg.Listen + " " + cfg.Peer) }
+
+func (cfg Config) before(ctx context.Context) error {
+	if cfg.Before == nil {
+		return nil
+	}
+	return cfg.Before(ctx)
+}
+
+func (cfg Config) report(err error) {
+	if cfg.Report != nil {
+		cfg.Report(err)
 	}
 }
 
@@ -269,7 +296,7 @@ func (d Dir) stop(ctx context.Context, pid int) error {
 }
 
 // Keep restarts the embedded etcd whenever it ends, with growing pauses from 0.1 to 10 s, until ctx ends; then it
-// returns nil and leaves it running. c is what Start returned.
+// returns nil and leaves it running. c is what Start returned, nil for one that is to be started first.
 func Keep(ctx context.Context, cfg Config, c *Child) error {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
@@ -278,12 +305,15 @@ func Keep(ctx context.Context, cfg Config, c *Child) error {
 	pause := least
 	for {
 		since := time.Now()
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.Done():
+		if c != nil {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-c.Done():
+			}
+			cfg.Logger.Error("the embedded etcd ended, starting it again", zap.Int("pid", c.PID), zap.Error(c.Err()))
+			cfg.report(c.Err())
 		}
-		cfg.Logger.Error("the embedded etcd ended, starting it again", zap.Int("pid", c.PID), zap.Error(c.Err()))
 		if time.Since(since) > time.Minute {
 			pause = least
 		}
@@ -295,6 +325,7 @@ func Keep(ctx context.Context, cfg Config, c *Child) error {
 			next, err := Start(ctx, cfg)
 			if err == nil {
 				cfg.Logger.Info("the embedded etcd runs again", zap.Int("pid", next.PID), zap.Int("tries", tries))
+				cfg.report(nil)
 				c = next
 				break
 			}
@@ -303,6 +334,7 @@ func Keep(ctx context.Context, cfg Config, c *Child) error {
 			}
 			if err.Error() != said { // the same reason is told once
 				cfg.Logger.Error("the embedded etcd does not start; trying again until it does", zap.Error(err))
+				cfg.report(err)
 			}
 			said = err.Error()
 		}

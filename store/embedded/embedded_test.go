@@ -250,7 +250,7 @@ func TestSecondEtcdInADirectoryRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var locked *embedded.LockedError
-	if err := d.Lock(""); !errors.As(err, &locked) || locked.PID != c.PID {
+	if err := d.Lock(embedded.Config{}); !errors.As(err, &locked) || locked.PID != c.PID {
 		t.Errorf("a second lock: %v, want one that names %d", err, c.PID)
 	}
 }

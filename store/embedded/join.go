@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -21,6 +22,13 @@ type JoinInfo struct {
 	CA, Cert, Key string
 }
 
+// authority is the name of the one for clients.
+const authority = "distsuper etcd authority"
+
+// Authorities are the two that vouch for who speaks to an etcd: for clients, and for members. Whoever has them can make
+// certificates. All are PEM text.
+type Authorities struct{ CA, CAKey, PeerCA, PeerCAKey string }
+
 // Join tells how another machine reaches the embedded etcd of a state directory. It is an error that the
 // etcd listens on its socket only, or has not been started with its TCP address yet.
 func Join(stateDir string) (JoinInfo, error) {
@@ -28,19 +36,19 @@ func Join(stateDir string) (JoinInfo, error) {
 	if err != nil {
 		return JoinInfo{}, err
 	}
-	listen := d.Listen()
+	listen, _ := d.listen()
 	if listen == "" {
 		return JoinInfo{}, fmt.Errorf("join: the embedded etcd in %s listens on a socket of this machine only; "+
 			"set [embedded-etcd] listen = HOST:2379 and run \"distsuperd restart\"", d)
 	}
-	host, port, err := net.SplitHostPort(listen)
+	m, err := d.Membership()
 	if err != nil {
 		return JoinInfo{}, fmt.Errorf("join: %w", err)
 	}
-	if wildcard(host) {
-		host = outwardAddress()
+	info := JoinInfo{Endpoints: Endpoints(m.Members)}
+	if len(info.Endpoints) == 0 {
+		info.Endpoints = []string{ClientURL(listen)}
 	}
-	info := JoinInfo{Endpoints: []string{"https://" + net.JoinHostPort(host, port)}}
 	ca, err := d.readPair("ca")
 	if err != nil {
 		return JoinInfo{}, fmt.Errorf("join: %w (does \"distsuperd start\" succeed?)", err)
@@ -53,9 +61,55 @@ func Join(stateDir string) (JoinInfo, error) {
 	return info, nil
 }
 
-// Listen is the TCP address with which the child was last started, "" for none: the second line of
-// the pid file.
-func (d Dir) Listen() string {
+// JoinAsMember is Join for a host that is to be a member of this etcd: it gets the authorities, and with them everything.
+func JoinAsMember(stateDir string) (JoinInfo, Authorities, error) {
+	info, err := Join(stateDir)
+	if err != nil {
+		return info, Authorities{}, err
+	}
+	d, err := DirOf(stateDir)
+	if err != nil {
+		return info, Authorities{}, err
+	}
+	if _, peer := d.listen(); peer == "" {
+		return info, Authorities{}, fmt.Errorf("join: the embedded etcd in %s is reached by no other member; "+
+			"set [embedded-etcd] peer_listen = HOST:2380 and run \"distsuperd restart\"", d)
+	}
+	ca, err := d.readPair("ca")
+	if err != nil {
+		return info, Authorities{}, fmt.Errorf("join: %w", err)
+	}
+	peerCA, err := d.readPair("peer-ca")
+	if err != nil {
+		return info, Authorities{}, fmt.Errorf("join: %w", err)
+	}
+	return info, Authorities{CA: string(ca.Cert), CAKey: string(ca.Key), PeerCA: string(peerCA.Cert), PeerCAKey: string(peerCA.Key)}, nil
+}
+
+// Adopt makes the authorities of another member those of this directory. Certificates of others are replaced at etcd's next start.
+func (d Dir) Adopt(a Authorities) error {
+	if err := os.MkdirAll(filepath.Dir(d.TLS("x")), 0o700); err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	for name, given := range map[string]pki.Pair{"ca": {Cert: []byte(a.CA), Key: []byte(a.CAKey)}, "peer-ca": {Cert: []byte(a.PeerCA), Key: []byte(a.PeerCAKey)}} {
+		if len(given.Cert) == 0 {
+			continue
+		}
+		if _, err := given.TLS(); err != nil {
+			return fmt.Errorf("[embedded-etcd] %s and its key: %w", strings.ReplaceAll(name, "-", "_"), err)
+		}
+		if now, err := d.readPair(name); err == nil && bytes.Equal(now.Cert, given.Cert) && bytes.Equal(now.Key, given.Key) {
+			continue
+		}
+		if err := d.writePair(name, given); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addresses are those with which the child was last started, as Config.addresses gives them: the second line of the pid file.
+func (d Dir) addresses() string {
 	b, err := os.ReadFile(d.PidFile())
 	if err != nil {
 		return ""
@@ -64,45 +118,10 @@ func (d Dir) Listen() string {
 	return strings.TrimSpace(rest)
 }
 
-func wildcard(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "" || ip != nil && ip.IsUnspecified()
-}
-
-// outwardAddress is the address from which this host reaches others: that of the default route, else the
-// first of an interface, else the host's name.
-func outwardAddress() string {
-	// Connecting a UDP socket sends nothing; it only asks the routing table.
-	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil {
-		defer c.Close()
-		if a, ok := c.LocalAddr().(*net.UDPAddr); ok && !a.IP.IsLoopback() {
-			return a.IP.String()
-		}
-	}
-	for _, a := range interfaceAddresses() {
-		if ip := net.ParseIP(a); !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
-			return a
-		}
-	}
-	name, err := os.Hostname()
-	if err != nil {
-		return "127.0.0.1"
-	}
-	return name
-}
-
-func interfaceAddresses() []string {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok {
-			out = append(out, n.IP.String())
-		}
-	}
-	return out
+// listen is the TCP address with which the child was last started, "" for none, and peer that for other members.
+func (d Dir) listen() (listen, peer string) {
+	listen, peer, _ = strings.Cut(d.addresses(), " ")
+	return listen, peer
 }
 
 // MakeCertificates makes what is missing of the authority, the server's certificate for the host of listen
@@ -112,7 +131,7 @@ func (d Dir) MakeCertificates(listen string) error {
 	if err := os.MkdirAll(filepath.Dir(d.TLS("x")), 0o700); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	ca, err := d.pair("ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA("distsuper etcd authority") })
+	ca, err := d.pair("ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA(authority) })
 	if err != nil {
 		return err
 	}
@@ -123,6 +142,21 @@ func (d Dir) MakeCertificates(listen string) error {
 		return err
 	}
 	_, err = d.pair("client", &ca, nil, func() (pki.Pair, error) { return ca.Client("distsuper etcd client") })
+	return err
+}
+
+// MakePeerCertificates is MakeCertificates for the port for other members, which speaks raft: whoever reaches it can write what he
+// likes. So it has an authority of its own, and no certificate of a client opens it.
+func (d Dir) MakePeerCertificates(peer string) error {
+	if err := os.MkdirAll(filepath.Dir(d.TLS("x")), 0o700); err != nil {
+		return fmt.Errorf("make certificates: %w", err)
+	}
+	ca, err := d.pair("peer-ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA("distsuper etcd peer authority") })
+	if err != nil {
+		return err
+	}
+	hosts := serverHosts(peer)
+	_, err = d.pair("peer", &ca, hosts, func() (pki.Pair, error) { return ca.Member("distsuper etcd peer", hosts) })
 	return err
 }
 
@@ -150,11 +184,15 @@ func (d Dir) pair(name string, ca *pki.Pair, hosts []string, issue func() (pki.P
 	if p, err = issue(); err != nil {
 		return p, fmt.Errorf("make certificate %s of the embedded etcd: %w", name, err)
 	}
+	return p, d.writePair(name, p)
+}
+
+func (d Dir) writePair(name string, p pki.Pair) error {
 	// The key first: a certificate stands for a whole pair.
 	if err := statedir.WriteFile(d.TLS(name+".key"), p.Key); err != nil {
-		return p, err
+		return err
 	}
-	return p, statedir.WriteFile(d.TLS(name+".pem"), p.Cert)
+	return statedir.WriteFile(d.TLS(name+".pem"), p.Cert)
 }
 
 func (d Dir) readPair(name string) (p pki.Pair, err error) {

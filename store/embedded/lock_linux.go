@@ -22,9 +22,9 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("an embedded etcd already runs in %s (pid %d)", e.Dir, e.PID)
 }
 
-// Lock makes this process the etcd of the directory, for as long as it lives, and writes its pid and listen
-// address down. It fails with a *LockedError when another one is.
-func (d Dir) Lock(listen string) error {
+// Lock makes this process the etcd of the directory, for as long as it lives, and writes its pid and addresses
+// down. It fails with a *LockedError when another one is.
+func (d Dir) Lock(cfg Config) error {
 	f, err := os.OpenFile(d.PidFile(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open pid file: %w", err)
@@ -47,7 +47,7 @@ func (d Dir) Lock(listen string) error {
 	if err := f.Truncate(0); err != nil {
 		return fmt.Errorf("write pid file: %w", err)
 	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"+listen+"\n"), 0); err != nil {
+	if _, err := f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"+cfg.addresses()+"\n"), 0); err != nil {
 		return fmt.Errorf("write pid file: %w", err)
 	}
 	locked = append(locked, f)

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/distsuper/distsuper/store"
 )
@@ -25,7 +27,7 @@ const (
 
 // Config says how etcd is reached. The zero value of everything but Endpoints is usable.
 type Config struct {
-	// Endpoints are host:port, http(s)://host:port or unix:///path. Either all of them
+	// Endpoints are host:port, http(s)://host:port or unix:///path. Either all of them but sockets
 	// use TLS or none does.
 	Endpoints []string
 	Username  string
@@ -39,6 +41,14 @@ type Config struct {
 	// KeepAliveTimeout is how long sent data may stay unacknowledged before the
 	// connection is given up; 2 s when 0 (1 s fits a local network).
 	KeepAliveTimeout time.Duration
+	// Follow: the endpoints become those of etcd's members whenever Members is called, since its members tell their clients where
+	// they serve, as distsuperd's own do. Learned gets them; it may be nil.
+	Follow  bool
+	Learned func(endpoints []string)
+	// Known says where the members are when no endpoint answers; it may be nil.
+	Known func() []string
+	// Stale: Range reads what one server has, which may be old, and which needs no majority.
+	Stale bool
 	// Logger may be nil.
 	Logger *zap.Logger
 }
@@ -49,7 +59,11 @@ type adapter struct {
 	log       *zap.Logger
 	login     *login
 	cli       *clientv3.Client
-	endpoints []*endpoint
+	mu        sync.Mutex         // guards what follows
+	addresses []string           // of the endpoints
+	endpoints []*endpoint        // as many as at the beginning
+	clients   []*clientv3.Client // of all endpoints
+	several   atomic.Bool        // etcd had more than one member
 	// life ends with Close: sessions and renewals hang on it.
 	life context.Context
 	end  context.CancelFunc
@@ -75,9 +89,14 @@ func Open(_ context.Context, cfg Config) (store.KV, error) {
 		s.end()
 		return nil, fmt.Errorf("open etcd at %s: %w", strings.Join(cfg.Endpoints, ", "), err)
 	}
-	for _, ep := range cfg.Endpoints {
-		s.endpoints = append(s.endpoints, &endpoint{cfg: cfg, login: s.login, addr: ep})
+	s.endpoints = make([]*endpoint, len(cfg.Endpoints))
+	if cfg.Follow {
+		s.endpoints = make([]*endpoint, max(slots, len(cfg.Endpoints)))
 	}
+	for i := range s.endpoints {
+		s.endpoints[i] = s.pick(nil, cfg.Endpoints[i%len(cfg.Endpoints)], i)
+	}
+	s.addresses = cfg.Endpoints
 	return s, nil
 }
 
@@ -95,6 +114,16 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// network is an endpoint that is no socket, or "" if all are.
+func (c Config) network() string {
+	for _, ep := range c.Endpoints {
+		if !strings.HasPrefix(ep, "unix://") {
+			return ep
+		}
+	}
+	return "unix://"
+}
+
 func (c Config) check() error {
 	if len(c.Endpoints) == 0 {
 		return errors.New("no endpoints: set [etcd] endpoints or DISTSUPER_ETCD_ENDPOINTS")
@@ -103,9 +132,9 @@ func (c Config) check() error {
 		if err := checkEndpoint(ep); err != nil {
 			return err
 		}
-		if c.secure(ep) != c.secure(c.Endpoints[0]) {
+		if !strings.HasPrefix(ep, "unix://") && c.secure(ep) != c.secure(c.network()) {
 			return fmt.Errorf("endpoints %s and %s: one uses TLS and the other does not; use one kind for all",
-				c.Endpoints[0], ep)
+				c.network(), ep)
 		}
 	}
 	if (c.Username == "") != (c.Password == "") {
@@ -136,17 +165,33 @@ func (c Config) connect(endpoints []string, user *login, more ...grpc.DialOption
 		},
 	}
 	cfg.DialOptions = append(append(cfg.DialOptions, user.options()...), more...)
-	if c.secure(endpoints[0]) {
+	if c.secure(c.network()) || c.Follow && c.CA != "" { // one that follows may come to speak TLS
 		tc, err := c.tls()
 		if err != nil {
 			return nil, err
 		}
 		cfg.TLS = tc
+		cfg.DialOptions = append(cfg.DialOptions, grpc.WithTransportCredentials(onlyOverNetwork{credentials.NewTLS(tc)}))
 	}
 	return clientv3.New(cfg)
 }
 
-func (s *adapter) Endpoints() []string { return slices.Clone(s.cfg.Endpoints) }
+// Dial makes etcd's own client, for what is done to single servers and not to the store.
+func Dial(cfg Config) (*clientv3.Client, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	return cfg.connect(cfg.Endpoints, newLogin(cfg.Username, cfg.Password))
+}
+
+func (s *adapter) Endpoints() []string {
+	var out []string
+	for _, e := range s.each() {
+		out = append(out, e.addr)
+	}
+	return out
+}
 
 func (s *adapter) Campaign(ctx context.Context, name, id string, ttl int) (store.Leadership, error) {
 	connect := func() (*clientv3.Client, error) { return s.connect() }
@@ -155,13 +200,25 @@ func (s *adapter) Campaign(ctx context.Context, name, id string, ttl int) (store
 
 // connect makes another client of all endpoints.
 func (s *adapter) connect(more ...grpc.DialOption) (*clientv3.Client, error) {
-	return s.cfg.connect(s.cfg.Endpoints, s.login, more...)
+	s.mu.Lock()
+	now := s.addresses
+	s.mu.Unlock()
+	if len(now) == 0 { // it is being opened
+		now = s.cfg.Endpoints
+	}
+	cli, err := s.cfg.connect(now, s.login, more...)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.clients = append(slices.DeleteFunc(s.clients, func(c *clientv3.Client) bool { return c.Ctx().Err() != nil }), cli)
+	}
+	return cli, err
 }
 
 // Close ends every watch, renewal stream and session. It revokes nothing.
 func (s *adapter) Close() error {
 	s.end()
-	for _, ep := range s.endpoints {
+	for _, ep := range s.each() {
 		ep.close()
 	}
 	if err := s.cli.Close(); err != nil && !errors.Is(err, context.Canceled) {

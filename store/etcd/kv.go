@@ -20,6 +20,9 @@ func (s *adapter) Range(ctx context.Context, r store.Range) (store.RangeResult, 
 	ctx, cancel := within(ctx, limit)
 	defer cancel()
 	key, opts := rangeOptions(r)
+	if s.cfg.Stale {
+		opts = append(opts, clientv3.WithSerializable())
+	}
 	resp, err := s.cli.Get(ctx, key, opts...)
 	if err != nil {
 		return store.RangeResult{}, fail(ctx, err, "get", r.Key)

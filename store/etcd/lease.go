@@ -48,13 +48,14 @@ func hex(id store.LeaseID) string { return strconv.FormatInt(int64(id), 16) }
 // Renew opens a stream that lives until ctx ends or Close. It waits for the connection as long as ctx does: a renewal goes out the
 // moment that its member can be reached. The first one also connects to all the other endpoints.
 func (s *adapter) Renew(ctx context.Context, i int) (store.RenewStream, error) {
-	if i < 0 || i >= len(s.endpoints) {
-		return nil, fmt.Errorf("renew: %w: no endpoint %d of %d", store.ErrInvalid, i, len(s.endpoints))
+	endpoints := s.each()
+	if i < 0 || i >= len(endpoints) {
+		return nil, fmt.Errorf("renew: %w: no endpoint %d of %d", store.ErrInvalid, i, len(endpoints))
 	}
-	for _, other := range s.endpoints {
+	for _, other := range endpoints {
 		other.warm()
 	}
-	e := s.endpoints[i]
+	e := endpoints[i]
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(s.life, cancel)
 	end := func() { stop(); cancel() }

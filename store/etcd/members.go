@@ -12,13 +12,15 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// Members asks all endpoints at once; what did not answer in time has Err.
+// Members asks all endpoints at once; what did not answer in time has Err. A store that follows its members looks who they are first.
 func (s *adapter) Members(ctx context.Context) []store.Member {
 	ctx, cancel := within(ctx, readTimeout)
 	defer cancel()
-	out := make([]store.Member, len(s.endpoints))
+	s.follow(ctx)
+	endpoints := s.distinct()
+	out := make([]store.Member, len(endpoints))
 	var wg sync.WaitGroup
-	for i, e := range s.endpoints {
+	for i, e := range endpoints {
 		wg.Go(func() { out[i] = e.status(ctx) })
 	}
 	wg.Wait()

@@ -20,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/witness"
@@ -34,6 +35,8 @@ type Options struct {
 	Controllers, Machines int
 	// Endpoints of an etcd that is there; none: d1 runs an embedded one.
 	Endpoints []string
+	// Members: each controller has a member of one embedded etcd.
+	Members bool
 	// ControllerLines and MachineLines are added to each one's section.
 	ControllerLines, MachineLines []string
 	// Env is added to the environment of everything, as NAME=value.
@@ -55,6 +58,7 @@ type Fleet struct {
 
 	witness string
 	owner   int
+	store   etcd.Config
 }
 
 // Start makes a fleet, and leaves nothing running when it fails.
@@ -79,6 +83,13 @@ func (f *Fleet) start(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
+	f.store = etcd.Config{Endpoints: f.Endpoints}
+	if o.Members {
+		if err := f.addMembers(ctx, o.Controllers, o.ControllerLines); err != nil {
+			return err
+		}
+		o.Controllers = 0
+	}
 	for i := range o.Controllers {
 		if err := f.addController(ctx, fmt.Sprintf("d%d", i+1), o.ControllerLines); err != nil {
 			return err
@@ -87,7 +98,7 @@ func (f *Fleet) start(ctx context.Context, o Options) (err error) {
 	if err := f.AddMachines(ctx, o.Machines, o.MachineLines...); err != nil {
 		return err
 	}
-	f.Client, err = client.Open(ctx, client.Config{Store: etcd.Config{Endpoints: f.Endpoints}})
+	f.Client, err = client.Open(ctx, client.Config{Store: f.store})
 	return err
 }
 
@@ -123,8 +134,63 @@ func (f *Fleet) addController(ctx context.Context, name string, lines []string) 
 		return err
 	}
 	f.Endpoints = []string{s.Embedded.Endpoint}
+	f.store.Endpoints = f.Endpoints
 	f.Etcd = "[etcd]\nendpoints = " + s.Embedded.Endpoint
 	return nil
+}
+
+// addMembers starts controllers that have an etcd together, and waits until all of them vote.
+func (f *Fleet) addMembers(ctx context.Context, n int, lines []string) error {
+	for i := range n {
+		var first *cluster.Node
+		if i > 0 {
+			first = f.Controllers[0]
+		}
+		d, err := f.Member(ctx, first, fmt.Sprintf("d%d", i+1), lines...)
+		if err != nil {
+			return err
+		}
+		f.Controllers = append(f.Controllers, d)
+		if _, err := d.Must(ctx, "distsuperd", "start"); err != nil {
+			return err
+		}
+	}
+	first := f.Controllers[0]
+	if err := Until(ctx, 30*time.Second, "every member votes", func() (bool, string) { return f.Vote(ctx, first, n) }); err != nil {
+		return err
+	}
+	var reach embedded.Reach
+	err := Until(ctx, 10*time.Second, "the first knows all", func() (ok bool, seen string) {
+		var err error
+		reach, err = embedded.ReachOf(first.State(""), nil)
+		return len(reach.Endpoints) == n, fmt.Sprintf("%v, %v", reach.Endpoints, err)
+	})
+	if err != nil {
+		return err
+	}
+	f.store = etcd.Config{Endpoints: reach.Endpoints, CA: reach.CA, Cert: reach.Cert, Key: reach.Key, Follow: true}
+	f.Endpoints = reach.Endpoints
+	f.Etcd, err = first.JoinText(ctx)
+	return err
+}
+
+// Vote reports whether n members of the controllers' etcd vote and answer, and all others, too, as a node sees it.
+func (f *Fleet) Vote(ctx context.Context, from *cluster.Node, n int) (bool, string) {
+	r := from.Run(ctx, "distsuperctl", "members", "--json")
+	var list []struct {
+		Role    string
+		Answers bool
+	}
+	if err := json.Unmarshal([]byte(r.Stdout), &list); r.Code != 0 || err != nil {
+		return false, r.Stdout + r.Stderr
+	}
+	votes := 0
+	for _, m := range list {
+		if m.Role != "learner" && m.Answers {
+			votes++
+		}
+	}
+	return votes == n && len(list) == n, r.Stdout
 }
 
 // give makes a node's folder its user's.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,20 +15,51 @@ import (
 	"github.com/distsuper/distsuper/pkg/config"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/recovery"
 	"github.com/distsuper/distsuper/store/seen"
 )
 
+// Endpoints are those configured, else those of distsuperd's own etcd.
+func Endpoints(cfg *config.Config) ([]string, error) {
+	if !cfg.UsesEmbedded() {
+		return cfg.Etcd.Endpoints, nil
+	}
+	reach, err := embedded.ReachOf(cfg.Controller.StateDir, cfg.Embedded.Peers)
+	return reach.Endpoints, err
+}
+
 // storeConfig is how the endpoints are reached.
 func storeConfig(cfg *config.Config, endpoints []string, log *zap.Logger) etcd.Config {
-	return etcd.Config{Endpoints: endpoints, Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
+	sc := etcd.Config{Endpoints: endpoints, Username: cfg.Etcd.Username, Password: cfg.Etcd.Password,
 		CA: cfg.Etcd.CA, Cert: cfg.Etcd.Cert, Key: cfg.Etcd.Key, Logger: log}
+	if reach, err := embedded.ReachOf(cfg.Controller.StateDir, nil); cfg.UsesEmbedded() && err == nil {
+		sc.CA, sc.Cert, sc.Key = reach.CA, reach.Cert, reach.Key
+	}
+	sc.Follow = cfg.UsesEmbedded() || embedded.Ours(sc.CA)
+	if cfg.UsesEmbedded() {
+		sc.Known = func() []string {
+			reach, _ := embedded.ReachOf(cfg.Controller.StateDir, cfg.Embedded.Peers) // without one nothing changes
+			return reach.Endpoints
+		}
+	}
+	return sc
 }
 
 // OpenStore opens the store, guarded by a file that keeps how far it was seen. It does not wait for etcd.
 func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Logger) (*Store, error) {
-	kv, err := etcd.Open(context.Background(), storeConfig(cfg, endpoints, log))
+	sc := storeConfig(cfg, endpoints, log)
+	if sc.Follow && !cfg.UsesEmbedded() { // a host with a member knows by that who the others are
+		dir := filepath.Dir(file)
+		sc.Endpoints = embedded.Learned(dir, endpoints)
+		sc.Learned = func(endpoints []string) {
+			if err := embedded.Learn(dir, endpoints); err != nil {
+				log.Warn("the endpoints of etcd's members cannot be saved", zap.Error(err))
+			}
+		}
+	}
+	kv, err := etcd.Open(context.Background(), sc)
 	if err != nil {
 		return nil, daemon.Usage(err)
 	}
@@ -124,9 +156,9 @@ func AwaitStore(ctx context.Context, cfg *config.Config, endpoints []string, not
 	}
 }
 
-// membersInterval is how often the servers are asked for their versions and alarms: they are upgraded one by one,
-// and fill up slowly.
-const membersInterval = time.Minute
+// membersInterval is how often the servers are asked for their versions and alarms, and who they are: they are upgraded and
+// replaced one by one, and fill up slowly.
+const membersInterval = 20 * time.Second
 
 // WatchMembers reports what operators should know about etcd's servers, whenever that changes, until ctx ends, and reads what
 // the schema says by then.

@@ -3,7 +3,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -19,13 +21,15 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/distsuper/distsuper/pkg/pki"
-	"github.com/distsuper/distsuper/pkg/statedir"
 	"github.com/distsuper/distsuper/store/embedded"
 )
 
-// name is the member's name. It stands in the data and must not change.
-const name = "distsuper"
+// nobody is the name of a member that was given none.
+const nobody = "distsuper"
+
+// maxLearners is how many members may be without a vote at a time: two join before either votes (package members), and one more may be
+// about to replace another.
+const maxLearners = 4
 
 // closing is how long clients may keep etcd from ending. Their streams never end by themselves, and what was
 // acknowledged is on disk.
@@ -58,12 +62,12 @@ func run(cfg embedded.Config, tell *embedded.Teller) error {
 	if err := d.Make(); err != nil {
 		return err
 	}
-	if err := d.Lock(cfg.Listen); err != nil {
+	if err := d.Lock(cfg); err != nil {
 		return err
 	}
 	level := zap.NewAtomicLevelAt(zapcore.WarnLevel)
 	log := newLogger(level)
-	e, err := start(d, cfg.Listen, log)
+	e, err := start(d, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -76,13 +80,15 @@ func run(cfg embedded.Config, tell *embedded.Teller) error {
 	case <-signals:
 		return nil
 	}
-	door, err := newDoor(d, cfg.Listen, e.Server, log)
+	door, err := newDoor(d, cfg, e.Server, log)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go door.keep(ctx)
+	go keepCertificates(ctx, d, cfg, log)
+	go tellPeers(ctx, e.Server, cfg, log)
 	tell.Ready()
 	select {
 	case <-signals:
@@ -118,16 +124,29 @@ func newLogger(level zap.AtomicLevel) *zap.Logger {
 	return lg
 }
 
-func start(d embedded.Dir, listen string, log *zap.Logger) (*embed.Etcd, error) {
+func start(d embedded.Dir, of embedded.Config, log *zap.Logger) (*embed.Etcd, error) {
 	cfg := embed.NewConfig()
-	cfg.Name, cfg.Dir = name, d.Data()
+	cfg.Name, cfg.Dir = cmp.Or(of.Name, nobody), d.Data()
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log)
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModePeriodic, "5m"
-	if err := listenToClients(cfg, d, listen); err != nil {
+	cfg.MaxLearners = maxLearners
+	// An etcd that begins anew is never taken for the one before, whose address it has: what was promised by that is not known here.
+	cfg.InitialClusterToken = rand.Text()
+	if err := listenToClients(cfg, d, of.Listen); err != nil {
 		return nil, err
 	}
-	if err := listenToPeers(cfg, d); err != nil {
+	if err := listenToPeers(cfg, d, of.Peer); err != nil {
 		return nil, err
+	}
+	m, err := d.Membership()
+	if err != nil {
+		return nil, err
+	}
+	if m.ID != "" { // whatever became of its data meanwhile, a member of several never begins another etcd
+		cfg.ClusterState = embed.ClusterStateFlagExisting
+	}
+	if m.Joining != "" && !d.HasData() {
+		cfg.Name, cfg.InitialCluster = m.Joins, m.Joining
 	}
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -136,7 +155,7 @@ func start(d embedded.Dir, listen string, log *zap.Logger) (*embed.Etcd, error) 
 	return e, nil
 }
 
-// listenToClients sets the socket and, with listen, TCP. Both are advertised to nobody: our clients never ask.
+// listenToClients sets the socket and, with listen, TCP, which is advertised.
 func listenToClients(cfg *embed.Config, d embedded.Dir, listen string) error {
 	socket, err := d.MakeSocketDir()
 	if err != nil {
@@ -145,7 +164,7 @@ func listenToClients(cfg *embed.Config, d embedded.Dir, listen string) error {
 	u := url.URL{Scheme: "unix", Path: socket}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{u}, []url.URL{u}
 	if listen != "" {
-		bind, err := bindAddress(listen)
+		bind, err := bindAddress("listen", listen)
 		if err != nil {
 			return err
 		}
@@ -153,6 +172,7 @@ func listenToClients(cfg *embed.Config, d embedded.Dir, listen string) error {
 			return err
 		}
 		cfg.ListenClientUrls = append(cfg.ListenClientUrls, url.URL{Scheme: "https", Host: bind})
+		cfg.AdvertiseClientUrls = []url.URL{{Scheme: "https", Host: strings.TrimPrefix(embedded.ClientURL(listen), "https://")}}
 		cfg.ClientTLSInfo.CertFile, cfg.ClientTLSInfo.KeyFile = d.TLS("server.pem"), d.TLS("server.key")
 		cfg.ClientTLSInfo.TrustedCAFile, cfg.ClientTLSInfo.ClientCertAuth = d.TLS("ca.pem"), true
 	}
@@ -160,13 +180,13 @@ func listenToClients(cfg *embed.Config, d embedded.Dir, listen string) error {
 }
 
 // bindAddress resolves the host of a listen address: etcd binds to addresses, not to names.
-func bindAddress(listen string) (string, error) {
+func bindAddress(key, listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("[embedded-etcd] listen = %q: write HOST:PORT, such as 0.0.0.0:2379", listen)
+		return "", fmt.Errorf("[embedded-etcd] %s = %q: write HOST:PORT, such as 10.0.0.1:2379", key, listen)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return "", fmt.Errorf("[embedded-etcd] listen = %q: %q is not a port", listen, port)
+		return "", fmt.Errorf("[embedded-etcd] %s = %q: %q is not a port", key, listen, port)
 	}
 	if host == "" {
 		host = "0.0.0.0"
@@ -176,62 +196,9 @@ func bindAddress(listen string) (string, error) {
 		defer cancel()
 		addrs, err := net.DefaultResolver.LookupHost(ctx, host)
 		if err != nil {
-			return "", fmt.Errorf("[embedded-etcd] listen = %q: %w", listen, err)
+			return "", fmt.Errorf("[embedded-etcd] %s = %q: %w", key, listen, err)
 		}
 		host = addrs[0]
 	}
 	return net.JoinHostPort(host, port), nil
-}
-
-// listenToPeers gives etcd the peer port that it insists on, although there are no peers. It speaks raft: whoever
-// reaches it can write what he likes. So it is on loopback and takes only a certificate that is made anew at
-// each start and known to nobody.
-func listenToPeers(cfg *embed.Config, d embedded.Dir) error {
-	pair, err := pki.SelfSigned("distsuper etcd peer", []string{"127.0.0.1"})
-	if err != nil {
-		return err
-	}
-	cert, key := d.Peer("cert.pem"), d.Peer("key.pem")
-	if err := statedir.WriteFile(key, pair.Key); err != nil {
-		return err
-	}
-	if err := statedir.WriteFile(cert, pair.Cert); err != nil {
-		return err
-	}
-	cfg.PeerTLSInfo.CertFile, cfg.PeerTLSInfo.KeyFile = cert, key
-	cfg.PeerTLSInfo.TrustedCAFile, cfg.PeerTLSInfo.ClientCertAuth = cert, true
-	port, err := peerPort(d.Peer("port"))
-	if err != nil {
-		return err
-	}
-	u := url.URL{Scheme: "https", Host: "127.0.0.1:" + strconv.Itoa(port)}
-	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{u}, []url.URL{u}
-	cfg.InitialCluster = name + "=" + u.String()
-	return nil
-}
-
-// peerPort is the port of the last start if it is still free, else another, which is remembered. A member
-// alone in its cluster may change it at any start.
-func peerPort(file string) (int, error) {
-	if b, err := os.ReadFile(file); err == nil {
-		if port, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil {
-			if _, err := freePort(port); err == nil {
-				return port, nil
-			}
-		}
-	}
-	port, err := freePort(0)
-	if err != nil {
-		return 0, fmt.Errorf("find a port for etcd's peers: %w", err)
-	}
-	return port, statedir.WriteFile(file, []byte(strconv.Itoa(port)+"\n"))
-}
-
-func freePort(port int) (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
-	if err != nil {
-		return 0, err
-	}
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port, nil
 }

@@ -20,7 +20,7 @@ import (
 // as long as etcd lives, everything works, and a backup can be made.
 type door struct {
 	dir    embedded.Dir
-	listen string
+	cfg    embedded.Config
 	server *etcdserver.EtcdServer
 	log    *zap.Logger
 
@@ -29,9 +29,9 @@ type door struct {
 	work   sync.WaitGroup      // who serves the socket
 }
 
-func newDoor(d embedded.Dir, listen string, server *etcdserver.EtcdServer, log *zap.Logger) (*door, error) {
+func newDoor(d embedded.Dir, cfg embedded.Config, server *etcdserver.EtcdServer, log *zap.Logger) (*door, error) {
 	first, err := os.Lstat(d.Socket())
-	return &door{dir: d, listen: listen, server: server, log: log, first: first}, err
+	return &door{dir: d, cfg: cfg, server: server, log: log, first: first}, err
 }
 
 // keep makes the lock and the socket again whenever they are removed, until ctx ends.
@@ -60,7 +60,7 @@ func (o *door) lock() error {
 	if err := o.dir.Make(); err != nil {
 		return err
 	}
-	return o.dir.Lock(o.listen)
+	return o.dir.Lock(o.cfg)
 }
 
 func (o *door) intact(path string) bool {

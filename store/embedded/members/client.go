@@ -1,0 +1,269 @@
+package members
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/etcd"
+)
+
+// askTime is how long one member may take for an answer.
+const askTime = 2 * time.Second
+
+// Client speaks to single members of distsuperd's own etcd.
+type Client struct {
+	cfg   etcd.Config
+	keys  store.Keys
+	conns map[string]*clientv3.Client
+}
+
+// NewClient takes how the members are reached; its endpoints are where the others are asked for.
+func NewClient(cfg etcd.Config, keys store.Keys) *Client {
+	return &Client{cfg: cfg, keys: keys, conns: map[string]*clientv3.Client{}}
+}
+
+// Close ends its connections.
+func (c *Client) Close() {
+	for _, conn := range c.conns {
+		_ = conn.Close() // it only says that its context ended
+	}
+	c.conns = map[string]*clientv3.Client{}
+}
+
+func (c *Client) at(endpoint string) (*clientv3.Client, error) {
+	if endpoint == "" {
+		return nil, errors.New("it has no endpoint yet")
+	}
+	if conn := c.conns[endpoint]; conn != nil {
+		return conn, nil
+	}
+	cfg := c.cfg
+	cfg.Endpoints = []string{endpoint}
+	conn, err := etcd.Dial(cfg)
+	if err == nil {
+		c.conns[endpoint] = conn
+	}
+	return conn, err
+}
+
+// State is what a member says of itself.
+type State struct {
+	ID, Leader, Cluster string
+	Learner             bool
+	Version             string
+	Index, Applied      uint64 // of raft's log
+	Size                int64
+}
+
+// Status asks one member; no majority is needed.
+func (c *Client) Status(ctx context.Context, endpoint string) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	conn, err := c.at(endpoint)
+	if err != nil {
+		return State{}, err
+	}
+	s, err := conn.Status(ctx, endpoint)
+	if err != nil {
+		return State{}, err
+	}
+	leader := ""
+	if s.Leader != 0 {
+		leader = hex(s.Leader)
+	}
+	return State{ID: hex(s.Header.MemberId), Leader: leader, Cluster: hex(s.Header.ClusterId), Learner: s.IsLearner, Version: s.Version,
+		Index: s.RaftIndex, Applied: s.RaftAppliedIndex, Size: s.DbSize}, nil
+}
+
+// List asks one member who all are. Without sure it says what it knows itself, which needs no majority.
+func (c *Client) List(ctx context.Context, endpoint string, sure bool) ([]embedded.Peer, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	conn, err := c.at(endpoint)
+	if err != nil {
+		return nil, "", err
+	}
+	var options []clientv3.OpOption
+	if !sure {
+		options = append(options, clientv3.WithSerializable())
+	}
+	resp, err := conn.MemberList(ctx, options...)
+	if err != nil {
+		return nil, "", err
+	}
+	return peers(resp.Members), hex(resp.Header.ClusterId), nil
+}
+
+// Any asks the endpoints in turn.
+func (c *Client) Any(ctx context.Context, sure bool) (members []embedded.Peer, cluster string, err error) {
+	for _, endpoint := range c.cfg.Endpoints {
+		var failed error
+		if members, cluster, failed = c.List(ctx, endpoint, sure); failed == nil {
+			return members, cluster, nil
+		}
+		err = errors.Join(err, fmt.Errorf("%s: %w", endpoint, failed))
+	}
+	return nil, "", cmp.Or(err, errors.New("no endpoint is known"))
+}
+
+// Ask asks one member what Admit wants to know of the member id.
+func (c *Client) Ask(ctx context.Context, endpoint, id string) (Answer, error) {
+	members, cluster, err := c.List(ctx, endpoint, true)
+	if err != nil { // without a majority it does not know
+		if _, cluster, err = c.List(ctx, endpoint, false); err != nil {
+			return Answer{}, err
+		}
+		members = nil
+	}
+	a := Answer{Cluster: cluster, Members: members}
+	if id != "" {
+		a.Record, err = c.record(ctx, endpoint, id)
+	}
+	return a, err
+}
+
+// record reads what one member has about a member, which needs no majority.
+func (c *Client) record(ctx context.Context, endpoint, id string) (r Record, err error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	conn, err := c.at(endpoint)
+	if err != nil {
+		return r, err
+	}
+	resp, err := conn.Get(ctx, c.keys.Voter(id), clientv3.WithSerializable())
+	if err != nil || len(resp.Kvs) == 0 {
+		return r, err
+	}
+	return r, json.Unmarshal(resp.Kvs[0].Value, &r)
+}
+
+// States asks all members at once; those that do not answer are missing.
+func (c *Client) States(ctx context.Context, list []embedded.Peer) map[string]State {
+	states := map[string]State{}
+	var wg sync.WaitGroup
+	var mu sync.Mutex        // guards states
+	for _, p := range list { // connections are made by one goroutine
+		_, _ = c.at(p.Endpoint) // Status says so again
+	}
+	for _, p := range list {
+		if c.conns[p.Endpoint] == nil {
+			continue
+		}
+		wg.Go(func() {
+			if s, err := c.Status(ctx, p.Endpoint); err == nil && s.ID == p.ID {
+				mu.Lock()
+				defer mu.Unlock()
+				states[p.ID] = s
+			}
+		})
+	}
+	wg.Wait()
+	return states
+}
+
+// Allow lets the host of a member join again as a new one.
+func (c *Client) Allow(ctx context.Context, id string) error {
+	r := Record{Replaced: true}
+	for _, endpoint := range c.cfg.Endpoints {
+		if now, err := c.record(ctx, endpoint, id); err == nil {
+			r.Seq = max(r.Seq, now.Seq)
+		}
+	}
+	return c.SetRecord(ctx, id, r)
+}
+
+// SetRecord writes it.
+func (c *Client) SetRecord(ctx context.Context, id string, r Record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, func(ctx context.Context, conn *clientv3.Client) error {
+		_, err := conn.Put(ctx, c.keys.Voter(id), string(b))
+		return err
+	})
+}
+
+// add makes a learner of an address for members, and returns its id.
+func (c *Client) add(ctx context.Context, peer string) (id string, err error) {
+	err = c.do(ctx, func(ctx context.Context, conn *clientv3.Client) error {
+		resp, err := conn.MemberAddAsLearner(ctx, []string{peer})
+		if err == nil {
+			id = hex(resp.Member.ID)
+		}
+		return err
+	})
+	return id, err
+}
+
+// Remove takes a member out. etcd refuses it where no majority of the others would be left.
+func (c *Client) Remove(ctx context.Context, id string) error {
+	n, err := strconv.ParseUint(id, 16, 64)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, func(ctx context.Context, conn *clientv3.Client) error {
+		_, err := conn.MemberRemove(ctx, n)
+		return err
+	})
+}
+
+// promote gives a learner a vote; etcd refuses it until it has caught up.
+func (c *Client) promote(ctx context.Context, id string) error {
+	n, err := strconv.ParseUint(id, 16, 64)
+	if err != nil {
+		return err
+	}
+	return c.do(ctx, func(ctx context.Context, conn *clientv3.Client) error {
+		_, err := conn.MemberPromote(ctx, n)
+		return err
+	})
+}
+
+// do asks the endpoints in turn until one has done it, or refuses.
+func (c *Client) do(ctx context.Context, what func(context.Context, *clientv3.Client) error) (err error) {
+	for _, endpoint := range c.cfg.Endpoints {
+		conn, failed := c.at(endpoint)
+		if failed == nil {
+			try, cancel := context.WithTimeout(ctx, 2*askTime)
+			failed = what(try, conn)
+			cancel()
+		}
+		if failed == nil {
+			return nil
+		}
+		err = errors.Join(err, fmt.Errorf("%s: %w", endpoint, failed))
+	}
+	return cmp.Or(err, errors.New("no endpoint is known"))
+}
+
+func peers(members []*pb.Member) []embedded.Peer {
+	out := make([]embedded.Peer, 0, len(members))
+	for _, m := range members {
+		p := embedded.Peer{ID: hex(m.ID), Name: m.Name, Learner: m.IsLearner}
+		if len(m.PeerURLs) > 0 {
+			p.Peer = m.PeerURLs[0]
+		}
+		if len(m.ClientURLs) > 0 {
+			p.Endpoint = m.ClientURLs[0]
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b embedded.Peer) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	return out
+}
+
+func hex(id uint64) string { return strconv.FormatUint(id, 16) }
