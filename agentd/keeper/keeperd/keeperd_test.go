@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == keeper.Command {
 		os.Exit(Main(Options{StateDir: os.Args[2], Version: "test", GuardianCommand: []string{"guardian"}, SelfTestCommand: []string{"selftest"}}))
 	}
+	if len(os.Args) > 2 && os.Args[1] == "writer" {
+		os.Exit(writer(os.Args[2]))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "selftest" {
 		os.Exit(daemon.Code(SelfTest(os.Stdin, os.Stdout)))
 	}
