@@ -263,7 +263,7 @@ func (c *Controller) show() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status.Leading, c.view = c.core.Leading(), c.core.view.State
-	if known := c.core.view.takeKnown(); known != nil && c.o.Member != nil {
+	if known := c.core.view.TakeKnown(); known != nil && c.o.Member != nil {
 		c.o.Member.Machines(known)
 	}
 }

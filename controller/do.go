@@ -3,7 +3,6 @@ package controller
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -214,10 +213,15 @@ func (c *Controller) campaign(ctx context.Context) {
 
 // Announcement is what a leader writes before anything else. The watch of the state does not see the election, but it does see this:
 // once it has come so far, it has everything that was written before. While a store that went back is being accepted nobody leads.
-func Announcement(keys store.Keys, id string, since time.Time, lead store.Leadership) store.Txn {
+// entry is the revision of this controller's own one, 0 for one that does not register.
+func Announcement(keys store.Keys, id string, since time.Time, lead store.Leadership, entry int64) store.Txn {
 	put := store.Put(keys.Leader(), store.Encode(api.Leader{ID: id, Since: since}))
-	return store.Txn{If: []store.Cmp{lead.Guard(), store.Absent(keys.Restoring())},
+	t := store.Txn{If: []store.Cmp{lead.Guard(), store.Absent(keys.Restoring())},
 		Then: []store.Op{put, store.Get(keys.Schema())}, Else: []store.Op{store.Get(lead.Key)}}
+	if entry != 0 {
+		t.If = append(t.If, store.Unchanged(keys.Controller(id), entry))
+	}
+	return t
 }
 
 // Announced takes the answer to an Announcement in: done with the floor of tokens, as the schema has it (it changes only while nobody
@@ -234,17 +238,16 @@ func Announced(lead store.Leadership, res store.TxnResult, err error) (floor int
 
 // announce writes who leads, until an answer comes; it is false when the leadership is lost.
 func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor int64, ok bool) {
-	txn := Announcement(c.o.Keys, c.o.ID, c.o.Clock.Wall(), lead)
+	since := c.o.Clock.Wall()
 	for ctx.Err() == nil {
-		guarded := txn
+		entry := int64(0)
 		if c.o.Member != nil {
 			now, _ := c.o.Member.Standing()
-			if now.Entry == 0 {
+			if entry = now.Entry; entry == 0 {
 				return 0, false
 			}
-			guarded.If = append(slices.Clone(txn.If), store.Unchanged(c.o.Keys.Controller(c.o.ID), now.Entry))
 		}
-		res, err := c.o.KV.Txn(ctx, guarded)
+		res, err := c.o.KV.Txn(ctx, Announcement(c.o.Keys, c.o.ID, since, lead, entry))
 		if floor, done, lost := Announced(lead, res, err); done || lost {
 			return floor, done
 		}

@@ -55,8 +55,8 @@ func (v *View) take(now clock.Instant) func(*view.View, view.Delta) {
 	}
 }
 
-// takeKnown is the fingerprint of each machine when that has changed, nil else.
-func (v *View) takeKnown() map[string]string {
+// TakeKnown is the fingerprint of each machine when that has changed, nil else.
+func (v *View) TakeKnown() map[string]string {
 	if !v.known {
 		return nil
 	}

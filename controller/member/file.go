@@ -19,9 +19,21 @@ type file struct {
 	Machines map[string]string `json:"machines,omitempty"`
 }
 
+// Disk keeps files. Write replaces one as a whole.
+type Disk interface {
+	Read(path string) ([]byte, error)
+	Write(path string, text []byte) error
+}
+
+// ownDisk is this host's.
+type ownDisk struct{}
+
+func (ownDisk) Read(path string) ([]byte, error)     { return os.ReadFile(path) }
+func (ownDisk) Write(path string, text []byte) error { return statedir.WriteFile(path, text) }
+
 // load reads the file; one that is not there is empty.
-func load(path string) (f file, err error) {
-	text, err := os.ReadFile(path)
+func load(d Disk, path string) (f file, err error) {
+	text, err := d.Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
@@ -45,7 +57,7 @@ func (m *Member) save() error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", m.o.File, err)
 	}
-	if err := statedir.WriteFile(m.o.File, append(text, '\n')); err != nil {
+	if err := m.o.Disk.Write(m.o.File, append(text, '\n')); err != nil {
 		return err
 	}
 	m.mu.Lock()

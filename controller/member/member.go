@@ -8,6 +8,7 @@
 package member
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -33,6 +34,10 @@ type Options struct {
 	Host api.HostIdentity
 	// File keeps what the next life must know.
 	File string
+	// Disk is where that is, nil for this host's own.
+	Disk Disk
+	// Incarnation makes a name that no life ever had; nil is rand.Text.
+	Incarnation func() string
 	// Refuses says why nothing may be promised at present, "" when it may.
 	Refuses func() string
 	Clock   clock.Clock // nil is clock.Go
@@ -76,12 +81,18 @@ func New(o Options) *Member {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
+	if o.Disk == nil {
+		o.Disk = ownDisk{}
+	}
+	if o.Incarnation == nil {
+		o.Incarnation = rand.Text
+	}
 	if o.Refuses == nil {
 		o.Refuses = func() string { return "" }
 	}
 	m := &Member{o: o, wake: make(chan struct{}, 1), dirty: make(chan struct{}, 1), self: o.Self,
 		standing: Standing{Why: "it has not registered yet"}, changed: make(chan struct{}), answered: make(chan struct{})}
-	found, err := load(o.File)
+	found, err := load(o.Disk, o.File)
 	if err != nil {
 		o.Log.Warn("what the last life promised cannot be read; nothing is moved before that is over", zap.Error(err))
 	}

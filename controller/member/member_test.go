@@ -241,7 +241,7 @@ func TestALifeWhoseRegistrationWasNotAnsweredIsGoneOnFrom(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.start("d1", zap.NewNop()).end()
-		after, err := load(filepath.Join(f.dir, "d1", "promises"))
+		after, err := load(ownDisk{}, filepath.Join(f.dir, "d1", "promises"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/distsuper/distsuper/store/trust"
 )
 
-// register decides about the entry. It belongs to one goroutine.
-type register struct {
+// Registering decides about the entry, and keeps it true. It belongs to one goroutine.
+type Registering struct {
 	m       *Member
 	sent    map[string]promise.Registration // by incarnation: what this life has tried to write, and what it found
 	current string                          // the one that was answered last
@@ -34,7 +34,7 @@ type step struct {
 }
 
 // own is this controller's entry, nil for none.
-func (r *register) own(seen trust.Registered) (e *store.Entry, value api.Controller) {
+func (r *Registering) own(seen trust.Registered) (e *store.Entry, value api.Controller) {
 	key := r.m.o.Keys.Controller(r.m.o.Self.ID)
 	for i := range seen.Entries {
 		if seen.Entries[i].Key == key {
@@ -46,7 +46,7 @@ func (r *register) own(seen trust.Registered) (e *store.Entry, value api.Control
 }
 
 // take takes in what is registered. fresh is a new incarnation, should one be needed.
-func (r *register) take(seen trust.Registered, fresh string) step {
+func (r *Registering) take(seen trust.Registered, fresh string) step {
 	r.m.mu.Lock()
 	defer r.m.mu.Unlock()
 	now := r.m.now()
@@ -65,7 +65,7 @@ func (r *register) take(seen trust.Registered, fresh string) step {
 
 // lost: there is another distsuperd with the same id. Two that correct each other would never rest, and this one is not asked for promises
 // any more.
-func (r *register) lost(other api.Controller) step {
+func (r *Registering) lost(other api.Controller) step {
 	r.over = true
 	r.m.o.Log.Error("another distsuperd has the same id, and has taken this one's place, which decides nothing any more; give each its own [distsuperd] id, and start this one again",
 		zap.String("id", other.ID), zap.String("host", other.Host), zap.String("http", other.HTTP))
@@ -73,7 +73,7 @@ func (r *register) lost(other api.Controller) step {
 }
 
 // register writes a new entry, in place of an earlier life's if there is one, and the mark that this key space has a controller.
-func (r *register) register(now deadline.Moment, seen trust.Registered, own *store.Entry, old api.Controller, incarnation string) step {
+func (r *Registering) register(now deadline.Moment, seen trust.Registered, own *store.Entry, old api.Controller, incarnation string) step {
 	if r.current != "" {
 		r.m.o.Log.Warn("the entry of this controller was removed; it registers again, as a new one")
 	}
@@ -117,7 +117,7 @@ func maxHold(seen trust.Registered, self api.Controller) time.Duration {
 
 // keep: the entry is this life's. It is written again when it does not say any more what is so, or when a newcomer waits for this
 // controller's word. What others rely on is on disk before.
-func (r *register) keep(now deadline.Moment, seen trust.Registered, own *store.Entry, value api.Controller, sent promise.Registration) step {
+func (r *Registering) keep(now deadline.Moment, seen trust.Registered, own *store.Entry, value api.Controller, sent promise.Registration) step {
 	g := r.m.grantor
 	save := false
 	if r.current != value.Incarnation {
@@ -160,7 +160,7 @@ func (r *register) keep(now deadline.Moment, seen trust.Registered, own *store.E
 
 // others takes in the other entries: the newest registration of all, whether somebody waits for this controller's word, and whether
 // somebody has given his to it.
-func (r *register) others(now deadline.Moment, seen trust.Registered, mine api.Controller) (newest int64, awaited bool) {
+func (r *Registering) others(now deadline.Moment, seen trust.Registered, mine api.Controller) (newest int64, awaited bool) {
 	for _, e := range seen.Entries {
 		d, err := store.Decode[api.Controller](e)
 		if err != nil {
@@ -183,7 +183,7 @@ func (r *register) others(now deadline.Moment, seen trust.Registered, mine api.C
 }
 
 // vouch takes in somebody's word. Until when a newcomer waits is told anew after the first that helps it.
-func (r *register) vouch(now deadline.Moment, revision int64) {
+func (r *Registering) vouch(now deadline.Moment, revision int64) {
 	g := r.m.grantor
 	before := g.NewcomerLeft(now)
 	g.Vouched(now, revision)

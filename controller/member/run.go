@@ -2,7 +2,6 @@ package member
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -18,8 +17,8 @@ import (
 // again is the pause after a look that failed.
 const again = time.Second
 
-// errChanged says that something changed between the look and the write.
-var errChanged = errors.New("the registrations have changed")
+// ErrChanged says that something changed between the look and the write: look again.
+var ErrChanged = errors.New("the registrations have changed")
 
 // Run registers the controller and keeps its entry true, until ctx ends; then it returns nil. The entry stays. It ends earlier when etcd
 // does not let it write there, or went back.
@@ -43,7 +42,7 @@ func (m *Member) Run(ctx context.Context) error {
 func (m *Member) loop(ctx context.Context, followed chan error) error {
 	timer := m.o.Clock.NewTimer()
 	defer timer.Stop()
-	r := &register{m: m, sent: map[string]promise.Registration{}}
+	r := m.Registering()
 	var failing error
 	for {
 		select {
@@ -60,11 +59,11 @@ func (m *Member) loop(ctx context.Context, followed chan error) error {
 		case <-m.wake:
 		case <-timer.C():
 		}
-		next, err := r.look(ctx)
+		next, err := r.Look(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errChanged):
+		case errors.Is(err, ErrChanged):
 			poke(m.wake)
 			continue
 		case errors.Is(err, store.ErrPermission), errors.Is(err, store.ErrBehind):
@@ -81,6 +80,11 @@ func (m *Member) loop(ctx context.Context, followed chan error) error {
 	}
 }
 
+// Registering begins the work on this controller's entry. Run does so by itself.
+func (m *Member) Registering() *Registering {
+	return &Registering{m: m, sent: map[string]promise.Registration{}}
+}
+
 // waker has the loop look when a controller's entry changes.
 type waker struct{ wake chan struct{} }
 
@@ -90,14 +94,14 @@ func (w waker) Reset(int64, []store.Entry) { poke(w.wake) }
 // Apply implements store.Handler.
 func (w waker) Apply(int64, []store.Change) { poke(w.wake) }
 
-// look reads what is registered, takes it in and writes what follows. It says when to look again though nothing changed.
-func (r *register) look(ctx context.Context) (next clock.Instant, err error) {
+// Look reads what is registered, takes it in and writes what follows. It says when to look again though nothing changed.
+func (r *Registering) Look(ctx context.Context) (next clock.Instant, err error) {
 	seen, err := trust.ReadRegistered(ctx, r.m.o.KV, r.m.o.Keys)
 	if err != nil {
 		return 0, err
 	}
 	var s step
-	for incarnation := rand.Text(); ; {
+	for incarnation := r.m.o.Incarnation(); ; {
 		s = r.take(seen, incarnation)
 		if s.save {
 			if err := r.m.save(); err != nil {
@@ -117,5 +121,5 @@ func (r *register) look(ctx context.Context) (next clock.Instant, err error) {
 	if _, err := r.m.o.KV.Txn(ctx, s.txn); err != nil {
 		return 0, err
 	}
-	return 0, errChanged // by this, or by others
+	return 0, ErrChanged // by this, or by others
 }

@@ -50,10 +50,10 @@ func (a *Agent) Start() {
 	log := a.w.log.Named(a.m.Name)
 	a.kv, a.keeper = newKV(&a.node), keeperClient{a: a}
 	a.core = agentd.NewCore(agentd.CoreOptions{Machine: a.m.Name, Host: a.host.identity(a.m.directory), Incarnation: fmt.Sprintf("%s-a%d", a.m.Name, a.m.agents),
-		PID: a.m.agents, Mode: mode.Fleet, TouchTimeout: 5, Keys: a.w.Keys, Info: api.MachineInfo{Name: a.m.Name, API: a.m.Name + ":3379", Version: "sim"}, Log: log})
+		PID: a.m.agents, Mode: mode.Fleet, Holds: true, TouchTimeout: 5, Keys: a.w.Keys, Info: api.MachineInfo{Name: a.m.Name, API: a.m.Name + ":3379", Version: "sim", Fingerprint: "f-" + a.m.Name}, Log: log})
 	a.lease = lease.NewCore(lease.CoreOptions{Endpoints: a.kv.Endpoints(), Log: log.Named("lease")}, a.host.Now())
 	h := newHistory(a.kv, a.w.Keys, "agent "+a.m.Name)
-	a.doer = agentd.Doer{Machine: a.m.Name, KV: a.kv, Keeper: a.keeper, History: h.Op, HistoryLost: h.Forget, SearchHost: a.m.search,
+	a.doer = agentd.Doer{Machine: a.m.Name, KV: a.kv, Keeper: a.keeper, History: h.Op, HistoryLost: h.Forget, SearchHost: a.m.search, Controllers: a.controllers, Ask: a.ask,
 		Observe: func(term uint64) { a.stepLease(lease.TermSeen{Term: term}) }, Clock: a.host, Log: log}
 	a.renewals, a.known, a.began, a.taking, a.told, a.leaving, a.left = map[int64]*renewer{}, nil, false, false, false, false, false
 	a.tick = a.newTimer(func() { a.step(agentd.Tick{}) })
@@ -90,6 +90,9 @@ func (a *Agent) settled() {
 	follow(a.kv, store.Below(a.w.Keys.Machine(a.m.Name)), a.connected,
 		func(rev int64, all []store.Entry) { a.step(agentd.KeysReset{Rev: rev, Entries: all}) },
 		func(rev int64, changes []store.Change) { a.step(agentd.KeysChanged{Rev: rev, Changes: changes}) })
+	changed := func() { a.step(agentd.ControllersChanged{}) }
+	follow(a.kv, store.Below(a.w.Keys.Controllers()), func(bool, error) {},
+		func(int64, []store.Entry) { changed() }, func(int64, []store.Change) { changed() })
 }
 
 func (a *Agent) connected(connected bool, why error) {

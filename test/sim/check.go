@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,7 +74,10 @@ func (c *checker) began(p *copyOf) {
 		c.w.violate(OneCopy, "%s starts on %s (token %d) while it lives on %s", id, p.k.m.Name, p.ref.Token, describe(others))
 	}
 	c.alive[id] = append(c.alive[id], p)
-	if token, stands := c.touch[at]; !stands || token != p.ref.Token {
+	// A run that is held by promise starts again in place without its touch, as long as nobody has moved it.
+	o := c.owner[id]
+	held := o.Machine == at.machine && o.Token == p.ref.Token && o.Placed
+	if token, stands := c.touch[at]; token != p.ref.Token && (stands || !held) {
 		c.w.violate(CurrentToken, "%s starts on %s under token %d, and the touch there is of %d (%v)", id, p.k.m.Name, p.ref.Token, token, stands)
 	}
 	if st := c.status[at]; st.Token >= p.ref.Token && st.Released {
@@ -268,13 +272,17 @@ func (c *checker) atTheEnd() {
 			c.w.violate(StoppedStays, "%s lives on %s, and is to be stopped", id, describe(c.alive[id]))
 		}
 	}
-	if c.worst > Bound && c.w.broken == nil {
+	if c.worst > Bound && c.w.broken == nil && c.canRun("") {
 		c.w.violate(RunsAgain, "a wanted process had no copy for %v", c.worst)
 	}
 }
 
-// canRun reports whether there is anything left to be waited for: a process that gave up, or that nobody may take, is the user's.
-func (c *checker) canRun(id string) bool {
+// canRun reports whether there is anything left to be waited for. Where every machine is cordoned nobody may take a process, and
+// controllers that are all newcomers move nothing that expired before every set of controllers without them is too old.
+func (c *checker) canRun(string) bool {
+	if !slices.ContainsFunc(c.w.Controllers, func(d *Controller) bool { return d.up && d.stood.Member }) {
+		return false
+	}
 	for _, m := range c.w.Machines {
 		if len(c.w.Etcd.Server.Entries(c.w.Keys.Cordon(m.Name))) == 0 {
 			return true

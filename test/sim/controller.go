@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/controller"
+	"github.com/distsuper/distsuper/controller/member"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -26,16 +27,27 @@ const (
 type Controller struct {
 	node
 	ID   string
-	kv   *kv
-	core *controller.Core
-	doer controller.Doer
-	tick *timer
-	down int64  // the leadership that is to be given up
-	over func() // has its end looked at
+	disk disk
+	// directory is what tells its state directory.
+	directory   string
+	wipes       int
+	kv          *kv
+	core        *controller.Core
+	doer        controller.Doer
+	tick        *timer
+	view        *controller.View
+	member      *member.Member
+	registering *member.Registering
+	looking     bool // at the registrations
+	unseen      bool // they have changed meanwhile
+	look        *timer
+	stood       member.Standing
+	down        int64  // the leadership that is to be given up
+	over        func() // has its end looked at
 }
 
 func (w *World) newController(id string) {
-	c := &Controller{ID: id, node: node{w: w, host: w.newHost(id), name: id}}
+	c := &Controller{ID: id, disk: disk{files: map[string][]byte{}}, directory: "dir-" + id, node: node{w: w, host: w.newHost(id), name: id}}
 	w.Controllers = append(w.Controllers, c)
 	w.After(w.between(0, 500*time.Millisecond), c.Start)
 }
@@ -48,8 +60,9 @@ func (c *Controller) Start() {
 	c.begin()
 	log := c.w.log.Named(c.ID)
 	c.kv = newKV(&c.node)
-	view := controller.NewView(c.w.Keys, spec.Processes, spec.Fingerprint, log)
-	c.core = controller.NewCore(view, c.ID, settle, mode.Fleet, log)
+	c.view = controller.NewView(c.w.Keys, spec.Processes, spec.Fingerprint, log)
+	c.core = controller.NewCore(c.view, c.ID, settle, mode.Fleet, log)
+	c.register(log)
 	c.doer = controller.Doer{KV: c.kv, History: newHistory(c.kv, c.w.Keys, "leader "+c.ID), Asker: asker{c}, Log: log}
 	c.tick = c.newTimer(func() { c.step(controller.Tick{}) })
 	c.w.tell(c.ID, "distsuperd starts")
@@ -71,7 +84,11 @@ func (c *Controller) Crash() {
 func (c *Controller) Leading() bool { return c.up && c.core.Leading() }
 
 func (c *Controller) step(e controller.Event) {
-	for _, effect := range c.core.Step(c.host.Now(), c.host.Wall(), e) {
+	effects := c.core.Step(c.host.Now(), c.host.Wall(), e)
+	if known := c.view.TakeKnown(); known != nil {
+		c.member.Machines(known)
+	}
+	for _, effect := range effects {
 		switch effect := effect.(type) {
 		case controller.StepDown:
 			c.down = effect.Rev
@@ -98,6 +115,10 @@ func (c *Controller) fail(err error) {
 // campaign leads whenever it can.
 func (c *Controller) campaign(ctx context.Context) {
 	for ctx.Err() == nil {
+		if c.stood.Entry == 0 {
+			c.w.await(func(done func()) { c.after(100*time.Millisecond, done) })
+			continue
+		}
 		sent := c.host.moment()
 		l, err := c.kv.Grant(ctx, electionTTL)
 		if err != nil {
@@ -125,9 +146,13 @@ func (c *Controller) stand(ctx context.Context, ses *session) error {
 		return err
 	}
 	lead := store.Leadership{Key: key, Rev: rev}
-	txn := controller.Announcement(c.w.Keys, c.ID, c.host.Wall(), lead)
+	since := c.host.Wall()
 	for {
-		res, err := c.kv.Txn(ctx, txn)
+		now, _ := c.member.Standing()
+		if now.Entry == 0 {
+			return errSession
+		}
+		res, err := c.kv.Txn(ctx, controller.Announcement(c.w.Keys, c.ID, since, lead, now.Entry))
 		floor, done, lost := controller.Announced(lead, res, err)
 		if done {
 			c.down = 0

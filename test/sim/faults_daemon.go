@@ -30,6 +30,17 @@ var daemonKinds = []kind{
 		c.Crash()
 		return c.Start
 	}),
+	lasting("controller is away and its state is wiped", 15*time.Second, func(w *World, f Fault) func() {
+		c := w.controller(f.A)
+		c.Crash()
+		c.Wipe()
+		return c.Start
+	}),
+	lasting("controller cannot write to its disk", 15*time.Second, func(w *World, f Fault) func() {
+		c := w.controller(f.A)
+		c.disk.full++
+		return func() { c.disk.full-- }
+	}),
 	lasting("all controllers are away", 10*time.Second, func(w *World, f Fault) func() {
 		for _, c := range w.Controllers {
 			c.Crash()

@@ -62,6 +62,10 @@ var userKinds = []kind{
 			return err
 		})
 	}),
+	at("user forgets a controller", func(w *World, f Fault) {
+		id := w.controller(f.A).ID
+		w.Users.Do("forget "+id, func(ctx context.Context, c *client.Client) error { return c.ForgetController(ctx, id) })
+	}),
 	at("user forgets a machine", func(w *World, f Fault) {
 		m := w.machine(f.A).Name
 		w.Users.Do("forget "+m, func(ctx context.Context, c *client.Client) error { return c.Forget(ctx, m) })

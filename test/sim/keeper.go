@@ -13,6 +13,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // Keeper is the keeper of a machine, with its guardian and the kernel's timer.
@@ -24,6 +25,7 @@ type Keeper struct {
 	instance string
 	hello    keeper.Hello
 	owner    string
+	promises keeper.Promises
 
 	copies   map[string]*copyOf // by process, those that the core knows
 	exits    []core.Event       // for the next turn
@@ -59,6 +61,7 @@ func (k *Keeper) Start() {
 		Predecessors: k.m.state.Dead(host, api.ProofSuccessor), Rebooted: k.m.state.Dead(host, api.ProofRebooted)}
 	k.hello.Outcomes = k.m.state.OutcomesOf(slices.Concat(k.hello.Predecessors, k.hello.Rebooted)...)
 	k.m.state.Keepers = slices.Insert(slices.Clone(k.m.state.Keepers), 0, contain.KeeperRecord{Instance: k.instance, BootID: host.BootID, Host: host})
+	k.promises = keeper.Promises{}
 	k.owner, k.copies, k.exits, k.turning, k.ending = "", map[string]*copyOf{}, nil, false, false
 	k.guard, k.changed = deadline.None, nil
 	k.core = core.New(k.host.moment(), core.Options{Linger: 2 * time.Second})
@@ -238,6 +241,9 @@ func (k *Keeper) tellBoard(effect core.Effect) {
 	case core.Leases:
 		k.board.SetLeases(e.Leases)
 		return
+	case core.Holding:
+		k.board.SetHolding(e.Holding)
+		return
 	default:
 		return
 	}
@@ -336,7 +342,7 @@ func (c keeperClient) ask(do func(k *Keeper) error) error {
 func (c keeperClient) Hello(context.Context) (h keeper.Hello, err error) {
 	err = c.ask(func(k *Keeper) error {
 		h = k.hello
-		h.Owner = k.owner
+		h.Owner, h.Holds, h.Promises = k.owner, promise.Version, k.promises
 		return nil
 	})
 	return h, err
@@ -390,6 +396,13 @@ func (c keeperClient) Kill(_ context.Context, ref keeper.Ref) error {
 
 func (c keeperClient) Renew(_ context.Context, leases []keeper.Lease) error {
 	return c.event(core.Renew{Leases: leases})
+}
+
+func (c keeperClient) Hold(_ context.Context, p keeper.Promises) error {
+	return c.ask(func(k *Keeper) error {
+		k.promises = p
+		return k.core.Drive(k, k.host.moment(), core.Hold{Promises: p})
+	})
 }
 
 func (c keeperClient) Forget(_ context.Context, ref keeper.Ref, _ bool) error {

@@ -104,9 +104,36 @@ var Scripts = []Script{
 		w.AwaitRun("web", "", 5*time.Second)
 		w.Pass(3 * time.Second)
 		on := w.Alive("web")
-		end := w.Split([]string{on}, []string{"e1", "e2", "e3"})
+		end := w.Split([]string{on}, []string{"e1", "e2", "e3", "d1", "d2"})
 		w.Await("web runs elsewhere", 10*time.Second, func() bool { return w.Alive("web") != "" && w.Alive("web") != on })
 		end()
 		w.Pass(10 * time.Second)
+	}},
+	{Name: "etcd is away for ten minutes, and nothing stops", Config: Config{Seed: 3}, Play: func(w *World) {
+		w.Pass(2 * time.Second)
+		w.Users.Create("web", Program{})
+		w.AwaitRun("web", "", 5*time.Second)
+		w.Pass(30 * time.Second)
+		for i := range w.Etcd.Members {
+			w.Etcd.Crash(i)
+		}
+		w.Pass(10 * time.Minute)
+		for i := range w.Etcd.Members {
+			w.Etcd.Recover(i)
+		}
+		w.Pass(30 * time.Second)
+		w.Await("web still is the first copy", 0, func() bool { return w.Alive("web") != "" && w.Starts("web") == 1 })
+	}},
+	{Name: "a machine that is held by promise dies, and its process runs elsewhere", Config: Config{Seed: 4}, Play: func(w *World) {
+		w.Pass(2 * time.Second)
+		w.Users.Create("web", Program{})
+		w.AwaitRun("web", "", 5*time.Second)
+		w.Pass(20 * time.Second)
+		on := w.Alive("web")
+		w.Split([]string{on}, []string{"e1", "e2", "e3"})
+		w.Pass(20 * time.Second)
+		w.Await("web is held where it is", 0, func() bool { return w.Alive("web") == on && w.Starts("web") == 1 })
+		w.Machine(on).PowerOff()
+		w.AwaitRun("web", "", 13*time.Second)
 	}},
 }
