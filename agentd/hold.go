@@ -25,12 +25,13 @@ type hold struct {
 	untold  bool
 	retry   clock.Instant
 
-	held map[promise.Name]*heldRun // that go on, or went on, without their leases, until history tells so
+	failures map[string]string         // why a controller promised nothing last, as the log has it
+	held     map[promise.Name]*heldRun // that go on, or went on, without their leases, until history tells so
 }
 
 // holds begins with a keeper. One of an earlier version holds nothing, so nobody is asked.
 func (s *step) holds(hello keeper.Hello) {
-	s.hold = hold{held: map[promise.Name]*heldRun{}}
+	s.hold = hold{held: map[promise.Name]*heldRun{}, failures: map[string]string{}}
 	if s.o.Mode == mode.Alone || !s.o.Holds {
 		return
 	}
@@ -53,6 +54,7 @@ func (s *step) goOn(ev Event) {
 	case Promise:
 		if ev.Epoch == s.epoch { // numbers of asks begin anew with a keeper
 			s.ask(ev.Event)
+			s.logFailures()
 		}
 	case ControllersChanged:
 		s.ask(promise.SetChanged{})
@@ -86,6 +88,23 @@ func (s *step) ask(e promise.Event) {
 			s.do(ReadControllers{s.epoch})
 		case promise.Remember:
 			s.hold.untold = true
+		}
+	}
+}
+
+// logFailures logs once why a controller promises nothing, and that it does again.
+func (s *step) logFailures() {
+	h := &s.hold
+	for _, c := range h.asker.Memory().Set.Controllers {
+		why := h.asker.Failure(c.ID)
+		if why == h.failures[c.ID] {
+			continue
+		}
+		h.failures[c.ID] = why
+		if why == "" {
+			s.o.Log.Info("a controller promises again to leave processes alone", zap.String("controller", c.ID))
+		} else {
+			s.o.Log.Warn("a controller does not promise to leave processes alone while etcd is silent", zap.String("controller", c.ID), zap.String("reason", why))
 		}
 	}
 }

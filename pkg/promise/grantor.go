@@ -290,17 +290,3 @@ func (g *Grantor) Vouches(now deadline.Moment) int64 {
 	}
 	return g.disk.Newest
 }
-
-// Promises are those that are not over, by machine.
-func (g *Grantor) Promises(now deadline.Moment) []Kept {
-	var all []Kept
-	for _, kept := range g.kept {
-		for _, k := range kept {
-			if !now.Over(k.Until) {
-				all = append(all, k)
-			}
-		}
-	}
-	slices.SortFunc(all, byMachine)
-	return all
-}

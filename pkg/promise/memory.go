@@ -63,17 +63,6 @@ func (m Memory) newest(controller string, n Name) (newest deadline.Deadline, any
 	return newest, any
 }
 
-// Missing are the controllers of the set that have not promised to leave a run alone, or whose promise has ended.
-func (m Memory) Missing(now deadline.Moment, n Name) []string {
-	var missing []string
-	for _, c := range m.Set.Controllers {
-		if d, any := m.newest(c.ID, n); !any || now.Passed(d) {
-			missing = append(missing, c.ID)
-		}
-	}
-	return missing
-}
-
 // Prolong is until when a run is held now, given until when it was held before m, and when it had to be dead before: stood. What has
 // passed is prolonged by no promise, and what was promised once lasts: a set that has grown meanwhile takes nothing back. The zero
 // Deadline is not held.

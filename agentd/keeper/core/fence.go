@@ -39,9 +39,6 @@ func (c *Core) fenceOf(now deadline.Moment, r *run) fence {
 	return f
 }
 
-// Promises are those that Hold brought last.
-func (c *Core) Promises() keeper.Promises { return c.promises }
-
 // heldFence is when a run ends that is held, if nothing else lets it live longer.
 func (c *Core) heldFence(r *run) fence {
 	hard := r.held.Before(deadline.Lead(promise.TTL, c.killTime))
