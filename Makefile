@@ -23,7 +23,7 @@ install: build ## put the binaries below PREFIX (default /usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BINARIES) $(DESTDIR)$(PREFIX)/bin/
 
-demo: build ## a cluster of three machines on loopback: run, kill one machine, see it move, clean up
+demo: build ## three controllers and machines on loopback: kill a machine, see its processes move, kill the first controller, clean up
 	$(GO) run ./hack/demo -bin bin
 
 demo-selftest: ## the demo must fail when fencing is switched off

@@ -1,6 +1,6 @@
-// Demo runs a whole distsuper on this host: an embedded etcd, two controllers, three machines, each with a
+// Demo runs a whole distsuper on this host: three controllers that have an etcd together, three machines, each with a
 // state directory of its own. It loads a handful of programs, kills one machine without warning, freezes the
-// agent of another, shows where the processes went and how fast, and reads from the processes' own
+// agent of another, kills the first controller with its etcd, shows where the processes went and how fast, and reads from the processes' own
 // testimonies whether any of them ever ran twice at once. It cleans up, and exits 0 only if all of that held.
 //
 //	go run ./hack/demo -bin bin
@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -45,7 +44,8 @@ func main() {
 // demo is the running example.
 type demo struct {
 	*cluster.Cluster
-	first     *cluster.Node
+	first     *cluster.Node // of the controllers that are left
+	others    []*cluster.Node
 	machines  map[string]*cluster.Node
 	sightings string
 }
@@ -74,7 +74,7 @@ func run(ctx context.Context, bin string, keep bool) error {
 	if err := os.Mkdir(d.sightings, 0o700); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{d.up, d.load, d.killMachine, d.freezeAgent, d.testimony} {
+	for _, step := range []func(context.Context) error{d.up, d.load, d.killMachine, d.freezeAgent, d.killFirst, d.testimony} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -84,37 +84,42 @@ func run(ctx context.Context, bin string, keep bool) error {
 
 func say(format string, args ...any) { fmt.Printf("\n# "+format+"\n", args...) }
 
-// up starts two controllers and three machines.
+// up starts three controllers and three machines.
 func (d *demo) up(ctx context.Context) error {
-	say("an embedded etcd, two controllers and three machines, each with its own state directory")
+	say("three controllers that have an etcd together, and three machines, each with its own state directory")
+	for _, name := range []string{"d1", "d2", "d3"} {
+		n, err := d.Member(ctx, d.first, name, "election_ttl = 2")
+		if err != nil {
+			return err
+		}
+		out, err := n.Must(ctx, "distsuperd", "start")
+		if err != nil {
+			return err
+		}
+		fmt.Print(out)
+		if d.first == nil {
+			d.first = n
+		} else {
+			d.others = append(d.others, n)
+		}
+	}
+	if err := d.vote(ctx); err != nil {
+		return err
+	}
+	if err := d.ctl(ctx, "members"); err != nil {
+		return err
+	}
 	var err error
-	if d.first, err = d.Controller("d1"); err != nil {
+	if d.Etcd, err = d.first.JoinText(ctx); err != nil {
 		return err
 	}
-	out, err := d.first.Must(ctx, "distsuperd", "start")
-	if err != nil {
-		return err
-	}
-	fmt.Print(out)
-	endpoint, err := d.endpoint(ctx)
-	if err != nil {
-		return err
-	}
-	d.Etcd = "[etcd]\nendpoints = " + endpoint
-	second, err := d.Controller("d2")
-	if err != nil {
-		return err
-	}
-	if out, err = second.Must(ctx, "distsuperd", "start"); err != nil {
-		return err
-	}
-	fmt.Print(out)
 	for _, name := range []string{"m1", "m2", "m3"} {
 		m, err := d.Machine(name)
 		if err != nil {
 			return err
 		}
-		if out, err = m.Must(ctx, "distsuperagent", "start"); err != nil {
+		out, err := m.Must(ctx, "distsuperagent", "start")
+		if err != nil {
 			return err
 		}
 		fmt.Print(out)
@@ -123,18 +128,17 @@ func (d *demo) up(ctx context.Context) error {
 	return nil
 }
 
-func (d *demo) endpoint(ctx context.Context) (string, error) {
-	out, err := d.first.Must(ctx, "distsuperd", "status", "--json")
-	if err != nil {
-		return "", err
+// vote waits until all three members of etcd vote, and the first knows where they are.
+func (d *demo) vote(ctx context.Context) error {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		text, err := d.first.JoinText(ctx)
+		if err == nil && strings.Count(text, "https://") == 3 {
+			return nil
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("etcd has no three members that vote: %w", err)
+		}
 	}
-	var s struct {
-		Embedded struct{ Endpoint string } `json:"embedded_etcd"`
-	}
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		return "", err
-	}
-	return s.Embedded.Endpoint, nil
 }
 
 // load writes the sample and waits until everything runs.
@@ -255,6 +259,26 @@ func (d *demo) freezeAgent(ctx context.Context) error {
 		return err
 	}
 	return d.ctl(ctx, "why", lost[0].Process)
+}
+
+// killFirst ends the first controller and its etcd without warning: the other two go on.
+func (d *demo) killFirst(ctx context.Context) error {
+	say("the host of the first controller loses power: SIGKILL to distsuperd and its etcd")
+	d.first.Kill()
+	d.first = d.others[0]
+	began := time.Now()
+	for {
+		r := d.first.Run(ctx, "distsuperctl", "restart", "mailer")
+		if r.Code == 0 {
+			fmt.Printf("$ distsuperctl restart mailer\n%sdone %.2f s after its end, by the other two\n", r.Stdout, time.Since(began).Seconds())
+			break
+		}
+		if time.Since(began) > 20*time.Second || ctx.Err() != nil {
+			return fmt.Errorf("nothing can be done without the first controller: %s%s", r.Stdout, r.Stderr)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return d.ctl(ctx, "members")
 }
 
 // replaced waits until each of the lost copies runs again, and says when it did.
