@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
@@ -83,6 +84,7 @@ func (b *bench) muster(ctx context.Context) error {
 	for _, t := range b.timeouts {
 		p := b.Witness(program(t))
 		p.ProcessName, p.Numprocs, p.TouchTimeout, p.StartSecs = program(t)+"-%(process_num)d", copies, t, 0
+		p.OnStoreOutage = api.OutageStop // what a lease survives is measured
 		if _, err := b.Client.Create(ctx, p); err != nil {
 			return err
 		}

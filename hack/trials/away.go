@@ -76,6 +76,7 @@ func away(ctx context.Context, s *stage) error {
 func (a *absence) load(ctx context.Context) error {
 	on := func(machine string, policy api.OnPartition, p api.Program) api.Program {
 		p.Machines, p.OnPartition, p.TouchTimeout, p.Autostart = []string{machine}, policy, 5, true
+		p.OnStoreOutage = api.OutageStop // with etcd away, its end is what is watched
 		return p
 	}
 	programs := []api.Program{

@@ -22,7 +22,7 @@ func TestLongAMachineIsAskedItselfWhileEtcdIsSilent(t *testing.T) {
 	f := start(t, 1, 2, func(o *fleet.Options) { o.Endpoints = c.Endpoints() })
 	web, db := f.Witness("web"), f.Witness("db")
 	web.TouchTimeout, web.Machines = 2, []string{"m1"}
-	web.OnPartition = "stop"
+	web.OnPartition, web.OnStoreOutage = "stop", "stop" // so that it ends, though the controller answers
 	db.Machines, db.OnPartition = []string{"m1"}, "keep"
 	f.run(2, web, db)
 	d, m1, m2 := f.Controllers[0], f.Machines[0], f.Machines[1]
