@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/logstream"
@@ -191,6 +192,10 @@ func (c *Client) quick(ctx context.Context, call string, in, out any) error {
 	return c.call(ctx, call, in, out)
 }
 
+// onceOnly are the calls that mean something else the second time. All others are made again when an idle connection turns out to be
+// closed, as it is by a keeper that has been replaced in place.
+var onceOnly = []string{"signal", "stdin", "forget"}
+
 func (c *Client) call(ctx context.Context, call string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -199,6 +204,9 @@ func (c *Client) call(ctx context.Context, call string, in, out any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://keeper/v1/"+call, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("keeper %s: %w", call, err)
+	}
+	if !slices.Contains(onceOnly, call) {
+		request.Header["Idempotency-Key"] = []string{} // net/http sends it again over another connection, and nothing of this
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/test/gate"
 )
 
@@ -177,4 +179,42 @@ func TestAKeeperIsReplacedOnAFullDisk(t *testing.T) {
 	if run := s.wait("p", done); *run.Exit != 6 {
 		t.Errorf("the exit code is %d", *run.Exit)
 	}
+}
+
+// A deadline that was told before a replacement is enforced after it: by the loop, and where that is stopped by those behind it.
+func TestLongADeadlineHoldsOverAReplacement(t *testing.T) {
+	gate.Long(t)
+	for name, stops := range map[string]bool{"the keeper goes on": false, "the keeper is stopped": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, t.TempDir())
+			s.up()
+			lease := keeper.Lease{ID: 1, TTL: 10, Deadline: deadline.Of(deadline.Now(clock.Real{}), 10)}
+			must(t, s.Renew(t.Context(), []keeper.Lease{lease}))
+			q := shell("p", "sleep 1000")
+			q.OnPartition, q.Leases = api.PartitionStop, []int64{1}
+			must(t, s.Start(t.Context(), q))
+			pid := s.wait("p", running).PID
+			s.upgrade("")
+			if stops {
+				must(t, s.cmd.Process.Signal(unix.SIGSTOP))
+			}
+			for unix.Kill(pid, 0) == nil && !zombie(pid) {
+				if late := -deadline.Now(clock.Real{}).Left(lease.Deadline); late > deadline.Margin(lease.TTL) { // the lease may have expired
+					t.Fatalf("the process is alive %v after its deadline, and its lease over", late)
+				}
+				time.Sleep(2 * time.Millisecond) // between two looks
+			}
+			if stops {
+				<-s.ended
+				s.ended <- nil
+			}
+		})
+	}
+}
+
+// zombie reports whether a process has ended, and nobody has reaped it.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && bytes.Contains(stat, []byte(") Z "))
 }
