@@ -166,7 +166,7 @@ func (v *View) SetLosses(machine string, e *api.Stored[api.Losses]) {
 func (v *View) SetTrouble(machine string, e *api.Stored[api.Trouble], now clock.Instant) {
 	m := v.machine(machine)
 	old, t := m.Trouble, &m.trouble
-	m.Trouble = e
+	m.Trouble, t.writing = e, false
 	if t.verdict != nil && e != nil && t.verdict.over != e.Value.Over.IsZero() {
 		t.verdict = nil // it is written
 	}

@@ -42,6 +42,7 @@ type try struct {
 type trouble struct {
 	failed  map[string]failure // since one succeeded, by program
 	verdict *verdict           // what is to be written
+	writing bool               // one is on its way, and the store does not show it yet: the next would compare what is out of date
 	rev     int64              // at which it was judged last
 	tryFrom clock.Instant      // when one may be tried again
 }
@@ -54,9 +55,8 @@ type failure struct {
 
 // verdict is what was found about a machine: starts fail, or (over) succeed again.
 type verdict struct {
-	over  bool
-	why   string
-	taken bool // for writing
+	over bool
+	why  string
 }
 
 // reborn: another keeper has none of what the last one lacked, as far as is known.
@@ -270,10 +270,10 @@ func (v *View) TakeTroubles(wall time.Time, again bool) []Judgement {
 	for _, name := range sortedKeys(v.Machines) {
 		m := v.Machines[name]
 		found := m.trouble.verdict
-		if found == nil || found.taken && !again {
+		if found == nil || m.trouble.writing && !again {
 			continue
 		}
-		found.taken = true
+		m.trouble.writing = true
 		j := Judgement{Machine: name}
 		if m.Trouble != nil {
 			j.Rev, j.Trouble = m.Trouble.Rev, m.Trouble.Value
