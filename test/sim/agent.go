@@ -248,9 +248,6 @@ func (a *Agent) stepLease(e lease.Event) {
 	a.renewing.set(a.lease.Next())
 }
 
-// tellLimit bounds a call that tells the keeper of leases.
-const tellLimit = 2 * time.Second
-
 func (a *Agent) doLease(e lease.Effect) {
 	switch e := e.(type) {
 	case lease.Renew:

@@ -22,8 +22,7 @@ type copyOf struct {
 	k        *Keeper // that started it; it may be gone
 	ref      keeper.Ref
 	instance string
-	pid      int  // of the main process, 0 when that is gone
-	reaped   bool // its keeper knows of that
+	pid      int // of the main process, 0 when that is gone
 	children int
 	program  Program
 }
