@@ -91,11 +91,10 @@ trials: build ## make the bad states that a fleet meets, for real, and print wha
 
 # make chaos N=1000 goes on until 1,000 faults of this commit stand in the ledger; make chaos SEED=17 plays that round again.
 N ?= 100
-SEED ?= 0
 JOBS ?= 1
 
 chaos: build ## real faults of a fleet in namespaces of this host, drawn from a seed, into test/chaos/ledger.tsv (as root)
-	$(GO) run ./hack/chaos -bin bin -n $(N) -seed $(SEED) -jobs $(JOBS)
+	$(GO) run ./hack/chaos -bin bin -n $(N) $(if $(SEED),-seed $(SEED)) -jobs $(JOBS)
 
 chaos-selftest: ## the witnesses must see two copies when fencing is switched off (as root)
 	@mkdir -p bin/unfenced
