@@ -27,7 +27,7 @@ var start = []leg{
 	{"ctl: the client writes the intent", []string{"pkg/client.Client.try"}, []string{commit}},
 	{"ctl: it waits for what comes of it", []string{"cmd/distsuperctl.newStart"}, []string{"pkg/client.Client.Watch"}},
 	{"controller: the leader decides", []string{"controller.Controller.Run"}, []string{"controller/plan.Plan", "controller/plan.Decide"}},
-	{"controller: the leader writes the placement", []string{"controller.doer.start"}, []string{commit}},
+	{"controller: the leader writes the placement", []string{"controller.hands.start"}, []string{commit}},
 	{"agent: it decides", []string{"agentd.Agent.Run"}, []string{"agentd/plan.Decide"}},
 	{"agent: it writes the touch", []string{"agentd.Agent.do"}, []string{commit}},
 	{"agent: it calls the keeper", []string{"agentd.Agent.do"}, []string{"agentd/keeper.Client.Start"}},

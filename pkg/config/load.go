@@ -354,7 +354,7 @@ func (c *Config) checkMember() error {
 	for _, p := range e.Peers {
 		address, secure := strings.CutPrefix(p, "https://")
 		if _, _, err := net.SplitHostPort(address); err != nil || !secure {
-			return fail("peers", "%q is no endpoint of a member; write https://HOST:PORT", p)
+			return fail("peers", "%q is not an endpoint of a member; write https://HOST:PORT", p)
 		}
 	}
 	return nil

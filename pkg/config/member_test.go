@@ -16,7 +16,7 @@ func TestAMemberThatCouldNotWorkIsRefusedWithItsPlace(t *testing.T) {
 		{"every address", listen + "peer_listen = 0.0.0.0:2380\n", "distsuper.ini:3: [embedded-etcd] peer_listen: write the address"},
 		{"no address", listen + "peer_listen = :2380\n", "distsuper.ini:3: [embedded-etcd] peer_listen: write the address"},
 		{"one address for both", listen + "peer_listen = 10.0.0.1:2379\n", "is also the address of listen"},
-		{"no endpoint", listen + "peer_listen = 10.0.0.1:2380\npeers = 10.0.0.2\n", `distsuper.ini:4: [embedded-etcd] peers: "10.0.0.2" is no endpoint`},
+		{"no endpoint", listen + "peer_listen = 10.0.0.1:2380\npeers = 10.0.0.2\n", `distsuper.ini:4: [embedded-etcd] peers: "10.0.0.2" is not an endpoint`},
 		{"plain HTTP", listen + "peer_listen = 10.0.0.1:2380\npeers = http://10.0.0.2:2379\n", "write https://HOST:PORT"},
 		{"another's etcd", "[etcd]\nendpoints = e:2379\n" + listen + "peer_listen = 10.0.0.1:2380\n", "does not go with [etcd] endpoints"},
 		{"a certificate without its key", listen + "peer_listen = 10.0.0.1:2380\npeer_ca = /ca.pem\n", "peer_ca and peer_ca_key come together"},
