@@ -74,9 +74,10 @@ func (c *checker) began(p *copyOf) {
 		c.w.violate(OneCopy, "%s starts on %s (token %d) while it lives on %s", id, p.k.m.Name, p.ref.Token, describe(others))
 	}
 	c.alive[id] = append(c.alive[id], p)
-	// A run that is held by promise starts again in place without its touch, as long as nobody has moved it.
+	// A run that is held by promise starts again in place without its touch, also while its machine is to stop or restart it and cannot
+	// hear of that: as long as the owner is this machine.
 	o := c.owner[id]
-	held := o.Machine == at.machine && o.Token == p.ref.Token && o.Placed
+	held := o.Machine == at.machine && o.Token >= p.ref.Token
 	if token, stands := c.touch[at]; token != p.ref.Token && (stands || !held) {
 		c.w.violate(CurrentToken, "%s starts on %s under token %d, and the touch there is of %d (%v)", id, p.k.m.Name, p.ref.Token, token, stands)
 	}

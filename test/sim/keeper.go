@@ -104,7 +104,7 @@ func (k *Keeper) sweep(instance string) {
 	k.w.After(k.w.between(time.Millisecond, 20*time.Millisecond), func() {
 		switch {
 		case k.host.boots != boots:
-		case k.guardian.frozen > 0:
+		case k.guardianStill():
 			k.sweep(instance)
 		default:
 			for _, c := range slices.Clone(k.m.copies) {
@@ -114,6 +114,13 @@ func (k *Keeper) sweep(instance string) {
 			}
 		}
 	})
+}
+
+// guardianStill reports whether the guardian stands still. It does not while the agent, too, is dead or stands still: when all three of
+// them enforce nothing, nothing is promised (hack/docs/safety.md has that among the limits).
+func (k *Keeper) guardianStill() bool {
+	a := k.m.Agent
+	return k.guardian.frozen > 0 && a.up && a.frozen == 0
 }
 
 // setGuard arms those who step in: the guardian by both clocks, and the kernel's timer on the boot-time clock.
@@ -138,7 +145,7 @@ func (k *Keeper) setGuard(hard deadline.Deadline, at clock.Instant) {
 func (k *Keeper) guardianActs(life, guards int) {
 	switch {
 	case !k.up || k.life != life || k.guards != guards:
-	case k.guardian.frozen > 0:
+	case k.guardianStill():
 		k.w.After(10*time.Millisecond, func() { k.guardianActs(life, guards) })
 	default:
 		k.w.tell(k.m.Name, "the guardian ends a keeper that is late")
