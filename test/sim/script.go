@@ -54,12 +54,6 @@ func (w *World) Host(name string) *Host {
 	panic("sim: there is no host " + name)
 }
 
-// Cut takes every message away from one host to another, until the end that it returns is called.
-func (w *World) Cut(from, to string) (end func()) {
-	w.tell("net", "%s -> %s is cut", from, to)
-	return w.cutPair(w.Host(from), w.Host(to), true, false)
-}
-
 // Split takes all messages away between the hosts of one side and those of the other.
 func (w *World) Split(one, other []string) (end func()) {
 	w.tell("net", "%v and %v are split", one, other)

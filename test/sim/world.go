@@ -108,9 +108,6 @@ func (w *World) skew() {
 	}
 }
 
-// Now is the true time.
-func (w *World) Now() time.Duration { return w.now }
-
 // At has something happen at a true time, After some time from now.
 func (w *World) At(at time.Duration, do func()) { w.queue.add(max(at, w.now), do) }
 
@@ -150,9 +147,6 @@ func (w *World) RunUntil(most time.Duration, cond func() bool) bool {
 
 // Broken is the promise that was broken, nil for none.
 func (w *World) Broken() *Violation { return w.broken }
-
-// Steps is how many events there were.
-func (w *World) Steps() int { return w.steps }
 
 // violate notes the first promise that was broken.
 func (w *World) violate(what, format string, args ...any) {
