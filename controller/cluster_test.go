@@ -44,7 +44,7 @@ type cluster struct {
 	copies     map[string][]string // process -> machines with a living copy
 	starts     map[string]int
 	writes     int // transactions of controllers
-	refused    int // of them, whose compares failed
+	refused    int // of them, whose compares failed, though their controller did not write its own entry meanwhile
 	// counts says which of them count; nil is all.
 	counts func(store.Txn) bool
 	// before and after are called around the n-th of them, from 1 on.
@@ -215,12 +215,25 @@ func (k countWrites) Txn(ctx context.Context, t store.Txn) (store.TxnResult, err
 	if after != nil {
 		after(n, k.Client)
 	}
-	if err == nil && !res.Succeeded {
+	if err == nil && !res.Succeeded && !k.reregistered(t) {
 		k.c.mu.Lock()
 		k.c.refused++
 		k.c.mu.Unlock()
 	}
 	return res, err
+}
+
+// reregistered reports whether a transaction failed since its controller has written its own entry anew, as it does for a newcomer that
+// waits for its word: then it is made again.
+func (k countWrites) reregistered(t store.Txn) bool {
+	return slices.ContainsFunc(t.If, func(cmp store.Cmp) bool {
+		name, err := k.c.keys.Parse(cmp.Key)
+		if err != nil || name.Kind != store.KindController {
+			return false
+		}
+		entries := k.c.s.Entries(cmp.Key)
+		return len(entries) == 1 && entries[0].ModRev != cmp.Rev
+	})
 }
 
 // around sets what happens around the writes of controllers.

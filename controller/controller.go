@@ -187,7 +187,7 @@ func (c *Controller) Run(ctx context.Context) error {
 func (c *Controller) register(ctx context.Context, m *member.Member) {
 	for {
 		now, changed := m.Standing()
-		c.post(ctx, Registered{Entry: now.Entry, Why: now.Why})
+		c.post(ctx, Registered{Entry: now.Entry, Incarnation: now.Incarnation, Why: now.Why})
 		select {
 		case <-changed:
 		case <-ctx.Done():

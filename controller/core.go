@@ -40,9 +40,10 @@ type Core struct {
 	log    *zap.Logger
 	view   *View
 
-	forbids   func(machine string, n promise.Name) promise.Obstacle // nil: no machine goes on by promises
-	registers bool                                                  // this controller has to stand in the store to lead
-	entry     int64                                                 // revision of its own entry, 0 while it has none
+	forbids     func(machine string, n promise.Name) promise.Obstacle // nil: no machine goes on by promises
+	registers   bool                                                  // this controller has to stand in the store to lead
+	entry       int64                                                 // revision of its own entry, 0 while it has none
+	incarnation string                                                // of that entry
 
 	lead    *store.Leadership // nil while another leads
 	floor   int64             // of tokens
@@ -163,10 +164,15 @@ func (c *Core) elected(now clock.Instant, e Elected) []Effect {
 
 // registered takes in how the entry of this controller stands. What it wrote with another one in mind fails, and is tried again.
 func (c *Core) registered(e Registered) []Effect {
-	c.entry = e.Entry
+	another := e.Incarnation != c.incarnation
+	c.entry, c.incarnation = e.Entry, e.Incarnation
 	c.view.MarkAll()
-	if c.lead != nil && c.entry == 0 {
+	switch {
+	case c.lead == nil:
+	case c.entry == 0:
 		return []Effect{c.stepDown(e.Why)}
+	case another:
+		return []Effect{c.stepDown("its entry was removed, and it has registered as a newcomer")}
 	}
 	return nil
 }

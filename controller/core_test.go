@@ -218,7 +218,7 @@ func TestALeaderWritesOnlyWhileItIsRegistered(t *testing.T) {
 	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 1 || c.Leading() {
 		t.Fatalf("it does %+v before it is registered, want to step down", got)
 	}
-	c.Step(3, time.Time{}, Registered{Entry: 55})
+	c.Step(3, time.Time{}, Registered{Entry: 55, Incarnation: "a"})
 	got := c.Step(3, time.Time{}, Elected{Leadership: lead})
 	if len(got) != 1 {
 		t.Fatalf("does %+v, want one write", got)
@@ -228,13 +228,21 @@ func TestALeaderWritesOnlyWhileItIsRegistered(t *testing.T) {
 		t.Errorf("the write does not compare the registration: %+v", w.Txn.If)
 	}
 	// It wrote its own entry anew while that was on its way.
-	c.Step(4, time.Time{}, Registered{Entry: 61})
+	c.Step(4, time.Time{}, Registered{Entry: 61, Incarnation: "a"})
 	c.Step(5, time.Time{}, Written{ID: w.ID, Result: store.TxnResult{Rev: 61, Got: []*store.Entry{{Key: lead.Key, CreateRev: lead.Rev}}}})
 	got = c.Step(clock.Instant(time.Second), time.Time{}, Tick{})
 	if len(got) != 1 || !c.Leading() {
 		t.Fatalf("does %+v, want the write again", got)
 	}
-	if got := c.Step(clock.Instant(2*time.Second), time.Time{}, Registered{Why: "its entry was removed"}); len(got) != 1 || c.Leading() {
+	// Its entry was removed, and written again before anybody saw that there was none.
+	if got := c.Step(clock.Instant(2*time.Second), time.Time{}, Registered{Entry: 70, Incarnation: "b"}); len(got) != 1 || c.Leading() {
+		t.Errorf("does %+v after another registration, want to step down", got)
+	}
+	c.Step(clock.Instant(3*time.Second), time.Time{}, Elected{Leadership: lead})
+	if !c.Leading() {
+		t.Fatal("it does not lead under the new registration")
+	}
+	if got := c.Step(clock.Instant(4*time.Second), time.Time{}, Registered{Why: "its entry was removed"}); len(got) != 1 || c.Leading() {
 		t.Errorf("does %+v, want to step down", got)
 	}
 }

@@ -27,10 +27,11 @@ type (
 	// Deposed: the leadership that began at Rev may be over.
 	Deposed struct{ Rev int64 }
 	// Registered: this controller's entry stands as this life of it wrote it, last at the revision Entry; or it does not, since Why, and
-	// Entry is 0. It also comes when what this controller may do has changed.
+	// Entry is 0. Another Incarnation is another registration. It also comes when what this controller may do has changed.
 	Registered struct {
-		Entry int64
-		Why   string
+		Entry       int64
+		Incarnation string
+		Why         string
 	}
 	// Written answers a Write.
 	Written struct {

@@ -49,6 +49,8 @@ type Standing struct {
 	// Entry is the revision of its entry, 0 while it has none or another's stands there. Why says why.
 	Entry int64
 	Why   string
+	// Incarnation is that of the entry: another one is another registration, though nobody may have seen that there was none in between.
+	Incarnation string
 	// Member: it may act on runs whose touch has expired.
 	Member bool
 	// Over: another life has taken its place, and this one does not come back.

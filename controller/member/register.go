@@ -138,7 +138,7 @@ func (r *Registering) keep(now deadline.Moment, seen trust.Registered, own *stor
 		return step{save: true, again: true}
 	}
 	left := g.NewcomerLeft(now)
-	s := step{standing: &Standing{Entry: own.ModRev, Member: left == 0}, next: clock.Never}
+	s := step{standing: &Standing{Entry: own.ModRev, Incarnation: value.Incarnation, Member: left == 0}, next: clock.Never}
 	entry := r.m.self
 	entry.Incarnation, entry.Identity, entry.Registered = value.Incarnation, r.m.o.Host, value.Registered
 	entry.Member, entry.Acknowledged = left == 0, value.Acknowledged

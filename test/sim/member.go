@@ -83,7 +83,7 @@ func (c *Controller) lookAtRegistrations() {
 		c.looking = false
 		if now, _ := c.member.Standing(); now != c.stood {
 			c.stood = now
-			c.step(controller.Registered{Entry: now.Entry, Why: now.Why})
+			c.step(controller.Registered{Entry: now.Entry, Incarnation: now.Incarnation, Why: now.Why})
 		}
 		switch {
 		case errors.Is(err, member.ErrChanged), c.unseen:
