@@ -62,6 +62,7 @@ type Core struct {
 	flights map[int64][]*plan.Action // writes on their way, by id
 	lastID  int64
 	leases  map[int64]*leaseQuestion
+	silent  map[string]clock.Instant // since when controllers do not stand for election, by key
 	asks    map[string]*agentQuestion
 }
 
@@ -97,6 +98,7 @@ func (c *Core) forget() {
 	c.wakes = map[string]clock.Instant{}
 	c.flights = map[int64][]*plan.Action{}
 	c.leases = map[int64]*leaseQuestion{}
+	c.silent = map[string]clock.Instant{}
 	c.asks = map[string]*agentQuestion{}
 }
 
@@ -119,6 +121,8 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 		}
 	case Registered:
 		effects = append(effects, c.registered(e)...)
+	case ControllersListed:
+		effects = append(effects, c.sweep(now, wall, e)...)
 	case Written:
 		effects = append(effects, c.written(now, e)...)
 	case LeaseAnswered:
@@ -296,8 +300,8 @@ func (c *Core) holdingMass(now clock.Instant) string {
 	return fmt.Sprintf("waiting up to %v for machines that were lost at once (%d of %d)", hold, missing, known)
 }
 
-// wake makes dirty whatever is due, and on the slow tick has long histories cut.
-func (c *Core) wake(now clock.Instant) (trims []Effect) {
+// wake makes dirty whatever is due, and on the slow tick has long histories cut and silent controllers looked for.
+func (c *Core) wake(now clock.Instant) (slow []Effect) {
 	for id, at := range c.wakes {
 		if !now.Before(at) {
 			delete(c.wakes, id)
@@ -309,12 +313,15 @@ func (c *Core) wake(now clock.Instant) (trims []Effect) {
 		c.dropAnswers()
 		c.again = true
 		c.view.MarkAll()
+		if c.registers {
+			slow = append(slow, ListControllers{c.keys})
+		}
 		if !now.Before(c.trim) {
 			c.trim = now.Add(trimEvery)
-			trims = append(trims, TrimHistory{})
+			slow = append(slow, TrimHistory{})
 		}
 	}
-	return trims
+	return slow
 }
 
 // wakeAt looks at the process again at an instant, or earlier when it is to be already.

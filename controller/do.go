@@ -40,8 +40,27 @@ func (d Doer) Do(ctx context.Context, e Effect) Event {
 		return d.askAgent(ctx, e)
 	case TrimHistory:
 		d.trim(ctx)
+	case ListControllers:
+		return d.list(ctx, e)
 	}
 	return nil
+}
+
+// list reads first who is there, and then who stands for election: whoever is away in between is there a minute later.
+func (d Doer) list(ctx context.Context, e ListControllers) Event {
+	known, err := d.KV.Range(ctx, store.Range{Key: e.Keys.Controllers(), Prefix: true})
+	if err != nil {
+		return nil
+	}
+	election, err := d.KV.Range(ctx, store.Range{Key: e.Keys.Election() + "/", Prefix: true})
+	if err != nil {
+		return nil
+	}
+	listed := ControllersListed{Entries: known.Entries, Candidates: map[string]bool{}}
+	for _, c := range election.Entries {
+		listed.Candidates[string(c.Value)] = true
+	}
+	return listed
 }
 
 func (d Doer) write(ctx context.Context, w Write) Event {

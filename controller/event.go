@@ -33,6 +33,11 @@ type (
 		Incarnation string
 		Why         string
 	}
+	// ControllersListed answers ListControllers: the entries of all, and the ids of those that stand for election.
+	ControllersListed struct {
+		Entries    []store.Entry
+		Candidates map[string]bool
+	}
 	// Written answers a Write.
 	Written struct {
 		ID     int64
@@ -55,15 +60,16 @@ type (
 	Tick struct{}
 )
 
-func (ViewReset) event()     {}
-func (ViewChanged) event()   {}
-func (Elected) event()       {}
-func (Deposed) event()       {}
-func (Registered) event()    {}
-func (Written) event()       {}
-func (LeaseAnswered) event() {}
-func (AgentAnswered) event() {}
-func (Tick) event()          {}
+func (ViewReset) event()         {}
+func (ViewChanged) event()       {}
+func (Elected) event()           {}
+func (Deposed) event()           {}
+func (Registered) event()        {}
+func (ControllersListed) event() {}
+func (Written) event()           {}
+func (LeaseAnswered) event()     {}
+func (AgentAnswered) event()     {}
+func (Tick) event()              {}
 
 // Effect is what a Core wants done.
 type Effect interface{ effect() }
@@ -88,15 +94,18 @@ type (
 	}
 	// TrimHistory leaves the newest entries of every subject. It has no answer.
 	TrimHistory struct{}
+	// ListControllers: read the entries of all controllers, and who stands for election. It has an answer when etcd answers.
+	ListControllers struct{ Keys store.Keys }
 	// StepDown: the leadership that began at Rev is lost; end its session and campaign again.
 	StepDown struct{ Rev int64 }
 	// Fail: nothing may be decided by this store any more.
 	Fail struct{ Err error }
 )
 
-func (Write) effect()       {}
-func (AskLease) effect()    {}
-func (AskAgent) effect()    {}
-func (TrimHistory) effect() {}
-func (StepDown) effect()    {}
-func (Fail) effect()        {}
+func (Write) effect()           {}
+func (AskLease) effect()        {}
+func (AskAgent) effect()        {}
+func (TrimHistory) effect()     {}
+func (ListControllers) effect() {}
+func (StepDown) effect()        {}
+func (Fail) effect()            {}

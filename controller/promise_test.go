@@ -160,3 +160,26 @@ func TestATwinTakesTheLeadAwayAndMovesNothing(t *testing.T) {
 		first.stop()
 	})
 }
+
+func TestTheLeaderForgetsWhoWasSilentForAnHour(t *testing.T) {
+	three(t, func(c *cluster) {
+		c.controller("d2")
+		c.controller("d3")
+		c.members("d1", "d2", "d3")
+		c.ctls["d2"].stop()
+		known := func() (ids []string) {
+			for _, e := range c.s.Entries(c.keys.Controllers()) {
+				ids = append(ids, strings.TrimPrefix(e.Key, c.keys.Controllers()))
+			}
+			return ids
+		}
+		time.Sleep(59 * time.Minute)
+		if got := strings.Join(known(), " "); got != "d1 d2 d3" {
+			t.Errorf("after 59 minutes there are %s", got)
+		}
+		time.Sleep(5 * time.Minute)
+		if got := strings.Join(known(), " "); got != "d1 d3" {
+			t.Errorf("after an hour there are %s", got)
+		}
+	})
+}

@@ -58,7 +58,7 @@ func TestJSONFieldsAreStable(t *testing.T) {
 		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches starting addresses labels version api host instance since silent_since losses lost_last avoided_seconds trouble trouble_since tried_again warning refuses_etcd"},
 		{result{}, "process changed ok result reason state machine"},
 		{loadResult{}, "source dry_run added changed removed unchanged stops restarts"},
-		{controllerRow{}, "id role host http version"},
+		{controllerRow{}, "id role host http version member waits_until"},
 		{whyRow{}, "process state reason want asked_by asked_at being_removed machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history as_of"},
 	} {
 		if got := strings.Join(fields(c.of), " "); got != c.want {

@@ -130,13 +130,13 @@ func (c *Client) stillSo(ctx context.Context, d draft, machine string) error {
 	return err
 }
 
-// mayRun reports whether a process's silent machine may still run it, as far as the store tells: a run that its
-// machine stops by itself is dead once its touch is gone.
+// mayRun reports whether a process's silent machine may still run it, as far as the store tells: also a run whose touch is gone may go on
+// there, kept or by promise of the controllers, and whoever forgets its status forgets that.
 func mayRun(p Process) bool {
 	if p.Touch != nil || p.Owner.Placed {
 		return true
 	}
-	return p.Status != nil && isKept(*p.Status)
+	return p.Status != nil && !p.Status.Released
 }
 
 // Forget removes a machine that is gone for good. It is refused while the machine is live, or may still hold a
@@ -168,8 +168,8 @@ func (c *Client) Forget(ctx context.Context, machine string) error {
 	return err
 }
 
-// MayHold names the processes that are placed on a machine, or of which it may have a copy. A run under on_partition stop whose
-// touch is gone is dead; one that is kept is not before its agent or an operator says so.
+// MayHold names the processes that are placed on a machine, or of which it may have a copy: while nothing else was placed since, its
+// agent or an operator has to say that the last run is over.
 func (s *Snapshot) MayHold(machine string) []string {
 	m := s.Machine(machine)
 	if m == nil {
@@ -189,7 +189,7 @@ func (s *Snapshot) MayHold(machine string) []string {
 		}
 		last := status.Value
 		dead := m.Dead != nil && m.Dead.Instance == last.Instance
-		if isKept(last) && !dead {
+		if !last.Released && !dead {
 			names = append(names, id)
 		}
 	}

@@ -61,6 +61,11 @@ func TestMachineThatMayHoldAProcessIsNotForgotten(t *testing.T) {
 		"fenced": {func(w *world) {
 			w.put(keys.Owner("web"), api.Owner{Machine: "m1", Token: 10, Instance: "i1"})
 			w.put(keys.Status("m1", "web"), fenced)
+		}, true}, // it may go on by promise of the controllers
+		"fenced, and confirmed dead": {func(w *world) {
+			w.put(keys.Owner("web"), api.Owner{Machine: "m1", Token: 10, Instance: "i1"})
+			w.put(keys.Status("m1", "web"), fenced)
+			w.put(keys.Dead("m1"), api.ConfirmDead{Instance: "i1"})
 		}, false},
 		"of an older run": {func(w *world) {
 			w.put(keys.Owner("web"), api.Owner{Machine: "m2", Token: 20, Placed: true})

@@ -64,7 +64,7 @@ var userKinds = []kind{
 	}),
 	at("user forgets a controller", func(w *World, f Fault) {
 		id := w.controller(f.A).ID
-		w.Users.Do("forget "+id, func(ctx context.Context, c *client.Client) error { return c.ForgetController(ctx, id) })
+		w.Users.Do("forget "+id, func(ctx context.Context, c *client.Client) error { return c.ForgetController(ctx, id, false) })
 	}),
 	at("user forgets a machine", func(w *World, f Fault) {
 		m := w.machine(f.A).Name
