@@ -337,6 +337,18 @@ func TestAgentRefusesAKeeperOfAnotherMachineName(t *testing.T) {
 	})
 }
 
+func TestAgentRefusesAKeeperThatCountsByOtherClocks(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		w.status(b, "web", w.place(b, "web"), running)
+		_ = b.stop()
+		b.host.Clocks = "boottime 5 0"
+		b.start()
+		wantEnd(t, <-b.ended, ErrClocks)
+		b.cancel = nil
+	})
+}
+
 func TestSilentKeeperEndsRenewals(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		b := w.box("m1").up()

@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
@@ -23,13 +25,16 @@ const (
 // ErrOwner is why an agent ends when the keeper runs the processes of a machine of another name.
 var ErrOwner = errors.New("the keeper belongs to another machine name")
 
+// ErrClocks is why an agent ends when its keeper counts by other clocks.
+var ErrClocks = errors.New("the keeper counts by other clocks")
+
 // connectKeeper asks the keeper who it is and what it runs, until it answers.
 func (a *Agent) connectKeeper(ctx context.Context) (NewKeeper, error) {
 	timer := a.o.Clock.NewTimer()
 	defer timer.Stop()
 	for tries := 0; ; tries++ {
 		ev, err := a.hello(ctx)
-		if err == nil || errors.Is(err, ErrOwner) {
+		if err == nil || errors.Is(err, ErrOwner) || errors.Is(err, ErrClocks) {
 			return ev, err
 		}
 		if ctx.Err() != nil {
@@ -61,6 +66,9 @@ func (a *Agent) hello(ctx context.Context) (NewKeeper, error) {
 	if err != nil {
 		return NewKeeper{}, err
 	}
+	if err := a.sameClocks(hello); err != nil {
+		return NewKeeper{}, err
+	}
 	snapshot, err := a.o.Keeper.Changes(ctx, 0)
 	if err != nil {
 		return NewKeeper{}, err
@@ -80,6 +88,16 @@ func (a *Agent) hello(ctx context.Context) (NewKeeper, error) {
 		err = a.o.Keeper.SetOwner(ctx, a.o.Machine)
 	}
 	return NewKeeper{hello, snapshot}, err
+}
+
+// sameClocks makes sure that a deadline is the same moment to both: the keeper enforces what the agent has counted.
+func (a *Agent) sameClocks(hello keeper.Hello) error {
+	theirs := api.HostIdentity{BootID: a.o.Host.BootID, Clocks: hello.Clocks}
+	if a.o.Host.SameClocks(theirs) {
+		return nil
+	}
+	return fmt.Errorf("%w: this agent runs in another time namespace than its keeper (%s instead of %s): start it in that one, "+
+		"or end the keeper first (distsuperagent stop --all)", ErrClocks, a.o.Host.Clocks, hello.Clocks)
 }
 
 // silent tells the main loop that the keeper does not answer. Before the main loop

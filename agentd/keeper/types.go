@@ -127,8 +127,10 @@ func OutcomesOf(instance string, runs []Run) []Outcome {
 type Hello struct {
 	Instance string `json:"instance"` // random, made at its start
 	BootID   string `json:"boot_id"`
-	PID      int    `json:"pid"`
-	Version  string `json:"version"`
+	// Clocks are those by which it enforces deadlines, see api.HostIdentity.
+	Clocks  string `json:"clocks,omitempty"`
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
 	// Config is the configuration file of the agent that started it, "" for none.
 	Config string `json:"config,omitempty"`
 	// Containment says how descendants are held: "cgroup2" or "subreaper".

@@ -12,6 +12,13 @@ type HostIdentity struct {
 	Hardware  string `json:"hardware,omitempty"`
 	// Directory is device and inode of the state directory: a copy has its own.
 	Directory string `json:"directory,omitempty"`
+	// Clocks is by how much a time namespace moves the clocks that a daemon sees on this boot; empty where the kernel has none.
+	Clocks string `json:"clocks,omitempty"`
+}
+
+// SameClocks reports whether moments that somebody with an earlier identity wrote down can be compared with those of today.
+func (h HostIdentity) SameClocks(earlier HostIdentity) bool {
+	return h.BootID == earlier.BootID && (h.Clocks == "" || earlier.Clocks == "" || h.Clocks == earlier.Clocks)
 }
 
 // SameLife reports whether an earlier keeper had this state directory on this boot. Then everything that it left alive is

@@ -44,6 +44,24 @@ func TestOnlyTheSameHostProvesADeath(t *testing.T) {
 	}
 }
 
+func TestMomentsAreComparedByTheSameClocksOnly(t *testing.T) {
+	host := HostIdentity{BootID: "b1", Clocks: "boottime 0 0"}
+	for name, c := range map[string]struct {
+		earlier HostIdentity
+		same    bool
+	}{
+		"the same":                         {host, true},
+		"of a daemon that did not say":     {HostIdentity{BootID: "b1"}, true},
+		"of another time namespace":        {HostIdentity{BootID: "b1", Clocks: "boottime 5 0"}, false},
+		"of another boot":                  {HostIdentity{BootID: "b2", Clocks: "boottime 0 0"}, false},
+		"of another boot, and did not say": {HostIdentity{BootID: "b2"}, false},
+	} {
+		if got := host.SameClocks(c.earlier); got != c.same {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestSameBootIsOfTheSameHostWhateverItsStateDirectory(t *testing.T) {
 	host := HostIdentity{Name: "a", BootID: "b1", MachineID: "m", Hardware: "h", Directory: "1:2"}
 	for name, c := range map[string]struct {

@@ -30,6 +30,7 @@ func read(root, stateDir string) (id api.HostIdentity, err error) {
 		return id, fmt.Errorf("read the boot id: %w", err)
 	}
 	id.BootID = strings.TrimSpace(string(boot))
+	id.Clocks = strings.Join(strings.Fields(text(root, "proc/self/timens_offsets")), " ")
 	id.MachineID = digest(text(root, "etc/machine-id"))
 	for _, name := range serials {
 		if serial := text(root, name); id.Hardware == "" && meaningful(serial) {

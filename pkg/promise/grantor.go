@@ -22,7 +22,7 @@ type Grantor struct {
 	disk    Record                   // what Wrote has told
 	kept    map[string]map[Name]Kept // by machine
 	waits   bool                     // for a Length after the start: an earlier life may have promised what nobody knows any more
-	knows   bool                     // the record is of this boot, or a registration was answered since: Newest is what it must be
+	knows   bool                     // the record is by the clocks of this life, or a registration was answered since: Newest is what it must be
 	fresh   bool                     // no earlier life is known
 	length  time.Duration
 
@@ -39,10 +39,10 @@ func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Mom
 		g.record = Record{Version: Version, Host: host}
 		return g
 	}
-	g.record, g.knows = found, found.Host.BootID == host.BootID
+	g.record, g.knows = found, host.SameClocks(found.Host)
 	g.waits = !g.knows || !now.Over(found.Out)
 	for _, k := range found.Long {
-		if !g.knows { // the clocks of another boot say nothing: all of it may still be out
+		if !g.knows { // the clocks of another boot, or of another time namespace, say nothing: all of it may still be out
 			k.Until = deadline.Wait(now, time.Duration(k.Millis)*time.Millisecond+deadline.TreeTime)
 		}
 		g.of(k.Machine)[k.Name] = k

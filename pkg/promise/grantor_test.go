@@ -163,8 +163,10 @@ func TestARestartedControllerWaits(t *testing.T) {
 		return d
 	}
 	promised := func(d *disk) { d.answer(at(0), asking(10)) }
-	booted := here
-	booted.BootID = "b2"
+	counting, shifted, booted := here, here, here
+	counting.Clocks, shifted.Clocks, booted.BootID = "boottime 0 0", "boottime 5 0", "b2"
+	elsewhere := gone(promised)
+	elsewhere.Record.Host = counting
 	for name, c := range map[string]struct {
 		left  *disk
 		host  api.HostIdentity
@@ -175,6 +177,7 @@ func TestARestartedControllerWaits(t *testing.T) {
 		"they are over":         {gone(promised), here, 5 * time.Minute, false},
 		"none was ever given":   {gone(func(*disk) {}), here, 2 * time.Second, false},
 		"the host booted again": {gone(func(*disk) {}), booted, 2 * time.Second, true},
+		"its clocks are others": {elsewhere, shifted, 5 * time.Minute, true},
 	} {
 		d := c.left.again(c.host, at(c.start))
 		d.register(back(c.start))

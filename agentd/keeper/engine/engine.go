@@ -168,7 +168,7 @@ func New(o Options) (*Engine, error) {
 
 // newEngine makes what a keeper has whether it begins or goes on.
 func newEngine(o Options, identity api.HostIdentity, hello keeper.Hello) (*Engine, error) {
-	hello.PID, hello.Version, hello.Config, hello.Handover = os.Getpid(), o.Version, o.Config, StateVersion
+	hello.PID, hello.Version, hello.Config, hello.Handover, hello.Clocks = os.Getpid(), o.Version, o.Config, StateVersion, identity.Clocks
 	e := &Engine{logs: o.Logs, log: newLogQueue(o.Logger), hello: hello, identity: identity, watch: o.Watch, orphan: o.Orphan,
 		alone: o.Mode == mode.Alone}
 	e.logs.OnHeld(func(process string, h logs.Held) {

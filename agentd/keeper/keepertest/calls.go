@@ -19,7 +19,7 @@ func (f *Fake) Hello(ctx context.Context) (keeper.Hello, error) {
 		return keeper.Hello{}, err
 	}
 	defer f.mu.Unlock()
-	return keeper.Hello{Instance: f.instance, BootID: f.opts.BootID, PID: 1, Version: "fake", Containment: "memory",
+	return keeper.Hello{Instance: f.instance, BootID: f.opts.BootID, Clocks: "of " + f.opts.Machine, PID: 1, Version: "fake", Containment: "memory",
 		Predecessors: append([]string(nil), f.predecessors...), Rebooted: f.opts.Rebooted, Outcomes: f.outcomes, Owner: f.owner,
 		Holds: promise.Version, Promises: f.promises}, nil
 }
