@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -95,6 +96,26 @@ func (h *host) startAgent(ctx context.Context) error {
 		return nil
 	}
 	return h.run(ctx, "distsuperagent", "start")
+}
+
+// shiftAgent starts the agent in a time namespace of its own.
+func (h *host) shiftAgent(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patient)
+	defer cancel()
+	cmd := h.node.Command(ctx, "distsuperagent", "start")
+	cmd.Args = append([]string{"unshare", "--time", "--boottime=3000000", "--monotonic=2000000"}, cmd.Args...)
+	var err error
+	if cmd.Path, err = exec.LookPath("unshare"); err != nil {
+		return err
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return errors.New("an agent was started that counts by other clocks than its keeper")
+	}
+	if !strings.Contains(string(out), "another time namespace") {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
 }
 
 func (h *host) startController(ctx context.Context) error {

@@ -41,6 +41,7 @@ func init() {
 		"kill-keeper":       {weight: 4, survived: true, about: "SIGKILL of the keeper", begin: kill(keeperProcess), end: startAgent},
 		"kill-guardian":     {weight: 2, survived: true, about: "SIGKILL of the guardian", begin: kill(guardianProcess)},
 		"kill-keeper-agent": {weight: 3, survived: true, about: "SIGKILL of keeper and agent", begin: kill(keeperProcess, agentProcess), end: startAgent},
+		"shift-agent":       {weight: 3, survived: true, about: "SIGKILL of the agent, and a start of it by other clocks than its keeper's, which is refused", begin: shiftAgent, end: startAgent},
 		"kill-distsuperd":   {weight: 3, survived: true, voters: true, about: "SIGKILL of a distsuperd", begin: kill(controllerProcess), end: startController},
 		"kill-etcd":         {weight: 3, survived: true, voters: true, about: "SIGKILL of a member of etcd", begin: killEtcd, end: startEtcd},
 		"kill-host":         {weight: 5, survived: true, about: "SIGKILL of everything on a host", begin: killHost, end: startHost},
@@ -122,6 +123,11 @@ func goOn(names ...string) func(context.Context, *round, Fault) error {
 }
 
 func startAgent(ctx context.Context, r *round, f Fault) error { return r.hosts[f.Host].startAgent(ctx) }
+
+func shiftAgent(ctx context.Context, r *round, f Fault) error {
+	r.hosts[f.Host].node.Signal(unix.SIGKILL, agentProcess)
+	return r.hosts[f.Host].shiftAgent(ctx)
+}
 
 func startController(ctx context.Context, r *round, f Fault) error {
 	return r.hosts[f.Host].startController(ctx)
