@@ -255,21 +255,21 @@ func TestAMemoryStaysSmall(t *testing.T) {
 	a := NewAsker(Options{})
 	a.Step(at(0), SetRead{set(10, 0, 2)})
 	a.Step(at(0), renewed(-time.Second))
-	for now := time.Duration(0); now < time.Minute; now += 100 * ms {
-		effects := a.Step(at(now), Tick{})
-		if now == 0 {
-			effects = a.Step(at(now), Alive{[]Name{web}})
+	for passed := time.Duration(0); passed < time.Minute; passed += 100 * ms {
+		effects := a.Step(at(passed), Tick{})
+		if passed == 0 {
+			effects = a.Step(at(passed), Alive{[]Name{web}})
 		}
 		for _, e := range effects {
 			if send, ok := e.(Send); ok && (send.To.ID == "c1" || send.Ask.Number%3 == 0) {
-				a.Step(at(now), granted(send.To.ID, send.Ask.Number))
+				a.Step(at(passed), granted(send.To.ID, send.Ask.Number))
 			}
 		}
 		if n := len(a.Memory().Asks); n > 4 {
-			t.Fatalf("after %v it remembers %d asks", now, n)
+			t.Fatalf("after %v it remembers %d asks", passed, n)
 		}
-		if d, held := a.Memory().Deadline(web); now > 8*time.Second && (!held || at(now).Passed(d)) {
-			t.Fatalf("after %v: %v, %v", now, d, held)
+		if d, held := a.Memory().Deadline(web); passed > 8*time.Second && (!held || at(passed).Passed(d)) {
+			t.Fatalf("after %v: %v, %v", passed, d, held)
 		}
 	}
 	if f := a.Failure("c1"); f != "" {
