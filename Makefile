@@ -10,7 +10,7 @@ export CGO_ENABLED ?= 0
 
 BINARIES := bin/distsuperd bin/distsuperagent bin/distsuperctl
 
-.PHONY: help build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest soak race bench-core figures words docs clean deps sim
+.PHONY: help mutants build install demo demo-selftest test test-long quick check vet cross fuzz failover tolerance overload trials chaos chaos-selftest soak race bench-core figures words docs clean deps sim
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -106,6 +106,12 @@ DURATION ?= 30m
 
 soak: build ## a fleet with starts, stops, crashes, moves and exchanged agents, for DURATION: whether its daemons grow, as a table
 	$(GO) run ./hack/soak -bin bin -last $(DURATION)
+
+# make mutants ONLY=move tries those with "move" in their names.
+ONLY ?=
+
+mutants: ## take each guard away, one after the other, and see whether the simulator notices, as a table (an hour)
+	$(GO) run ./hack/mutants -only '$(ONLY)' -page '$(PAGE)'
 
 bench-core: build ## restart in place and the start of many against bare fork+exec, what the daemons cost, as tables
 	$(GO) run ./hack/benchcore -bin bin -page '$(PAGE)'
