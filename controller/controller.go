@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/controller/member"
+	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/mode"
@@ -44,6 +45,8 @@ type Options struct {
 	ElectionTTL int
 	// Settle is how long a new leader waits when most machines are absent; 0 is 15 s, below 0 not at all.
 	Settle time.Duration
+	// StartPace is how many starts a machine may have before it at a time; 0 is plan.StartPace.
+	StartPace int
 	// Mode: for a machine that is alone there is no other candidate and nothing to settle.
 	Mode mode.Mode
 	// Expand and Fingerprint are spec.Processes and spec.Fingerprint.
@@ -72,6 +75,9 @@ func (o *Options) fill() {
 	}
 	if o.ElectionTTL == 0 {
 		o.ElectionTTL = 5
+	}
+	if o.StartPace == 0 {
+		o.StartPace = plan.StartPace
 	}
 	if o.Settle == 0 {
 		o.Settle = 15 * time.Second
@@ -129,6 +135,7 @@ var _ Viewer = (*Controller)(nil)
 func New(o Options) *Controller {
 	o.fill()
 	first := NewView(o.Keys, o.Expand, o.Fingerprint, o.Log)
+	first.SetStartPace(o.StartPace)
 	c := &Controller{
 		o:      o,
 		events: make(chan Event, 64),

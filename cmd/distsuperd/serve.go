@@ -211,7 +211,7 @@ func (s *server) open(ctx context.Context, group *errgroup.Group) (err error) {
 		Refuses: s.refuses, Clock: clock.Real{}, Log: s.Log.Named("member")})
 	s.control = controller.New(controller.Options{
 		KV: s.kv, Keys: s.keys, ID: s.Config.Controller.ID, Member: s.member,
-		ElectionTTL: s.Config.Controller.ElectionTTL, Settle: settle(s.Config.Controller.Settle),
+		ElectionTTL: s.Config.Controller.ElectionTTL, Settle: settle(s.Config.Controller.Settle), StartPace: s.Config.Controller.StartPace,
 		Expand: spec.Processes, Fingerprint: spec.Fingerprint,
 		Asker:   rpc.Agents{Cert: s.id.Cert},
 		History: store.NewHistory(s.kv, s.keys, "leader "+s.Config.Controller.ID, clock.Real{}),

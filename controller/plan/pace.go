@@ -16,13 +16,11 @@ import (
 // more once it has taken up half of them, by priority: what precedes others never waits for these. What is moved without need,
 // as by a drain, goes on running until it is its turn.
 const (
-	// startsAtOnce is how many placements a machine may have that it has not taken up. A healthy machine takes up so many in a few
-	// milliseconds.
-	startsAtOnce = 32
-	// startsInFleet is the same for all machines together: each is some writes to the store.
-	startsInFleet = 512
-	// movesAtOnce is how many processes may be between two machines because somebody asked for it.
-	movesAtOnce = startsAtOnce
+	// StartPace is how many placements a machine may have that it has not taken up, unless SetStartPace says so. A healthy machine
+	// takes up so many in a few milliseconds.
+	StartPace = 32
+	// fleetPace is how many times as many all machines together may have: each is some writes to the store.
+	fleetPace = 16
 	// turnAgain is when a process that waits for its turn is looked at in any case.
 	turnAgain = time.Second
 	// turnTold is after how long people are told that it waits.
@@ -31,12 +29,19 @@ const (
 
 // paces are the starts and moves on their way, as far as the view shows them.
 type paces struct {
+	most     int                 // starts on one machine, and moves: what somebody asked for without need
 	starting int                 // on all machines
 	crowded  bool                // no machine gets more before half of these are taken up
 	moving   int                 // between two machines
 	jammed   bool                // nothing more is moved without need before half of these have arrived
 	waiting  map[string]struct{} // processes whose turn it was not
 }
+
+// SetStartPace sets how many starts a machine may have before it, and how many moves are made at a time.
+func (v *View) SetStartPace(n int) { v.pace.most = n }
+
+// inFleet is how many starts all machines together may have before them.
+func (p *paces) inFleet() int { return fleetPace * p.most }
 
 // starts notes on which machine a process is placed that has not taken it up; "" for none.
 func (v *View) starts(p *ProcessFacts, machine string) {
@@ -104,10 +109,10 @@ func (v *View) Turns(flying map[string]string) {
 			*closed, free = false, true
 		}
 	}
-	open(&v.pace.crowded, v.pace.starting+l.begun, startsInFleet)
-	open(&v.pace.jammed, v.pace.moving+l.leaving, movesAtOnce)
+	open(&v.pace.crowded, v.pace.starting+l.begun, v.pace.inFleet())
+	open(&v.pace.jammed, v.pace.moving+l.leaving, v.pace.most)
 	for _, m := range v.Machines {
-		open(&m.crowded, m.starting+l.starting[m.Name], startsAtOnce)
+		open(&m.crowded, m.starting+l.starting[m.Name], v.pace.most)
 	}
 	if free {
 		for id := range v.pace.waiting {
@@ -125,7 +130,7 @@ type Turn struct {
 
 // crowded reports whether the machine first has to take up what it was given.
 func (d *decider) crowded(m *MachineFacts) bool {
-	return m.crowded || m.starting+d.load.starting[m.Name] >= startsAtOnce
+	return m.crowded || m.starting+d.load.starting[m.Name] >= d.v.pace.most
 }
 
 // turn says what a start on the machine has to wait for; nil for nothing.
@@ -139,7 +144,7 @@ func (d *decider) turn(p *ProcessFacts, c candidate) *Turn {
 		return &Turn{Machine: c.m.Name, Back: true}
 	case d.crowded(c.m):
 		return &Turn{Machine: c.m.Name}
-	case d.v.pace.crowded || d.v.pace.starting+d.load.begun >= startsInFleet:
+	case d.v.pace.crowded || d.v.pace.starting+d.load.begun >= d.v.pace.inFleet():
 		return &Turn{}
 	}
 	return nil
@@ -150,7 +155,7 @@ func (d *decider) turnToLeave(to choice) *Turn {
 	if to.grey {
 		return &Turn{Machine: to.machine.Name, Grey: true}
 	}
-	if d.in.Mode != mode.Alone && (d.v.pace.jammed || d.v.pace.moving+d.load.leaving >= movesAtOnce) {
+	if d.in.Mode != mode.Alone && (d.v.pace.jammed || d.v.pace.moving+d.load.leaving >= d.v.pace.most) {
 		return &Turn{Moves: true}
 	}
 	return to.turn

@@ -23,11 +23,11 @@ func (m *model) round() (acted int) {
 		}
 	}
 	for name, mach := range m.v.Machines {
-		if mach.starting > startsAtOnce {
+		if mach.starting > m.v.pace.most {
 			m.tb.Fatalf("%s has %d starts before it", name, mach.starting)
 		}
 	}
-	if m.v.pace.starting > startsInFleet || m.v.pace.moving > movesAtOnce {
+	if m.v.pace.starting > m.v.pace.inFleet() || m.v.pace.moving > m.v.pace.most {
 		m.tb.Fatalf("%d starts and %d moves at once", m.v.pace.starting, m.v.pace.moving)
 	}
 	return acted
@@ -70,6 +70,23 @@ func (m *model) running(machine string) (n int) {
 	return n
 }
 
+func TestStartPaceSetsHowMuchAMachineGetsAtOnce(t *testing.T) {
+	m := newModel(t)
+	m.v.SetStartPace(3)
+	m.machine("m1")
+	m.machine("m2")
+	m.program("p", 10, func(p *api.Program) { p.Priority = 999 })
+	m.program("first", 1, func(p *api.Program) { p.Priority = 1 })
+	m.wantAll()
+	if got := m.round(); got != 6 || m.where("first") == "" {
+		t.Fatalf("%d are placed at once, and first on %q; want 3 on each of two machines, by priority", got, m.where("first"))
+	}
+	m.settle(always)
+	if n := m.running("m1") + m.running("m2"); n != 11 {
+		t.Errorf("%d run in the end, want 11", n)
+	}
+}
+
 // A dead machine's 170 processes, all of which one machine has to take.
 func TestAMachineIsGivenNoMoreAtOnceThanItCanTakeUp(t *testing.T) {
 	m := newModel(t)
@@ -82,17 +99,17 @@ func TestAMachineIsGivenNoMoreAtOnceThanItCanTakeUp(t *testing.T) {
 	}
 	m.machine("m2")
 	m.expire("m1")
-	if got := m.round(); got != startsAtOnce || m.v.Machines["m2"].starting != startsAtOnce {
+	if got := m.round(); got != StartPace || m.v.Machines["m2"].starting != StartPace {
 		t.Fatalf("%d at once, of which m2 has %d before it", got, m.v.Machines["m2"].starting)
 	}
-	for range startsAtOnce/2 - 1 { // it takes up some, but not half
+	for range StartPace/2 - 1 { // it takes up some, but not half
 		m.touch(firstStarting(m, "m2"))
 	}
 	if got := m.round(); got != 0 {
 		t.Fatalf("%d more before half were taken up", got)
 	}
 	m.touch(firstStarting(m, "m2"))
-	if got := m.round(); got != startsAtOnce/2 {
+	if got := m.round(); got != StartPace/2 {
 		t.Fatalf("%d more after half were taken up", got)
 	}
 	m.settle(always)
@@ -110,8 +127,8 @@ func TestAMachineThatWasBootedIsGivenNoMoreAtOnceThanItCanTakeUp(t *testing.T) {
 	m.settle(always)
 	m.expire("m1")
 	m.alive("m1", "i2-m1")
-	if got := m.round(); got != startsAtOnce {
-		t.Fatalf("%d at once, want %d", got, startsAtOnce)
+	if got := m.round(); got != StartPace {
+		t.Fatalf("%d at once, want %d", got, StartPace)
 	}
 	m.settle(always)
 	if n := m.running("m1"); n != 170 {
@@ -132,10 +149,10 @@ func firstStarting(m *model, machine string) string {
 func TestWhoeverWaitsForItsTurnIsToldAfterAWhile(t *testing.T) {
 	m := newModel(t)
 	m.machine("m1")
-	m.program("p", startsAtOnce+1)
+	m.program("p", StartPace+1)
 	m.wantAll()
 	m.round()
-	d := m.of(fmt.Sprintf("p:p_%02d", startsAtOnce))
+	d := m.of(fmt.Sprintf("p:p_%02d", StartPace))
 	if d.Turn == nil || d.Action == nil || d.Action.Later != turnTold || d.Action.Owner.WaitingFor != api.WaitingForTurn || d.Wake != m.in.Now.Add(turnAgain) {
 		t.Fatalf("%+v, %+v", d, d.Action)
 	}
@@ -156,8 +173,8 @@ func TestADrainMovesInAPace(t *testing.T) {
 		m.change(func(v *View, _ int64) { v.SetCordon(name, nil) })
 	}
 	m.cordon("m1", true)
-	if got := m.round(); got != movesAtOnce {
-		t.Fatalf("%d leave at once, want %d", got, movesAtOnce)
+	if got := m.round(); got != StartPace {
+		t.Fatalf("%d leave at once, want %d", got, StartPace)
 	}
 	if got := m.round(); got != 0 {
 		t.Fatalf("%d more leave before those have arrived", got)
@@ -176,8 +193,8 @@ func TestASlowMachineHoldsUpNobodyElse(t *testing.T) {
 	m.program("p", 200)
 	m.wantAll()
 	m.settle(func(id string) bool { return m.where(id) != "m1" })
-	if n := m.running("m2"); n != 200-startsAtOnce {
-		t.Fatalf("%d run on m2, want all but the %d that m1 has", n, startsAtOnce)
+	if n := m.running("m2"); n != 200-StartPace {
+		t.Fatalf("%d run on m2, want all but the %d that m1 has", n, StartPace)
 	}
 }
 

@@ -117,7 +117,7 @@ func NewView(print func(api.Process) string) *View {
 		dirty:       map[string]struct{}{},
 		fresh:       map[string]struct{}{},
 		waiting:     map[string]struct{}{},
-		pace:        paces{waiting: map[string]struct{}{}},
+		pace:        paces{most: StartPace, waiting: map[string]struct{}{}},
 		lost:        map[string]struct{}{},
 	}
 }

@@ -84,6 +84,7 @@ type ControllerConfig struct {
 	ElectionTTL int // seconds
 	Settle      time.Duration
 	MaxHold     time.Duration
+	StartPace   int // starts that a machine is given at a time
 	StateDir    string
 	Log         LogConfig
 }

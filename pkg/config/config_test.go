@@ -71,7 +71,7 @@ func TestDefaultsAreThoseOfTheIssue(t *testing.T) {
 	want := Config{
 		File: file,
 		Etcd: EtcdConfig{Prefix: "/distsuper/"},
-		Controller: ControllerConfig{ID: "host1", HTTP: "127.0.0.1:3378", ElectionTTL: 5, Settle: 15 * time.Second, MaxHold: 12 * time.Minute, StateDir: state,
+		Controller: ControllerConfig{ID: "host1", HTTP: "127.0.0.1:3378", ElectionTTL: 5, Settle: 15 * time.Second, StartPace: 32, MaxHold: 12 * time.Minute, StateDir: state,
 			Log: LogConfig{File: filepath.Join(state, "distsuperd.log"), MaxBytes: 50 << 20, Backups: 10, Level: "info"}},
 		Agent: AgentConfig{Machine: "host1", HTTP: "127.0.0.1:3379", StateDir: state,
 			Log: LogConfig{File: filepath.Join(state, "distsuperagent.log"), MaxBytes: 50 << 20, Backups: 10, Level: "info"}},
