@@ -19,11 +19,11 @@ import (
 )
 
 // startEtcd runs a real etcd, which a short run does without. Its tests mostly wait, so they run together.
-func startEtcd(t *testing.T, members int) *etcdproc.Cluster {
+func startEtcd(t *testing.T, members int, flags ...string) *etcdproc.Cluster {
 	t.Helper()
 	t.Parallel()
 	gate.Etcd(t)
-	return etcdproc.Start(t, members)
+	return etcdproc.Start(t, members, flags...)
 }
 
 func open(t *testing.T, endpoints ...string) store.KV {
