@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/storetest"
 	"github.com/distsuper/distsuper/test/etcdproc"
+	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
 )
 
@@ -31,7 +32,8 @@ func compact(cli *clientv3.Client) func(context.Context, int64) error {
 	}
 }
 
-func TestPackagedEtcdConforms(t *testing.T) {
+func TestLongPackagedEtcdConforms(t *testing.T) {
+	gate.Long(t)
 	c := startEtcd(t, 1)
 	p := proxy.New(t, "tcp", c.Members[0].Client)
 	kv := open(t, p.Addr())
@@ -48,7 +50,8 @@ func TestPackagedEtcdConforms(t *testing.T) {
 	})
 }
 
-func TestThreePackagedMembersConform(t *testing.T) {
+func TestLongThreePackagedMembersConform(t *testing.T) {
+	gate.Long(t)
 	c := startEtcd(t, 3)
 	kv := open(t, c.Endpoints()...)
 	s := storetest.Server{KV: kv, Compact: compact(raw(t, c)), Slack: 4 * time.Second,
