@@ -33,7 +33,7 @@ type checker struct {
 	alive   map[string][]*copyOf // by process
 	starts  map[string]int
 	tokens  map[string]int64 // the highest that a placement had
-	touch   map[slot]int64   // tokens
+	touch   map[slot]api.Touch
 	status  map[slot]api.Status
 	owner   map[string]api.Owner
 	intent  map[string]versioned[api.Intent]
@@ -41,6 +41,8 @@ type checker struct {
 	// placed is what stood when the present token was given.
 	placed map[string]placedAt
 	writer *node // who makes the transaction that is being carried out; nil for etcd itself
+
+	fences
 
 	expecting bool
 	missing   map[string]time.Duration // since when a process that is wanted has no copy
@@ -61,9 +63,9 @@ type placedAt struct {
 }
 
 func newChecker(w *World) *checker {
-	return &checker{w: w, alive: map[string][]*copyOf{}, starts: map[string]int{}, tokens: map[string]int64{}, touch: map[slot]int64{},
+	return &checker{w: w, alive: map[string][]*copyOf{}, starts: map[string]int{}, tokens: map[string]int64{}, touch: map[slot]api.Touch{},
 		status: map[slot]api.Status{}, owner: map[string]api.Owner{}, intent: map[string]versioned[api.Intent]{}, program: map[string]int64{},
-		placed: map[string]placedAt{}, missing: map[string]time.Duration{}}
+		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences()}
 }
 
 // began takes a copy in that has just been started.
@@ -74,13 +76,7 @@ func (c *checker) began(p *copyOf) {
 		c.w.violate(OneCopy, "%s starts on %s (token %d) while it lives on %s", id, p.k.m.Name, p.ref.Token, describe(others))
 	}
 	c.alive[id] = append(c.alive[id], p)
-	// A run that is held by promise starts again in place without its touch, also while its machine is to stop or restart it and cannot
-	// hear of that: as long as the owner is this machine.
-	o := c.owner[id]
-	held := o.Machine == at.machine && o.Token >= p.ref.Token
-	if token, stands := c.touch[at]; token != p.ref.Token && (stands || !held) {
-		c.w.violate(CurrentToken, "%s starts on %s under token %d, and the touch there is of %d (%v)", id, p.k.m.Name, p.ref.Token, token, stands)
-	}
+	c.startOf(p)
 	if st := c.status[at]; st.Token >= p.ref.Token && st.Released {
 		c.w.violate(StoppedStays, "%s starts on %s under token %d, which was released", id, p.k.m.Name, p.ref.Token)
 	}
@@ -128,7 +124,7 @@ func (c *checker) committed(rev int64, changes []store.Change) {
 		case store.KindPlacement:
 			c.place(name, ch.Entry, gone, told[name.ID])
 		case store.KindStatus:
-			set(c.status, slot{name.ID, name.Machine}, ch.Entry, gone)
+			c.reported(name, ch.Entry, gone)
 		case store.KindOwner:
 			set(c.owner, name.ID, ch.Entry, gone)
 			c.noteMissing(name.ID)
@@ -178,14 +174,6 @@ func (c *checker) isController(n *node) bool {
 	return false
 }
 
-func (c *checker) touched(name store.Name, e store.Entry, gone bool) {
-	at := slot{name.ID, name.Machine}
-	delete(c.touch, at)
-	if t, err := store.Decode[api.Touch](e); err == nil && !gone {
-		c.touch[at] = t.Token
-	}
-}
-
 // intended: only the user changes an intent (written looks at that).
 func (c *checker) intended(id string, e store.Entry, gone bool, rev int64) {
 	delete(c.intent, id)
@@ -205,12 +193,14 @@ func (c *checker) place(name store.Name, e store.Entry, gone, told bool) {
 		}
 	}
 	if gone {
+		delete(c.placement, slot{id, name.Machine})
 		return
 	}
 	p, err := store.Decode[api.Placement](e)
 	if err != nil {
 		return
 	}
+	c.placedOn(name, p)
 	if p.Token < c.tokens[id] {
 		c.w.violate(RisingTokens, "%s is placed on %s under token %d, after %d", id, name.Machine, p.Token, c.tokens[id])
 	}
