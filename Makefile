@@ -68,7 +68,7 @@ SEEDS ?= 100000
 FIRST ?= 1
 
 sim: build ## simulate fleets with faults drawn from SEEDS seeds, on all cores, or one SEED with its story
-	bin/distsuperctl verify $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST))
+	$(if $(SEED),bin/distsuperctl verify --seed $(SEED),$(GO) run ./hack/simulate -bin bin -seeds $(SEEDS) -first $(FIRST) -page '$(PAGE)')
 
 .PHONY: sim-pairs
 sim-pairs: build ## simulate every pair of faults, at each instant of a short story

@@ -3,8 +3,9 @@
 //
 //	go run ./hack/chaos -n 1000            # until 1,000 faults of this commit stand in the ledger
 //	go run ./hack/chaos -seed 17 -n 1      # that round, again
+//	go run ./hack/chaos -n 0               # only the tables
 //
-// It may be interrupted, and goes on where it was.
+// It may be interrupted, and goes on where it was. At its end it writes what stands in the ledger as tables into README and the page.
 package main
 
 import (
@@ -20,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/hack/docs"
 	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/chaos"
 )
@@ -35,7 +37,7 @@ func main() {
 	flag.IntVar(&c.each, "faults", 20, "faults of a round")
 	flag.IntVar(&c.jobs, "jobs", 1, "rounds at a time, which then starve each other")
 	flag.IntVar(&c.hogs, "hogs", 4*runtime.NumCPU(), "processes that starve every second round")
-	flag.StringVar(&c.ledger, "ledger", "test/chaos/ledger.tsv", "file to which each round is added")
+	flag.StringVar(&c.ledger, "ledger", standing, "file to which each round is added")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := c.run(ctx)
@@ -45,6 +47,9 @@ func main() {
 		os.Exit(1)
 	}
 }
+
+// standing is the ledger of which the tables are made.
+const standing = "test/chaos/ledger.tsv"
 
 // campaign is a row of rounds.
 type campaign struct {
@@ -80,6 +85,11 @@ func (c *campaign) run(ctx context.Context) error {
 		})
 	}
 	group.Wait()
+	if c.ledger == standing {
+		if err := writeTables(); err != nil {
+			return err
+		}
+	}
 	for _, text := range c.failed {
 		fmt.Println("FAILED", text)
 	}
@@ -116,6 +126,25 @@ func (c *campaign) prepare(ctx context.Context) error {
 	}
 	fmt.Printf("%d of %d faults of %s stand in %s\n", c.begun, c.n, c.commit, c.ledger)
 	return nil
+}
+
+// writeTables writes what stands in the ledger into README and the page.
+func writeTables() error {
+	entries, err := chaos.ReadLedger(standing)
+	if err != nil {
+		return err
+	}
+	families, err := chaos.FamiliesTable(entries)
+	if err != nil {
+		return err
+	}
+	perKind, err := chaos.KindsTable(entries)
+	if err != nil {
+		return err
+	}
+	const page = "hack/docs/chaos.md"
+	return errors.Join(docs.WriteFigures("README.md", "chaos", families), docs.WriteFigures(page, "kinds", perKind),
+		docs.WriteFigures(page, "commits", chaos.CommitsTable(entries)))
 }
 
 // take is the seed of the next round.

@@ -55,7 +55,8 @@ func TestTheREADMEIsReadInFiveMinutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	const most = 1200
-	if n := len(strings.Fields(string(text))); n > most {
+	words := regexp.MustCompile(`<!--.*?-->`).ReplaceAllString(string(text), "") // the lines of a table, and what nobody sees, are no words
+	if n := len(regexp.MustCompile(`\S*\w\S*`).FindAllString(words, -1)); n > most {
 		t.Errorf("README.md has %d words, at most %d are allowed: move the rest to a page", n, most)
 	}
 }

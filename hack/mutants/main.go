@@ -12,6 +12,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -39,7 +40,7 @@ func run(ctx context.Context) error {
 	only := flag.String("only", "", "only those whose names match this regular expression")
 	seeds := flag.Int("seeds", 10000, "how many seeds are played at most")
 	most := flag.Duration("most", 15*time.Minute, "how long one mutant is looked for at most")
-	page := flag.String("page", "", "write the table into this page, too")
+	page := flag.String("page", "", "write the table into this page, and how many were found into README, too")
 	play := flag.Bool("play", false, "play stories and seeds of this build until a promise is broken, and print what was found (what the copies are built for)")
 	one := flag.String("story", "", "with -play: only this one, such as \"seed 7\"")
 	flag.Parse()
@@ -75,7 +76,7 @@ func run(ctx context.Context) error {
 	}
 	fmt.Print(t.String())
 	if *page != "" {
-		if err := docs.WriteFigures(*page, "mutants", t.String()); err != nil {
+		if err := errors.Join(docs.WriteFigures(*page, "mutants", t.String()), docs.WriteFigures("README.md", "mutants", t.summary())); err != nil {
 			return err
 		}
 	}
@@ -114,8 +115,13 @@ func (t *table) add(m mutants.Mutant, f Found) {
 	fmt.Fprintf(&t.rows, "| %s | %s | %s | %s | %s | %d | %.1f |\n", m.Name, m.Rule, m.What, f.by(), f.Promise, f.Stories, f.Time.Seconds())
 }
 
+// summary is a line that says how many were found.
+func (t *table) summary() string {
+	return fmt.Sprintf("%d of %d mutants found; %s, %d cores.", t.found, t.found+len(t.missed), time.Now().Format(time.DateOnly), runtime.NumCPU())
+}
+
 // String is the table, below a line that says how many were found.
 func (t *table) String() string {
-	return fmt.Sprintf("%d of %d mutants found; %s, %d cores.\n\n", t.found, t.found+len(t.missed), time.Now().Format(time.DateOnly), runtime.NumCPU()) +
+	return t.summary() + "\n\n" +
 		"| mutant | rule | what is missing | found by | promise broken | stories | seconds |\n|---|---|---|---|---|---|---|\n" + t.rows.String()
 }

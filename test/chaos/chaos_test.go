@@ -46,6 +46,9 @@ func TestLongNothingRunsTwiceWhateverGoesWrong(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; what is left is in %s", err, dir)
 	}
+	if len(res.Verdict.Ended) > 0 {
+		t.Logf("ended by an outage, as it can be on a busy host: %v", res.Verdict.Ended)
+	}
 	t.Logf("seed %d: %d faults, load %.1f, %d witnesses, worst gap %v", o.Seed, res.Plan.Faults(), res.Load, res.Copies, res.Verdict.WorstGap)
 	if len(res.Verdict.Late) > 0 {
 		t.Logf("too late, as it can be on a busy host: %v", res.Verdict.Late)
@@ -66,6 +69,17 @@ func TestASeedAlwaysDrawsTheSameRound(t *testing.T) {
 		}
 		if p.Faults() < 17 || p.Faults() > 20 {
 			t.Errorf("seed %d has %d faults instead of 20", seed, p.Faults())
+		}
+		away := 0
+		for _, b := range p.Bursts {
+			for _, f := range b.Faults {
+				if kinds[f.Kind].family == outages {
+					away++
+				}
+			}
+		}
+		if away != 1 {
+			t.Errorf("seed %d has %d outages of etcd", seed, away)
 		}
 		bare := 0
 		for _, h := range p.Hosts {

@@ -41,10 +41,10 @@ type Result struct {
 	Broken  string  // why the round could not be played to its end; "" when it was
 }
 
-// Held reports whether the round shows what is promised. A gap that is too long counts unless the host was starved.
+// Held reports whether the round shows what is promised. A gap that is too long, and an end in an outage, count unless the host was starved.
 func (r Result) Held(strict bool) bool {
 	v := r.Verdict
-	return r.Broken == "" && len(v.Overlaps)+len(v.Wrong) == 0 && (!strict || len(v.Late) == 0)
+	return r.Broken == "" && len(v.Overlaps)+len(v.Wrong) == 0 && (!strict || len(v.Late)+len(v.Ended) == 0)
 }
 
 // Play plays a round in namespaces of its own. The binary that calls it must call Main for Role.

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/test/witness"
@@ -14,42 +15,68 @@ const (
 	session  = 5 * time.Second        // after which another distsuperd leads
 	promise  = 10 * time.Second       // how long a controller may have promised to move nothing
 	bare     = time.Second            // a machine without cgroups is waited for
-	// election is what one of etcd costs, after which leases start anew.
-	election = 4*time.Second + scan
+	elected  = 4 * time.Second        // what an election of etcd takes; leases start anew after it
 	// avoided is how long a machine that was lost again and again may be left alone: who is pinned there waits for it.
 	avoided = 20 * time.Second
 )
 
-// Bound is within what time a process runs again after one fault, with one election of etcd in between.
-func Bound(touchTimeout int) time.Duration {
+// Bound is within what time a process runs again after one fault that costs this.
+func Bound(costs cost, touchTimeout int) time.Duration {
 	t := time.Duration(touchTimeout) * time.Second
-	return 2*t + election + max(0, session-t) + scan + bare + reaction
+	wait := t
+	if costs&leader != 0 {
+		wait = max(wait, session)
+	}
+	if costs&election != 0 {
+		wait += t + elected + scan
+	}
+	if costs&promises != 0 {
+		wait = max(wait, promise*13/12)
+	}
+	return wait + scan + bare + reaction
 }
 
 // CalmBound is within what time a process runs again after many faults at once have ended: promises may be in force, and
 // machines avoided.
 func CalmBound(touchTimeout int) time.Duration {
 	t := time.Duration(touchTimeout) * time.Second
-	return max(t+election+max(max(t, session)+time.Second+scan, promise*13/12), avoided) + bare + reaction
+	return max(t+elected+scan+max(max(t, session)+time.Second+scan, promise*13/12), avoided) + bare + reaction
 }
 
 // burst is one of a history.
 type burst struct {
 	span
 	single string // its one kind of fault
+	costs  cost   // of that
+	class  string // its kind, as a table has it
 	until  int64  // the next one begins
 }
 
+// Several is the class of bursts of more than one fault.
+const Several = "several at once"
+
 func bursts(events []Event) (out []burst) {
 	for _, e := range events {
-		if n := len(out); n > 0 {
+		n := len(out)
+		if n > 0 {
 			out[n-1].until = e.At
 		}
-		switch n := len(out); {
+		switch {
 		case e.What == BurstBegins:
-			out = append(out, burst{span: span{e.At, e.At}, single: e.Text, until: e.At})
+			b := burst{span: span{e.At, e.At}, single: e.Text, class: Several, until: e.At}
+			if k, ok := kinds[e.Text]; ok {
+				b.class, b.costs = e.Text, k.costs
+				if !votes(e.Subject) {
+					b.costs &^= leader | election // it has neither
+				}
+			}
+			out = append(out, b)
 		case e.What == BurstEnds && n > 0:
 			out[n-1].to = e.At
+		case e.What == FaultBegins && n > 0:
+			if name, _, _ := strings.Cut(e.Text, " "); kinds[name].family == outages {
+				out[n-1].class = name // whatever else there is
+			}
 		}
 	}
 	return out
@@ -82,7 +109,7 @@ func (v *Verdict) gap(all []burst, id string, touch int, g span, open bool) {
 		switch {
 		case b.from > g.to || b.until < g.from: // another time
 		case b.single != "" && kinds[b.single].survived && g.from >= b.from:
-			bound = Bound(touch)
+			bound = Bound(b.costs, touch)
 		case g.to < b.to:
 			return // it ran again before the faults ended
 		default:
@@ -94,6 +121,8 @@ func (v *Verdict) gap(all []burst, id string, touch int, g span, open bool) {
 		return
 	}
 	v.WorstGap = max(v.WorstGap, took)
+	of := v.in(all, g.from)
+	of.WorstGap = max(of.WorstGap, took)
 	if took > bound {
 		text := fmt.Sprintf("%s did not run for %v; the bound is %v", id, took.Round(time.Millisecond), bound.Round(time.Millisecond))
 		if open {

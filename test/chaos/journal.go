@@ -25,9 +25,9 @@ type Event struct {
 type What string
 
 const (
-	BurstBegins What = "burst"   // of faults; Text is the one kind, where there is one only and no command
+	BurstBegins What = "burst"   // of faults; Text is the one kind, and Subject its host, where there is one only and no command
 	BurstEnds   What = "calm"    // all is healed, and no command is under way
-	FaultBegins What = "fault"   // on the host Subject
+	FaultBegins What = "fault"   // on the host Subject; the first word of Text is its kind
 	FaultEnds   What = "healed"  // there
 	Freezes     What = "frozen"  // all processes of the host Subject stand still from here on
 	Thaws       What = "thawed"  // they are going on

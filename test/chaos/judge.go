@@ -24,9 +24,37 @@ type Verdict struct {
 	Overlaps, Excused []Overlap
 	// Wrong is what else must never be: a token that fell, a process that started after it was stopped.
 	Wrong []string
+	// Ended is what an outage of etcd ended that every controller could promise to leave alone.
+	Ended []string
 	// Late are the gaps that were longer than the bound, WorstGap the longest of all that have a bound.
 	Late     []string
 	WorstGap time.Duration
+	// Classes of bursts: the kind of their one fault, that of an outage of etcd whatever was beside it, or Several.
+	Classes map[string]*Tally
+}
+
+// Tally is what came of the bursts of a class.
+type Tally struct {
+	Bursts, Overlaps, Ended int
+	WorstGap                time.Duration
+}
+
+// in is the tally of the burst of a time.
+func (v *Verdict) in(all []burst, at int64) *Tally {
+	class := ""
+	for _, b := range all {
+		if b.from <= at {
+			class = b.class
+		}
+	}
+	t := v.Classes[class]
+	if t == nil {
+		t = &Tally{}
+		if class != "" { // else nothing had gone wrong yet
+			v.Classes[class] = t
+		}
+	}
+	return t
 }
 
 // Overlap is parts of two copies of one process that lived at once.
@@ -42,7 +70,10 @@ func (o Overlap) String() string {
 
 // Judge judges a round.
 func Judge(h History) Verdict {
-	var v Verdict
+	v, all := Verdict{Classes: map[string]*Tally{}}, bursts(h.Events)
+	for _, b := range all {
+		v.in(all, b.from).Bursts++
+	}
 	for _, id := range processes(h) {
 		var copies []witness.Copy
 		for _, c := range h.Copies {
@@ -56,10 +87,12 @@ func Judge(h History) Verdict {
 				v.Excused = append(v.Excused, o)
 			} else {
 				v.Overlaps = append(v.Overlaps, o)
+				v.in(all, o.New.Start).Overlaps++
 			}
 		}
 		v.Wrong = append(v.Wrong, tokens(copies)...)
 		v.Wrong = append(v.Wrong, revived(h.Events, id, copies)...)
+		v.ended(h, id, copies)
 		v.gaps(h, id, copies)
 	}
 	return v

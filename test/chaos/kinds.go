@@ -20,7 +20,8 @@ const (
 // kind is a way to go wrong.
 type kind struct {
 	about  string
-	weight int
+	family family
+	weight int // 0: see Plan.outage
 	// begin does it; end takes it back, as far as that is not done anyhow when the burst is over.
 	begin, end func(context.Context, *round, Fault) error
 
@@ -29,33 +30,63 @@ type kind struct {
 	edge     bool   // it has a far end
 	alone    bool   // nothing else may go wrong beside it
 	survived bool   // alone, it leaves a fleet that keeps its bound
+	costs    cost   // what it may cost, besides the machine
+	gentle   bool   // for a moment, it ends nothing that is held by promise
+	local    bool   // it changes nothing for another host
 	share    [2]int // from, to
 }
+
+// cost is what a fault may take besides what a process needs to run.
+type cost int
+
+const (
+	leader   cost = 1 << iota // among the distsuperd
+	election                  // one of etcd, after which leases start anew
+	promises                  // some may be in force when a process ends
+)
+
+// family is a group of kinds, as a short table has it.
+type family string
+
+const (
+	killed  family = "SIGKILL of a daemon"
+	stopped family = "SIGSTOP of a daemon"
+	hosts   family = "a host dies, or stands still"
+	packets family = "network: cut, one-way, loss, delay"
+	members family = "a member of etcd"
+	outages family = "all of etcd, 20 to 60 s"
+	disks   family = "a full disk"
+)
 
 // kinds is the table of all, by name.
 var kinds map[string]kind
 
 func init() {
+	const whole = leader | election
 	kinds = map[string]kind{
-		"kill-agent":        {weight: 4, survived: true, about: "SIGKILL of the agent", begin: kill(agentProcess), end: startAgent},
-		"kill-keeper":       {weight: 4, survived: true, about: "SIGKILL of the keeper", begin: kill(keeperProcess), end: startAgent},
-		"kill-guardian":     {weight: 2, survived: true, about: "SIGKILL of the guardian", begin: kill(guardianProcess)},
-		"kill-keeper-agent": {weight: 3, survived: true, about: "SIGKILL of keeper and agent", begin: kill(keeperProcess, agentProcess), end: startAgent},
-		"shift-agent":       {weight: 3, survived: true, about: "SIGKILL of the agent, and a start of it by other clocks than its keeper's, which is refused", begin: shiftAgent, end: startAgent},
-		"kill-distsuperd":   {weight: 3, survived: true, voters: true, about: "SIGKILL of a distsuperd", begin: kill(controllerProcess), end: startController},
-		"kill-etcd":         {weight: 3, survived: true, voters: true, about: "SIGKILL of a member of etcd", begin: killEtcd, end: startEtcd},
-		"kill-host":         {weight: 5, survived: true, about: "SIGKILL of everything on a host", begin: killHost, end: startHost},
-		"stop-agent":        {weight: 4, survived: true, about: "SIGSTOP of the agent, then SIGCONT", begin: stop(agentProcess), end: goOn(agentProcess)},
-		"stop-keeper":       {weight: 4, survived: true, about: "SIGSTOP of the keeper, then SIGCONT", begin: stop(keeperProcess), end: goOn(keeperProcess)},
-		"stop-guardian":     {weight: 2, survived: true, about: "SIGSTOP of the guardian, then SIGCONT", begin: stop(guardianProcess), end: goOn(guardianProcess)},
-		"stop-keeper-agent": {weight: 4, survived: true, about: "SIGSTOP of keeper and agent, then SIGCONT", begin: stop(keeperProcess, agentProcess), end: goOn(keeperProcess, agentProcess)},
-		"stop-keeper-guard": {weight: 2, survived: true, about: "SIGSTOP of keeper and guardian, then SIGCONT", begin: stop(keeperProcess, guardianProcess), end: goOn(keeperProcess, guardianProcess)},
-		"stop-distsuperd":   {weight: 3, survived: true, voters: true, about: "SIGSTOP of a distsuperd, then SIGCONT", begin: stop(controllerProcess), end: goOn(controllerProcess)},
-		"stop-etcd":         {weight: 3, survived: true, voters: true, about: "SIGSTOP of a member of etcd, then SIGCONT", begin: stopEtcd, end: goOnEtcd},
-		"freeze-host":       {weight: 3, survived: true, about: "SIGSTOP of everything on a host, then SIGCONT", begin: freeze, end: thaw},
-		"etcd-wipe":         {weight: 2, survived: true, voters: true, alone: true, about: "a member of etcd loses its data, and is replaced", begin: wipe},
-		"disk-full":         {weight: 3, survived: true, about: "no room on the disk of a host's state", begin: fill, end: empty},
-		"delay":             {weight: 3, survived: true, proxied: true, share: [2]int{20, 900}, about: "etcd's answers to a host come late, by so many milliseconds each way", begin: delay, end: hasten},
+		"kill-agent":        {family: killed, weight: 4, survived: true, gentle: true, local: true, about: "SIGKILL of the agent", begin: kill(agentProcess), end: startAgent},
+		"kill-keeper":       {family: killed, weight: 4, survived: true, local: true, about: "SIGKILL of the keeper", begin: kill(keeperProcess), end: startAgent},
+		"kill-guardian":     {family: killed, weight: 2, survived: true, gentle: true, local: true, about: "SIGKILL of the guardian", begin: kill(guardianProcess)},
+		"kill-keeper-agent": {family: killed, weight: 3, survived: true, local: true, about: "SIGKILL of keeper and agent", begin: kill(keeperProcess, agentProcess), end: startAgent},
+		"shift-agent":       {family: killed, weight: 3, survived: true, local: true, about: "SIGKILL of the agent, and a start of it by other clocks than its keeper's, which is refused", begin: shiftAgent, end: startAgent},
+		"kill-distsuperd":   {family: killed, weight: 3, survived: true, costs: leader, gentle: true, voters: true, about: "SIGKILL of a distsuperd", begin: kill(controllerProcess), end: startController},
+		"kill-etcd":         {family: members, weight: 3, survived: true, costs: election, voters: true, about: "SIGKILL of a member of etcd", begin: killEtcd, end: startEtcd},
+		"kill-host":         {family: hosts, weight: 5, survived: true, costs: whole, about: "SIGKILL of everything on a host", begin: killHost, end: startHost},
+		"stop-agent":        {family: stopped, weight: 4, survived: true, gentle: true, local: true, about: "SIGSTOP of the agent, then SIGCONT", begin: stop(agentProcess), end: goOn(agentProcess)},
+		"stop-keeper":       {family: stopped, weight: 4, survived: true, local: true, about: "SIGSTOP of the keeper, then SIGCONT", begin: stop(keeperProcess), end: goOn(keeperProcess)},
+		"stop-guardian":     {family: stopped, weight: 2, survived: true, gentle: true, local: true, about: "SIGSTOP of the guardian, then SIGCONT", begin: stop(guardianProcess), end: goOn(guardianProcess)},
+		"stop-keeper-agent": {family: stopped, weight: 4, survived: true, local: true, about: "SIGSTOP of keeper and agent, then SIGCONT", begin: stop(keeperProcess, agentProcess), end: goOn(keeperProcess, agentProcess)},
+		"stop-keeper-guard": {family: stopped, weight: 2, survived: true, local: true, about: "SIGSTOP of keeper and guardian, then SIGCONT", begin: stop(keeperProcess, guardianProcess), end: goOn(keeperProcess, guardianProcess)},
+		"stop-distsuperd":   {family: stopped, weight: 3, survived: true, costs: leader, gentle: true, voters: true, about: "SIGSTOP of a distsuperd, then SIGCONT", begin: stop(controllerProcess), end: goOn(controllerProcess)},
+		"stop-etcd":         {family: members, weight: 3, survived: true, costs: election, voters: true, about: "SIGSTOP of a member of etcd, then SIGCONT", begin: stopEtcd, end: goOnEtcd},
+		"freeze-host":       {family: hosts, weight: 3, survived: true, costs: whole, about: "SIGSTOP of everything on a host, then SIGCONT", begin: freeze, end: thaw},
+		"etcd-wipe":         {family: members, weight: 2, survived: true, costs: election, voters: true, alone: true, about: "a member of etcd loses its data, and is replaced", begin: wipe},
+		"disk-full":         {family: disks, weight: 3, survived: true, costs: leader | promises, about: "no room on the disk of a host's state", begin: fill, end: empty},
+		"delay":             {family: packets, weight: 3, survived: true, costs: leader | promises, proxied: true, share: [2]int{20, 900}, about: "etcd's answers to a host come late, by so many milliseconds each way", begin: delay, end: hasten},
+
+		"outage-kill":   {family: outages, about: "SIGKILL of all members of etcd, which are started again", begin: everyEtcd(unix.SIGKILL), end: startEveryEtcd},
+		"outage-stop":   {family: outages, about: "SIGSTOP of all members of etcd, then SIGCONT", begin: everyEtcd(unix.SIGSTOP), end: everyEtcd(unix.SIGCONT)},
+		"outage-silent": {family: outages, about: "packets between all members of etcd and whoever uses it are dropped", begin: silence, end: unsilence},
 	}
 	for name, c := range map[string]struct {
 		cut
@@ -73,6 +104,7 @@ func init() {
 	} {
 		k := c.kind
 		k.survived = c.what != theOthers // who is pinned to both has nowhere to go
+		k.family, k.costs = packets, whole|promises
 		k.begin, k.end = cutting(c.cut)
 		kinds[name] = k
 	}

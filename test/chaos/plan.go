@@ -2,7 +2,9 @@ package chaos
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -50,6 +52,9 @@ type Fault struct {
 }
 
 func (f Fault) String() string {
+	if kinds[f.Kind].family == outages {
+		return fmt.Sprintf("%s for %v", f.Kind, f.Lasts.Round(time.Millisecond))
+	}
 	text := fmt.Sprintf("%s h%d", f.Kind, f.Host+1)
 	if kinds[f.Kind].edge {
 		text += fmt.Sprintf("-h%d", f.Other+1)
@@ -68,7 +73,7 @@ type Command struct {
 	Host    int
 }
 
-// Draw draws a round of so many faults. The same seed gives the same round.
+// Draw draws a round of so many faults, in one of whose bursts all of etcd is away. The same seed gives the same round.
 func Draw(seed uint64, faults int) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x63616f73))
 	p := Plan{Seed: seed, Starved: seed%2 == 1}
@@ -85,8 +90,11 @@ func Draw(seed uint64, faults int) Plan {
 		{Name: "c", Copies: 2, TouchTimeout: 2 + r.IntN(4), Stubborn: r.IntN(2) == 0},
 		{Name: "d", Copies: 1, TouchTimeout: 5, Pinned: home[:2]},
 	}
-	for drawn := 0; drawn < faults; {
+	for drawn, outage := 0, r.IntN(max(faults-4, 1)); drawn < faults; {
 		b := p.burst(r, min(1+r.IntN(4), faults-drawn))
+		if outage <= drawn {
+			b, outage = p.outage(r, faults-drawn), faults
+		}
 		drawn += len(b.Faults)
 		p.Bursts = append(p.Bursts, b)
 	}
@@ -127,6 +135,37 @@ func (p Plan) burst(r *rand.Rand, faults int) Burst {
 		b.Commands = append(b.Commands, Command{After: between(r, 0, 6*time.Second), What: what, Process: r.IntN(p.Processes()), Host: r.IntN(Hosts)})
 	}
 	return b
+}
+
+// outage is a burst of at most so many faults in which all of etcd is away. Beside it daemons are restarted that must not matter, before
+// it, meanwhile and afterwards, and a host without etcd may be lost.
+func (p Plan) outage(r *rand.Rand, most int) Burst {
+	all := Fault{Kind: drawFrom(r, func(k kind) bool { return k.family == outages }), After: between(r, 0, 3*time.Second), Lasts: between(r, 20*time.Second, time.Minute)}
+	b := Burst{Faults: []Fault{all}, Quiet: between(r, 3*time.Second, 5*time.Second)} // who is late ends within a lease
+	for range min(r.IntN(4), most-1) {
+		f := Fault{Kind: drawFrom(r, func(k kind) bool { return k.gentle }), Host: r.IntN(Hosts)}
+		if kinds[f.Kind].voters {
+			f.Host = r.IntN(Voters)
+		}
+		f.After, f.Lasts = between(r, 0, all.After+all.Lasts+3*time.Second), between(r, 100*time.Millisecond, 2*time.Second)
+		b.Faults = append(b.Faults, f)
+	}
+	if len(b.Faults) < most && r.IntN(3) == 0 {
+		lost := []string{"cut", "cut-reset", "kill-host", "freeze-host"}[r.IntN(4)]
+		b.Faults = append(b.Faults, Fault{Kind: lost, Host: Voters + r.IntN(Hosts-Voters), After: between(r, 0, all.After+all.Lasts/2), Lasts: between(r, 12*time.Second, all.Lasts)})
+	}
+	return b
+}
+
+// drawFrom draws one of some kinds.
+func drawFrom(r *rand.Rand, which func(kind) bool) string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		if which(kinds[name]) {
+			names = append(names, name)
+		}
+	}
+	return names[r.IntN(len(names))]
 }
 
 func (p Plan) fault(r *rand.Rand) Fault {

@@ -134,11 +134,11 @@ func (r *round) starve() (err error) {
 
 // burst has everything of one go wrong, waits until it is over, and until all runs again.
 func (r *round) burst(ctx context.Context, n int, b Burst) error {
-	single := ""
+	single, at := "", ""
 	if len(b.Faults) == 1 && len(b.Commands) == 0 {
-		single = b.Faults[0].Kind
+		single, at = b.Faults[0].Kind, hostName(b.Faults[0].Host)
 	}
-	r.journal.note(BurstBegins, "", "%s", single)
+	r.journal.note(BurstBegins, at, "%s", single)
 	var group sync.WaitGroup
 	for _, f := range b.Faults {
 		group.Go(func() { r.befall(ctx, f) })
@@ -178,6 +178,9 @@ func describe(b Burst) string {
 func (r *round) befall(ctx context.Context, f Fault) {
 	pause(ctx, f.After)
 	k, h := kinds[f.Kind], hostName(f.Host)
+	if k.family == outages {
+		h = "" // no single one
+	}
 	r.journal.note(FaultBegins, h, "%v", f)
 	if err := k.begin(ctx, r, f); err != nil {
 		r.journal.note(Note, h, "%s could not begin: %v", f.Kind, err)
