@@ -46,6 +46,7 @@ type Core struct {
 	incarnation string                                                // of that entry
 
 	lead    *store.Leadership // nil while another leads
+	from    int64             // revision that the view must show before anything is decided
 	floor   int64             // of tokens
 	settled bool
 	held    bool          // it was said that it holds
@@ -155,7 +156,7 @@ func (c *Core) Next() clock.Instant {
 func (c *Core) elected(now clock.Instant, e Elected) []Effect {
 	c.forget()
 	l := e.Leadership
-	c.floor = e.Floor
+	c.from, c.floor = e.Announced, e.Floor
 	c.lead, c.settled, c.held, c.mass = &l, false, false, 0
 	c.hold, c.slow, c.trim = now.Add(c.settle), now.Add(slowTick), now
 	c.view.MarkAll()
@@ -188,10 +189,10 @@ func (c *Core) stepDown(why string) Effect {
 	return StepDown{Rev: rev}
 }
 
-// caughtUp reports whether this replica leads and its view shows its own election: what it
+// caughtUp reports whether this replica leads and its view shows that it has announced it: what it
 // would decide before that is out of date.
 func (c *Core) caughtUp() bool {
-	return c.lead != nil && c.view.loaded && c.view.Rev >= c.lead.Rev && (c.entry != 0 || !c.registers)
+	return c.lead != nil && c.view.loaded && c.view.Rev >= c.from && (c.entry != 0 || !c.registers)
 }
 
 // act plans what is dirty and turns the plan into effects.

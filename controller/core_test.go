@@ -39,16 +39,16 @@ func newCore() *Core {
 	return NewCore(NewView(testKeys, spec.Processes, spec.Fingerprint, zap.NewNop()), "d1", 15*time.Second, mode.Fleet, zap.NewNop())
 }
 
-func TestLeaderDecidesNothingBeforeItsViewShowsItsElection(t *testing.T) {
+func TestLeaderDecidesNothingBeforeItsViewShowsItsAnnouncement(t *testing.T) {
 	c := newCore()
-	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
+	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 30} // it has stood for long
 	if got := c.Step(1, time.Time{}, ViewReset{Rev: 49, Entries: coreEntries()}); len(got) != 0 {
 		t.Fatalf("a follower does %+v", got)
 	}
-	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 0 || c.Next() != clock.Never {
+	if got := c.Step(2, time.Time{}, Elected{Leadership: lead, Announced: 50}); len(got) != 0 || c.Next() != clock.Never {
 		t.Fatalf("does %+v with an old view", got)
 	}
-	got := c.Step(3, time.Time{}, ViewChanged{Rev: 50, Changes: []store.Change{{Entry: store.Entry{Key: lead.Key, ModRev: 50}}}})
+	got := c.Step(3, time.Time{}, ViewChanged{Rev: 50, Changes: []store.Change{{Entry: store.Entry{Key: testKeys.Leader(), ModRev: 50}}}})
 	if len(got) != 1 {
 		t.Fatalf("does %+v, want one write", got)
 	}

@@ -217,8 +217,8 @@ func (c *Controller) campaign(ctx context.Context) {
 			c.sleep(ctx, askAgain)
 			continue
 		}
-		if floor, ok := c.announce(ctx, lead); ok {
-			c.post(ctx, Elected{Leadership: lead, Floor: floor})
+		if elected, ok := c.announce(ctx, lead); ok {
+			c.post(ctx, elected)
 			c.reign(ctx, lead)
 		}
 		// Whatever ended it, the session ends, too: the next leader need not wait for its lease.
@@ -243,36 +243,36 @@ func Announcement(keys store.Keys, id string, since time.Time, lead store.Leader
 	return t
 }
 
-// Announced takes the answer to an Announcement in: done with the floor of tokens, as the schema has it (it changes only while nobody
-// leads), or lost; neither is to be tried again.
-func Announced(lead store.Leadership, res store.TxnResult, err error) (floor int64, done, lost bool) {
+// Announced takes the answer to an Announcement in: done with what it makes of this replica, with the floor of tokens as the schema has it
+// (it changes only while nobody leads), or lost; neither is to be tried again.
+func Announced(lead store.Leadership, res store.TxnResult, err error) (elected Elected, done, lost bool) {
 	switch {
 	case err == nil && res.Succeeded:
-		return floorOf(res.Got[1]), true, false
+		return Elected{Leadership: lead, Announced: res.Rev, Floor: floorOf(res.Got[1])}, true, false
 	case err == nil && (res.Got[0] == nil || res.Got[0].CreateRev != lead.Rev):
-		return 0, false, true
+		return Elected{}, false, true
 	}
-	return 0, false, false
+	return Elected{}, false, false
 }
 
 // announce writes who leads, until an answer comes; it is false when the leadership is lost.
-func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor int64, ok bool) {
+func (c *Controller) announce(ctx context.Context, lead store.Leadership) (elected Elected, ok bool) {
 	since := c.o.Clock.Wall()
 	for ctx.Err() == nil {
 		entry := int64(0)
 		if c.o.Member != nil {
 			now, _ := c.o.Member.Standing()
 			if entry = now.Entry; entry == 0 {
-				return 0, false
+				return Elected{}, false
 			}
 		}
 		res, err := c.o.KV.Txn(ctx, Announcement(c.o.Keys, c.o.ID, since, lead, entry))
-		if floor, done, lost := Announced(lead, res, err); done || lost {
-			return floor, done
+		if elected, done, lost := Announced(lead, res, err); done || lost {
+			return elected, done
 		}
 		select {
 		case <-lead.Lost:
-			return 0, false
+			return Elected{}, false
 		default:
 		}
 		if err != nil {
@@ -280,7 +280,7 @@ func (c *Controller) announce(ctx context.Context, lead store.Leadership) (floor
 		}
 		c.sleep(ctx, AnnounceAgain)
 	}
-	return 0, false
+	return Elected{}, false
 }
 
 // floorOf is the floor of tokens that a schema tells, 0 without one.

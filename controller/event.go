@@ -19,8 +19,10 @@ type (
 		Rev     int64
 		Changes []store.Change
 	}
-	// Elected: this replica leads, and gives tokens above the floor.
+	// Elected: this replica leads, gives tokens above the floor, and decides once its view shows the revision of its announcement. That of
+	// its key would say nothing: a candidate may have stood for long.
 	Elected struct {
+		Announced  int64
 		Leadership store.Leadership
 		Floor      int64
 	}

@@ -159,7 +159,7 @@ func (c *Core) writeTroubles(wall time.Time) (effects []Effect) {
 
 // compares are the conditions of an action.
 func (c *Core) compares(a *plan.Action) []store.Cmp {
-	cmps := []store.Cmp{store.Unchanged(c.keys.Owner(a.Process), a.OwnerRev)}
+	cmps := []store.Cmp{store.Unchanged(c.keys.Owner(a.Process), a.OwnerRev), store.Unchanged(c.keys.Intent(a.Process), a.IntentRev)}
 	if a.Placement != nil {
 		cmps = append(cmps, store.Unchanged(c.keys.Placement(a.Placement.Machine, a.Process), a.Placement.Rev))
 	}

@@ -46,8 +46,10 @@ type Action struct {
 	// From is the machine that it is taken from, "" for none.
 	From string
 
-	// OwnerRev is the owner's revision as seen; 0 for absent.
-	OwnerRev int64
+	// OwnerRev is the owner's revision as seen, IntentRev the intent's; 0 for absent. A write that arrives late does nothing that the user
+	// does not want any more, nor to a process that was removed, and perhaps made again, in between: no owner stands then as before.
+	OwnerRev  int64
+	IntentRev int64
 	// Placement is the placement as seen; nil when it does not matter.
 	Placement *Precondition
 	// Free are the machines on which no touch of it may stand, with its status there as seen.
@@ -144,6 +146,9 @@ func Plan(in Input, processes []string) []Decision {
 		dec.Process = id
 		if a := dec.Action; a != nil {
 			a.Process = id
+			if p.Intent != nil {
+				a.IntentRev = p.Intent.Rev
+			}
 			d.load.apply(p, a)
 		}
 		out = append(out, dec)

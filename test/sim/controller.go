@@ -153,11 +153,11 @@ func (c *Controller) stand(ctx context.Context, ses *session) error {
 			return errSession
 		}
 		res, err := c.kv.Txn(ctx, controller.Announcement(c.w.Keys, c.ID, since, lead, now.Entry))
-		floor, done, lost := controller.Announced(lead, res, err)
+		elected, done, lost := controller.Announced(lead, res, err)
 		if done {
 			c.down = 0
 			c.w.tell(c.ID, "leads")
-			c.step(controller.Elected{Leadership: lead, Floor: floor})
+			c.step(elected)
 			break
 		}
 		if lost || ses.lost || ctx.Err() != nil {

@@ -121,6 +121,7 @@ func (e *Etcd) serve(member int, do func(), refuse func()) {
 
 // watch is one that a client has open at a member.
 type watch struct {
+	n      *node // whose it is
 	keys   store.Span
 	member int
 	stream *stream

@@ -9,6 +9,9 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
+// write is a transaction that changes something.
+const write = "write"
+
 // What the client of etcd does: how long a call waits.
 const (
 	readLimit  = 2 * time.Second
@@ -26,23 +29,29 @@ var _ store.KV = (*kv)(nil)
 func newKV(n *node) *kv { return &kv{n: n, endpoint: n.w.rnd.IntN(n.w.cfg.Members)} }
 
 // send asks an endpoint, whose answer comes to answer: of nobody, if the network or the member does not carry it. refused is told where
-// nobody listens.
-func (k *kv) send(endpoint int, do func() func(), refused func()) {
+// nobody listens. What is a write may be held up on its way.
+func (k *kv) send(endpoint int, write bool, do func() func(), refused func()) {
 	w, host := k.n.w, k.n.host
 	member := w.Etcd.Members[endpoint]
 	back := k.n.gate()
-	w.Net.send(host, member.Host, func() {
-		w.Etcd.serve(endpoint, func() {
-			w.check.writer = k.n
-			answer := do()
-			w.check.writer = nil
-			w.Net.send(member.Host, host, func() { back(answer) })
-		}, func() { w.Net.send(member.Host, host, func() { back(refused) }) })
+	k.n.writes.pass(write, func() {
+		w.Net.send(host, member.Host, func() {
+			w.Etcd.serve(endpoint, func() {
+				if write {
+					k.n.written++
+				}
+				w.check.writer = k.n
+				answer := do()
+				w.check.writer = nil
+				w.Net.send(member.Host, host, func() { back(answer) })
+			}, func() { w.Net.send(member.Host, host, func() { back(refused) }) })
+		})
 	})
 }
 
 // call makes one call from the running task, and waits for the answer, or for limit.
 func call[T any](k *kv, what string, limit time.Duration, do func() (T, error)) (T, error) {
+	isWrite := what == write
 	var res T
 	err := errTimeout
 	w := k.n.w
@@ -50,7 +59,7 @@ func call[T any](k *kv, what string, limit time.Duration, do func() (T, error)) 
 	for range k.n.w.cfg.Members {
 		refused := false
 		alive := w.await(func(done func()) {
-			k.send(endpoint, func() func() {
+			k.send(endpoint, isWrite, func() func() {
 				r, e := do()
 				return func() { res, err = r, e; done() }
 			}, func() { refused = true; done() })
@@ -87,11 +96,11 @@ func (k *kv) Range(ctx context.Context, r store.Range) (store.RangeResult, error
 }
 
 func (k *kv) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
-	limit := writeLimit
-	if len(t.Then)+len(t.Else) == 0 {
-		limit = readLimit
+	what, limit := "transaction", readLimit
+	if len(t.Then)+len(t.Else) > 0 {
+		what, limit = write, writeLimit
 	}
-	return call(k, "transaction", limit, func() (store.TxnResult, error) { return k.direct().Txn(context.Background(), t) })
+	return call(k, what, limit, func() (store.TxnResult, error) { return k.direct().Txn(context.Background(), t) })
 }
 
 func (k *kv) Grant(ctx context.Context, ttl int64) (store.Lease, error) {
@@ -143,11 +152,11 @@ func (k *kv) Close() error { return nil }
 func (k *kv) watch(keys store.Span, from int64, change func(store.WatchResult), end func(error)) *watch {
 	w, host := k.n.w, k.n.host
 	member := w.Etcd.Members[k.endpoint]
-	wa := &watch{keys: keys, member: k.endpoint, stream: w.Net.stream(member.Host, host)}
+	wa := &watch{n: k.n, keys: keys, member: k.endpoint, stream: w.Net.stream(member.Host, host)}
 	in := k.n.gate()
 	wa.change = func(r store.WatchResult) { in(func() { change(r) }) }
 	wa.end = func(err error) { in(func() { end(err) }) }
-	k.send(k.endpoint, func() func() {
+	k.send(k.endpoint, false, func() func() {
 		if !wa.over {
 			w.Etcd.open(wa, from)
 		}

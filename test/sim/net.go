@@ -76,6 +76,7 @@ type stream struct {
 	last     time.Duration // arrival of the message before
 	late     time.Duration // added to each message, at most
 	broken   bool
+	stuck    int // by so many nothing gets through, whatever the link does
 	waiting  []func()
 }
 
@@ -86,7 +87,7 @@ func (s *stream) send(do func()) {
 		return
 	}
 	l := s.n.link(s.from, s.to)
-	if l.cut > 0 {
+	if l.cut+s.stuck > 0 {
 		s.waiting = append(s.waiting, do)
 		if len(s.waiting) == 1 {
 			s.n.w.After(resend, s.flush)
@@ -114,7 +115,7 @@ func (s *stream) flush() {
 	if s.broken {
 		return
 	}
-	if s.n.link(s.from, s.to).cut > 0 {
+	if s.n.link(s.from, s.to).cut+s.stuck > 0 {
 		s.n.w.After(resend, s.flush)
 		return
 	}

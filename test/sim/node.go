@@ -20,6 +20,8 @@ type node struct {
 	backlog []func()
 	tasks   []*task
 	untold  time.Duration // until when it may do something that history does not tell
+	writes  hold          // of its writes to etcd
+	written int           // counts its writes that reached etcd
 	ctx     context.Context
 	cancel  context.CancelFunc
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -82,7 +83,10 @@ func (w *World) Leader() *Controller {
 }
 
 // Scripts are those that are kept, each for a reason.
-var Scripts = []Script{
+var Scripts = slices.Concat(basicScripts, leaderScripts)
+
+// basicScripts are the plainest stories.
+var basicScripts = []Script{
 	{Name: "a machine dies and its process runs elsewhere", Config: Config{Seed: 1}, Play: func(w *World) {
 		w.Pass(2 * time.Second)
 		w.Users.Create("web", Program{})
