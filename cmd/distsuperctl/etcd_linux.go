@@ -8,11 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 
+	"go.uber.org/zap"
+
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/embedded/members"
 )
 
-// startEtcd starts the etcd that distsuperd would run, and which the next distsuperd takes over. The binary is
+// startEtcd starts the etcd that distsuperd would run, and which the next distsuperd takes over, unless it may not. The binary is
 // distsuperd's, so that this one need not have an etcd in it.
 func startEtcd(ctx context.Context, cfg *config.Config) error {
 	exe, err := distsuperd()
@@ -21,6 +25,11 @@ func startEtcd(ctx context.Context, cfg *config.Config) error {
 	}
 	of := embedded.Config{StateDir: cfg.Controller.StateDir, Name: cfg.Controller.ID, Listen: cfg.Embedded.Listen, Peer: cfg.Embedded.PeerListen, Exe: exe}
 	of.Args = embedded.Args(of)
+	host, err := members.New(of, cfg.Embedded.Peers, embedded.Authorities{}, store.NewKeys(cfg.Etcd.Prefix), zap.NewNop())
+	if err != nil {
+		return err
+	}
+	of.Before = host.Prepare
 	_, err = embedded.Start(ctx, of)
 	return err
 }

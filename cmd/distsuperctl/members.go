@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -128,8 +127,10 @@ func runMemberReplace(ctx context.Context, c *ctl, e *members.Client, which stri
 	if err != nil {
 		return c.noMajority(ctx, e, err)
 	}
-	p, found := named(list, which)
+	p, found, err := named(list, which)
 	switch {
+	case err != nil:
+		return err
 	case !found && !isID.MatchString(which):
 		return noSuchMember(list, which)
 	case !found: // of another life of this etcd, or removed before
@@ -150,8 +151,12 @@ func runMemberReplace(ctx context.Context, c *ctl, e *members.Client, which stri
 	if c.json {
 		return printJSON(c.out, map[string]any{"member": p.ID, "name": p.Name, "result": "replaced"})
 	}
-	c.printf("%s: removed; its host joins again as a new member, by itself if distsuperd runs there; "+
-		"for another host in its place run distsuperctl init config --join --voter ADDRESS\n", members.Named(p))
+	what := "removed"
+	if !found {
+		what = "no member any more"
+	}
+	c.printf("%s: %s; its host joins again as a new member, by itself if distsuperd runs there with its state directory; "+
+		"for another host in its place, or one that lost all of that, run distsuperctl init config --join --voter ADDRESS\n", members.Named(p), what)
 	return nil
 }
 
@@ -180,9 +185,16 @@ func runMemberRemove(ctx context.Context, c *ctl, e *members.Client, which strin
 	if err != nil {
 		return c.noMajority(ctx, e, err)
 	}
-	p, found := named(list, which)
-	if !found {
+	p, found, err := named(list, which)
+	switch {
+	case err != nil:
+		return err
+	case !found:
 		return noSuchMember(list, which)
+	}
+	states := e.States(ctx, list)
+	if why := members.MayRemove(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }, p.ID); why != "" {
+		return fmt.Errorf("%s cannot be removed: %s", members.Named(p), why)
 	}
 	if !p.Learner {
 		_, voters := members.Majority(list)
@@ -204,12 +216,21 @@ func runMemberRemove(ctx context.Context, c *ctl, e *members.Client, which strin
 	return nil
 }
 
-func named(list []embedded.Peer, which string) (embedded.Peer, bool) {
-	i := slices.IndexFunc(list, func(p embedded.Peer) bool { return p.Name == which || p.ID == which })
-	if i < 0 {
-		return embedded.Peer{}, false
+// named finds a member by its id or name. Two have one name when a host with another address has taken the place of one that is still a member.
+func named(list []embedded.Peer, which string) (p embedded.Peer, found bool, err error) {
+	var ids []string
+	for _, m := range list {
+		if m.ID == which {
+			return m, true, nil
+		}
+		if m.Name == which {
+			p, ids = m, append(ids, m.ID+" at "+orDash(m.Endpoint))
+		}
 	}
-	return list[i], true
+	if len(ids) > 1 {
+		return p, false, usage(fmt.Errorf("%d members of etcd are named %s: name one by its id, of %s", len(ids), which, strings.Join(ids, ", ")))
+	}
+	return p, len(ids) == 1, nil
 }
 
 func noSuchMember(list []embedded.Peer, which string) error {

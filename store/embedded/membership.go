@@ -26,6 +26,9 @@ type Membership struct {
 	// members that the configuration names.
 	GoAlone bool `json:"go_alone,omitempty"`
 	Alone   bool `json:"alone,omitempty"`
+	// Elsewhere is the address for members of this host, without data, at which others were seen to look for one: with that address it
+	// begins no etcd of its own.
+	Elsewhere string `json:"elsewhere,omitempty"`
 	// Members are all of them.
 	Members []Peer `json:"members,omitempty"`
 }
@@ -84,7 +87,7 @@ func (d Dir) Remember(m Membership) error {
 
 func equal(a, b Membership) bool {
 	return a.ID == b.ID && a.Cluster == b.Cluster && a.Joining == b.Joining && a.Joins == b.Joins && a.GoAlone == b.GoAlone && a.Alone == b.Alone &&
-		slices.Equal(a.Members, b.Members)
+		a.Elsewhere == b.Elsewhere && slices.Equal(a.Members, b.Members)
 }
 
 // GoAlone makes the next start that of a new etcd.

@@ -54,6 +54,8 @@ var Rows = []Row{
 	{Says: "distsuperctl members replace takes out", When: "etcd has its majority, and is to be recovered", Run: "distsuperctl members replace d3", Parsed: elsewise},
 	{Says: "distsuperctl members replace %s", When: "a member has lost its data, or has an old copy, or was removed", Run: "distsuperctl members replace d3",
 		Tested: "test/e2e:TestLongAMemberThatHasForgottenSomethingJoinsAnew"},
+	{Says: "distsuperctl members replace NAME", When: "a first host has lost all its state", Run: "distsuperctl members replace d1",
+		Tested: "test/e2e:TestLongAFirstHostThatLostEverythingBeginsNoSecondFleet"},
 	{Says: "distsuperctl members recover", When: "the majority of etcd is lost for good", Run: "distsuperctl members recover",
 		Tested: "test/e2e:TestLongALostMajorityIsRecoveredFromOneSurvivor"},
 	{Says: "distsuperctl init config --join --voter ADDRESS", When: "etcd has fewer than three votes", Run: "distsuperctl init config --join --voter 10.0.0.2",

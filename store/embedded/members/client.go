@@ -13,6 +13,7 @@ import (
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/distsuper/distsuper/store"
@@ -25,8 +26,10 @@ const askTime = 2 * time.Second
 
 // Client speaks to single members of distsuperd's own etcd.
 type Client struct {
-	cfg   etcd.Config
-	keys  store.Keys
+	cfg  etcd.Config
+	keys store.Keys
+
+	mu    sync.Mutex // guards conns
 	conns map[string]*clientv3.Client
 }
 
@@ -37,6 +40,8 @@ func NewClient(cfg etcd.Config, keys store.Keys) *Client {
 
 // Close ends its connections.
 func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, conn := range c.conns {
 		_ = conn.Close() // it only says that its context ended
 	}
@@ -47,6 +52,8 @@ func (c *Client) at(endpoint string) (*clientv3.Client, error) {
 	if endpoint == "" {
 		return nil, errors.New("it has no endpoint yet")
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if conn := c.conns[endpoint]; conn != nil {
 		return conn, nil
 	}
@@ -135,6 +142,24 @@ func (c *Client) Ask(ctx context.Context, endpoint, id string) (Answer, error) {
 	return a, err
 }
 
+// AskAll asks several members at once, and joins the errors of those that do not answer.
+func (c *Client) AskAll(ctx context.Context, endpoints []string, id string) (answers []Answer, silent error) {
+	var wg sync.WaitGroup
+	all, errs := make([]Answer, len(endpoints)), make([]error, len(endpoints))
+	for i, endpoint := range endpoints {
+		wg.Go(func() { all[i], errs[i] = c.Ask(ctx, endpoint, id) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err == nil {
+			answers = append(answers, all[i])
+		} else {
+			silent = errors.Join(silent, fmt.Errorf("%s: %w", endpoints[i], err))
+		}
+	}
+	return answers, silent
+}
+
 // record reads what one member has about a member, which needs no majority.
 func (c *Client) record(ctx context.Context, endpoint, id string) (r Record, err error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -154,14 +179,8 @@ func (c *Client) record(ctx context.Context, endpoint, id string) (r Record, err
 func (c *Client) States(ctx context.Context, list []embedded.Peer) map[string]State {
 	states := map[string]State{}
 	var wg sync.WaitGroup
-	var mu sync.Mutex        // guards states
-	for _, p := range list { // connections are made by one goroutine
-		_, _ = c.at(p.Endpoint) // Status says so again
-	}
+	var mu sync.Mutex // guards states
 	for _, p := range list {
-		if c.conns[p.Endpoint] == nil {
-			continue
-		}
 		wg.Go(func() {
 			if s, err := c.Status(ctx, p.Endpoint); err == nil && s.ID == p.ID {
 				mu.Lock()
@@ -209,7 +228,8 @@ func (c *Client) add(ctx context.Context, peer string) (id string, err error) {
 	return id, err
 }
 
-// Remove takes a member out. etcd refuses it where no majority of the others would be left.
+// Remove takes a member out, and succeeds when it is out already: another one may have done it, or an answer been lost. etcd refuses it
+// where no majority of the others would be left (MayRemove).
 func (c *Client) Remove(ctx context.Context, id string) error {
 	n, err := strconv.ParseUint(id, 16, 64)
 	if err != nil {
@@ -217,6 +237,12 @@ func (c *Client) Remove(ctx context.Context, id string) error {
 	}
 	return c.do(ctx, func(ctx context.Context, conn *clientv3.Client) error {
 		_, err := conn.MemberRemove(ctx, n)
+		switch {
+		case errors.Is(err, rpctypes.ErrMemberNotFound):
+			return nil
+		case errors.Is(err, rpctypes.ErrUnhealthy):
+			return fmt.Errorf("%w: the others have not all been connected for 5 s; try again", err)
+		}
 		return err
 	})
 }
@@ -233,7 +259,7 @@ func (c *Client) promote(ctx context.Context, id string) error {
 	})
 }
 
-// do asks the endpoints in turn until one has done it, or refuses.
+// do asks the endpoints in turn until one has done it. That etcd is full is store.ErrNoSpace.
 func (c *Client) do(ctx context.Context, what func(context.Context, *clientv3.Client) error) (err error) {
 	for _, endpoint := range c.cfg.Endpoints {
 		conn, failed := c.at(endpoint)
@@ -241,6 +267,9 @@ func (c *Client) do(ctx context.Context, what func(context.Context, *clientv3.Cl
 			try, cancel := context.WithTimeout(ctx, 2*askTime)
 			failed = what(try, conn)
 			cancel()
+		}
+		if errors.Is(failed, rpctypes.ErrNoSpace) {
+			return store.ErrNoSpace
 		}
 		if failed == nil {
 			return nil

@@ -1,8 +1,10 @@
 package members
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/distsuper/distsuper/store/embedded"
 )
@@ -58,7 +60,7 @@ func Admit(own Own, joins bool, answers []Answer) (Verdict, error) {
 	}
 	for _, a := range answers {
 		switch {
-		case a.Record.Replaced:
+		case a.Record.Replaced && a.Members != nil && !has(a.Members, own.ID): // else a replacement was interrupted before it was removed
 			return JoinAnew, nil
 		case a.Cluster != own.Cluster:
 			return Start, &Refusal{fmt.Sprintf("the others are another etcd by now (cluster %s, and this was %s)", a.Cluster, own.Cluster), own.ID}
@@ -85,7 +87,8 @@ func admitEmpty(own Own, joins bool, answers []Answer) (Verdict, error) {
 		}
 	}
 	if !known {
-		return Start, fmt.Errorf("this host's etcd has to join the others, and they do not answer, or have no majority")
+		return Start, errors.New("this host's etcd has to join the others, and they do not answer, or have no majority; if it has lost their certificates with its state, " +
+			"start it with the file that distsuperctl init config --join --voter ADDRESS prints on one of them")
 	}
 	return Join, nil
 }
@@ -122,27 +125,50 @@ func Majority(members []embedded.Peer) (need, voters int) {
 	return voters/2 + 1, voters
 }
 
+// MayRemove says why a member cannot be taken out while only those members answer, "" if it can. etcd refuses the same, in other words.
+func MayRemove(members []embedded.Peer, answers func(embedded.Peer) bool, id string) string {
+	left, up, down := []embedded.Peer{}, 0, []string{}
+	for _, m := range members {
+		switch {
+		case m.ID == id && m.Learner:
+			return ""
+		case m.ID == id || m.Learner:
+			continue
+		case answers(m):
+			up++
+		default:
+			down = append(down, Named(m))
+		}
+		left = append(left, m)
+	}
+	need, voters := Majority(left)
+	switch {
+	case voters == 0:
+		return "it alone has a vote, and etcd would end with it"
+	case up < need:
+		return fmt.Sprintf("%d of the %d others with a vote answer, and etcd would need %d; start the others first: %s", up, voters, need, strings.Join(down, ", "))
+	}
+	return ""
+}
+
 // Lost says what it means that only those members answer, and what to do; "" while there is a majority.
 func Lost(members []embedded.Peer, answers func(embedded.Peer) bool) string {
 	need, voters := Majority(members)
-	up, down := 0, ""
+	up, down := 0, []string{}
 	for _, m := range members {
 		switch {
 		case m.Learner:
 		case answers(m):
 			up++
 		default:
-			if down != "" {
-				down += ", "
-			}
-			down += Named(m)
+			down = append(down, Named(m))
 		}
 	}
 	if up >= need {
 		return ""
 	}
 	return fmt.Sprintf("etcd has no majority: %d of %d members answer, and it needs %d. Start those that do not: %s. "+
-		"If they are lost for good, run \"distsuperctl members recover\" on the host of one that is left", up, voters, need, down)
+		"If they are lost for good, run \"distsuperctl members recover\" on the host of one that is left", up, voters, need, strings.Join(down, ", "))
 }
 
 // Named is how people are told of a member.

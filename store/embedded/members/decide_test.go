@@ -39,6 +39,9 @@ func TestWhatMayStart(t *testing.T) {
 			[]Answer{{Cluster: "c", Members: three, Record: Record{Seq: 3}}, {Cluster: "c", Members: three, Record: Record{Seq: 6}}}, Start, "restored from a copy"},
 		{"it was removed", mine, true, []Answer{{Cluster: "c", Members: three[1:], Record: Record{Seq: 5}}}, Start, "removed from the members"},
 		{"it was replaced", mine, true, []Answer{{Cluster: "c", Members: three[1:], Record: Record{Seq: 5, Replaced: true}}}, JoinAnew, ""},
+		{"its replacement was interrupted before it was removed", mine, true, []Answer{{Cluster: "c", Members: three, Record: Record{Seq: 5, Replaced: true}}}, Start, ""},
+		{"that, and its data is old", mine, true, []Answer{{Cluster: "c", Members: three, Record: Record{Seq: 6, Replaced: true}}}, Start, "restored from a copy"},
+		{"it was replaced, says one that has no majority", mine, true, []Answer{{Cluster: "c", Record: Record{Seq: 5, Replaced: true}}}, Start, ""},
 		{"the others went on as another etcd", mine, true, []Answer{{Cluster: "x", Members: three[1:]}}, Start, "another etcd"},
 		{"they did, and it may join", mine, true, []Answer{{Cluster: "x", Members: three[1:], Record: Record{Replaced: true}}}, JoinAnew, ""},
 		{"its data is gone", empty, true, []Answer{{Cluster: "c", Members: three}}, Start, "data of this host's etcd is gone"},
@@ -137,5 +140,32 @@ func TestALostMajorityNamesWhoIsMissed(t *testing.T) {
 	up["1"] = true
 	if got := Lost(list, answers); got != "" {
 		t.Errorf("two of three are a majority: %s", got)
+	}
+}
+
+func TestAMemberIsTakenOutOnlyWhereTheOthersGoOn(t *testing.T) {
+	three := []embedded.Peer{peer("1", false), peer("2", false), peer("3", false)}
+	for _, c := range []struct {
+		name string
+		list []embedded.Peer
+		up   string
+		id   string
+		want string
+	}{
+		{"one that answers", three, "123", "3", ""},
+		{"one that does not answer", three, "12", "3", ""},
+		{"one that answers, beside one that does not", three, "23", "3", "1 of the 2 others with a vote answer, and etcd would need 2; start the others first: d1 ("},
+		{"a learner, whoever answers", append([]embedded.Peer{peer("4", true)}, three...), "3", "4", ""},
+		{"of two votes, the one that does not answer", three[:2], "1", "2", ""},
+		{"of two votes, the one that answers", three[:2], "1", "1", "start the others first: d2"},
+		{"the only one", three[:1], "1", "1", "it alone has a vote"},
+		{"the only vote, beside a learner", []embedded.Peer{peer("1", false), peer("2", true)}, "12", "1", "it alone has a vote"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := MayRemove(c.list, func(p embedded.Peer) bool { return strings.Contains(c.up, p.ID) }, c.id)
+			if !strings.Contains(got, c.want) || c.want == "" && got != "" {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -20,5 +20,9 @@
 //     changes, twice a minute: first in the data, then in etcd.
 //
 // The others are asked before each start. When none of them answers, as after the power failed everywhere, it starts: then nobody could.
+// It is the same for a first host that lost all its state, and with it the authorities by which it could ask: it listens for a moment whether
+// others look for a member at its address, and begins no etcd if so. What this does not notice is a host that was replaced before it started
+// again, unless its configuration names the others ([embedded-etcd] peers).
+//
 // A copy that is less than half a minute old is not told from the data itself.
 package members

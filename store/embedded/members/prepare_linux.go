@@ -85,7 +85,10 @@ func (h *Host) Prepare(ctx context.Context) error {
 		return err
 	}
 	if m.GoAlone {
-		return h.goAlone()
+		if alone, err := h.goAlone(ctx, m); alone || err != nil {
+			return err
+		}
+		m.GoAlone = false
 	}
 	own := Own{Name: h.Config.Name, Peer: embedded.PeerURL(h.Config.Peer), Data: h.dir.HasData(), Membership: m}
 	if own.Data && m.ID == "" && len(h.Peers) > 0 && !m.Alone {
@@ -96,6 +99,8 @@ func (h *Host) Prepare(ctx context.Context) error {
 	case len(others.Endpoints) > 0:
 	case !own.Data && len(m.Others()) > 0:
 		return errors.New("the data of this host's etcd is gone, and it alone had a vote; if another host has a copy, run \"distsuperctl members recover\" there")
+	case !own.Data && h.Config.Peer != "" && !m.Alone:
+		return h.mayBegin(ctx, m, listenTime)
 	default:
 		return nil
 	}
@@ -104,12 +109,19 @@ func (h *Host) Prepare(ctx context.Context) error {
 	}
 	c := NewClient(others, h.Keys)
 	defer c.Close()
-	answers, err := h.ask(ctx, c, others.Endpoints, m.ID)
+	answers, silent, err := h.ask(ctx, c, others.Endpoints, m.ID)
 	if err != nil {
 		return err
 	}
 	verdict, err := Admit(own, true, answers)
-	if err != nil || verdict == Start {
+	switch {
+	case err != nil && len(answers) == 0:
+		return fmt.Errorf("%w (%w)", err, silent)
+	case err != nil || verdict == Start:
+		return err
+	}
+	joined, err := h.join(ctx, c)
+	if err != nil {
 		return err
 	}
 	if verdict == JoinAnew {
@@ -119,38 +131,43 @@ func (h *Host) Prepare(ctx context.Context) error {
 		}
 		h.Log.Warn("this host's etcd joins as a new member; its old data was put aside, and can be deleted", zap.String("directory", aside))
 	}
-	return h.join(ctx, c)
+	return h.dir.Remember(joined)
 }
 
-// goAlone makes this host's etcd the first of a new one. What the old one has was saved before.
-func (h *Host) goAlone() error {
+// goAlone makes this host's etcd the first of a new one; what the old one has was saved before. It does not while the others have a majority:
+// then it was asked for in vain, or long ago by a command that was interrupted.
+func (h *Host) goAlone(ctx context.Context, m embedded.Membership) (alone bool, err error) {
+	c := NewClient(h.others(m), h.Keys)
+	defer c.Close()
+	if _, _, err := c.Any(ctx, true); err == nil {
+		h.Log.Warn("this host does not go on without the other members of etcd, since they have a majority")
+		m.GoAlone = false
+		return false, h.dir.Remember(m)
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
 	aside, err := h.dir.PutAside("lost")
 	if err != nil {
-		return err
+		return false, err
 	}
 	h.Log.Warn("this host goes on with a new etcd, without the other members; its old data was put aside", zap.String("directory", aside))
-	return h.dir.Remember(embedded.Membership{Alone: true})
+	return true, h.dir.Remember(embedded.Membership{Alone: true})
 }
 
 // askRounds is how often the others are asked before they count as silent: a busy host is not.
 const askRounds = 3
 
-// ask gives what the others answer. That its time was over is an error: then nobody was silent.
-func (h *Host) ask(ctx context.Context, c *Client, endpoints []string, id string) (answers []Answer, err error) {
+// ask gives what the others answer, all asked at once, and why the rest are silent. That its time was over is an error: then nobody was
+// silent.
+func (h *Host) ask(ctx context.Context, c *Client, endpoints []string, id string) (answers []Answer, silent, err error) {
 	for round := 0; len(answers) == 0 && round < askRounds; round++ {
 		if round > 0 && !clock.Sleep(ctx, time.Second) {
 			break
 		}
-		for _, endpoint := range endpoints {
-			a, err := c.Ask(ctx, endpoint, id)
-			if err != nil {
-				h.Log.Debug("another member of etcd does not answer", zap.String("endpoint", endpoint), zap.Error(err))
-				continue
-			}
-			answers = append(answers, a)
-		}
+		answers, silent = c.AskAll(ctx, endpoints, id)
 	}
-	return answers, ctx.Err()
+	return answers, silent, ctx.Err()
 }
 
 // recheck stops this host's etcd if it started while nobody could be asked, and should not have.
@@ -164,12 +181,7 @@ func (h *Host) recheck(ctx context.Context, m embedded.Membership) error {
 	if own.Seq, err = h.seq(); err != nil {
 		return err
 	}
-	var answers []Answer
-	for _, endpoint := range others.Endpoints {
-		if a, err := h.client.Ask(ctx, endpoint, m.ID); err == nil {
-			answers = append(answers, a)
-		}
-	}
+	answers, _ := h.client.AskAll(ctx, others.Endpoints, m.ID) // who is silent may be asked another time
 	if verdict, err := Admit(own, true, answers); verdict == Start && err == nil {
 		return nil
 	}
@@ -177,41 +189,41 @@ func (h *Host) recheck(ctx context.Context, m embedded.Membership) error {
 	return embedded.Stop(ctx, h.Config.StateDir) // Keep asks again, and tells why it stays down
 }
 
-// join adds this host as a learner, and notes with what its etcd starts. A learner at its address is of an earlier attempt, and has no
+// join adds this host as a learner, and returns with what its etcd starts. A learner at its address is of an earlier attempt, and has no
 // vote that anybody counts on.
-func (h *Host) join(ctx context.Context, c *Client) error {
+func (h *Host) join(ctx context.Context, c *Client) (m embedded.Membership, err error) {
 	peer := embedded.PeerURL(h.Config.Peer)
 	if err := h.mayListen(); err != nil {
-		return err
+		return m, err
 	}
 	members, cluster, err := c.Any(ctx, true)
 	if err != nil {
-		return fmt.Errorf("join etcd: %w", err)
+		return m, fmt.Errorf("join etcd: %w", err)
 	}
-	for _, m := range members {
-		if m.Peer != peer {
+	for _, p := range members {
+		if p.Peer != peer {
 			continue
 		}
-		if !m.Learner {
-			return &Refusal{"another member has this host's address", m.ID}
+		if !p.Learner {
+			return m, &Refusal{"another member has this host's address", p.ID}
 		}
-		if err := c.Remove(ctx, m.ID); err != nil {
-			return fmt.Errorf("join etcd: remove what an earlier attempt left: %w", err)
+		if err := c.Remove(ctx, p.ID); err != nil {
+			return m, fmt.Errorf("join etcd: remove what an earlier attempt left: %w", err)
 		}
 	}
 	id, err := c.add(ctx, peer)
 	if err != nil {
-		return fmt.Errorf("join etcd as %s: %w", peer, err)
+		return m, fmt.Errorf("join etcd as %s: %w", peer, err)
 	}
 	joining := []string{h.Config.Name + "=" + peer}
-	for _, m := range members {
-		if m.Peer != peer {
-			joining = append(joining, m.ID+"="+m.Peer)
+	for _, p := range members {
+		if p.Peer != peer {
+			joining = append(joining, p.ID+"="+p.Peer)
 		}
 	}
 	h.Log.Info("this host's etcd joins the others", zap.String("member", id), zap.String("address", peer))
-	members = append(slices.DeleteFunc(members, func(m embedded.Peer) bool { return m.Peer == peer }), embedded.Peer{ID: id, Peer: peer, Learner: true})
-	return h.dir.Remember(embedded.Membership{ID: id, Cluster: cluster, Joining: strings.Join(joining, ","), Joins: h.Config.Name, Members: members})
+	members = append(slices.DeleteFunc(members, func(p embedded.Peer) bool { return p.Peer == peer }), embedded.Peer{ID: id, Peer: peer, Learner: true})
+	return embedded.Membership{ID: id, Cluster: cluster, Joining: strings.Join(joining, ","), Joins: h.Config.Name, Members: members}, nil
 }
 
 // mayListen tries the addresses before anybody is told of them.

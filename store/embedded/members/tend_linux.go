@@ -70,8 +70,10 @@ func (h *Host) tend(ctx context.Context, noted time.Time) (problem string, _ tim
 	if len(members) == 1 && remembered.ID == "" {
 		return "", noted // it is alone, and always was
 	}
-	if remembered.GoAlone { // it is about to end
-		return "", noted
+	states := c.States(ctx, members)
+	lost := Lost(members, func(p embedded.Peer) bool { _, up := states[p.ID]; return up })
+	if remembered.GoAlone && lost != "" { // it is about to end; with a majority again, that is void
+		return lost, noted
 	}
 	now := embedded.Membership{ID: own.ID, Cluster: cluster, Members: members, Alone: remembered.Alone}
 	if err := h.dir.Remember(now); err != nil {
@@ -80,8 +82,7 @@ func (h *Host) tend(ctx context.Context, noted time.Time) (problem string, _ tim
 	if !slices.Equal(now.Members, remembered.Members) {
 		h.changed()
 	}
-	states := c.States(ctx, members)
-	if lost := Lost(members, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }); lost != "" {
+	if lost != "" {
 		if err := h.recheck(ctx, now); err != nil {
 			h.Log.Debug("the other members cannot be asked", zap.Error(err))
 		}
