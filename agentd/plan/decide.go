@@ -2,12 +2,12 @@ package plan
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"slices"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/store"
 )
 
 // decider is one process on one machine, with what follows from both.
@@ -239,8 +239,17 @@ func (d decider) update(leases []int64) []Action {
 	return d.action(Update, r.Token, "settings, policy or leases differ", func(a *Action) { a.Request = q })
 }
 
-// sameSpec reports whether two processes read alike in the store, where nothing and an empty list are one. Encoding them is
-// what it costs to be sure that they differ.
+// sameSpec reports whether two processes read alike, as far as this version can read them and a keeper is told: there nothing and an
+// empty list are one. Encoding them is what it costs to be sure that they differ.
 func sameSpec(a, b api.Process) bool {
-	return reflect.DeepEqual(a, b) || bytes.Equal(store.Encode(a), store.Encode(b))
+	return reflect.DeepEqual(a, b) || bytes.Equal(plain(a), plain(b))
+}
+
+// plain is a process without what a newer version wrote, which no keeper has.
+func plain(p api.Process) []byte {
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic("plan: encode process " + p.ID() + ": " + err.Error()) // the types of package api always encode
+	}
+	return text
 }

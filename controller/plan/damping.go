@@ -42,6 +42,7 @@ func (v *View) TakeLosses(wall time.Time) []Loss {
 		}
 		l := Loss{Machine: name, Losses: api.Losses{Count: 1, Last: wall}}
 		if m.Losses != nil {
+			l.Losses.Rest = m.Losses.Value.Rest
 			if l.Rev = m.Losses.Rev; !m.calmBefore {
 				l.Losses.Count = m.Losses.Value.Count + 1
 			}

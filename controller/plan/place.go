@@ -72,7 +72,7 @@ func (d *decider) newOwner(p *ProcessFacts, c choice, failed []string) api.Owner
 	return api.Owner{
 		Machine: c.machine.Name, Instance: c.machine.Alive.Value.Instance, Token: d.in.Floor + d.v.Rev, Placed: true,
 		Restarts: i.Restarts, Moves: i.Moves, Spec: p.Fingerprint, Failed: failed,
-		Reason: c.reason, Rejected: c.rejected, At: d.in.Wall,
+		Reason: c.reason, Rejected: c.rejected, At: d.in.Wall, Rest: p.owner().Rest,
 	}
 }
 

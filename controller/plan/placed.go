@@ -156,6 +156,7 @@ func (d *decider) settings(p *ProcessFacts) Decision {
 		Placement: &Precondition{Machine: o.Machine, Rev: p.slot(o.Machine).Placement.Rev},
 	}
 	d.put(p, a)
+	a.Put.Rest = p.slot(o.Machine).Placement.Value.Rest
 	a.Owner = nil // the owner stays as it is; it was to say what the placement is of
 	return act(a)
 }

@@ -293,7 +293,7 @@ func (v *View) TakeTroubles(wall time.Time, again bool) []Judgement {
 // failedAgain is what is written when starts fail on a machine of which this was written before.
 func failedAgain(t api.Trouble, why string, wall time.Time) api.Trouble {
 	if calm := !t.Over.IsZero() && wall.Sub(t.Over) >= troubleCalm; calm || t.Tries == 0 {
-		t = api.Trouble{}
+		t = api.Trouble{Rest: t.Rest}
 	}
 	if t.Since.IsZero() || !t.Over.IsZero() {
 		t.Since = wall

@@ -14,6 +14,8 @@ type HostIdentity struct {
 	Directory string `json:"directory,omitempty"`
 	// Clocks is by how much a time namespace moves the clocks that a daemon sees on this boot; empty where the kernel has none.
 	Clocks string `json:"clocks,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // SameClocks reports whether moments that somebody with an earlier identity wrote down can be compared with those of today.

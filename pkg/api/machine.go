@@ -35,6 +35,8 @@ type MachineInfo struct {
 type EarlierKeeper struct {
 	Identity    HostIdentity `json:"identity"`
 	Containment string       `json:"containment,omitempty"` // as in MachineInfo
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Alive is the value of machines/<m>/alive, on the machine's lease with the shortest touch_timeout.
@@ -98,6 +100,8 @@ type Losses struct {
 	Wait  int       `json:"wait_seconds"` // from its return on
 	// Carried is how many processes were placed on it when it was lost last.
 	Carried int `json:"carried,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Trouble is the value of machines/<m>/trouble: the machine is alive, but nothing can be started there, since it lacks what every
@@ -112,6 +116,8 @@ type Trouble struct {
 	Wait  int       `json:"wait_seconds"`
 	// Over is when a process started there again, zero while none has.
 	Over time.Time `json:"over,omitzero"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Controller is the value of controllers/<id>.
@@ -155,6 +161,8 @@ type Schema struct {
 	Restored *Restored `json:"restored,omitempty"`
 	// Controllers says that this key space has had a controller that gives promises; nil for one that never did.
 	Controllers *Controllers `json:"controllers,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Controllers is what stays of controllers that were forgotten.
@@ -166,6 +174,8 @@ type Controllers struct {
 	Off   int64  `json:"off,omitempty"`
 	OffID string `json:"off_id,omitempty"`
 	OffBy string `json:"off_by,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Restored is an operator's word about a store that was restored from a snapshot, wiped or exchanged: every daemon that found it

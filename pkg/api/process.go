@@ -23,6 +23,8 @@ type Intent struct {
 	To    string    `json:"to,omitempty"`
 	By    string    `json:"by"` // user@host
 	At    time.Time `json:"at"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Placement is the value of machines/<m>/placements/<process>: the leader's decision that the
@@ -37,6 +39,8 @@ type Placement struct {
 	// asking the agent; a resolved one only after confirm-dead).
 	Written bool    `json:"on_partition_written,omitempty"`
 	Process Process `json:"process"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Owner is the value of owners/<process>. It outlives the placement.
@@ -72,6 +76,8 @@ type Owner struct {
 	// Proof says how the leader knew that the run before this one was dead.
 	Proof Proof     `json:"proof,omitempty"`
 	At    time.Time `json:"at"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Proof is how the leader knew that the run before was dead.
@@ -152,6 +158,8 @@ type Status struct {
 	Lease int64 `json:"lease,omitempty"`
 	// Refused is true when the machine could not even try (no such command, user, directory).
 	Refused bool `json:"refused,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Finished reports whether the run ended without the fleet's doing and is not to be restarted: by itself, or stopped on its machine.

@@ -37,6 +37,8 @@ const SourceAPI = "api"
 type Group struct {
 	Name     string `json:"name"`
 	Priority int    `json:"priority"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // GroupList are the groups of a program: those that it is a member of, else the one of its own name.
@@ -88,6 +90,8 @@ type Settings struct {
 	OnPartition OnPartition `json:"on_partition,omitempty"`
 	// OnStoreOutage as the user wrote it; "" is OutageHold.
 	OnStoreOutage OnStoreOutage `json:"on_store_outage,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 // Log says where one output channel goes.
@@ -98,6 +102,8 @@ type Log struct {
 	Backups  int    `json:"backups"`
 	// Syslog sends each line to syslog, too, whatever File is.
 	Syslog bool `json:"syslog,omitempty"`
+	// Rest is what a newer version wrote besides.
+	Rest Rest `json:"-"`
 }
 
 const (

@@ -43,7 +43,7 @@ func (s processState) next(want api.Want, restarts int64) api.Intent {
 	i := api.Intent{Want: want, Restarts: restarts}
 	switch {
 	case s.intent != nil:
-		i.Moves, i.To = s.intent.Moves, s.intent.To
+		i.Moves, i.To, i.Rest = s.intent.Moves, s.intent.To, s.intent.Rest
 	case s.owner != nil:
 		i.Moves = s.owner.Moves
 	}

@@ -243,3 +243,13 @@ func TestChangedAreThoseOfWhichSomethingElseIsTold(t *testing.T) {
 		v = next
 	}
 }
+
+func TestAnotherRequestKeepsWhatANewerVersionSaysInAnIntent(t *testing.T) {
+	s := processState{intent: &api.Intent{Want: api.WantRun, Rest: `{"newer":1}`}, owner: &api.Owner{}}
+	for name, ask := range map[string]func() (api.Intent, bool){"stop": s.stop, "restart": s.restart,
+		"move": func() (api.Intent, bool) { return s.move("m2") }} {
+		if i, asked := ask(); asked && i.Rest != s.intent.Rest {
+			t.Errorf("%s writes %+v", name, i)
+		}
+	}
+}

@@ -125,6 +125,7 @@ func TestTheTableHasEveryField(t *testing.T) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), path+v.Type().Field(i).Name
 			switch {
+			case f.Type() == reflect.TypeFor[api.Rest](): // what no version knows has no key
 			case f.Kind() == reflect.Struct:
 				unset(f, name+".")
 			case f.IsZero() && name != "Name" && name != "Source" && name != "Groups" && name != "Autostart" && name != "Numprocs":

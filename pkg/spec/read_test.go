@@ -279,7 +279,7 @@ func TestGroups(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := fmt.Sprint(r.Programs[0].Groups, r.Programs[1].Groups, r.Programs[2].Groups); got != c.groups {
+			if got := strings.Join([]string{groups(r.Programs[0]), groups(r.Programs[1]), groups(r.Programs[2])}, " "); got != c.groups {
 				t.Errorf("groups %s, want %s", got, c.groups)
 			}
 			if got := strings.Join(texts(r.Warnings), "\n"); (got == "") != (c.warns == "") || !strings.Contains(got, c.warns) {
@@ -321,4 +321,13 @@ func TestAProgramIsNamedOnce(t *testing.T) {
 	if err != nil || len(r.Programs) != 2 || r.Programs[0].Name != "a" || r.Programs[1].Directory != "/" {
 		t.Errorf("programs %+v, error %v", r.Programs, err)
 	}
+}
+
+// groups shows the groups that a program is a member of.
+func groups(p api.Program) string {
+	var all []string
+	for _, g := range p.Groups {
+		all = append(all, fmt.Sprintf("{%s %d}", g.Name, g.Priority))
+	}
+	return fmt.Sprint(all)
 }

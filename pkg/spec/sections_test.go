@@ -87,7 +87,7 @@ func summary(r *Result) string {
 		out = append(out, fmt.Sprintf("%+v", *r.Ctl))
 	}
 	for _, l := range r.Listeners {
-		out = append(out, fmt.Sprint(l.Program.Name, " ", l.Program.Groups, " ", l.Events, " ", l.BufferSize))
+		out = append(out, fmt.Sprint(l.Program.Name, " ", groups(l.Program), " ", l.Events, " ", l.BufferSize))
 	}
 	for _, f := range r.FastCGIs {
 		out = append(out, fmt.Sprint(f.Program.Name, " ", f.Socket, " ", f.Backlog, " ", f.Owner, " ", f.Mode))
