@@ -155,7 +155,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.work.Wait()
 	defer cancel()
-	first, err := a.connectKeeper(ctx)
+	first, err := a.liaison().Connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,14 +18,15 @@ import (
 // Agent is the distsuperagent of a machine.
 type Agent struct {
 	node
-	m      *Machine
-	kv     *kv
-	keeper keeperClient
-	core   *agentd.Core
-	lease  *lease.Core
-	doer   agentd.Doer
-	tick   *timer
-	beat   *timer
+	m       *Machine
+	kv      *kv
+	keeper  keeperClient
+	liaison agentd.Liaison
+	core    *agentd.Core
+	lease   *lease.Core
+	doer    agentd.Doer
+	tick    *timer
+	beat    *timer
 
 	renewals map[int64]*renewer
 	renewing *timer
@@ -34,7 +34,6 @@ type Agent struct {
 	began    bool     // the main loop runs
 	taking   bool     // changes of leases are on their way to the main loop
 	first    agentd.NewKeeper
-	told     bool // etcd answers, as the main loop was told last
 	leaving  bool
 	left     bool
 }
@@ -49,13 +48,16 @@ func (a *Agent) Start() {
 	a.m.agents++
 	log := a.w.log.Named(a.m.Name)
 	a.kv, a.keeper = newKV(&a.node), keeperClient{a: a}
-	a.core = agentd.NewCore(agentd.CoreOptions{Machine: a.m.Name, Host: a.host.identity(a.m.directory), Incarnation: fmt.Sprintf("%s-a%d", a.m.Name, a.m.agents),
+	host := a.host.identity(a.m.directory)
+	a.liaison = agentd.Liaison{Machine: a.m.Name, Host: host, Keeper: a.keeper, Revive: a.revive, Silent: a.silent,
+		Pause: func(_ context.Context, d time.Duration) { a.w.sleep(d) }, Log: log}
+	a.core = agentd.NewCore(agentd.CoreOptions{Machine: a.m.Name, Host: host, Incarnation: fmt.Sprintf("%s-a%d", a.m.Name, a.m.agents),
 		PID: a.m.agents, Mode: mode.Fleet, Holds: true, TouchTimeout: 5, Keys: a.w.Keys, Info: api.MachineInfo{Name: a.m.Name, API: a.m.Name + ":3379", Version: "sim", Fingerprint: "f-" + a.m.Name}, Log: log})
 	a.lease = lease.NewCore(lease.CoreOptions{Endpoints: a.kv.Endpoints(), Log: log.Named("lease")}, a.host.Now())
 	h := newHistory(a.kv, a.w.Keys, "agent "+a.m.Name)
 	a.doer = agentd.Doer{Machine: a.m.Name, KV: a.kv, Keeper: a.keeper, History: h.Op, HistoryLost: h.Forget, SearchHost: a.m.search, Controllers: a.controllers, Ask: a.ask,
 		Observe: func(term uint64) { a.stepLease(lease.TermSeen{Term: term}) }, Clock: a.host, Log: log}
-	a.renewals, a.known, a.began, a.taking, a.told, a.leaving, a.left = map[int64]*renewer{}, nil, false, false, false, false, false
+	a.renewals, a.known, a.began, a.taking, a.leaving, a.left = map[int64]*renewer{}, nil, false, false, false, false
 	a.tick = a.newTimer(func() { a.step(agentd.Tick{}) })
 	a.beat = a.newTimer(func() { a.step(agentd.Tick{}) })
 	a.renewing = a.newTimer(func() { a.stepLease(lease.Tick{}) })
@@ -72,8 +74,12 @@ func (a *Agent) Crash() {
 
 // open is the order in which an agent begins: it agrees with the keeper, and renews what an earlier agent held before anything else.
 func (a *Agent) open(ctx context.Context) {
-	met, err := a.connect(ctx)
+	met, err := a.liaison.Connect(ctx)
+	if ctx.Err() != nil {
+		return
+	}
 	if err != nil {
+		a.ends(err)
 		return
 	}
 	a.first = met
@@ -86,80 +92,48 @@ func (a *Agent) settled() {
 	a.began = true
 	a.step(a.first)
 	a.step(agentd.LeasesAdopted{Leases: a.lease.Leases()})
-	a.run(a.watchKeeper)
-	follow(a.kv, store.Below(a.w.Keys.Machine(a.m.Name)), a.connected,
-		func(rev int64, all []store.Entry) { a.step(agentd.KeysReset{Rev: rev, Entries: all}) },
-		func(rev int64, changes []store.Change) { a.step(agentd.KeysChanged{Rev: rev, Changes: changes}) })
+	a.run(func(ctx context.Context) {
+		if err := a.liaison.Watch(ctx, a.first, a.step); ctx.Err() == nil {
+			a.ends(err)
+		}
+	})
+	a.follow()
 	changed := func() { a.step(agentd.ControllersChanged{}) }
-	follow(a.kv, store.Below(a.w.Keys.Controllers()), func(bool, error) {},
-		func(int64, []store.Entry) { changed() }, func(int64, []store.Change) { changed() })
+	follow(a.kv, store.Below(a.w.Keys.Controllers()), handler{reset: func(int64, []store.Entry) { changed() }, apply: func(int64, []store.Change) { changed() }})
 }
 
-func (a *Agent) connected(connected bool, why error) {
-	if connected != a.told {
-		a.told = connected
-		a.step(agentd.StoreConnection{Connected: connected, Why: why})
+// follow hears of every change below the machine's prefix.
+func (a *Agent) follow() {
+	follow(a.kv, store.Below(a.w.Keys.Machine(a.m.Name)), handler{
+		reset: func(rev int64, all []store.Entry) { a.step(agentd.KeysReset{Rev: rev, Entries: all}) },
+		apply: func(rev int64, changes []store.Change) { a.step(agentd.KeysChanged{Rev: rev, Changes: changes}) },
+		state: func(connected bool, why error) { a.step(agentd.StoreConnection{Connected: connected, Why: why}) },
+		failed: func(err error) {
+			for _, lost := range agentd.Unfollowed(err) {
+				a.step(lost)
+			}
+			a.after(agentd.FollowPause, a.follow)
+		},
+	})
+}
+
+// silent has the main loop hear that the keeper does not answer.
+func (a *Agent) silent(_ context.Context, err error) {
+	if a.began {
+		a.step(agentd.KeeperConnection{Err: err})
 	}
 }
 
-// connectPause is between two attempts to reach the keeper.
-const connectPause = 200 * time.Millisecond
-
-// connect asks the keeper who it is and what it runs, until it answers; where there is none it starts one.
-func (a *Agent) connect(ctx context.Context) (agentd.NewKeeper, error) {
-	for ctx.Err() == nil {
-		hello, err := a.keeper.Hello(ctx)
-		var s keeper.Snapshot
-		if err == nil {
-			s, err = a.keeper.Changes(ctx, 0)
-		}
-		if err == nil && s.Instance == hello.Instance {
-			if hello.Owner != a.m.Name {
-				err = a.keeper.SetOwner(ctx, a.m.Name)
-			}
-			if err == nil {
-				return agentd.NewKeeper{Hello: hello, Snapshot: s}, nil
-			}
-		}
-		if a.began {
-			a.step(agentd.KeeperConnection{Err: err})
-		}
-		if errors.Is(err, keeper.ErrNoKeeper) && !a.m.Keeper.up {
-			a.w.sleep(a.w.between(spawnKeeper/2, 2*spawnKeeper))
-			if ctx.Err() == nil && a.m.Keeper.frozen == 0 {
-				a.m.Keeper.Start()
-			}
-		}
-		a.w.sleep(connectPause)
+// revive starts a keeper where none lives.
+func (a *Agent) revive(ctx context.Context) error {
+	if a.m.Keeper.up {
+		return nil
 	}
-	return agentd.NewKeeper{}, ctx.Err()
-}
-
-// watchKeeper hears of every change of a run, and of a keeper that took the place of another.
-func (a *Agent) watchKeeper(ctx context.Context) {
-	instance, seq := a.first.Hello.Instance, a.first.Snapshot.Seq
-	for ctx.Err() == nil {
-		s, err := a.keeper.Changes(ctx, seq)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil && s.Instance == instance {
-			a.step(agentd.RunsChanged{Snapshot: s})
-			seq = s.Seq
-			continue
-		}
-		met, err := a.connect(ctx)
-		if err != nil {
-			return
-		}
-		if met.Hello.Instance != instance {
-			instance, seq = met.Hello.Instance, met.Snapshot.Seq
-			a.step(met)
-			continue
-		}
-		a.step(agentd.KeeperConnection{})
-		a.w.sleep(connectPause)
+	a.w.sleep(a.w.between(spawnKeeper/2, 2*spawnKeeper))
+	if ctx.Err() == nil && a.m.Keeper.frozen == 0 {
+		a.m.Keeper.Start()
 	}
+	return nil
 }
 
 // beatEvery is how often the main loop shows life when nothing happens.
@@ -196,7 +170,7 @@ func (a *Agent) do(e agentd.Effect) {
 		a.left = true
 		a.w.tell(a.m.Name, "the machine is left; untold: %v", e.Untold)
 	case agentd.Fail:
-		a.exit(func() { a.fail(e.Err) })
+		a.ends(e.Err)
 	default:
 		a.run(func(ctx context.Context) {
 			if answer := a.doer.Do(ctx, e); answer != nil && ctx.Err() == nil {
@@ -205,6 +179,9 @@ func (a *Agent) do(e agentd.Effect) {
 		})
 	}
 }
+
+// ends has an agent end for good reason.
+func (a *Agent) ends(err error) { a.exit(func() { a.fail(err) }) }
 
 // fail is the end of an agent for what an operator has to settle. Its service manager starts it again.
 func (a *Agent) fail(err error) {

@@ -66,9 +66,11 @@ func (c *Controller) Start() {
 	c.doer = controller.Doer{KV: c.kv, History: newHistory(c.kv, c.w.Keys, "leader "+c.ID), Asker: asker{c}, Log: log}
 	c.tick = c.newTimer(func() { c.step(controller.Tick{}) })
 	c.w.tell(c.ID, "distsuperd starts")
-	follow(c.kv, c.w.Keys.State(), func(bool, error) {},
-		func(rev int64, all []store.Entry) { c.step(controller.ViewReset{Rev: rev, Entries: all}) },
-		func(rev int64, changes []store.Change) { c.step(controller.ViewChanged{Rev: rev, Changes: changes}) })
+	follow(c.kv, c.w.Keys.State(), handler{
+		reset:  func(rev int64, all []store.Entry) { c.step(controller.ViewReset{Rev: rev, Entries: all}) },
+		apply:  func(rev int64, changes []store.Change) { c.step(controller.ViewChanged{Rev: rev, Changes: changes}) },
+		failed: c.ends,
+	})
 	c.run(c.campaign)
 }
 
@@ -94,7 +96,7 @@ func (c *Controller) step(e controller.Event) {
 			c.down = effect.Rev
 			c.w.After(0, c.inLife(c.over))
 		case controller.Fail:
-			c.exit(func() { c.fail(effect.Err) })
+			c.ends(effect.Err)
 		default:
 			c.run(func(ctx context.Context) {
 				if answer := c.doer.Do(ctx, effect); answer != nil && ctx.Err() == nil {
@@ -105,6 +107,9 @@ func (c *Controller) step(e controller.Event) {
 	}
 	c.tick.set(c.core.Next())
 }
+
+// ends is the end of a distsuperd by what waiting cannot heal.
+func (c *Controller) ends(err error) { c.exit(func() { c.fail(err) }) }
 
 func (c *Controller) fail(err error) {
 	c.w.tell(c.ID, "distsuperd ends: %v", err)

@@ -359,7 +359,7 @@ func (c keeperClient) SetOwner(_ context.Context, owner string) error {
 	return c.ask(func(k *Keeper) error { k.owner = owner; return nil })
 }
 
-func (c keeperClient) Changes(ctx context.Context, since uint64) (s keeper.Snapshot, err error) {
+func (c keeperClient) Changes(_ context.Context, since uint64) (s keeper.Snapshot, err error) {
 	k, a := c.a.m.Keeper, c.a
 	for {
 		news, life := false, k.life
@@ -372,8 +372,8 @@ func (c keeperClient) Changes(ctx context.Context, since uint64) (s keeper.Snaps
 			}
 			a.after(2*time.Second, done)
 		})
-		if ctx.Err() != nil {
-			return s, ctx.Err()
+		if a.ctx.Err() != nil {
+			return s, a.ctx.Err()
 		}
 		if !k.up || k.life != life {
 			return s, errNoKeeper

@@ -61,8 +61,11 @@ func (c *Controller) register(log *zap.Logger) {
 	c.registering, c.looking, c.unseen, c.stood = c.member.Registering(), false, false, member.Standing{}
 	c.core.Register(c.member.Forbids)
 	c.look = c.newTimer(c.lookAtRegistrations)
-	follow(c.kv, store.Below(c.w.Keys.Controllers()), func(bool, error) {},
-		func(int64, []store.Entry) { c.lookAtRegistrations() }, func(int64, []store.Change) { c.lookAtRegistrations() })
+	follow(c.kv, store.Below(c.w.Keys.Controllers()), handler{
+		reset:  func(int64, []store.Entry) { c.lookAtRegistrations() },
+		apply:  func(int64, []store.Change) { c.lookAtRegistrations() },
+		failed: c.ends,
+	})
 }
 
 // lookAgain is the pause after a look that failed.
