@@ -12,15 +12,12 @@ package lease
 
 import (
 	"context"
-	"fmt"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/pkg/clock"
-	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/store"
 )
@@ -118,28 +115,13 @@ func (h *Holder) Problem() string {
 	return h.core.Problem(h.o.Clock.Now())
 }
 
-// Grant makes a lease of ttl seconds and holds it. It returns when the keeper knows it; its
-// deadline counts from the moment at which the grant was sent.
+// Grant makes a lease of ttl seconds and holds it. It returns when the keeper knows it.
 func (h *Holder) Grant(ctx context.Context, ttl int64) (keeper.Lease, error) {
-	sent := deadline.Now(h.o.Clock)
-	granted, err := h.o.KV.Grant(ctx, ttl)
-	if err != nil {
-		return keeper.Lease{}, fmt.Errorf("grant a lease of %d s: %w", ttl, err)
-	}
-	l := keeper.Lease{ID: int64(granted.ID), TTL: granted.TTL, Deadline: deadline.Of(sent, granted.TTL)}
-	if err := h.awaitKeeper(ctx, Granted{l, granted.Term}); err != nil {
-		h.Drop(l.ID)
-		// Nothing stands on it; should this fail, it expires by itself.
-		revoke, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = h.o.KV.Revoke(revoke, store.LeaseID(l.ID))
-		return keeper.Lease{}, fmt.Errorf("tell the keeper of lease %s: %w", name(l.ID), err)
-	}
-	return l, nil
+	return Granter{KV: h.o.KV, Clock: h.o.Clock, Hold: h.awaitKeeper, Drop: h.Drop}.Grant(ctx, ttl)
 }
 
 // awaitKeeper takes an event in, and waits until the keeper knows the leases as they are after it.
-func (h *Holder) awaitKeeper(ctx context.Context, e Event) error {
+func (h *Holder) awaitKeeper(ctx context.Context, e Granted) error {
 	h.mu.Lock()
 	h.stepLocked(e)
 	version := h.core.Version()

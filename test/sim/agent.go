@@ -6,10 +6,8 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/agentd"
-	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/lease"
 	"github.com/distsuper/distsuper/pkg/api"
-	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
@@ -156,7 +154,8 @@ func (a *Agent) do(e agentd.Effect) {
 	switch e := e.(type) {
 	case agentd.GrantLease:
 		a.run(func(ctx context.Context) {
-			l, err := a.grant(ctx, e.TTL)
+			l, err := lease.Granter{KV: a.kv, Clock: a.host, Hold: a.hold,
+				Drop: func(id int64) { a.stepLease(lease.Dropped{Lease: id}) }}.Grant(ctx, e.TTL)
 			if ctx.Err() == nil {
 				a.step(agentd.Granted{Effect: e, Lease: l, Err: err})
 			}
@@ -190,31 +189,23 @@ func (a *Agent) fail(err error) {
 	a.w.After(time.Second, a.Start)
 }
 
-// grant asks for a lease, and is over when the keeper knows it.
-func (a *Agent) grant(ctx context.Context, ttl int64) (keeper.Lease, error) {
-	sent := a.host.moment()
-	granted, err := a.kv.Grant(ctx, ttl)
-	if err != nil {
-		return keeper.Lease{}, err
-	}
-	l := keeper.Lease{ID: int64(granted.ID), TTL: granted.TTL, Deadline: deadline.Of(sent, granted.TTL)}
-	a.stepLease(lease.Granted{Lease: l, Term: granted.Term})
+// hold takes a new lease in, and is over when the keeper knows it.
+func (a *Agent) hold(ctx context.Context, g lease.Granted) error {
+	a.stepLease(g)
 	version := a.lease.Version()
 	for end := a.host.Now().Add(callLimit); !a.lease.Acknowledges(version); {
-		if ctx.Err() != nil {
-			return keeper.Lease{}, ctx.Err()
-		}
 		if a.host.Now() >= end {
-			a.stepLease(lease.Dropped{Lease: l.ID})
-			_ = a.kv.Revoke(ctx, granted.ID)
-			return keeper.Lease{}, errTimeout
+			return errTimeout
 		}
 		a.w.await(func(done func()) {
 			a.known = append(a.known, done)
 			a.after(time.Second, done)
 		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
-	return l, nil
+	return nil
 }
 
 // stepLease takes one event to the core of the leases.
