@@ -181,7 +181,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		})
 		wg.Go(func() { c.register(ctx, m) })
 	}
-	wg.Go(func() { c.campaign(ctx) })
+	wg.Go(func() { c.candidate().Run(ctx) })
 	wg.Go(func() { cancel(c.loop(ctx)) })
 	wg.Wait()
 	if outer.Err() != nil {
@@ -236,6 +236,52 @@ func (c *Controller) follow(ctx context.Context) error {
 		}
 	}
 	return store.Follow(ctx, c.o.KV, c.o.Keys.State(), o, feed{ctx, c})
+}
+
+// candidate is this replica's part in elections.
+func (c *Controller) candidate() Candidate {
+	cand := Candidate{ID: c.o.ID, Keys: c.o.Keys, KV: c.o.KV, TTL: c.o.ElectionTTL, Tell: c.post, Reign: c.reign, Pause: c.pause,
+		Wall: c.o.Clock.Wall, Log: c.o.Log}
+	if m := c.o.Member; m != nil {
+		changed := (<-chan struct{})(nil) // belongs to the candidate's goroutine
+		cand.Standing = func() (now member.Standing) {
+			now, changed = m.Standing()
+			return now
+		}
+		cand.Changed = func(ctx context.Context) {
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+		}
+	}
+	return cand
+}
+
+// reign waits until the leadership is lost, or is to be given up.
+func (c *Controller) reign(ctx context.Context, lead store.Leadership) (lost bool) {
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-lead.Lost:
+			return true
+		case rev := <-c.down:
+			if rev == lead.Rev {
+				return false
+			}
+		}
+	}
+}
+
+func (c *Controller) pause(ctx context.Context, d time.Duration) {
+	timer := c.o.Clock.NewTimer()
+	defer timer.Stop()
+	timer.Reset(c.o.Clock.Now().Add(d))
+	select {
+	case <-timer.C():
+	case <-ctx.Done():
+	}
 }
 
 // loop drives the Core.

@@ -8,17 +8,13 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/store"
 )
 
 const (
-	writers    = 16 // transactions on their way at once; the others wait their turn
-	askLimit   = time.Second
-	askTries   = 2
-	leaveLimit = time.Second // for the resignation
-	// AnnounceAgain is the pause after an announcement that got no answer.
-	AnnounceAgain = 50 * time.Millisecond
+	writers  = 16 // transactions on their way at once; the others wait their turn
+	askLimit = time.Second
+	askTries = 2
 )
 
 // Doer does what an effect asks for and waits for the answer. Its methods may be called at once; they decide nothing.
@@ -182,142 +178,5 @@ func (h *hands) do(ctx context.Context, e Effect) {
 	}
 	if answer := h.Do(ctx, e); answer != nil {
 		h.c.post(ctx, answer)
-	}
-}
-
-// stands waits until this controller is registered. It is false when ctx ends before that, or another life has taken its place.
-func (c *Controller) stands(ctx context.Context) bool {
-	for c.o.Member != nil {
-		now, changed := c.o.Member.Standing()
-		if now.Entry != 0 {
-			break
-		}
-		if now.Over {
-			return false
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return ctx.Err() == nil
-}
-
-// campaign leads whenever it can, until ctx ends; then it resigns.
-func (c *Controller) campaign(ctx context.Context) {
-	for c.stands(ctx) {
-		lead, err := c.o.KV.Campaign(ctx, c.o.Keys.Election(), c.o.ID, c.o.ElectionTTL)
-		if err != nil {
-			if ctx.Err() == nil && !errors.Is(err, store.ErrBehind) {
-				c.o.Log.Warn("campaign failed; trying again", zap.Error(err))
-			}
-			c.sleep(ctx, askAgain)
-			continue
-		}
-		if elected, ok := c.announce(ctx, lead); ok {
-			c.post(ctx, elected)
-			c.reign(ctx, lead)
-		}
-		// Whatever ended it, the session ends, too: the next leader need not wait for its lease.
-		leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveLimit)
-		if err := lead.Resign(leave); err != nil {
-			c.o.Log.Warn("resignation got no answer; the session ends by itself", zap.Error(err))
-		}
-		cancel()
-	}
-}
-
-// Announcement is what a leader writes before anything else. The watch of the state does not see the election, but it does see this:
-// once it has come so far, it has everything that was written before. While a store that went back is being accepted nobody leads.
-// entry is the revision of this controller's own one, 0 for one that does not register.
-func Announcement(keys store.Keys, id string, since time.Time, lead store.Leadership, entry int64) store.Txn {
-	put := store.Put(keys.Leader(), store.Encode(api.Leader{ID: id, Since: since}))
-	t := store.Txn{If: []store.Cmp{lead.Guard(), store.Absent(keys.Restoring())},
-		Then: []store.Op{put, store.Get(keys.Schema())}, Else: []store.Op{store.Get(lead.Key)}}
-	if entry != 0 {
-		t.If = append(t.If, store.Unchanged(keys.Controller(id), entry))
-	}
-	return t
-}
-
-// Announced takes the answer to an Announcement in: done with what it makes of this replica, with the floor of tokens as the schema has it
-// (it changes only while nobody leads), or lost; neither is to be tried again.
-func Announced(lead store.Leadership, res store.TxnResult, err error) (elected Elected, done, lost bool) {
-	switch {
-	case err == nil && res.Succeeded:
-		return Elected{Leadership: lead, Announced: res.Rev, Floor: floorOf(res.Got[1])}, true, false
-	case err == nil && (res.Got[0] == nil || res.Got[0].CreateRev != lead.Rev):
-		return Elected{}, false, true
-	}
-	return Elected{}, false, false
-}
-
-// announce writes who leads, until an answer comes; it is false when the leadership is lost.
-func (c *Controller) announce(ctx context.Context, lead store.Leadership) (elected Elected, ok bool) {
-	since := c.o.Clock.Wall()
-	for ctx.Err() == nil {
-		entry := int64(0)
-		if c.o.Member != nil {
-			now, _ := c.o.Member.Standing()
-			if entry = now.Entry; entry == 0 {
-				return Elected{}, false
-			}
-		}
-		res, err := c.o.KV.Txn(ctx, Announcement(c.o.Keys, c.o.ID, since, lead, entry))
-		if elected, done, lost := Announced(lead, res, err); done || lost {
-			return elected, done
-		}
-		select {
-		case <-lead.Lost:
-			return Elected{}, false
-		default:
-		}
-		if err != nil {
-			c.o.Log.Warn("the leadership could not be announced; trying again", zap.Error(err))
-		}
-		c.sleep(ctx, AnnounceAgain)
-	}
-	return Elected{}, false
-}
-
-// floorOf is the floor of tokens that a schema tells, 0 without one.
-func floorOf(schema *store.Entry) int64 {
-	if schema == nil {
-		return 0
-	}
-	s, err := store.Decode[api.Schema](*schema)
-	if err != nil {
-		return 0 // whoever opened the store has read it
-	}
-	return s.Floor
-}
-
-// reign waits until the leadership ends.
-func (c *Controller) reign(ctx context.Context, lead store.Leadership) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-lead.Lost:
-			c.post(ctx, Deposed{Rev: lead.Rev})
-			return
-		case rev := <-c.down:
-			if rev == lead.Rev {
-				return
-			}
-		}
-	}
-}
-
-func (c *Controller) sleep(ctx context.Context, d time.Duration) {
-	timer := c.o.Clock.NewTimer()
-	defer timer.Stop()
-	timer.Reset(c.o.Clock.Now().Add(d))
-	select {
-	case <-timer.C():
-	case <-ctx.Done():
 	}
 }

@@ -82,77 +82,19 @@ func (c *Client) win(ctx context.Context, ses *session, prefix, key, id string, 
 		case <-ctx.Done():
 		}
 	})
-	rev, err := c.enter(ctx, key, id, lease)
-	if err == nil {
-		err = c.awaitTurn(ctx, prefix, rev)
-	}
-	if err == nil {
-		err = c.verify(ctx, key, rev)
-	}
-	return rev, err
-}
-
-// enter puts the candidate's key and returns its create revision. Its own key found is a lost answer.
-func (c *Client) enter(ctx context.Context, key, id string, lease store.LeaseID) (int64, error) {
-	t := store.Txn{
-		If:   []store.Cmp{store.Created(key, 0)},
-		Then: []store.Op{store.PutOn(key, []byte(id), lease)},
-		Else: []store.Op{store.Get(key)},
-	}
-	for {
-		res, err := c.Txn(ctx, t)
-		switch {
-		case err == nil && res.Succeeded:
-			return res.Rev, nil
-		case err == nil:
-			return res.Got[0].CreateRev, nil
-		case ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errClosed):
-			return 0, err
-		}
-		c.pause(ctx, retryEvery)
-	}
-}
-
-// awaitTurn returns when no older candidate is left.
-func (c *Client) awaitTurn(ctx context.Context, prefix string, rev int64) error {
-	for {
-		res, err := c.Range(ctx, store.Range{Key: prefix, Prefix: true, KeysOnly: true})
-		if err != nil {
-			return err
-		}
-		older := false
-		for _, e := range res.Entries {
-			older = older || e.CreateRev < rev
-		}
-		if !older {
-			return nil
-		}
-		if err := c.nextChange(ctx, prefix, res.Rev+1); err != nil {
-			return err
-		}
-	}
+	return Contest{KV: c, Pause: c.pause, Next: c.nextChange}.Win(ctx, prefix, key, id, lease)
 }
 
 // nextChange waits for something below prefix to change, or a watch to end.
-func (c *Client) nextChange(ctx context.Context, prefix string, rev int64) error {
+func (c *Client) nextChange(ctx context.Context, prefix string, rev int64) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w := c.Watch(ctx, store.Below(prefix), rev)
 	for res := range w.C() {
 		if len(res.Changes) > 0 {
-			return nil
+			return
 		}
 	}
-	return ctx.Err()
-}
-
-// verify asks whether the key still stands: waiting does not notice the loss of the lease.
-func (c *Client) verify(ctx context.Context, key string, rev int64) error {
-	res, err := c.Txn(ctx, store.Txn{If: []store.Cmp{store.Created(key, rev)}})
-	if err == nil && !res.Succeeded {
-		err = fmt.Errorf("%s is gone: %w", key, store.ErrLeaseNotFound)
-	}
-	return err
 }
 
 // session keeps one lease alive until it is ended or lost.

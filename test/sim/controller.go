@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/distsuper/distsuper/controller"
@@ -44,6 +43,7 @@ type Controller struct {
 	stood       member.Standing
 	down        int64  // the leadership that is to be given up
 	over        func() // has its end looked at
+	registered  func() // has the registration looked at
 }
 
 func (w *World) newController(id string) {
@@ -58,6 +58,7 @@ func (c *Controller) Start() {
 		return
 	}
 	c.begin()
+	c.down, c.over = 0, func() {}
 	log := c.w.log.Named(c.ID)
 	c.kv = newKV(&c.node)
 	c.view = controller.NewView(c.w.Keys, spec.Processes, spec.Fingerprint, log)
@@ -94,7 +95,7 @@ func (c *Controller) step(e controller.Event) {
 		switch effect := effect.(type) {
 		case controller.StepDown:
 			c.down = effect.Rev
-			c.w.After(0, c.inLife(c.over))
+			c.w.After(0, c.inLife(func() { c.over() }))
 		case controller.Fail:
 			c.ends(effect.Err)
 		default:
@@ -119,120 +120,28 @@ func (c *Controller) fail(err error) {
 
 // campaign leads whenever it can.
 func (c *Controller) campaign(ctx context.Context) {
-	for ctx.Err() == nil {
-		if c.stood.Entry == 0 {
-			c.w.await(func(done func()) { c.after(100*time.Millisecond, done) })
-			continue
-		}
-		sent := c.host.moment()
-		l, err := c.kv.Grant(ctx, electionTTL)
-		if err != nil {
-			c.w.sleep(500 * time.Millisecond)
-			continue
-		}
-		ses := newSession(c.kv, l, sent, func() {})
-		if err := c.stand(ctx, ses); err != nil && ctx.Err() == nil {
-			c.w.tell(c.ID, "the candidacy ends: %v", err)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		ses.end()
-		_ = c.kv.Revoke(ctx, l.ID)
-	}
+	controller.Candidate{ID: c.ID, Keys: c.w.Keys, KV: c.kv, TTL: electionTTL, Log: c.w.log.Named(c.ID), Wall: c.host.Wall,
+		Standing: func() member.Standing { return c.stood },
+		Changed:  func(context.Context) { c.w.await(func(done func()) { c.registered = done }) },
+		Tell: func(_ context.Context, e controller.Event) {
+			if _, leads := e.(controller.Elected); leads {
+				c.down = 0
+				c.w.tell(c.ID, "leads")
+			}
+			c.step(e)
+		},
+		Reign: c.reign,
+		Pause: func(_ context.Context, d time.Duration) { c.w.sleep(d) },
+	}.Run(ctx)
 }
 
-var errSession = errors.New("the session is lost")
-
-// stand is one candidacy, from the entry to the end of the leadership.
-func (c *Controller) stand(ctx context.Context, ses *session) error {
-	rev, key, err := c.win(ctx, ses)
-	if err != nil {
-		return err
-	}
-	lead := store.Leadership{Key: key, Rev: rev}
-	since := c.host.Wall()
-	for {
-		now, _ := c.member.Standing()
-		if now.Entry == 0 {
-			return errSession
-		}
-		res, err := c.kv.Txn(ctx, controller.Announcement(c.w.Keys, c.ID, since, lead, now.Entry))
-		elected, done, lost := controller.Announced(lead, res, err)
-		if done {
-			c.down = 0
-			c.w.tell(c.ID, "leads")
-			c.step(elected)
-			break
-		}
-		if lost || ses.lost || ctx.Err() != nil {
-			return errSession
-		}
-		c.w.sleep(controller.AnnounceAgain)
-	}
-	for !ses.lost && c.down != rev && ctx.Err() == nil {
+// reign waits until the leadership is lost, or is to be given up.
+func (c *Controller) reign(ctx context.Context, lead store.Leadership) (lost bool) {
+	ses := c.kv.session
+	for !ses.lost && c.down != lead.Rev && ctx.Err() == nil {
 		c.w.await(func(done func()) { c.over, ses.onLost = done, done })
 	}
-	if ses.lost && ctx.Err() == nil {
-		c.step(controller.Deposed{Rev: rev})
-	}
-	return errSession
-}
-
-// win enters the election and waits for its turn, as long as the session lives.
-func (c *Controller) win(ctx context.Context, ses *session) (rev int64, key string, err error) {
-	prefix := c.w.Keys.Election() + "/"
-	key = prefix + fmt.Sprintf("%x", int64(ses.lease))
-	enter := store.Txn{If: []store.Cmp{store.Created(key, 0)}, Then: []store.Op{store.PutOn(key, []byte(c.ID), ses.lease)}, Else: []store.Op{store.Get(key)}}
-	for rev == 0 {
-		res, err := c.kv.Txn(ctx, enter)
-		switch {
-		case err == nil && res.Succeeded:
-			rev = res.Rev
-		case err == nil:
-			rev = res.Got[0].CreateRev
-		case ses.lost || ctx.Err() != nil || !errors.Is(err, store.ErrUnavailable):
-			return 0, key, err
-		default:
-			c.w.sleep(100 * time.Millisecond)
-		}
-	}
-	for {
-		res, err := c.kv.Range(ctx, store.Range{Key: prefix, Prefix: true, KeysOnly: true})
-		first := true
-		for _, e := range res.Entries {
-			first = first && e.CreateRev >= rev
-		}
-		switch {
-		case ses.lost || ctx.Err() != nil:
-			return 0, key, errSession
-		case err == nil && first:
-			res, err := c.kv.Txn(ctx, store.Txn{If: []store.Cmp{store.Created(key, rev)}})
-			if err == nil && res.Succeeded {
-				return rev, key, nil
-			}
-			if err == nil {
-				return 0, key, errSession
-			}
-		}
-		c.awaitTurn(res.Rev+1, prefix, ses)
-	}
-}
-
-// turnProbe is how often a waiting candidate looks whether its turn came unheard.
-const turnProbe = 2 * time.Second
-
-// awaitTurn waits for a change of the candidates.
-func (c *Controller) awaitTurn(from int64, prefix string, ses *session) {
-	c.w.await(func(done func()) {
-		ses.onLost = done
-		wa := c.kv.watch(store.Below(prefix), from, func(r store.WatchResult) {
-			if len(r.Changes) > 0 {
-				done()
-			}
-		}, func(error) { c.after(100*time.Millisecond, done) })
-		c.after(turnProbe, func() { wa.close(); done() })
-	})
+	return ses.lost && ctx.Err() == nil
 }
 
 // asker asks agents whether they run something.

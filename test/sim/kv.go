@@ -21,7 +21,8 @@ const (
 // kv is a node's client of etcd. Its calls are made by tasks.
 type kv struct {
 	n        *node
-	endpoint int // whom the next call asks first
+	endpoint int      // whom the next call asks first
+	session  *session // of the present candidacy, or the last
 }
 
 var _ store.KV = (*kv)(nil)
@@ -143,8 +144,6 @@ func (k *kv) Endpoints() []string {
 func (k *kv) Watch(context.Context, store.Span, int64) store.Watcher { panic(errTask) }
 
 func (k *kv) Renew(context.Context, int) (store.RenewStream, error) { panic(errTask) }
-
-func (k *kv) Campaign(context.Context, string, string, int) (store.Leadership, error) { panic(errTask) }
 
 func (k *kv) Close() error { return nil }
 

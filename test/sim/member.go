@@ -59,6 +59,7 @@ func (c *Controller) register(log *zap.Logger) {
 			return fmt.Sprintf("%s-%d-%d-%d", c.directory, c.host.boots, c.life, incarnations)
 		}})
 	c.registering, c.looking, c.unseen, c.stood = c.member.Registering(), false, false, member.Standing{}
+	c.registered = func() {}
 	c.core.Register(c.member.Forbids)
 	c.look = c.newTimer(c.lookAtRegistrations)
 	follow(c.kv, store.Below(c.w.Keys.Controllers()), handler{
@@ -86,6 +87,7 @@ func (c *Controller) lookAtRegistrations() {
 		c.looking = false
 		if now, _ := c.member.Standing(); now != c.stood {
 			c.stood = now
+			c.w.After(0, c.inLife(c.registered))
 			c.step(controller.Registered{Entry: now.Entry, Incarnation: now.Incarnation, Why: now.Why})
 		}
 		switch {

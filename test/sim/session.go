@@ -74,17 +74,17 @@ func (r *renewer) ask(s *renewStream, attempt uint64) {
 // session keeps a lease alive until it is ended or lost.
 type session struct {
 	n       *node
-	lease   store.LeaseID
 	core    *renewal.Renewer
 	renewer *renewer
 	timer   *timer
 	lost    bool
+	gone    chan struct{} // closed when it is lost
 	ended   bool
 	onLost  func()
 }
 
-func newSession(k *kv, l store.Lease, sent deadline.Moment, onLost func()) *session {
-	s := &session{n: k.n, lease: l.ID, onLost: onLost}
+func newSession(k *kv, l store.Lease, sent deadline.Moment, gone chan struct{}) *session {
+	s := &session{n: k.n, gone: gone, onLost: func() {}}
 	s.core = renewal.New(renewal.Options{TTL: l.TTL, Deadline: deadline.Of(sent, l.TTL), Term: l.Term, EndAtDeadline: true,
 		Endpoints: len(k.Endpoints()), Leader: -1})
 	s.renewer = newRenewer(k, l.ID, s.step)
@@ -100,6 +100,7 @@ func (s *session) step(e renewal.Event) {
 	for _, effect := range s.core.Step(s.n.host.moment(), e) {
 		if _, lost := effect.(renewal.Lost); lost {
 			s.lost = true
+			close(s.gone)
 			s.timer.set(never)
 			s.onLost()
 			return
