@@ -96,7 +96,7 @@ func (c *checker) untouched(at slot, t api.Touch) {
 		c.w.violate(FreeIsDead, "%s is released on %s under token %d while it lives: %s", at.process, at.machine, t.Token, describe(alive))
 	case !c.watched[this]:
 		c.watched[this] = true
-		c.expired(this)
+		c.w.After(c.w.Machine(at.machine).waitsFor(), func() { c.expired(this) })
 	}
 }
 

@@ -175,6 +175,9 @@ func (k *Keeper) turn(ask func() error) (err error) {
 	}
 	now := k.host.moment()
 	k.drive(now, core.Begin{})
+	if k.m.waitsFor() > 0 {
+		k.drive(now, core.KillTime{Took: k.m.KillTakes})
+	}
 	exits := k.exits
 	k.exits = nil
 	for _, e := range exits {
@@ -273,7 +276,11 @@ func (k *Keeper) killTree(effect core.Effect) {
 	if c == nil {
 		return
 	}
-	k.w.After(k.w.between(0, k.m.KillTakes), c.kill)
+	least := time.Duration(0)
+	if k.m.waitsFor() > 0 {
+		least = k.m.KillTakes
+	}
+	k.w.After(k.w.between(least, k.m.KillTakes), c.kill)
 }
 
 func (k *Keeper) spawn(c core.Copy) core.Event {

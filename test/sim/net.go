@@ -7,6 +7,7 @@ type link struct {
 	cut  int // by so many
 	held []func()
 	slow time.Duration // added to each message, at most
+	late time.Duration // added to each message
 	loss int           // of a hundred messages, so many are lost; what a connection carries comes later instead
 }
 
@@ -41,7 +42,7 @@ func (n *network) send(from, to *Host, do func()) {
 
 // delay is how long one message takes.
 func (n *network) delay(l *link) time.Duration {
-	d := 50*time.Microsecond + time.Duration(n.w.rnd.Int64N(int64(time.Millisecond)))
+	d := l.late + 50*time.Microsecond + time.Duration(n.w.rnd.Int64N(int64(time.Millisecond)))
 	if l.slow > 0 {
 		d += time.Duration(n.w.rnd.Int64N(int64(l.slow)))
 	}
