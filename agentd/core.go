@@ -87,6 +87,7 @@ func (c *Core) Step(now clock.Instant, wall time.Time, e Event) []Effect {
 	if now >= s.tick {
 		s.tick = now.Add(slowTick)
 		s.lookAtAll()
+		s.dropOutlived()
 	}
 	switch {
 	case s.epoch == 0:
@@ -136,7 +137,7 @@ func (s *step) take(ev Event) {
 		s.silent = ev.Err
 	case LeasesAdopted:
 		for _, h := range ev.Leases {
-			s.leases.hold(h.ID, h.TTL)
+			s.leases.hold(h, h.TTL)
 		}
 	case LeasesChanged:
 		s.leasesChanged(ev.Changes)

@@ -105,8 +105,41 @@ func TestAgentKeepsProcessesWhileEtcdElectsALeader(t *testing.T) {
 		first := w.status(b, "web", token, running)
 		w.s.Elect(1500 * time.Millisecond)
 		time.Sleep(time.Minute)
-		if st := w.status(b, "web", token, running); st.PID != first.PID || st.Lease != first.Lease {
+		if st := w.status(b, "web", token, running); st.PID != first.PID || st.Starts != 1 {
 			t.Fatalf("before %+v, after %+v", first, st)
+		}
+	})
+}
+
+func TestAgentPutsWhatItHoldsOnLeasesThatAnEarlierLeaderOfEtcdDoesNotKnow(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		b := w.box("m1").up()
+		token := w.place(b, "web")
+		first := w.status(b, "web", token, running)
+		if first.LeaseTTL == 0 || first.LeaseTerm != w.s.Term() {
+			t.Fatalf("granted under term %d, the status says %+v", w.s.Term(), first)
+		}
+		w.s.Elect(0)
+		st := w.status(b, "web", token, func(s api.Status) bool { return s.LeaseTerm == w.s.Term() })
+		on := func(key string) int64 {
+			e, _ := w.entry(key)
+			return int64(e.Lease)
+		}
+		w.await("the machine's name to stand on the new lease", func() string {
+			if on(w.keys.Alive("m1")) == st.Lease {
+				return ""
+			}
+			return fmt.Sprintf("it stands on %x, and not on %x", on(w.keys.Alive("m1")), st.Lease)
+		})
+		if n := w.s.EndOutlived(); n == 0 {
+			t.Fatal("the old lease is gone already")
+		}
+		if on(w.keys.Touch("m1", "web")) != st.Lease {
+			t.Fatal("the touch was ended")
+		}
+		time.Sleep(2 * time.Minute) // the old lease is let go
+		if now := w.status(b, "web", token, running); now.PID != first.PID || now.Starts != 1 || now.Lease != st.Lease {
+			t.Fatalf("before %+v, after %+v", st, now)
 		}
 	})
 }

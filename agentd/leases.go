@@ -5,7 +5,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/lease"
+	"github.com/distsuper/distsuper/agentd/plan"
 	"github.com/distsuper/distsuper/pkg/clock"
 )
 
@@ -21,8 +23,11 @@ type leases struct {
 
 // held is a lease. It serves processes of one touch_timeout; etcd may have granted a longer TTL.
 type held struct {
+	lease   keeper.Lease
 	timeout int64
 	touches int
+	// outlived: its touches are put on another one, since an earlier leader of etcd may end it. Nothing new is put on it.
+	outlived bool
 }
 
 // grant is a lease that is asked for.
@@ -33,9 +38,9 @@ type grant struct {
 
 func newLeases() leases { return leases{map[int64]*held{}, map[int64]*grant{}} }
 
-func (s *leases) hold(id, timeout int64) {
-	if s.held[id] == nil {
-		s.held[id] = &held{timeout: timeout}
+func (s *leases) hold(l keeper.Lease, timeout int64) {
+	if s.held[l.ID] == nil {
+		s.held[l.ID] = &held{lease: l, timeout: timeout}
 	}
 }
 
@@ -48,20 +53,21 @@ func (s *leases) ids() []int64 {
 	return ids
 }
 
-// serving is each lease with its touch_timeout.
-func (s *leases) serving() map[int64]int64 {
-	m := make(map[int64]int64, len(s.held))
+// serving is each lease with what it serves.
+func (s *leases) serving() map[int64]plan.Lease {
+	m := make(map[int64]plan.Lease, len(s.held))
 	for id, h := range s.held {
-		m[id] = h.timeout
+		m[id] = plan.Lease{Timeout: h.timeout, TTL: h.lease.TTL, Term: h.lease.Term, Outlived: h.outlived}
 	}
 	return m
 }
 
-// shortest is the lease with the shortest touch_timeout, 0 when none is held.
+// shortest is the lease with the shortest touch_timeout, 0 when none is held. One that is outlived is taken where there is no other.
 func (s *leases) shortest() int64 {
 	best := int64(0)
 	for _, id := range s.ids() {
-		if best == 0 || s.held[id].timeout < s.held[best].timeout {
+		h, b := s.held[id], s.held[best]
+		if b == nil || b.outlived && !h.outlived || b.outlived == h.outlived && h.timeout < b.timeout {
 			best = id
 		}
 	}
@@ -85,7 +91,7 @@ func (s *leases) assign(p *proc, id int64) {
 // room is a lease of this touch_timeout with room for one more touch, 0 when there is none.
 func (s *leases) room(timeout int64) int64 {
 	for _, id := range s.ids() {
-		if h := s.held[id]; h.timeout == timeout && h.touches < touchesOnLease {
+		if h := s.held[id]; h.timeout == timeout && !h.outlived && h.touches < touchesOnLease {
 			return id
 		}
 	}
@@ -100,7 +106,7 @@ func (c *Core) assign(p *proc) {
 		return
 	}
 	timeout := int64(p.placement.Process.TouchTimeout)
-	fits := func(id int64) bool { h := c.leases.held[id]; return h != nil && h.timeout == timeout }
+	fits := func(id int64) bool { h := c.leases.held[id]; return h != nil && h.timeout == timeout && !h.outlived }
 	switch {
 	case p.touch != nil && fits(p.touch.Lease):
 		c.leases.assign(p, p.touch.Lease)
@@ -160,7 +166,7 @@ func (s *step) granted(ev Granted) {
 		s.o.Log.Warn("etcd granted a longer lease than touch_timeout asks for: its election timeout sets the least",
 			zap.Int64("touch_timeout", ev.Effect.TTL), zap.Int64("granted", ev.Lease.TTL))
 	}
-	s.leases.hold(ev.Lease.ID, ev.Effect.TTL)
+	s.leases.hold(ev.Lease, ev.Effect.TTL)
 	for id := range g.waiting {
 		s.look(id)
 	}
@@ -186,12 +192,54 @@ func (c *Core) loseLease(id int64) {
 	}
 }
 
-// leasesChanged takes in renewals that the keeper knows, and leases that etcd says are gone.
+// outlive: etcd has another leader than when the lease was granted. Every process on it is looked at: its touch is put on a new one.
+func (c *Core) outlive(id int64) {
+	h := c.leases.held[id]
+	if h == nil || h.outlived {
+		return
+	}
+	c.o.Log.Info("etcd has another leader: what stands on a lease from before is put on a new one", zap.Int64("lease", id), zap.Int("touches", h.touches))
+	h.outlived = true
+	for pid, p := range c.procs {
+		if p.lease == id || p.touch != nil && p.touch.Lease == id {
+			c.look(pid)
+		}
+	}
+}
+
+// dropOutlived lets the leases go on which nothing stands any more, nor is counted by the keeper.
+func (s *step) dropOutlived() {
+	used := map[int64]bool{}
+	if alive, found := s.mirror.get(s.o.Keys.Alive(s.o.Machine)); found {
+		used[int64(alive.Lease)] = true
+	}
+	for _, p := range s.procs {
+		used[p.lease] = true
+		if p.touch != nil {
+			used[p.touch.Lease] = true
+		}
+		if p.run != nil {
+			for _, id := range p.run.Leases {
+				used[id] = true
+			}
+		}
+	}
+	for _, id := range s.leases.ids() {
+		if s.leases.held[id].outlived && !used[id] {
+			delete(s.leases.held, id)
+			s.do(DropLease{id})
+		}
+	}
+}
+
+// leasesChanged takes in renewals that the keeper knows, and leases that are gone, or may be too early.
 func (c *Core) leasesChanged(changes []lease.Change) {
 	for _, change := range changes {
 		switch change.Kind {
 		case lease.Lost:
 			c.loseLease(change.Lease.ID)
+		case lease.Outlived:
+			c.outlive(change.Lease.ID)
 		case lease.Renewed:
 			c.leaseRenewed(change.Lease.ID)
 		}

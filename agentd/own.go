@@ -94,9 +94,12 @@ func (s *step) claim() {
 	}
 	s.own.namesake, s.own.until = "", 0
 	lease := s.leases.shortest()
-	if lease == 0 {
+	switch h := s.leases.held[lease]; {
+	case h == nil:
 		s.askLease(s.o.TouchTimeout)
 		return
+	case h.outlived:
+		s.askLease(h.timeout)
 	}
 	if want := s.alive(alive, claimed); !claimed || int64(entry.Lease) != lease || !sameAlive(want, alive) {
 		s.writeOwn(Write{What: whatAlive, Lease: lease, Reason: "alive is not as it should be",

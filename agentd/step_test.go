@@ -94,7 +94,7 @@ func (s *stepper) call() Call {
 
 func (s *stepper) placeAndTouch() *stepper {
 	s.put(s.c.o.Keys.Touch("m1", "web"), api.Touch{Token: 7, Instance: "k1"}, stepLease)
-	s.put(s.c.o.Keys.Status("m1", "web"), api.Status{Token: 7, Instance: "k1", Observed: api.Observed{State: api.Starting}, OnPartition: api.PartitionStop, Lease: stepLease}, 0)
+	s.put(s.c.o.Keys.Status("m1", "web"), api.Status{Token: 7, Instance: "k1", Observed: api.Observed{State: api.Starting}, OnPartition: api.PartitionStop, Lease: stepLease, LeaseTTL: 5}, 0)
 	s.c.procs["web"].store = slot{} // the release of the orphan that it was so far
 	s.c.procs["web"].memory.Released = 0
 	return s.put(s.c.o.Keys.Placement("m1", "web"), api.Placement{Token: 7, Instance: "k1", OnPartition: api.PartitionStop, Process: process("web")}, 0)

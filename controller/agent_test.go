@@ -23,6 +23,7 @@ type agent struct {
 
 	mu       sync.Mutex // guards what follows
 	lease    store.LeaseID
+	term     uint64 // in which it was granted
 	deadline time.Time
 	runs     map[string]*run
 	released map[string]int64 // process -> token
@@ -134,6 +135,9 @@ func (a *agent) renewOnce(ctx context.Context) {
 		if _, err := a.kv.Txn(limited, store.Txn{Then: []store.Op{store.PutOn(a.c.keys.Alive(a.name), alive, l.ID)}}); err != nil {
 			return
 		}
+		a.mu.Lock()
+		a.term = l.Term
+		a.mu.Unlock()
 		a.renewed(l.ID, sent)
 		return
 	}
@@ -263,6 +267,7 @@ func (a *agent) lookOnce(ctx context.Context) {
 func (a *agent) touch(ctx context.Context, id string, r *run, s *slot) {
 	st := api.Status{
 		Token: s.placement.Token, Instance: a.instance, Observed: api.Observed{State: api.Running}, OnPartition: s.placement.OnPartition, Lease: int64(a.lease),
+		LeaseTTL: touchTTL, LeaseTerm: a.term,
 	}
 	cmps := []store.Cmp{store.Unchanged(a.c.keys.Placement(a.name, id), s.placementRev)}
 	if s.touch == nil || s.touch.Token != st.Token {

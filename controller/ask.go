@@ -1,11 +1,17 @@
 package controller
 
 import (
+	"time"
+
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/controller/plan"
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store"
 )
+
+// goneKept is how long it is kept in mind that a lease is gone: longer than anything waits after that.
+const goneKept = 24 * time.Hour
 
 // leaseQuestion is about one lease, on behalf of all processes whose touch stood on it.
 type leaseQuestion struct {
@@ -59,7 +65,13 @@ func (c *Core) askLease(now clock.Instant, process string, lease int64) []Effect
 		return nil
 	}
 	q.asked = true
-	return []Effect{AskLease{Lease: lease}}
+	return []Effect{AskLease{Lease: lease, Term: c.askTerm()}}
+}
+
+// askTerm is answered with etcd's raft term of now: it deletes what is never there, and so it goes through raft and changes nothing. What a
+// member says without raft may be older.
+func (c *Core) askTerm() store.Txn {
+	return store.Txn{If: []store.Cmp{c.lead.Guard()}, Then: []store.Op{store.Delete(c.lead.Key + "/term")}}
 }
 
 func (c *Core) leaseTold(now clock.Instant, e LeaseAnswered) {
@@ -72,7 +84,7 @@ func (c *Core) leaseTold(now clock.Instant, e LeaseAnswered) {
 		c.log.Warn("etcd did not say whether a lease is gone; asking again", zap.Int64("lease", e.Lease), zap.Error(e.Err))
 		q.after = now.Add(askAgain)
 	} else {
-		q.known, q.answer = true, plan.LeaseAnswer{Gone: e.Gone, At: now}
+		q.known, q.answer = true, plan.LeaseAnswer{Gone: e.Gone, Term: e.Term, At: now}
 	}
 	for id := range q.waiting {
 		c.view.Mark(id)
@@ -113,10 +125,10 @@ func (c *Core) answers() (map[int64]plan.LeaseAnswer, map[string]plan.AskAnswer)
 	return leases, asks
 }
 
-// dropAnswers forgets answers; what still matters is asked again.
-func (c *Core) dropAnswers() {
+// dropAnswers forgets answers; what still matters is asked again. That a lease is gone stays true, and something may be waiting since.
+func (c *Core) dropAnswers(now clock.Instant) {
 	for id, q := range c.leases {
-		if !q.asked {
+		if !q.asked && (!q.answer.Gone || now.Sub(q.answer.At) > goneKept) {
 			delete(c.leases, id)
 		}
 	}

@@ -311,7 +311,7 @@ func (c *Core) wake(now clock.Instant) (slow []Effect) {
 	}
 	if !now.Before(c.slow) {
 		c.slow = now.Add(slowTick)
-		c.dropAnswers()
+		c.dropAnswers(now)
 		c.again = true
 		c.view.MarkAll()
 		if c.registers {

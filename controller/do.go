@@ -118,11 +118,11 @@ func (d Doer) trim(ctx context.Context) {
 
 func (d Doer) askLease(ctx context.Context, e AskLease) Event {
 	_, err := d.KV.TimeToLive(ctx, store.LeaseID(e.Lease))
-	gone := errors.Is(err, store.ErrLeaseNotFound)
-	if gone {
-		err = nil
+	if err == nil || !errors.Is(err, store.ErrLeaseNotFound) {
+		return LeaseAnswered{Lease: e.Lease, Err: err}
 	}
-	return LeaseAnswered{Lease: e.Lease, Gone: gone, Err: err}
+	now, err := d.KV.Txn(ctx, e.Term)
+	return LeaseAnswered{Lease: e.Lease, Gone: err == nil, Term: now.Term, Err: err}
 }
 
 func (d Doer) askAgent(ctx context.Context, e AskAgent) Event {

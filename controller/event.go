@@ -46,10 +46,11 @@ type (
 		Result store.TxnResult
 		Err    error
 	}
-	// LeaseAnswered answers an AskLease. Err other than nil: no answer.
+	// LeaseAnswered answers an AskLease. Term is etcd's raft term after a lease was gone, or a later one. Err other than nil: no answer.
 	LeaseAnswered struct {
 		Lease int64
 		Gone  bool
+		Term  uint64
 		Err   error
 	}
 	// AgentAnswered answers an AskAgent. Err other than nil: it cannot be reached.
@@ -85,8 +86,11 @@ type (
 		WhenFull store.Txn
 		History  []api.HistoryEntry
 	}
-	// AskLease asks etcd whether a lease is gone.
-	AskLease struct{ Lease int64 }
+	// AskLease asks etcd whether a lease is gone, and when it is under which raft term: by Term, a transaction that changes nothing.
+	AskLease struct {
+		Lease int64
+		Term  store.Txn
+	}
 	// AskAgent asks a machine's agent whether it runs the process under the token.
 	AskAgent struct {
 		Machine   api.MachineInfo

@@ -267,3 +267,55 @@ func TestTouchThatAppearsBetweenPlanAndWriteStopsTheMove(t *testing.T) {
 		c.awaitRun("x", "m2")
 	})
 }
+
+// outlived has m1 run x on a lease from before an election of etcd, and m2 and m3 come after it.
+func outlived(t *testing.T, test func(c *cluster)) {
+	inCluster(t, func(c *cluster) {
+		c.agent("m1", "i-m1")
+		c.awaitAlive(1)
+		c.controller("d1")
+		c.program("x", 1)
+		c.awaitRun("x", "m1")
+		c.s.Elect(0)
+		c.agent("m2", "i-m2")
+		c.agent("m3", "i-m3")
+		c.awaitAlive(3)
+		test(c)
+	})
+}
+
+// The lease ends a moment after its last renewal was answered, and the machine hears of nothing.
+func TestALeaseThatALeaderWhoStoodStillEndsMovesNothingTooEarly(t *testing.T) {
+	outlived(t, func(c *cluster) {
+		m1 := c.agents["m1"]
+		renewals := c.s.Stats().Renewals
+		c.await("the leases are renewed at the new leader", func() bool { return c.s.Stats().Renewals > renewals+6 })
+		m1.kv.Cut()
+		ended := time.Now()
+		if n := c.s.EndOutlived(); n == 0 {
+			t.Fatalf("%d leases ended", n)
+		}
+		c.await("the copy on m1 has ended", func() bool { return c.runsOn("x") != "m1" })
+		if left := time.Since(ended); left < 3*time.Second {
+			t.Fatalf("it ended after %v", left)
+		}
+		c.awaitRun("x", "m2") // began has seen no second copy
+		if took := time.Since(ended); took > touchTTL*time.Second*13/12+time.Second {
+			t.Errorf("it runs elsewhere after %v", took)
+		}
+	})
+}
+
+// Where the machine lives it puts the touch back, and nothing happens at all.
+func TestALeaseThatALeaderWhoStoodStillEndsHurtsNobodyAlive(t *testing.T) {
+	outlived(t, func(c *cluster) {
+		started, token := c.started("x"), c.owner("x").Token
+		if n := c.s.EndOutlived(); n == 0 {
+			t.Fatalf("%d leases ended", n)
+		}
+		c.stays("x is not moved", 30*time.Second, func() bool { return c.owner("x").Token == token })
+		if c.runsOn("x") != "m1" || c.started("x") != started {
+			t.Errorf("it was restarted, and is on %q", c.runsOn("x"))
+		}
+	})
+}

@@ -52,6 +52,8 @@ type Lease struct {
 	ID       int64             `json:"id"`
 	TTL      int64             `json:"ttl"` // seconds, as granted
 	Deadline deadline.Deadline `json:"deadline"`
+	// Term is etcd's raft term when it was granted, or an earlier one; 0 is not known. The keeper keeps it for the next agent.
+	Term uint64 `json:"term,omitempty"`
 }
 
 // Cause says why a run is over, or why its copy was ended.

@@ -47,6 +47,7 @@ type held struct {
 	renewal *renewal.Renewer
 	adopted bool
 	heard   deadline.Deadline // that the main loop has heard of
+	old     bool              // the main loop has heard that it outlived its term
 }
 
 // signs are what renewals depend on.
@@ -67,6 +68,9 @@ const (
 	Silent
 	// Answering: etcd answers again.
 	Answering
+	// Outlived: etcd has another leader than the one that granted the lease. It is renewed as before, but an earlier leader that stood
+	// still and goes on may end it; see Core.outlive.
+	Outlived
 )
 
 // Change is what the main loop hears of one lease, or with Silent and Answering of etcd.
@@ -225,6 +229,7 @@ func (s *step) hold(lease keeper.Lease, adopted bool) {
 	l := &held{Lease: lease, renewal: renewal.New(o), adopted: adopted, heard: lease.Deadline}
 	s.held = slices.Insert(s.held, i, l)
 	s.acks.version++
+	s.outlive(l)
 	if s.paused {
 		s.renew(l, renewal.Pause{})
 	}

@@ -24,8 +24,10 @@ func at(d time.Duration) deadline.Moment {
 	return deadline.Moment{Boot: clock.Instant(time.Hour + d), Raw: int64(time.Hour + d)}
 }
 
-func leaseOf(id int64) keeper.Lease {
-	return keeper.Lease{ID: id, TTL: 6, Deadline: deadline.Of(at(0), 6)}
+func leaseOf(id int64) keeper.Lease { return grantedIn(id, 99) } // a term that no test comes to
+
+func grantedIn(id int64, term uint64) keeper.Lease {
+	return keeper.Lease{ID: id, TTL: 6, Deadline: deadline.Of(at(0), 6), Term: term}
 }
 
 func newCore(endpoints int, m mode.Mode) *Core {
@@ -82,6 +84,22 @@ var walks = []struct {
 		{3 * ms, answered(1, 1, 2*ms, 1, 6), "tell[1 2]"},
 		{4 * ms, failed(2, 1), "2 close, 2 open"},
 		{5 * ms, failed(2, 2), "2 close, settled"},
+	}, ""},
+	{"once it tells of a lease that was granted under an earlier leader, and renews it as before", 1, mode.Fleet, []line{
+		{0, Adopted{[]keeper.Lease{grantedIn(1, 0), grantedIn(2, 4)}}, ""},
+		{0, Started{}, "1 open, 2 open, tell[1 2]"},
+		{0, TermSeen{4}, "changed"},
+		{0, LeaderFound{0, 5}, "changed"},
+		{0, LeaderFound{0, 5}, ""},
+		{0, TermSeen{6}, ""},
+		{0, Granted{grantedIn(3, 6), 6}, "3 open"},
+		{0, Granted{grantedIn(4, 6), 7}, "changed, changed, 4 open"}, // somebody else led when it was granted
+		{1 * ms, answered(1, 1, 0, 7, 6), ""},
+	}, "outlived 1, outlived 2, outlived 3, outlived 4"},
+	{"alone nothing is outlived", 1, mode.Alone, []line{
+		{0, Started{}, "tell[], settled"},
+		{0, Granted{grantedIn(1, 1), 1}, "1 open"},
+		{0, TermSeen{2}, ""},
 	}, ""},
 	{"with nothing adopted it is settled at once", 1, mode.Fleet, []line{
 		{0, Started{}, "tell[], settled"},
@@ -205,6 +223,8 @@ func TestSteps(t *testing.T) {
 					heard = append(heard, fmt.Sprintf("renewed %x", ch.Lease.ID))
 				case Lost:
 					heard = append(heard, fmt.Sprintf("lost %x", ch.Lease.ID))
+				case Outlived:
+					heard = append(heard, fmt.Sprintf("outlived %x", ch.Lease.ID))
 				case Silent:
 					heard = append(heard, "silent")
 				case Answering:

@@ -117,7 +117,14 @@ func (h *Holder) Problem() string {
 
 // Grant makes a lease of ttl seconds and holds it. It returns when the keeper knows it.
 func (h *Holder) Grant(ctx context.Context, ttl int64) (keeper.Lease, error) {
-	return Granter{KV: h.o.KV, Clock: h.o.Clock, Hold: h.awaitKeeper, Drop: h.Drop}.Grant(ctx, ttl)
+	return Granter{KV: h.o.KV, Clock: h.o.Clock, Term: h.term, Hold: h.awaitKeeper, Drop: h.Drop}.Grant(ctx, ttl)
+}
+
+// term is the highest raft term that was seen.
+func (h *Holder) term() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.core.Term()
 }
 
 // awaitKeeper takes an event in, and waits until the keeper knows the leases as they are after it.

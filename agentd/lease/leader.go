@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
 )
@@ -35,7 +36,22 @@ func (s *step) seeTerm(term uint64) {
 	s.members.term, s.members.look = term, true
 	for _, l := range s.held {
 		s.renew(l, renewal.TermSeen{Term: term})
+		s.outlive(l)
 	}
+}
+
+// Term is the highest raft term that was seen, 0 for none.
+func (c *Core) Term() uint64 { return c.members.term }
+
+// outlive tells once of a lease that was granted under an earlier leader of etcd than there is now. That one may have been standing still
+// since, and believe when it goes on that nobody has renewed the lease meanwhile: it asks for its end, and its successor obeys. No
+// earlier leader knows of a lease that was granted after its time, so whatever must not end early is put on a new one.
+func (s *step) outlive(l *held) {
+	if l.old || l.Term >= s.members.term || s.o.Mode == mode.Alone {
+		return
+	}
+	l.old = true
+	s.change(Change{Outlived, l.Lease})
 }
 
 // findLeader looks for the leader at the start, and when a renewal failed or the raft term rose. With one endpoint
@@ -57,9 +73,10 @@ func (s *step) leaderFound(e LeaderFound) {
 	if e.Term < s.members.term {
 		return
 	}
-	s.members.leader, s.members.term = e.Endpoint, e.Term
+	look := s.members.look
+	s.seeTerm(e.Term)
+	s.members.leader, s.members.look = e.Endpoint, look
 	for _, l := range s.held {
-		s.renew(l, renewal.TermSeen{Term: e.Term})
 		s.renew(l, renewal.LeaderFound{Endpoint: e.Endpoint})
 	}
 }

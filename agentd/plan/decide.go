@@ -60,12 +60,12 @@ func (d decider) stands(token int64) bool {
 	return d.touched(token) && held
 }
 
-func (d decider) held() (ttl int64, ok bool) {
+func (d decider) held() (l Lease, ok bool) {
 	if d.Touch == nil {
-		return 0, false
+		return Lease{}, false
 	}
-	ttl, ok = d.Held[d.Touch.Lease]
-	return ttl, ok
+	l, ok = d.Held[d.Touch.Lease]
+	return l, ok
 }
 
 // ours: the instance is this keeper's, or one of which nothing is alive.
@@ -172,11 +172,17 @@ func (d decider) live() []Action {
 		return d.action(Kill, r.Token, "the touch is another's", nil)
 	}
 	stands := d.stands(r.Token)
-	if ttl, _ := d.held(); stands && ttl == int64(d.pl.Process.TouchTimeout) {
+	held, _ := d.held()
+	fits := stands && held.Timeout == int64(d.pl.Process.TouchTimeout)
+	if fits && !held.Outlived {
 		return append(d.update([]int64{d.Touch.Lease}), d.report(d.policy())...)
 	}
 	if d.Lease == 0 {
-		return d.action(Grant, r.Token, "the touch needs a lease", d.ttl)
+		grant := d.action(Grant, r.Token, "the touch needs a lease", d.ttl)
+		if fits { // there is no hurry: all else goes on
+			return slices.Concat(grant, d.update([]int64{d.Touch.Lease}), d.report(d.policy()))
+		}
+		return grant
 	}
 	leases := slices.Clone(r.Leases)
 	if stands && !slices.Contains(leases, d.Touch.Lease) {

@@ -24,13 +24,14 @@ const (
 
 func machine(change ...func(*MachineFacts)) MachineFacts {
 	m := MachineFacts{Name: "m1", Keys: store.NewKeys(""), Instance: me, Predecessors: map[string]api.Proof{before: api.ProofSuccessor},
-		Held: map[int64]int64{held: 5, next: 5}, Claimed: true}
+		Held: map[int64]Lease{held: {Timeout: 5}, next: {Timeout: 5}}, Claimed: true}
 	for _, c := range change {
 		c(&m)
 	}
 	return m
 }
 
+func outlived(m *MachineFacts)  { m.Held[held] = Lease{Timeout: 5, TTL: 5, Term: 3, Outlived: true} }
 func leaving(m *MachineFacts)   { m.Leaving = true }
 func left(m *MachineFacts)      { m.Leaving, m.Left = true, true }
 func unclaimed(m *MachineFacts) { m.Claimed = false }
@@ -81,6 +82,7 @@ func done(cause keeper.Cause) func(*keeper.Run) {
 func runsKeep(r *keeper.Run)     { r.OnPartition, r.Leases = api.PartitionKeep, nil }
 func onLost(r *keeper.Run)       { r.Leases = []int64{lost} }
 func onBoth(r *keeper.Run)       { r.Leases = []int64{lost, next} }
+func onNext(r *keeper.Run)       { r.Leases = []int64{held, next} }
 func crashed(r *keeper.Run)      { r.State, r.Starts = api.Backoff, 2 }
 func sent(token int64) Memory    { return Memory{Released: token} }
 func stopped(token int64) Memory { return Memory{Stopping: token} }
@@ -163,8 +165,16 @@ func TestDecide(t *testing.T) {
 		{"a lost lease and no other", machine(), ProcessFacts{Placement: placed(7), Touch: touched(7, me, lost), Run: run(7, onLost)}, "grant 7 5s"},
 		{"a kept run's touch moves without leases", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, lost),
 			Status: said(7, me, saidKeep), Run: run(7, runsKeep), Lease: next}, "move touch 7 on 11"},
-		{"touch_timeout changed", machine(func(m *MachineFacts) { m.Held[12] = 9 }), ProcessFacts{Placement: placed(7, longer), Touch: touched(7, me, held),
+		{"touch_timeout changed", machine(func(m *MachineFacts) { m.Held[12] = Lease{Timeout: 9} }), ProcessFacts{Placement: placed(7, longer), Touch: touched(7, me, held),
 			Status: said(7, me), Run: run(7), Lease: 12}, "update 7 [10 12] stop"},
+		{"its lease is outlived: all goes on until there is another", machine(outlived), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held),
+			Status: said(7, me), Run: run(7)}, "grant 7 5s, report 7 RUNNING"},
+		{"then both count", machine(outlived), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me),
+			Run: run(7), Lease: next}, "update 7 [10 11] stop"},
+		{"and the touch moves", machine(outlived), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held), Status: said(7, me),
+			Run: run(7, onNext), Lease: next}, "move touch 7 on 11"},
+		{"what is to start does so on an outlived lease", machine(outlived), ProcessFacts{Placement: placed(7), Touch: touched(7, me, held),
+			Status: said(7, me)}, "start 7 [10] stop"},
 		{"stop to keep: the status goes first", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, held), Status: said(7, me),
 			Run: run(7), Lease: held}, "report 7 RUNNING keep"},
 		{"then the keeper", machine(), ProcessFacts{Placement: placed(7, kept), Touch: touched(7, me, held), Status: said(7, me, saidKeep),

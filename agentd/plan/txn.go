@@ -55,8 +55,15 @@ func (d decider) hold(st api.Status) store.Txn {
 	}
 }
 
+// on is a status of a run whose touch stands on a lease.
+func (d decider) on(lease int64, st api.Status) api.Status {
+	held := d.Held[lease]
+	st.Lease, st.LeaseTTL, st.LeaseTerm = lease, held.TTL, held.Term
+	return st
+}
+
 func (d decider) touch() []Action {
-	st := api.Status{Token: d.pl.Token, Instance: d.Instance, Observed: api.Observed{State: api.Starting}, OnPartition: d.policy(), Lease: d.Lease}
+	st := d.on(d.Lease, api.Status{Token: d.pl.Token, Instance: d.Instance, Observed: api.Observed{State: api.Starting}, OnPartition: d.policy()})
 	return d.action(PutTouch, d.pl.Token, "a placement to start", func(a *Action) {
 		a.Lease, a.Txn = d.Lease, d.hold(st)
 	})
@@ -64,11 +71,13 @@ func (d decider) touch() []Action {
 
 func (d decider) retouch() []Action {
 	reason := "the touch does not stand on a live lease"
-	if d.stands(d.Run.Token) {
+	if held, _ := d.held(); d.stands(d.Run.Token) && held.Outlived {
+		reason = "etcd has another leader than when its lease was granted"
+	} else if d.stands(d.Run.Token) {
 		reason = "touch_timeout changed"
 	}
-	st := StatusOf(*d.Run, d.Instance)
-	st.OnPartition, st.Lease = d.policy(), d.Lease
+	st := d.on(d.Lease, StatusOf(*d.Run, d.Instance))
+	st.OnPartition = d.policy()
 	return d.action(MoveTouch, d.Run.Token, reason, func(a *Action) {
 		a.Lease, a.Txn, a.History = d.Lease, d.hold(st), History(d.last(), st, *d.Run)
 	})
@@ -76,8 +85,8 @@ func (d decider) retouch() []Action {
 
 // report writes the status of a live run whose touch stands, if it differs from what is written.
 func (d decider) report(policy api.OnPartition) []Action {
-	st := StatusOf(*d.Run, d.Instance)
-	st.OnPartition, st.Lease = policy, d.Touch.Lease
+	st := d.on(d.Touch.Lease, StatusOf(*d.Run, d.Instance))
+	st.OnPartition = policy
 	value := store.Encode(st)
 	if d.Status != nil && bytes.Equal(value, d.Status.Value) {
 		return nil
@@ -134,7 +143,8 @@ func (d decider) leftover(token int64, instance string) api.Status {
 			st.Reason = "the whole host was searched; nothing of it is alive"
 		}
 	}
-	st.State, st.Released, st.PID, st.Lease = api.Stopped, true, 0, 0
+	st.State, st.Released, st.PID = api.Stopped, true, 0
+	st.Lease, st.LeaseTTL, st.LeaseTerm = 0, 0, 0
 	st.OutputHeld, st.OutputHeldSince = "", time.Time{}
 	return st
 }

@@ -54,6 +54,14 @@ type Memory struct {
 	LogsGone bool
 }
 
+// Lease is one that the machine holds.
+type Lease struct {
+	Timeout  int64  // the touch_timeout in seconds that it serves
+	TTL      int64  // in seconds, as granted
+	Term     uint64 // see keeper.Lease
+	Outlived bool   // what stands on it belongs on another one
+}
+
 // ProcessFacts is everything known of one process. Nil is absent.
 type ProcessFacts struct {
 	ID        string
@@ -81,8 +89,8 @@ type MachineFacts struct {
 	Predecessors map[string]api.Proof
 	// Outcomes are how runs of theirs ended, where that is known.
 	Outcomes map[Ended]keeper.Outcome
-	// Held are the leases held, each with the touch_timeout in seconds that it serves.
-	Held map[int64]int64
+	// Held are the leases held.
+	Held map[int64]Lease
 	// Claimed: the machine's alive key carries our instance. Without it nothing new starts.
 	Claimed bool
 	// Leaving: every run is stopped and released. Left: our alive key is gone, so a release may go out and

@@ -93,9 +93,10 @@ type Decision struct {
 	Turn *Turn
 }
 
-// LeaseAnswer is what etcd said of a lease. Gone stays true for ever.
+// LeaseAnswer is what etcd said of a lease. Gone stays true for ever. Term is etcd's raft term after it was gone, or a later one.
 type LeaseAnswer struct {
 	Gone bool
+	Term uint64
 	At   clock.Instant
 }
 

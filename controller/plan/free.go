@@ -30,7 +30,7 @@ const leaseAgain = time.Second
 // one of three reasons, told by the status: never put since the placement, released, or expired. Expiry
 // proves the death of a run that its machine stops by itself (on_partition stop), once etcd says that the
 // touch's lease is gone, too: nobody deleted the key by hand, and no controller can have promised the machine to leave the run alone.
-// A run that is kept needs somebody's word.
+// Where the lease may have ended early, its whole time is waited for after that: see early. A run that is kept needs somebody's word.
 func (d *decider) free(p *ProcessFacts, machine string) freeCheck {
 	s := p.slot(machine)
 	f := freeCheck{seen: Precondition{Machine: machine}, wake: clock.Never}
@@ -60,11 +60,15 @@ func (d *decider) expired(p *ProcessFacts, s *Slot, f *freeCheck) {
 	lease := s.Status.Value.Lease
 	answer, known := d.in.Leases[lease]
 	again := answer.At.Add(leaseAgain)
+	early, tree := d.early(p, s, answer), d.treeTime(f.seen.Machine, s.Status.Value.Instance)
 	switch {
-	case known && answer.Gone && d.in.Now.Before(answer.At.Add(d.treeTime(f.seen.Machine, s.Status.Value.Instance))):
-		f.wake = answer.At.Add(d.treeTime(f.seen.Machine, s.Status.Value.Instance))
-		f.why = fmt.Sprintf("its lease has expired; %s holds processes without cgroups, so the last of them gets %v more to die",
-			f.seen.Machine, deadline.TreeTime)
+	case known && answer.Gone && d.in.Now.Before(answer.At.Add(early+tree)):
+		f.wake = answer.At.Add(early + tree)
+		f.why = fmt.Sprintf("its lease has expired; %s holds processes without cgroups, so the last of them gets %v more to die", f.seen.Machine, tree)
+		if early > 0 {
+			f.waits = api.WaitingForExpiry
+			f.why = fmt.Sprintf("%s; %s gets %v more to come back, or to end it", endedEarly(s.Status.Value), f.seen.Machine, (early + tree).Round(100*time.Millisecond))
+		}
 	case known && answer.Gone:
 		d.promised(p, s.Status.Value, f)
 	case known && d.in.Now.Before(again):
@@ -74,6 +78,35 @@ func (d *decider) expired(p *ProcessFacts, s *Slot, f *freeCheck) {
 		f.why = "asking etcd whether the lease of its touch is gone"
 		f.question = &Question{Lease: lease}
 	}
+}
+
+// early is how long after the end of a touch's lease its run may still live by it, 0 for a lease that ended in its time.
+//
+// A leader of etcd ends a lease that nobody renewed for its time, and nobody else can have answered a renewal meanwhile: for the
+// leader of another raft term did not know of the lease. So it is while the term in which the lease was granted lasts.
+//
+// After that there may have been a renewal that the one who ended it did not see. A leader that stood still, and was replaced, finds
+// all leases expired when it goes on, though they were renewed at its successor. It asks for their end, and by the time that its
+// request is sent it has learned who leads, and passes it on to that one: raft does not ask for the term of a request. Then a renewal
+// may have been answered a moment before the lease ended, though none after that, and the run may live for the time of the lease from then on.
+func (d *decider) early(p *ProcessFacts, s *Slot, answer LeaseAnswer) time.Duration {
+	last := s.Status.Value
+	if last.LeaseTerm == answer.Term {
+		return 0
+	}
+	ttl := time.Duration(last.LeaseTTL) * time.Second
+	if ttl == 0 {
+		ttl = touchTimeout(p, s)
+	}
+	return deadline.WaitTime(ttl)
+}
+
+// endedEarly says why the end of a lease proves nothing yet.
+func endedEarly(last api.Status) string {
+	if last.LeaseTerm == 0 {
+		return "its agent is of an earlier version, and does not tell whether the lease of its touch may have ended early"
+	}
+	return "etcd has had another leader since the lease of its touch was granted, and an earlier one that stood still may have ended it early"
 }
 
 // promised decides about a run whose lease is gone: its machine may go on with it by the promises of all controllers, unless an operator

@@ -9,6 +9,7 @@ const (
 	WaitingForTurn    WaitingFor = "turn"         // others are started first
 	WaitingForAgent   WaitingFor = "agent"        // its touch was deleted by hand; the agent puts it back
 	WaitingForLastRun WaitingFor = "last run"     // its machine has lost etcd and says that the run goes on
+	WaitingForExpiry  WaitingFor = "expiry"       // its lease ended, perhaps early, as etcd has had another leader
 	WaitingForPromise WaitingFor = "promise"      // its machine may go on with the last run, by promise of the controllers
 	WaitingForProof   WaitingFor = "confirm-dead" // nobody but an operator knows that the last run is dead
 )

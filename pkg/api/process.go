@@ -156,6 +156,10 @@ type Status struct {
 	OnPartition OnPartition `json:"on_partition,omitempty"`
 	// Lease on which the touch was put last: the leader asks etcd for it before it believes an expiry.
 	Lease int64 `json:"lease,omitempty"`
+	// LeaseTTL is that of the lease in seconds, and LeaseTerm etcd's raft term when it was granted, or an earlier one: a lease that has
+	// outlived its term may end early, so that its end proves nothing by itself.
+	LeaseTTL  int64  `json:"lease_ttl,omitempty"`
+	LeaseTerm uint64 `json:"lease_term,omitempty"`
 	// Refused is true when the machine could not even try (no such command, user, directory).
 	Refused bool `json:"refused,omitempty"`
 	// Rest is what a newer version wrote besides.

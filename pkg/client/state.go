@@ -104,7 +104,7 @@ func (p *Process) unwanted(now time.Time) condition {
 		return condition{api.Stopping, AwaitsStop, ""}
 	case p.Touch != nil:
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
-	case o.WaitingFor == api.WaitingForPromise:
+	case p.mayGoOn():
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
 	case s != nil && !s.Released && s.OnPartition == api.PartitionKeep && !p.Live:
 		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now) + " and may still run it (on_partition keep)"}
@@ -132,12 +132,18 @@ func (p *Process) unplaced(now time.Time) condition {
 		return condition{api.Stopping, AwaitsStop, "waiting for " + o.Machine}
 	case p.Touch != nil:
 		return condition{api.Stopping, AwaitsMachine, "waiting for " + o.Machine + ", which " + p.absence(now)}
-	case o.WaitingFor == api.WaitingForPromise:
+	case p.mayGoOn():
 		return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now)}
 	case p.obstructed():
 		return condition{api.Stopped, AwaitsObstacle, o.Waiting}
 	}
 	return condition{api.Starting, AwaitsPlacing, toBePlaced}
+}
+
+// mayGoOn reports whether the last run may live though its touch has expired, and will end or come back by itself.
+func (p *Process) mayGoOn() bool {
+	w := p.Owner.WaitingFor
+	return w == api.WaitingForPromise || w == api.WaitingForExpiry
 }
 
 // obstructed reports whether something has to go before the process can be placed. Its turn comes by itself.
@@ -153,7 +159,7 @@ func (p *Process) placed(now time.Time) condition {
 	case s != nil && s.Finished():
 		return p.ended(s.State, now)
 	case !p.Live && p.Touch == nil && (s == nil || s.Released || s.OnPartition == api.PartitionStop):
-		if o.WaitingFor == api.WaitingForPromise {
+		if p.mayGoOn() {
 			return condition{api.Unknown, AwaitsMachine, o.Machine + " " + p.absence(now)}
 		}
 		if p.obstructed() {

@@ -61,7 +61,10 @@ const waitTime = 100 * time.Millisecond
 
 // Wait is when somebody who began to wait at from has surely waited for d of true time, though his clocks may be fast by a twelfth.
 // See Over; it is no deadline of anything that has to die.
-func Wait(from Moment, d time.Duration) Deadline { return from.Plus(addTime(d, d/12+waitTime)) }
+func Wait(from Moment, d time.Duration) Deadline { return from.Plus(WaitTime(d)) }
+
+// WaitTime is how long that is by one clock, where there is only one.
+func WaitTime(d time.Duration) time.Duration { return addTime(d, d/12+waitTime) }
 
 // Sent is when the last answered renewal of a lease of ttl seconds was sent that has deadline d: Of backwards.
 func (a Deadline) Sent(ttl int64) Moment {

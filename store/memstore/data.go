@@ -35,6 +35,7 @@ type lease struct {
 	id     store.LeaseID
 	ttl    int64
 	expiry clock.Instant
+	term   uint64 // in which it was granted
 	keys   map[string]struct{}
 }
 
@@ -62,7 +63,7 @@ func (d *data) clone() *data {
 		c.versions[key] = slices.Clone(versions)
 	}
 	for id, l := range d.leases {
-		c.leases[id] = &lease{id: id, ttl: l.ttl, expiry: l.expiry, keys: maps.Clone(l.keys)}
+		c.leases[id] = &lease{id: id, ttl: l.ttl, expiry: l.expiry, term: l.term, keys: maps.Clone(l.keys)}
 	}
 	c.first = &batch{rev: d.first.rev, changes: d.first.changes}
 	c.last = c.first

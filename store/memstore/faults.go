@@ -252,6 +252,28 @@ func (s *Server) SetNoSpace(on bool) {
 	s.noSpace = on
 }
 
+// EndOutlived has every lease end that was granted in an earlier raft term, whether it is renewed or not, and returns how many there were. A
+// leader of that term that stood still since, and goes on, has etcd do this. The leases of its successor it does not know.
+func (s *Server) EndOutlived() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []store.LeaseID
+	for id, l := range s.d.leases {
+		if l.term < s.term {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		s.stats.Expiries++
+		s.commitLocked(func() { s.d.revoke(id) })
+	}
+	for st := range s.streams {
+		st.pumpLocked()
+	}
+	return len(ids)
+}
+
 // SetStale makes an endpoint answer renewals as a deposed leader of an older term, which renews
 // nothing; term 0 ends that.
 func (s *Server) SetStale(endpoint int, term uint64) {

@@ -18,7 +18,7 @@ func (s *Server) grantLocked(ttl int64) (store.Lease, error) {
 	}
 	s.nextID++
 	s.stats.Grants++
-	l := &lease{id: s.nextID, ttl: max(ttl, minTTL), keys: map[string]struct{}{}}
+	l := &lease{id: s.nextID, ttl: max(ttl, minTTL), term: s.term, keys: map[string]struct{}{}}
 	l.expiry = s.expiryLocked(l)
 	s.d.leases[l.id] = l
 	s.pokeLocked()

@@ -154,7 +154,7 @@ func (a *Agent) do(e agentd.Effect) {
 	switch e := e.(type) {
 	case agentd.GrantLease:
 		a.run(func(ctx context.Context) {
-			l, err := lease.Granter{KV: a.kv, Clock: a.host, Hold: a.hold,
+			l, err := lease.Granter{KV: a.kv, Clock: a.host, Term: a.lease.Term, Hold: a.hold,
 				Drop: func(id int64) { a.stepLease(lease.Dropped{Lease: id}) }}.Grant(ctx, e.TTL)
 			if ctx.Err() == nil {
 				a.step(agentd.Granted{Effect: e, Lease: l, Err: err})
