@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/test/witness"
 )
 
@@ -28,7 +29,7 @@ func Bound(costs cost, touchTimeout int) time.Duration {
 		wait = max(wait, session)
 	}
 	if costs&election != 0 {
-		wait += t + elected + scan
+		wait += t + elected + scan + early(t)
 	}
 	if costs&promises != 0 {
 		wait = max(wait, promise*13/12)
@@ -36,11 +37,14 @@ func Bound(costs cost, touchTimeout int) time.Duration {
 	return wait + scan + bare + reaction
 }
 
+// early is how long a lease of time t is waited for that ended under another leader of etcd than it was granted under.
+func early(t time.Duration) time.Duration { return deadline.WaitTime(t) }
+
 // CalmBound is within what time a process runs again after many faults at once have ended: promises may be in force, and
 // machines avoided.
 func CalmBound(touchTimeout int) time.Duration {
 	t := time.Duration(touchTimeout) * time.Second
-	return max(t+elected+scan+max(max(t, session)+time.Second+scan, promise*13/12), avoided) + bare + reaction
+	return max(t+elected+scan+max(max(t, session)+time.Second+scan, promise*13/12, early(t)), avoided) + bare + reaction
 }
 
 // burst is one of a history.

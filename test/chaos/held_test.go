@@ -95,7 +95,7 @@ func TestABoundIsAsLongAsWhatAFaultCosts(t *testing.T) {
 		touch int
 		want  float64
 	}{
-		{0, 2, 3.6}, {0, 5, 6.6}, {leader, 2, 6.6}, {leader, 8, 9.6}, {election, 5, 16.1}, {leader | election, 2, 13.1}, {promises, 2, 12.4}, {promises, 15, 16.6},
+		{0, 2, 3.6}, {0, 5, 6.6}, {leader, 2, 6.6}, {leader, 8, 9.6}, {election, 5, 21.6}, {leader | election, 2, 15.4}, {promises, 2, 12.4}, {promises, 15, 16.6},
 	} {
 		if got := Bound(c.costs, c.touch).Seconds(); got < c.want-0.05 || got > c.want+0.05 {
 			t.Errorf("costs %b, touch_timeout %d: %.2f s, want %.1f s", c.costs, c.touch, got, c.want)

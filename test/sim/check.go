@@ -23,9 +23,9 @@ const (
 	RunsAgain    = "a wanted process runs again in time"
 )
 
-// Bound is how long after the last fault a wanted process may be without a copy: two leases of those that are drawn here and an
+// Bound is how long after the last fault a wanted process may be without a copy: three leases of those that are drawn here and an
 // election, the settling of a new leader, and what a process needs to end and to begin.
-const Bound = 35 * time.Second
+const Bound = 40 * time.Second
 
 // checker sees every copy and every revision, and notes which promise is broken.
 type checker struct {
