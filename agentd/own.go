@@ -147,7 +147,7 @@ func (s *step) putInfo() {
 func (s *step) info() api.MachineInfo {
 	info := s.own.info
 	info.TakesAll, info.Containment = s.o.Mode == mode.Alone, s.hello.Containment
-	info.Instance, info.Identity = s.hello.Instance, s.o.Host
+	info.Instance, info.Identity, info.KeeperVersion = s.hello.Instance, s.o.Host, s.hello.Version
 	s.tellEarlier(&info)
 	return info
 }

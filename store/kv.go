@@ -240,6 +240,7 @@ type Member struct {
 	Endpoint string
 	Version  string
 	Leader   bool
+	Learner  bool // it has no vote yet
 	Rev      int64
 	Term     uint64
 	Cluster  uint64

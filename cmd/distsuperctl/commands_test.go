@@ -54,12 +54,12 @@ func TestJSONFieldsAreStable(t *testing.T) {
 		of   any
 		want string
 	}{
-		{row{}, "name group program statecode machine description state pid started stopped exit signal fenced_after_ms stopped_by starts reason fault stdout_log stderr_log output_held output_held_since token machine_live want asked_by restarts waiting_for waiting as_of"},
-		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches starting addresses labels version api host instance since silent_since losses lost_last avoided_seconds trouble trouble_since tried_again warning refuses_etcd"},
+		{row{}, "name group program statecode machine description state pid started stopped exit signal fenced_after_ms stopped_by starts reason fault stdout_log stderr_log output_held output_held_since token machine_live want asked_by restarts waiting_for waiting single_server as_of"},
+		{machineRow{}, "name state live cordoned draining cordoned_by confirmed_dead_by processes max_processes touches starting addresses labels version keeper_version version_differs single_server api host instance since silent_since losses lost_last avoided_seconds trouble trouble_since tried_again warning refuses_etcd"},
 		{result{}, "process changed ok result reason state machine"},
-		{loadResult{}, "source dry_run added changed removed unchanged stops restarts"},
+		{loadResult{}, "source dry_run added changed removed unchanged stops restarts single_server"},
 		{controllerRow{}, "id role host http version member waits_until"},
-		{whyRow{}, "process state reason want asked_by asked_at being_removed machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history as_of"},
+		{whyRow{}, "process state reason want asked_by asked_at being_removed machine machine_live token placed decided_at decision move_refused rejected failed proof waiting_for waiting touched touch_seconds_left on_partition status history held_by held_since held_until as_of"},
 	} {
 		if got := strings.Join(fields(c.of), " "); got != c.want {
 			t.Errorf("%T: fields are for ever; they are\n%s, want\n%s", c.of, got, c.want)

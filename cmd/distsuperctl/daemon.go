@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,6 +124,19 @@ func (c *ctl) controllers(ctx context.Context) ([]api.Controller, error) {
 		}
 	}
 	return out, nil
+}
+
+// leads is the controller that leads, or else any; with no ID where there is none.
+func (c *ctl) leads(ctx context.Context) (d api.Controller, err error) {
+	known, err := c.controllers(ctx)
+	if err != nil || len(known) == 0 {
+		return d, err
+	}
+	leader, _, err := c.election(ctx)
+	if at := slices.IndexFunc(known, func(d api.Controller) bool { return d.ID == leader }); at >= 0 {
+		return known[at], err
+	}
+	return known[0], err
 }
 
 // election says who leads, which is who entered first, and by which revision each entered last.

@@ -21,6 +21,8 @@ type deployment interface {
 	storeName() string
 	// usesOwnEtcd reports whether the store is an etcd of distsuperd's own, which has to run on this host.
 	usesOwnEtcd() bool
+	// ownEtcd reports whether it is one, on this host or others.
+	ownEtcd() bool
 	// explain adds to an error of the store what it means, and what to check.
 	explain(ctx context.Context, err error) error
 

@@ -55,6 +55,11 @@ func (f *fleetDeployment) learned(configured []string) []string {
 func (f *fleetDeployment) storeName() string { return "etcd" }
 func (f *fleetDeployment) usesOwnEtcd() bool { return f.cfg.UsesEmbedded() }
 
+// ownEtcd reports whether some distsuperd of the fleet runs its etcd, be it on this host or not.
+func (f *fleetDeployment) ownEtcd() bool {
+	return f.cfg != nil && (f.cfg.UsesEmbedded() || embedded.Ours(f.cfg.Etcd.CA))
+}
+
 // explain says of an etcd that is full what it still does, and of one that stopped answering in the middle which endpoints were
 // tried.
 func (f *fleetDeployment) explain(ctx context.Context, err error) error {
@@ -66,6 +71,9 @@ func (f *fleetDeployment) explain(ctx context.Context, err error) error {
 	}
 	if sc, cerr := f.storeConfig(); cerr == nil && f.kv != nil {
 		err = etcd.Unreachable(ctx, sc, err)
+	}
+	if lost := f.lostMajority(ctx); lost != "" {
+		err = fmt.Errorf("%w; %s", err, lost)
 	}
 	if full := embedded.DiskTrouble(f.cfg.Controller.StateDir); f.usesOwnEtcd() && full != "" {
 		err = fmt.Errorf("%w; %s", err, full)

@@ -388,8 +388,8 @@ func TestMachinesAreCordonedDrainedAndRebalanced(t *testing.T) {
 			f.await(fmt.Sprintf("web:web_%d", i), "RUNNING on m2")
 		}
 		f.wants(exitOK, `MACHINE  STATE           PROCESSES  LABELS  ADDRESSES  VERSION
-m1       live, draining  0          -       -          test
-m2       live            4          -       -          test
+m1       live, draining  0          -       -          test, keeper fake
+m2       live            4          -       -          test, keeper fake
 `, "machines")
 		f.wants(exitOK, "m1: uncordoned\n", "uncordon", "m1")
 		if r := f.wants(exitOK, "*", "rebalance", "--dry-run"); strings.Count(r.out, "m2 -> m1") != 2 {

@@ -12,6 +12,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/beside"
 	"github.com/distsuper/distsuper/pkg/client"
+	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/pkg/spec"
 )
 
@@ -108,6 +109,8 @@ type loadResult struct {
 	Unchanged []string `json:"unchanged"`
 	Stops     []string `json:"stops"`
 	Restarts  []string `json:"restarts"`
+	// SingleServer is the controller with whose host the fleet's only server is lost, which ends processes.
+	SingleServer string `json:"single_server,omitempty"`
 }
 
 func runLoad(ctx context.Context, c *ctl, o loadOptions, source string, programs []api.Program) error {
@@ -119,7 +122,7 @@ func runLoad(ctx context.Context, c *ctl, o loadOptions, source string, programs
 	if u := p.Unfinished; u != nil {
 		c.warnf("an earlier load of %s by %s was cut short; this one completes it", source, u.By)
 	}
-	c.warnNoMachine(ctx, programs)
+	servers := c.warnFleet(ctx, programs)
 	if len(p.Restarts) > 0 {
 		c.printf("running, and restarted by this: %s\n", abbreviate(p.Restarts))
 	}
@@ -138,22 +141,24 @@ func runLoad(ctx context.Context, c *ctl, o loadOptions, source string, programs
 	}
 	if c.json {
 		return printJSON(c.out, loadResult{Source: source, DryRun: o.dryRun, Added: names(p.Added), Changed: names(p.Changed),
-			Removed: names(p.Removed), Unchanged: names(p.Unchanged), Stops: orEmpty(p.Stops), Restarts: orEmpty(p.Restarts)})
+			Removed: names(p.Removed), Unchanged: names(p.Unchanged), Stops: orEmpty(p.Stops), Restarts: orEmpty(p.Restarts),
+			SingleServer: servers.Only()})
 	}
 	return nil
 }
 
-// warnNoMachine names programs that no machine which is known now may run. More may come.
-func (c *ctl) warnNoMachine(ctx context.Context, programs []api.Program) {
+// warnFleet names programs that no machine which is known now may run, though more may come, and says what is to be said of the servers.
+func (c *ctl) warnFleet(ctx context.Context, programs []api.Program) control.Servers {
 	snap, err := c.client.Snapshot(ctx)
 	if err != nil || len(snap.Machines()) == 0 {
-		return // the load itself tells of the error; a fleet that has not begun has no machines
+		return control.Servers{} // the load itself tells of the error; a fleet that has not begun has no machines
 	}
 	for _, p := range programs {
 		if !anyMatches(snap, p.Machines) {
 			c.warnf("warning: program %s: no machine matches machines = %s; known are %s", p.Name, strings.Join(p.Machines, ","), machineNames(snap.Machines()))
 		}
 	}
+	return c.warnServers(ctx, c.members(ctx), timeoutsToBe(programs, snap.Machines()))
 }
 
 func anyMatches(snap *client.Snapshot, machines []string) bool {

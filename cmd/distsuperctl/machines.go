@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 )
 
@@ -20,7 +21,8 @@ func newMachines(c *ctl) *cobra.Command {
 		Use:   "machines",
 		Short: "show machines: whether they are live, their processes, labels and versions",
 		Long: `machines shows every machine that has joined and was not forgotten: whether its agent is live, how many processes are
-placed there, its addresses, labels and version, and what is wrong with it.`,
+placed there, its addresses and labels, the versions of its agent and keeper and whether they are the leader's, and what is
+wrong with it.`,
 		Example: "  distsuperctl machines\n  distsuperctl machines remove m3\n  distsuperctl machines remove --dead m3",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,6 +52,9 @@ type machineRow struct {
 	Addresses    []string          `json:"addresses"`
 	Labels       map[string]string `json:"labels"`
 	Version      string            `json:"version"`
+	Keeper       string            `json:"keeper_version,omitempty"`
+	Differs      bool              `json:"version_differs,omitempty"` // agent or keeper are of another version than the controllers
+	SingleServer string            `json:"single_server,omitempty"`   // the controller with whose host the fleet's only server is lost, which ends processes
 	API          string            `json:"api,omitempty"`
 	Host         string            `json:"host,omitempty"`
 	Instance     string            `json:"instance,omitempty"`
@@ -69,7 +74,7 @@ type machineRow struct {
 func machineRowOf(m client.Machine, now time.Time) machineRow {
 	r := machineRow{Name: m.Name, State: "dead", Processes: m.Placed, Held: m.Touched, Addresses: []string{}, Labels: map[string]string{}}
 	if i := m.Info; i != nil {
-		r.MaxProcesses, r.Version, r.API, r.Warning = i.MaxProcesses, i.Version, i.API, i.Warning
+		r.MaxProcesses, r.Version, r.Keeper, r.API, r.Warning = i.MaxProcesses, i.Version, i.KeeperVersion, i.API, i.Warning
 		r.Addresses = append(r.Addresses, i.Addresses...)
 		maps.Copy(r.Labels, i.Labels)
 	}
@@ -108,6 +113,29 @@ func machineRowOf(m client.Machine, now time.Time) machineRow {
 	return r
 }
 
+// versions are those of agent and keeper, one where they are the same.
+func (r machineRow) versions() string {
+	if r.Keeper == "" || r.Keeper == r.Version {
+		return r.Version
+	}
+	return r.Version + ", keeper " + r.Keeper
+}
+
+// differs says what is of another version than a controller, "" when nothing is. Of a machine that is not live it says nothing.
+func (r machineRow) differs(d api.Controller) string {
+	var what []string
+	if r.Version != d.Version {
+		what = append(what, "agent")
+	}
+	if r.Keeper != "" && r.Keeper != d.Version {
+		what = append(what, "keeper")
+	}
+	if !r.Live || d.Version == "" || len(what) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s of another version than controller %s (%s)", strings.Join(what, " and "), d.ID, d.Version)
+}
+
 // troubleText says why and how long a machine is avoided on which starts fail; "" when none is.
 func (r machineRow) troubleText(now time.Time) string {
 	if r.Trouble == "" {
@@ -135,8 +163,16 @@ func runMachines(ctx context.Context, c *ctl) error {
 	if text := refusedText(refusals.Machines, refusals.Controllers); text != "" {
 		c.warnf("warning: %s", text)
 	}
+	servers := c.warnServers(ctx, c.members(ctx), timeoutsOf(snap.Processes()))
+	controllers, err := c.leads(ctx)
+	if err != nil {
+		return err
+	}
 	for _, m := range snap.Machines() {
 		r := machineRowOf(m, time.Now())
+		r.SingleServer = servers.Only()
+		differs := r.differs(controllers)
+		r.Differs = differs != ""
 		r.Silent = silent[m.Name]
 		if r.Refuses = slices.Contains(refusals.Machines, m.Name); r.Refuses {
 			r.State = "refuses etcd"
@@ -153,7 +189,7 @@ func runMachines(ctx context.Context, c *ctl) error {
 		if r.MaxProcesses > 0 {
 			processes += "/" + strconv.Itoa(r.MaxProcesses)
 		}
-		rows = append(rows, []string{r.Name, state, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.Version), notes(r.troubleText(time.Now()), r.Warning)})
+		rows = append(rows, []string{r.Name, state, processes, orDash(labels(r.Labels)), orDash(strings.Join(r.Addresses, ",")), orDash(r.versions()), notes(r.troubleText(time.Now()), differs, r.Warning)})
 	}
 	if c.json {
 		return printJSON(c.out, list)

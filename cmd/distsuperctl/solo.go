@@ -29,6 +29,7 @@ func (s *soloDeployment) storeConfig() (etcd.Config, error) {
 
 func (s *soloDeployment) storeName() string { return "distsuperd solo" }
 func (s *soloDeployment) usesOwnEtcd() bool { return false }
+func (s *soloDeployment) ownEtcd() bool     { return false }
 
 // explain says what the store's errors mean where nobody knows of an etcd.
 func (s *soloDeployment) explain(_ context.Context, err error) error {

@@ -85,7 +85,8 @@ type row struct {
 	Restarts     int64          `json:"restarts,omitempty"`
 	WaitingFor   api.WaitingFor `json:"waiting_for,omitempty"`
 	Waiting      string         `json:"waiting,omitempty"`
-	AsOf         string         `json:"as_of,omitempty"` // whose knowledge it is while etcd is silent, and how old
+	SingleServer string         `json:"single_server,omitempty"` // the controller with whose host the fleet's only server is lost, which ends the process
+	AsOf         string         `json:"as_of,omitempty"`         // whose knowledge it is while etcd is silent, and how old
 }
 
 func rowOf(p client.Process) row {
@@ -127,10 +128,17 @@ func runStatus(ctx context.Context, c *ctl, o statusOptions, names []string) err
 		rows[i].Description = with(rows[i].Description, doubts[rows[i].Name])
 	}
 	c.printBadNames(bad)
+	members := c.members(ctx)
+	servers := c.servers(ctx, members, timeoutsOf(snap.Processes()))
+	for i := range rows {
+		if p := snap.Process(rows[i].Name); p != nil && stopsWithout(*p) {
+			rows[i].SingleServer = servers.Only()
+		}
+	}
 	if err := c.printStatus(rows); err != nil {
 		return err
 	}
-	c.printWarnings(ctx, snap)
+	c.printWarnings(snap, members, servers)
 	if slices.ContainsFunc(rows, func(r row) bool { return !r.Live && r.Want == api.WantRun }) {
 		if r, err := c.client.Refusals(ctx, snap); err == nil && len(r.Machines)+len(r.Controllers) > 0 {
 			c.warnf("warning: %s", refusedText(r.Machines, r.Controllers))
@@ -236,7 +244,7 @@ func (c *ctl) line(r row, width, machine int) string {
 }
 
 // printWarnings says in a line each what is wrong with etcd and with machines.
-func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
+func (c *ctl) printWarnings(snap *client.Snapshot, members []store.Member, servers control.Servers) {
 	told := map[string]bool{}
 	warn := func(text string) {
 		if !told[text] {
@@ -244,10 +252,8 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 		}
 		told[text] = true
 	}
-	members, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
 	var versions []string
-	for _, m := range c.kv.Members(members) {
+	for _, m := range members {
 		versions = append(versions, m.Version)
 		for _, a := range m.Alarms {
 			switch a {
@@ -260,6 +266,9 @@ func (c *ctl) printWarnings(ctx context.Context, snap *client.Snapshot) {
 	}
 	if w := etcd.FencingWarning(versions); w != "" {
 		warn(w)
+	}
+	for _, line := range servers.Warnings() {
+		warn(line)
 	}
 	for _, m := range snap.Machines() {
 		if m.Info != nil && m.Alive != nil && m.Info.Warning != "" && !told[m.Info.Warning] {

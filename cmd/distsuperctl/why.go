@@ -14,6 +14,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/contact"
 	"github.com/distsuper/distsuper/pkg/control"
+	"github.com/distsuper/distsuper/pkg/rpc"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -43,7 +44,11 @@ type whyRow struct {
 	Partition   string             `json:"on_partition,omitempty"`
 	Status      *api.Status        `json:"status,omitempty"`
 	History     []api.HistoryEntry `json:"history"`
-	AsOf        string             `json:"as_of,omitempty"` // whose knowledge it is while etcd is silent, and how old
+	// HeldBy are the controllers by whose promise it goes on without etcd, which answered last at HeldSince, until HeldUntil at most.
+	HeldBy    []string  `json:"held_by,omitempty"`
+	HeldSince time.Time `json:"held_since,omitzero"`
+	HeldUntil time.Time `json:"held_until,omitzero"`
+	AsOf      string    `json:"as_of,omitempty"` // whose knowledge it is while etcd is silent, and how old
 }
 
 func newWhy(c *ctl) *cobra.Command {
@@ -83,6 +88,7 @@ func whyOfAgent(ctx context.Context, c *ctl, machine, name string) error {
 	}
 	w := whyOf(*p)
 	w.Want, w.AsOf = "", a.mark()
+	held := w.hold(a)
 	if c.json {
 		return printJSON(c.out, w)
 	}
@@ -91,10 +97,21 @@ func whyOfAgent(ctx context.Context, c *ctl, machine, name string) error {
 		"token", fmt.Sprint(w.Token)); err != nil {
 		return err
 	}
-	for _, line := range append(lastCopy(w.Status), a.remarks()...) {
+	for _, line := range slices.Concat(held, lastCopy(w.Status), a.remarks()) {
 		c.printf("%s\n", line)
 	}
 	return nil
+}
+
+// hold takes in by whose promise the process goes on, and returns the line that says so; none when it does not.
+func (w *whyRow) hold(a agentSays) []string {
+	at := slices.IndexFunc(a.runs, func(r rpc.Run) bool { return r.ID == w.Process })
+	if at < 0 || a.runs[at].Fate != contact.Held || a.health.Contact == nil {
+		return nil
+	}
+	by, left := *a.health.Contact, time.Duration(a.runs[at].LeftMillis)*time.Millisecond
+	w.HeldBy, w.HeldSince, w.HeldUntil = by.Controllers, by.Answered(), by.At.Add(left)
+	return []string{by.HeldBy(left)}
 }
 
 func runWhy(ctx context.Context, c *ctl, name string) error {

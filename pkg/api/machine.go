@@ -13,6 +13,8 @@ type MachineInfo struct {
 	// whatever machines the program names.
 	TakesAll bool   `json:"takes_all,omitempty"`
 	Version  string `json:"version"`
+	// KeeperVersion is that of the keeper beside it, which outlives agents. An earlier version does not write it.
+	KeeperVersion string `json:"keeper_version,omitempty"`
 	// API is host:port of the agent's HTTPS server, Fingerprint the SHA-256 of its certificate in hex.
 	API         string `json:"api,omitempty"`
 	Fingerprint string `json:"fingerprint,omitempty"`

@@ -146,6 +146,9 @@ func StateAt(age time.Duration, ttl int64) State {
 // Since is how long before the Contact's moment etcd last answered.
 func (c Contact) Since() time.Duration { return time.Duration(c.SinceMillis) * time.Millisecond }
 
+// Answered is when etcd last answered.
+func (c Contact) Answered() time.Time { return c.At.Add(-c.Since()) }
+
 // By is the same contact as an agent knows it, which etcd last answered that long ago.
 func (c Contact) By(state State, since time.Duration) Contact {
 	c.From, c.State, c.SinceMillis = FromAgent, state, since.Milliseconds()

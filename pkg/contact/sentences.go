@@ -95,6 +95,12 @@ func (c Contact) held(g Group) string {
 	return fmt.Sprintf("%s %s on without etcd for at most %s, as long as %s", g, g.verb("goes", "go"), Span(millis(g.FirstMillis)), c.promise(g))
 }
 
+// HeldBy says of one process that goes on by promise since when it does, and until when it may at most, by its left_ms.
+func (c Contact) HeldBy(left time.Duration) string {
+	by := Group{Count: len(c.Controllers), Names: c.Controllers}
+	return fmt.Sprintf("held by promise of %s since %s, at most until %s", by, c.Answered().Local().Format(time.TimeOnly), c.At.Add(left).Local().Format(time.TimeOnly))
+}
+
 // when says how long it is to the deadlines of the processes.
 func (g Group) when() string {
 	first, last := Span(millis(g.FirstMillis)), Span(millis(g.LastMillis))

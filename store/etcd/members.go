@@ -48,6 +48,7 @@ func (e *endpoint) status(ctx context.Context) store.Member {
 	m.Version, m.DBSize = resp.Version, resp.DbSize
 	m.Rev, m.Term, m.Cluster = resp.Header.Revision, resp.RaftTerm, resp.Header.ClusterId
 	m.Leader = resp.Leader != 0 && resp.Leader == resp.Header.MemberId
+	m.Learner = resp.IsLearner
 	m.Alarms = alarms(resp.Errors)
 	return m
 }
