@@ -1,8 +1,11 @@
 package memstore
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
+	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -28,6 +31,25 @@ func (s *Server) RenewNow(endpoint int, id store.LeaseID) (r store.Renewal, answ
 		return store.Renewal{}, false
 	}
 	return s.renewLocked(id), true
+}
+
+// Expiry is when a lease will have expired as things are.
+type Expiry struct {
+	ID store.LeaseID
+	At clock.Instant
+}
+
+// Expiring are the leases that will have expired by then unless they are renewed, by their numbers.
+func (s *Server) Expiring(by clock.Instant) (leases []Expiry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.d.leases {
+		if l.expiry <= by {
+			leases = append(leases, Expiry{l.id, l.expiry})
+		}
+	}
+	slices.SortFunc(leases, func(a, b Expiry) int { return cmp.Compare(a.ID, b.ID) })
+	return leases
 }
 
 // ChangesNow returns every change of keys from revision rev on, as a watch that begins now sends them first.

@@ -128,6 +128,9 @@ func (a *Agent) revive(ctx context.Context) error {
 		return nil
 	}
 	a.w.sleep(a.w.between(spawnKeeper/2, 2*spawnKeeper))
+	if a.m.noKeeper > 0 {
+		return errDisk
+	}
 	if ctx.Err() == nil && a.m.Keeper.frozen == 0 {
 		a.m.Keeper.Start()
 	}

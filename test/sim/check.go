@@ -43,6 +43,7 @@ type checker struct {
 	writer *node // who makes the transaction that is being carried out; nil for etcd itself
 
 	fences
+	kept map[string]bool // processes for which a user has written on_partition = keep
 
 	expecting bool
 	missing   map[string]time.Duration // since when a process that is wanted has no copy
@@ -65,14 +66,14 @@ type placedAt struct {
 func newChecker(w *World) *checker {
 	return &checker{w: w, alive: map[string][]*copyOf{}, starts: map[string]int{}, tokens: map[string]int64{}, touch: map[slot]api.Touch{},
 		status: map[slot]api.Status{}, owner: map[string]api.Owner{}, intent: map[string]versioned[api.Intent]{}, program: map[string]int64{},
-		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences()}
+		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences(), kept: map[string]bool{}}
 }
 
 // began takes a copy in that has just been started.
 func (c *checker) began(p *copyOf) {
 	id, at := p.ref.ID, slot{p.ref.ID, p.k.m.Name}
 	c.starts[id]++
-	if others := c.alive[id]; len(others) > 0 {
+	if others := c.unexcused(c.alive[id]); len(others) > 0 {
 		c.w.violate(OneCopy, "%s starts on %s (token %d) while it lives on %s", id, p.k.m.Name, p.ref.Token, describe(others))
 	}
 	c.alive[id] = append(c.alive[id], p)
@@ -81,6 +82,15 @@ func (c *checker) began(p *copyOf) {
 		c.w.violate(StoppedStays, "%s starts on %s under token %d, which was released", id, p.k.m.Name, p.ref.Token)
 	}
 	c.noteMissing(id)
+}
+
+// unexcused are the copies that nobody may start another beside: under a keep that a user
+// wrote, a machine that nobody reaches counts as dead, and that is a documented limit.
+func (c *checker) unexcused(copies []*copyOf) []*copyOf {
+	return slices.DeleteFunc(slices.Clone(copies), func(p *copyOf) bool {
+		at := slot{p.ref.ID, p.k.m.Name}
+		return c.kept[at.process] && c.keeps(at, p.ref.Token)
+	})
 }
 
 func describe(copies []*copyOf) string {

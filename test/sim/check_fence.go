@@ -91,7 +91,7 @@ func (c *checker) touched(name store.Name, e store.Entry, gone bool) {
 func (c *checker) untouched(at slot, t api.Touch) {
 	alive := c.living(at, t.Token)
 	switch this := (run{at, t.Token, t.Instance}); {
-	case len(alive) == 0:
+	case len(alive) == 0, c.w.Etcd.early: // who may start it elsewhere waits for its deadline all the same; placedOn looks at that
 	case c.writer != nil:
 		c.w.violate(FreeIsDead, "%s is released on %s under token %d while it lives: %s", at.process, at.machine, t.Token, describe(alive))
 	case !c.watched[this]:
@@ -113,7 +113,7 @@ func (c *checker) expired(r run) {
 	o := c.owner[r.process]
 	if o.Machine == r.machine && o.Token == r.token && !c.keeps(r.slot, r.token) {
 		for _, d := range c.w.Controllers {
-			if d.up && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}) == (promise.Obstacle{}) {
+			if d.up && !d.stood.Over && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}) == (promise.Obstacle{}) {
 				c.w.violate(FreeIsDead, "the touch of %s on %s (token %d) has expired, %s may give it away, and it lives: %s", r.process, r.machine, r.token,
 					d.ID, describe(c.living(r.slot, r.token)))
 			}
@@ -126,7 +126,7 @@ func (c *checker) expired(r run) {
 func (c *checker) placedOn(name store.Name, p api.Placement) {
 	at := slot{name.ID, name.Machine}
 	c.placement[at] = p
-	elsewhere := slices.DeleteFunc(slices.Clone(c.alive[at.process]), func(o *copyOf) bool {
+	elsewhere := slices.DeleteFunc(c.unexcused(c.alive[at.process]), func(o *copyOf) bool {
 		return o.k.m.Name == at.machine || c.keeps(slot{at.process, o.k.m.Name}, o.ref.Token)
 	})
 	if len(elsewhere) > 0 {

@@ -30,6 +30,7 @@ type Controller struct {
 	// directory is what tells its state directory.
 	directory   string
 	wipes       int
+	gone        bool // for ever
 	kv          *kv
 	core        *controller.Core
 	doer        controller.Doer
@@ -54,7 +55,7 @@ func (w *World) newController(id string) {
 
 // Start begins a life, unless it lives.
 func (c *Controller) Start() {
-	if c.up {
+	if c.up || c.gone {
 		return
 	}
 	c.begin()

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -23,17 +24,25 @@ type Etcd struct {
 	pending []func() // renewals of leases that have expired and are not revoked yet
 	watches []*watch
 
-	late  time.Duration // by which watches are, at most
-	twice int           // by so many watch events come again
-	full  bool
-	fulls int // by so many it is
-	lazy  int // by so many nothing expires
+	early   bool          // a lease is being ended though it was renewed
+	stopped bool          // nobody can lead
+	apart   int           // by so many its members are cut off from one another
+	late    time.Duration // by which watches are, at most
+	twice   int           // by so many watch events come again
+	full    bool
+	fulls   int // by so many it is
+	lazy    int // by so many nothing expires
 }
 
 // Member is one server of it.
 type Member struct {
 	Host *Host
 	up   bool
+	// lag is how far it is behind the others, at most: so much later it answers, and its watches tell.
+	lag time.Duration
+	// still: by so many it stands still, and whoever asks it hears nothing.
+	still   int
+	backlog []func()
 }
 
 // leaderless is between how long an etcd without a leader takes to elect one.
@@ -107,12 +116,18 @@ func (e *Etcd) wakeAt(at time.Duration) {
 }
 
 // serve carries out a request that has reached a member, once there is a leader. A member that is down refuses the connection.
-func (e *Etcd) serve(member int, do func(), refuse func()) {
-	switch {
-	case !e.Members[member].up:
+func (e *Etcd) serve(member int, do func(), refuse func()) { e.arrive(member, false, do, refuse) }
+
+func (e *Etcd) arrive(member int, late bool, do func(), refuse func()) {
+	switch m := e.Members[member]; {
+	case !m.up:
 		refuse()
+	case m.still > 0:
+		m.backlog = append(m.backlog, func() { e.arrive(member, late, do, refuse) })
 	case !e.Server.Up():
-		e.waiting = append(e.waiting, func() { e.serve(member, do, refuse) })
+		e.waiting = append(e.waiting, func() { e.arrive(member, late, do, refuse) })
+	case m.lag > 0 && !late:
+		e.w.After(e.w.between(0, m.lag), func() { e.arrive(member, true, do, refuse) })
 	default:
 		do()
 		e.tick()
@@ -209,7 +224,7 @@ func (e *Etcd) committed(rev int64, changes []store.Change) {
 		if len(res.Changes) == 0 {
 			continue
 		}
-		wa.stream.late = e.late
+		wa.stream.late = e.late + e.Members[wa.member].lag
 		wa.send(res)
 		if e.twice > 0 {
 			wa.send(res)
@@ -230,6 +245,9 @@ func (e *Etcd) breakWatches(member int) {
 
 // Elect loses the leader and elects another after outage.
 func (e *Etcd) Elect(outage time.Duration) {
+	if e.stopped {
+		return
+	}
 	e.w.tell("etcd", "the leader is lost for %v", outage)
 	e.leader = (e.leader + 1) % len(e.Members)
 	e.Server.Elect(outage)
@@ -249,13 +267,19 @@ func (e *Etcd) Crash(member int) {
 	e.w.tell(m.Host.Name, "etcd's member dies")
 	e.breakWatches(member)
 	switch {
-	case !e.majority():
-		e.Server.Stop()
+	case !e.quorum():
+		e.stop()
 		e.breakWatches(-1)
 	case e.leader == member:
 		e.Elect(e.w.between(leaderlessLeast, leaderlessMost))
 	}
 	e.tick()
+}
+
+// stop has etcd stand still: no leader is there, and none can be elected.
+func (e *Etcd) stop() {
+	e.stopped = true
+	e.Server.Stop()
 }
 
 // Recover brings it back.
@@ -265,19 +289,113 @@ func (e *Etcd) Recover(member int) {
 		return
 	}
 	e.w.tell(m.Host.Name, "etcd's member is back")
-	had := e.majority()
 	m.up = true
-	if !had && e.majority() {
-		e.w.After(e.w.between(leaderlessLeast, leaderlessMost), func() {
-			if e.majority() && !e.Server.Up() {
-				e.Server.Start()
-				e.tick()
+	e.regain()
+}
+
+// Cut takes the messages between its members away. An etcd of one member does not notice.
+func (e *Etcd) Cut() (end func()) {
+	e.apart++
+	if !e.quorum() && !e.stopped {
+		e.w.tell("etcd", "the members do not reach one another")
+		e.stop()
+		e.w.After(leaderlessMost, func() {
+			if e.stopped {
+				e.breakWatches(-1)
 			}
+		})
+	}
+	return func() {
+		e.apart--
+		e.regain()
+	}
+}
+
+// CutMember takes the messages between one member and the others away: who asks it waits, and where it led another does.
+func (e *Etcd) CutMember(member int) (end func()) {
+	if len(e.Members) == 1 {
+		return func() {}
+	}
+	m := e.Members[member]
+	e.w.tell(m.Host.Name, "etcd's member does not reach the others")
+	end = e.halt(m)
+	if e.leader == member {
+		e.Elect(e.w.between(leaderlessLeast, leaderlessMost))
+	}
+	e.w.After(leaderlessMost, func() {
+		if m.still > 0 {
+			e.breakWatches(member)
+		}
+	})
+	return end
+}
+
+// halt has a member answer nobody.
+func (e *Etcd) halt(m *Member) (end func()) {
+	m.still++
+	return func() {
+		if m.still--; m.still > 0 {
+			return
+		}
+		backlog := m.backlog
+		m.backlog = nil
+		for _, do := range backlog {
+			do()
+		}
+	}
+}
+
+// FreezeLeader has the leader stand still for longer than leases live, while another is elected. When it goes on it ends, by its own
+// count, every lease that was renewed at its successor meanwhile, as real etcd does.
+func (e *Etcd) FreezeLeader(most time.Duration) (end func()) {
+	if len(e.Members) == 1 || e.stopped {
+		return func() {}
+	}
+	m := e.Members[e.leader]
+	e.w.tell(m.Host.Name, "etcd's leader stands still")
+	now := e.Members[0].Host.Now()
+	old := e.Server.Expiring(now.Add(most))
+	goOn := e.halt(m)
+	e.Elect(e.w.between(leaderlessLeast, leaderlessMost))
+	return func() {
+		goOn()
+		over := e.Members[0].Host.Now()
+		e.w.After(e.w.between(0, 50*time.Millisecond), func() {
+			if !e.Server.Up() {
+				return
+			}
+			e.w.tell(m.Host.Name, "the leader of before ends leases")
+			e.early = true
+			for _, l := range old {
+				if l.At <= over {
+					_ = e.kv.Revoke(context.Background(), l.ID)
+				}
+			}
+			e.early = false
+			e.tick()
 		})
 	}
 }
 
-func (e *Etcd) majority() bool {
+// regain has a leader elected if there can be one again.
+func (e *Etcd) regain() {
+	if !e.stopped || !e.quorum() {
+		return
+	}
+	e.stopped = false
+	e.w.After(e.w.between(leaderlessLeast, leaderlessMost), func() {
+		if e.quorum() && !e.stopped {
+			e.Server.Start()
+			e.tick()
+		}
+	})
+}
+
+// quorum reports whether there can be a leader.
+func (e *Etcd) quorum() bool {
+	if e.apart > 0 && len(e.Members) > 1 {
+		return false
+	}
 	up := 0
 	for _, m := range e.Members {
 		if m.up {

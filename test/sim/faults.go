@@ -27,25 +27,50 @@ func (f Fault) String() string {
 
 // kind is a kind of fault. begin makes it and returns what ends it, nil where nothing does.
 type kind struct {
-	name  string
-	most  time.Duration // that it lasts; 0 where it does not
-	begin func(w *World, f Fault) (end func())
+	name   string
+	most   time.Duration // that it lasts; 0 where it does not
+	begin  func(w *World, f Fault) (end func())
+	weight int // how often it is drawn, against others
 }
 
 // kinds are all of them, family by family. Their order is part of what a seed means.
-var kinds = slices.Concat(daemonKinds, hostKinds, netKinds, etcdKinds, programKinds, userKinds)
+var kinds = slices.Concat(daemonKinds, hostKinds, netKinds, etcdKinds, programKinds, userKinds, policyKinds, copyKinds, quorumKinds)
+
+// usual is the weight of a fault that has no other.
+const usual = 2
 
 // planted are faults that no seed draws: those of tests.
 var planted []kind
 
 // at is a fault without a duration.
 func at(name string, begin func(w *World, f Fault)) kind {
-	return kind{name: name, begin: func(w *World, f Fault) func() { begin(w, f); return nil }}
+	return kind{name: name, weight: usual, begin: func(w *World, f Fault) func() { begin(w, f); return nil }}
 }
 
 // lasting is one that ends.
 func lasting(name string, most time.Duration, begin func(w *World, f Fault) func()) kind {
-	return kind{name: name, most: most, begin: begin}
+	return kind{name: name, weight: usual, most: most, begin: begin}
+}
+
+// weighing is a fault that is drawn more or less often than others.
+func (k kind) weighing(weight int) kind {
+	k.weight = weight
+	return k
+}
+
+// drawKind draws one by its weight.
+func drawKind(rnd *rand.Rand) kind {
+	sum := 0
+	for _, k := range kinds {
+		sum += k.weight
+	}
+	left := rnd.IntN(sum)
+	for _, k := range kinds {
+		if left -= k.weight; left < 0 {
+			return k
+		}
+	}
+	panic("sim: weights do not sum up")
 }
 
 // machine counts from the one on which the first process is placed, controller from the leader, and member from etcd's leader: so that
@@ -96,7 +121,7 @@ func kindOf(name string) kind {
 func drawFaults(rnd *rand.Rand, n int, from, until time.Duration) []Fault {
 	var faults []Fault
 	for range n {
-		k := kinds[rnd.IntN(len(kinds))]
+		k := drawKind(rnd)
 		f := Fault{At: between(rnd, from, until), Kind: k.name, A: drawIndex(rnd), B: drawIndex(rnd)}
 		if k.most > 0 {
 			f.For = between(rnd, 0, k.most)

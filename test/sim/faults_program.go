@@ -19,6 +19,17 @@ var programKinds = []kind{
 			c.children += 1 + f.B%3
 		}
 	}),
+	lasting("machine lacks what processes need", 15*time.Second, func(w *World, f Fault) func() {
+		m := w.machine(f.A)
+		m.refuses++
+		return func() { m.refuses-- }
+	}),
+	lasting("keeper dies and no other can be started", 15*time.Second, func(w *World, f Fault) func() {
+		m := w.machine(f.A)
+		m.noKeeper++
+		m.Keeper.Crash()
+		return func() { m.noKeeper-- }
+	}),
 	lasting("machine cannot spawn", 15*time.Second, func(w *World, f Fault) func() {
 		m := w.machine(f.A)
 		m.noSpawn++

@@ -38,9 +38,6 @@ var userKinds = []kind{
 	at("user changes touch_timeout", func(w *World, f Fault) {
 		w.Users.Change(w.process(f.A), func(p *api.Program) { p.TouchTimeout = 2 + f.B })
 	}),
-	at("user changes on_partition", func(w *World, f Fault) {
-		w.Users.Change(w.process(f.A), func(p *api.Program) { p.OnPartition = api.PartitionStop })
-	}),
 	at("user changes the command", func(w *World, f Fault) {
 		w.Users.Change(w.process(f.A), func(p *api.Program) { p.Command += " x" })
 	}),

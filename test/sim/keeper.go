@@ -285,8 +285,8 @@ func (k *Keeper) killTree(effect core.Effect) {
 
 func (k *Keeper) spawn(c core.Copy) core.Event {
 	program := k.w.program(c.ID)
-	if program.CannotSpawn || k.m.noSpawn > 0 {
-		return core.SpawnFailed{Copy: c, Why: core.Failure{Text: "cannot spawn"}, At: k.host.Wall()}
+	if program.CannotSpawn || k.m.noSpawn+k.m.refuses > 0 {
+		return core.SpawnFailed{Copy: c, Why: core.Failure{Text: "cannot spawn", Refused: k.m.refuses > 0}, At: k.host.Wall()}
 	}
 	k.m.pid++
 	p := &copyOf{k: k, ref: c.Ref, instance: k.instance, pid: k.m.pid, children: program.Children, program: program}

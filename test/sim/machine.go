@@ -30,11 +30,13 @@ type Machine struct {
 	// KillTakes is how long it takes at most to kill what a process has started.
 	KillTakes time.Duration
 	noSpawn   int // so many things keep processes from starting here
+	refuses   int // so many things a process needs are missing here
+	noKeeper  int // so many things keep a keeper from starting here
 	saved     *contain.State
 }
 
 func (w *World) newMachine(name string) {
-	m := &Machine{w: w, Name: name, Host: w.newHost(name), on: true, directory: "dir-" + name, containment: "cgroup2", KillTakes: 20 * time.Millisecond}
+	m := &Machine{w: w, Name: name, Host: w.newHost(name), on: true, directory: "dir-" + name, containment: contain.Cgroup2, KillTakes: 20 * time.Millisecond}
 	m.Agent = &Agent{node: node{w: w, host: m.Host, name: name + "/agent"}, m: m}
 	m.Keeper = &Keeper{node: node{w: w, host: m.Host, name: name + "/keeper"}, m: m}
 	w.Machines = append(w.Machines, m)

@@ -117,7 +117,7 @@ func (a *Agent) ask(_ context.Context, to promise.Controller, ask promise.Ask) (
 	err = errNoPromise
 	var d *Controller
 	for _, c := range a.w.Controllers {
-		if c.ID == to.ID {
+		if c.ID == to.ID && c.host.Name == to.Host {
 			d = c
 		}
 	}

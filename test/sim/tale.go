@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/deadline"
 )
 
 // Tale is all that a story is made of: the same Tale is the same story, on any machine.
@@ -47,6 +48,7 @@ func Play(t Tale, story bool) Result {
 	w := New(Config{Seed: t.Seed, Noise: t.Noise, Controllers: 1 + rnd.IntN(3), Machines: 2 + rnd.IntN(3), Members: 1 + 2*rnd.IntN(2),
 		Skew: rnd.IntN(2) == 0, Story: story})
 	defer w.Close()
+	w.uncontainSome(rand.New(rand.NewPCG(t.Seed, 4)))
 	w.Run(2 * time.Second)
 	w.createSome(rnd)
 	w.Inject(t.Faults...)
@@ -66,8 +68,18 @@ func Play(t Tale, story bool) Result {
 	return r
 }
 
+// uncontainSome takes the cgroups of some machines away.
+func (w *World) uncontainSome(rnd *rand.Rand) {
+	for _, m := range w.Machines {
+		if rnd.IntN(3) == 0 {
+			m.Uncontained(between(rnd, 0, deadline.TreeTime))
+		}
+	}
+}
+
 // createSome has the user create some programs.
 func (w *World) createSome(rnd *rand.Rand) {
+	policies := rand.New(rand.NewPCG(w.cfg.Seed, 5))
 	for _, name := range []string{"a", "b", "c"}[:1+rnd.IntN(3)] {
 		p := Program{StopTakes: between(rnd, 0, 3*time.Second), IgnoresTerm: rnd.IntN(5) == 0, Children: rnd.IntN(3)}
 		change := []func(*api.Program){TouchTimeout(2 + rnd.IntN(5)), OnPartition(api.PartitionStop)}
@@ -78,9 +90,26 @@ func (w *World) createSome(rnd *rand.Rand) {
 			p.Runs = between(rnd, 2*time.Second, 30*time.Second)
 			w.mayEnd[name] = true
 		}
+		change = append(change, w.policy(policies, name)...)
 		w.wanted = append(w.wanted, name)
 		w.Users.Create(name, p, change...)
 	}
+}
+
+// policy is what one program in some has otherwise: a policy that nobody wrote, a keep, or one machine only.
+func (w *World) policy(rnd *rand.Rand, name string) (change []func(*api.Program)) {
+	switch rnd.IntN(12) {
+	case 0:
+		w.check.kept[name] = true
+		return []func(*api.Program){OnPartition(api.PartitionKeep)}
+	case 1, 2:
+		change = append(change, OnPartition(""))
+	}
+	if rnd.IntN(8) == 0 {
+		on := w.Machines[rnd.IntN(len(w.Machines))].Name
+		change = append(change, OnPartition(""), func(p *api.Program) { p.Machines = []string{on} })
+	}
+	return change
 }
 
 // String is the tale as Go and people read it.

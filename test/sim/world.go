@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
 )
 
@@ -54,6 +56,7 @@ type World struct {
 	specs       map[string][]func(*api.Program) // as they were created
 	wanted      []string                        // processes that were created
 	mayEnd      map[string]bool                 // those that end by themselves
+	twins       int                             // controllers with a copied state directory that there were
 
 	broken *Violation
 	story  []Line
@@ -169,6 +172,24 @@ func (w *World) restoreAll() {
 		m.Agent.Start()
 		w.Users.uncordon(m.Name)
 	}
+	w.vouch()
+}
+
+// askEvery is how often an operator looks whether somebody waits for a word about a machine.
+const askEvery = 5 * time.Second
+
+// vouch is an operator who looks whether a controller waits for somebody's word that a machine is dead, and gives it where nothing lives.
+func (w *World) vouch() {
+	for _, id := range w.wanted {
+		o := w.check.owner[id]
+		if o.WaitingFor == api.WaitingForProof && len(w.check.alive[id]) == 0 {
+			w.Users.Do("confirm the death of "+o.Machine, func(ctx context.Context, c *client.Client) error {
+				_, err := c.ConfirmDead(ctx, o.Machine)
+				return err
+			})
+		}
+	}
+	w.After(askEvery, w.vouch)
 }
 
 // Close ends everything that still waits.
