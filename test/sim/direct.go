@@ -76,10 +76,13 @@ func (m *Machine) waitsFor() time.Duration {
 	return 0
 }
 
+// stops is a program that stops where its machine may be dead.
+func stops(p *api.Program) { p.OnPartition = api.PartitionStop }
+
 // begins has a program be created that stops where its machine may be dead, and everything be at rest. It returns where it runs.
 func (w *World) begins(name string, p Program, change ...func(*api.Program)) *Machine {
 	w.Pass(2 * time.Second)
-	w.Users.Create(name, p, append([]func(*api.Program){OnPartition(api.PartitionStop)}, change...)...)
+	w.Users.Create(name, p, append([]func(*api.Program){stops}, change...)...)
 	w.AwaitRun(name, "", 5*time.Second)
 	w.Pass(20 * time.Second)
 	return w.on(name)

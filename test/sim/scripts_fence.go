@@ -40,9 +40,10 @@ var fenceScripts = []Script{
 	{Name: "the last renewal is answered late", Config: Config{Seed: 24, Machines: 1, Members: 1}, Play: func(w *World) {
 		w.Host("m1").Rates(slow, slow)
 		w.begins("web", stubborn, TouchTimeout(longLease))
-		w.Late("e1", "m1", 700*time.Millisecond)
+		w.Late("e1", "m1", 800*time.Millisecond)
 		w.Pass(2 * time.Second)
 		w.Silence("m1", "e1")
+		w.Split([]string{"m1"}, []string{"d1", "d2"})
 		w.Pass(35 * time.Second)
 	}},
 	{Name: "a touch is to move to a longer lease, and its machine is cut off before it does", Config: Config{Seed: 25, Machines: 1, Members: 1}, Play: func(w *World) {
