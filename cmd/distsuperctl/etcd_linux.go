@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/embedded/members"
@@ -37,6 +38,12 @@ func startEtcd(ctx context.Context, cfg *config.Config) error {
 // stopEtcd ends the etcd that distsuperd started; none running is no error.
 func stopEtcd(ctx context.Context, cfg *config.Config) error {
 	return embedded.Stop(ctx, cfg.Controller.StateDir)
+}
+
+// distsuperdRuns reports whether distsuperd runs with this state directory.
+func distsuperdRuns(stateDir string) bool {
+	_, err := daemon.Find(daemon.PIDFile(stateDir, "distsuperd"))
+	return err == nil
 }
 
 // distsuperd is the binary beside this one, else the one in PATH.

@@ -15,3 +15,5 @@ var errNoEtcd = usage(errors.New("distsuperd's own etcd runs on Linux only; set 
 func startEtcd(context.Context, *config.Config) error { return errNoEtcd }
 
 func stopEtcd(context.Context, *config.Config) error { return errNoEtcd }
+
+func distsuperdRuns(string) bool { return false }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,15 @@ func (c *ctl) ownEtcd(cmd *cobra.Command) (*members.Client, error) {
 	}
 	if !sc.Follow {
 		return nil, usage(errors.New("members is for distsuperd's own etcd, and [etcd] endpoints name another one; see etcdctl member list"))
+	}
+	if c.cfg.UsesEmbedded() && embedded.Running(c.cfg.Controller.StateDir) {
+		here, err := embedded.Endpoint(c.cfg.Controller.StateDir)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(sc.Endpoints, here) { // it answers when it waits for the others, too
+			sc.Endpoints = append([]string{here}, sc.Endpoints...)
+		}
 	}
 	return members.NewClient(sc, c.keys), nil
 }
@@ -234,21 +244,16 @@ func named(list []embedded.Peer, which string) (p embedded.Peer, found bool, err
 }
 
 func noSuchMember(list []embedded.Peer, which string) error {
-	var names []string
-	for _, p := range list {
-		names = append(names, members.Named(p))
-	}
-	return usage(fmt.Errorf("no member of etcd is named %s; there are %s", which, strings.Join(names, ", ")))
+	return usage(fmt.Errorf("no member of etcd is named %s; there are %s", which, namesOf(list)))
 }
 
 // noMajority explains why the members cannot be changed.
 func (c *ctl) noMajority(ctx context.Context, e *members.Client, why error) error {
-	list, _, err := e.Any(ctx, false)
-	if err != nil {
+	lost, err := e.Lost(ctx)
+	switch {
+	case err != nil:
 		return unreachable("no member of etcd answers: %w", err)
-	}
-	states := e.States(ctx, list)
-	if lost := members.Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }); lost != "" {
+	case lost != "":
 		return unreachable("%s", lost)
 	}
 	return unreachable("the members of etcd cannot be asked: %w", why)

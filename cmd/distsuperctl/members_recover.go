@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,8 +17,11 @@ import (
 	"github.com/distsuper/distsuper/store/etcd"
 )
 
-// startTime is what a new etcd may take to start.
-const startTime = 30 * time.Second
+// startTime is what a new etcd may take to start: distsuperd may just be asking the other members, and wait before it tries again.
+const startTime = 90 * time.Second
+
+// answerTime is what the member of this host may take to answer: one that was just started waits for the others first.
+const answerTime = 10 * time.Second
 
 func newMemberRecover(c *ctl) *cobra.Command {
 	var o acceptOptions
@@ -45,6 +49,9 @@ other members of before must not come back with their data; a distsuperd that me
 
 func runMemberRecover(cmd *cobra.Command, c *ctl, o acceptOptions) error {
 	ctx, dir := cmd.Context(), c.cfg.Controller.StateDir
+	if err := goOn(dir); err != nil {
+		return err
+	}
 	several, err := embedded.Several(dir, nil)
 	if err != nil {
 		return err
@@ -52,19 +59,13 @@ func runMemberRecover(cmd *cobra.Command, c *ctl, o acceptOptions) error {
 	if !c.cfg.UsesEmbedded() || !several || !embedded.Running(dir) {
 		return usage(errors.New("members recover runs on a host with a member of distsuperd's own etcd, while distsuperd runs there (distsuperd start)"))
 	}
-	reach, err := embedded.ReachOf(dir, nil)
+	sc, socket, err := c.thisMember()
 	if err != nil {
 		return err
 	}
-	socket, err := embedded.Endpoint(dir)
-	if err != nil {
-		return err
-	}
-	sc := c.configuredStore()
-	sc.Endpoints, sc.CA, sc.Cert, sc.Key = []string{socket}, reach.CA, reach.Cert, reach.Key
 	e := members.NewClient(sc, c.keys)
 	defer e.Close()
-	own, err := e.Status(ctx, socket)
+	own, err := awaitAnswer(ctx, e, socket)
 	if err != nil {
 		return unreachable("this host's member of etcd does not answer: %w", err)
 	}
@@ -90,10 +91,56 @@ func runMemberRecover(cmd *cobra.Command, c *ctl, o acceptOptions) error {
 	if err := c.foundAnew(ctx, e, dir, socket, own.Cluster); err != nil {
 		return err
 	}
-	if err := c.connect(cmd); err != nil {
+	if err = c.connect(cmd); err == nil {
+		err = runRestore(ctx, c, acceptOptions{off: o.off, yes: true}, b)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; the new etcd is there: to go on, run distsuperctl restore %s", err, name)
+	}
+	return nil
+}
+
+// goOn says how to go on after a recovery that was interrupted when the new etcd had begun; nil where there was none.
+func goOn(dir string) error {
+	d, err := embedded.DirOf(dir)
+	if err != nil {
 		return err
 	}
-	return runRestore(ctx, c, acceptOptions{off: o.off, yes: true}, b)
+	m, err := d.Membership()
+	if err != nil || !m.Alone || len(m.Others()) > 0 {
+		return err
+	}
+	saved, err := filepath.Glob(filepath.Join(dir, "etcd", "recover-*.backup"))
+	if err != nil || len(saved) == 0 {
+		return err
+	}
+	return fmt.Errorf("this host has gone on with a new etcd already; if that was interrupted, run distsuperctl restore %s", slices.Max(saved))
+}
+
+// thisMember is how the member of this host is reached, and by that all others.
+func (c *ctl) thisMember() (sc etcd.Config, socket string, err error) {
+	reach, err := embedded.ReachOf(c.cfg.Controller.StateDir, nil)
+	if err != nil {
+		return sc, "", err
+	}
+	if socket, err = embedded.Endpoint(c.cfg.Controller.StateDir); err != nil {
+		return sc, "", err
+	}
+	sc = c.configuredStore()
+	sc.Endpoints, sc.CA, sc.Cert, sc.Key = []string{socket}, reach.CA, reach.Cert, reach.Key
+	return sc, socket, nil
+}
+
+// awaitAnswer asks a member until it answers.
+func awaitAnswer(ctx context.Context, e *members.Client, endpoint string) (members.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	for {
+		s, err := e.Status(ctx, endpoint)
+		if err == nil || !clock.Sleep(ctx, 100*time.Millisecond) {
+			return s, err
+		}
+	}
 }
 
 // remembered are the members that this host knew last.

@@ -27,19 +27,31 @@ runs and is still wanted goes on.
 
 It works with every etcd, also with one that is empty, and with one that the daemons refuse, since it was wiped or restored
 from a snapshot: then it does what init db --after-restore does, too, and every daemon goes on with it. It says what it would
-change, and asks. A file that is damaged changes nothing.`,
+change, and asks. A file that is damaged changes nothing.
+
+Where every member of distsuperd's own etcd has lost its data, run it on the host of one of them, while distsuperd runs there: it makes
+a new etcd on this host first, and the others join that by themselves. It refuses as long as a member answers, which has more than
+any backup: members recover goes on with that one.`,
 		Example: "  distsuperctl restore fleet.backup", Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := readBackup(args[0])
 			if err != nil {
 				return err
 			}
-			if err := c.ensureEtcd(cmd); err != nil {
+			anew, err := c.beginAnew(cmd, o.yes)
+			if err != nil {
 				return err
 			}
-			if err := c.connect(cmd); err != nil {
+			if !anew {
+				err = c.ensureEtcd(cmd)
+			}
+			if err == nil {
+				err = c.connect(cmd)
+			}
+			if err != nil {
 				return err
 			}
+			o.yes = o.yes || anew // it was asked already
 			return runRestore(cmd.Context(), c, o, b)
 		},
 	}

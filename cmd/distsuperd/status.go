@@ -11,7 +11,10 @@ import (
 	"github.com/distsuper/distsuper/cmd/internal/daemoncmd"
 	"github.com/distsuper/distsuper/controller/web"
 	"github.com/distsuper/distsuper/pkg/config"
+	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
+	"github.com/distsuper/distsuper/store/embedded/members"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // status is what `status --json` prints. Its field names do not change.
@@ -38,6 +41,9 @@ func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
 	common, asks, err := self.Find(cfg)
 	s.Status = common
 	if err != nil || !asks {
+		if lost := majorityLost(ctx, cfg); s.Running && lost != "" { // for which it waits
+			s.Problem += "; " + lost
+		}
 		return s, err
 	}
 	h, err := health(ctx, s.Daemon.HTTP)
@@ -47,6 +53,29 @@ func report(ctx context.Context, cfg *config.Config) (daemoncmd.Report, error) {
 	}
 	s.Health = &h
 	return s, nil
+}
+
+// majorityLost says what is missing of the other members of this host's etcd, "" for nothing, or where that is not known.
+func majorityLost(ctx context.Context, cfg *config.Config) string {
+	dir := cfg.Controller.StateDir
+	if !cfg.UsesEmbedded() || !embedded.Running(dir) {
+		return ""
+	}
+	socket, err := embedded.Endpoint(dir)
+	if err != nil {
+		return ""
+	}
+	reach, err := embedded.ReachOf(dir, nil)
+	if err != nil {
+		return ""
+	}
+	e := members.NewClient(etcd.Config{Endpoints: []string{socket}, CA: reach.CA, Cert: reach.Cert, Key: reach.Key}, store.NewKeys(cfg.Etcd.Prefix))
+	defer e.Close()
+	lost, err := e.Lost(ctx)
+	if err != nil {
+		return ""
+	}
+	return lost
 }
 
 func health(ctx context.Context, addr string) (web.Health, error) {

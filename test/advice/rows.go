@@ -50,6 +50,8 @@ var Rows = []Row{
 		Tested: "hack/trials:wiped"},
 	{Says: "distsuperctl restore FILE", When: "the data of the embedded etcd was removed under it", Run: "distsuperctl restore F",
 		Tested: "hack/trials:wiped"},
+	{Says: "distsuperctl restore %s", When: "members recover was interrupted after it had begun a new etcd", Run: "distsuperctl restore F",
+		Tested: "test/e2e:TestLongALostMajorityIsRecoveredFromOneSurvivor"},
 	{Says: "distsuperctl members remove takes out", When: "a member that answers is to be replaced", Run: "distsuperctl members remove d3", Parsed: elsewise},
 	{Says: "distsuperctl members replace takes out", When: "etcd has its majority, and is to be recovered", Run: "distsuperctl members replace d3", Parsed: elsewise},
 	{Says: "distsuperctl members replace %s", When: "a member has lost its data, or has an old copy, or was removed", Run: "distsuperctl members replace d3",

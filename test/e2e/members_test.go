@@ -63,6 +63,16 @@ func (f *fixture) warning(n *cluster.Node, want string) string {
 	return command
 }
 
+// begin starts a distsuperd that may find no etcd, and does not wait for one.
+func (f *fixture) begin(d *cluster.Node) {
+	f.t.Helper()
+	f.until(d.Name+" runs", func() (bool, string) {
+		r := d.Run(f.ctx, "distsuperd", "start", "--timeout", "1ms")
+		s, err := fleet.Health(f.ctx, d)
+		return err == nil && s.Running, r.Stdout + r.Stderr
+	})
+}
+
 // Property: of three distsuperd with one etcd, each may be killed, the first included, and each may be restarted on purpose, under load:
 // every process goes on, and nothing runs twice.
 func TestLongThreeMembersSurviveTheLossOfEachHostInTurn(t *testing.T) {
@@ -246,6 +256,23 @@ func (f *fixture) voters() string {
 	return all
 }
 
+// interruptRecovery kills members recover when the new etcd is there, and nothing in it.
+func (f *fixture) interruptRecovery(d *cluster.Node) {
+	f.t.Helper()
+	cmd := d.Command(f.ctx, "distsuperctl", "members", "recover", "--yes")
+	if err := cmd.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }() // it was killed
+	f.until("it has begun a new etcd", func() (bool, string) {
+		b, err := os.ReadFile(d.State("etcd/members.json"))
+		return strings.Contains(string(b), `"alone": true`), fmt.Sprintf("%s%v", b, err)
+	})
+	if err := cmd.Process.Kill(); err != nil {
+		f.t.Error(err)
+	}
+}
+
 // Property: a lost majority says what to do, and the one command that goes on from a survivor loses no process that runs and starts none
 // twice; who comes back with the data of before does not start it.
 func TestLongALostMajorityIsRecoveredFromOneSurvivor(t *testing.T) {
@@ -263,13 +290,27 @@ func TestLongALostMajorityIsRecoveredFromOneSurvivor(t *testing.T) {
 		out := third.Run(f.ctx, "distsuperd", "status").Stdout
 		return strings.Contains(out, "etcd has no majority: 1 of 3") && strings.Contains(out, "distsuperctl members recover"), out
 	})
-	if r := third.Run(f.ctx, "distsuperctl", "members"); r.Code != 0 || !strings.Contains(r.Stderr, "members recover") {
-		t.Errorf("members: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
-	}
+	third.Kill() // and the survivor starts again, when its etcd finds nobody
+	f.begin(third)
+	f.until("it is still there", func() (bool, string) {
+		r := third.Run(f.ctx, "distsuperctl", "members")
+		return r.Code == 0 && strings.Contains(r.Stderr, "1 of 3 members answer") && strings.Contains(r.Stderr, "members recover"), r.Stdout + r.Stderr
+	})
+	f.until("distsuperd says what it means, too", func() (bool, string) {
+		out := third.Run(f.ctx, "distsuperd", "status").Stdout
+		return strings.Contains(out, "etcd has no majority: 1 of 3") && strings.Contains(out, "distsuperctl members recover"), out
+	})
 	if r := third.Run(f.ctx, "distsuperctl", "members", "replace", "d1"); r.Code != 4 || !strings.Contains(r.Stderr, "no majority") {
 		t.Errorf("replace without a majority: exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
 	}
-	t.Log(f.must(third, "distsuperctl", "members", "recover", "--yes"))
+	f.interruptRecovery(third)
+	advised := ""
+	f.until("it says how to go on", func() (bool, string) {
+		r := third.Run(f.ctx, "distsuperctl", "members", "recover", "--yes")
+		advised = regexp.MustCompile(`distsuperctl restore (\S+)`).FindString(r.Stderr)
+		return r.Code != 0 && advised != "", r.Stdout + r.Stderr
+	})
+	t.Log(f.must(third, "distsuperctl", append(strings.Fields(advised)[1:], "--yes")...))
 	f.vote(third, 1)
 	f.allRun(6)
 	for _, p := range f.snapshot().Processes() {

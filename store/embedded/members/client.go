@@ -175,22 +175,44 @@ func (c *Client) record(ctx context.Context, endpoint, id string) (r Record, err
 	return r, json.Unmarshal(resp.Kvs[0].Value, &r)
 }
 
-// States asks all members at once; those that do not answer are missing.
+// States asks all members at once, and the one of this host by its socket, where that is among the endpoints; those that do not answer are
+// missing.
 func (c *Client) States(ctx context.Context, list []embedded.Peer) map[string]State {
 	states := map[string]State{}
 	var wg sync.WaitGroup
 	var mu sync.Mutex // guards states
-	for _, p := range list {
+	ask := func(endpoint string, is func(id string) bool) {
 		wg.Go(func() {
-			if s, err := c.Status(ctx, p.Endpoint); err == nil && s.ID == p.ID {
+			if s, err := c.Status(ctx, endpoint); err == nil && is(s.ID) {
 				mu.Lock()
 				defer mu.Unlock()
-				states[p.ID] = s
+				states[s.ID] = s
 			}
 		})
 	}
+	for _, p := range list {
+		ask(p.Endpoint, func(id string) bool { return id == p.ID })
+	}
+	for _, endpoint := range c.cfg.Endpoints {
+		if strings.HasPrefix(endpoint, "unix://") {
+			ask(endpoint, func(id string) bool {
+				return slices.ContainsFunc(list, func(p embedded.Peer) bool { return p.ID == id })
+			})
+		}
+	}
 	wg.Wait()
 	return states
+}
+
+// Lost says what it means for etcd who answers, and what to do, as the function Lost does; "" while there is a majority. Its error is that
+// nobody answers at all.
+func (c *Client) Lost(ctx context.Context) (string, error) {
+	list, _, err := c.Any(ctx, false)
+	if err != nil {
+		return "", err
+	}
+	states := c.States(ctx, list)
+	return Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }), nil
 }
 
 // Allow lets the host of a member join again as a new one.

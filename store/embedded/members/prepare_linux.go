@@ -210,6 +210,9 @@ func (h *Host) join(ctx context.Context, c *Client) (m embedded.Membership, err 
 		if err := c.Remove(ctx, p.ID); err != nil {
 			return m, fmt.Errorf("join etcd: remove what an earlier attempt left: %w", err)
 		}
+		if !clock.Sleep(ctx, time.Second) { // etcd makes an id of the address and the second, and takes none a second time
+			return m, ctx.Err()
+		}
 	}
 	id, err := c.add(ctx, peer)
 	if err != nil {

@@ -71,14 +71,8 @@ func run(cfg embedded.Config, tell *embedded.Teller) error {
 	if err != nil {
 		return err
 	}
-	select {
-	case <-e.Server.ReadyNotify():
-	case <-e.Server.StopNotify():
-		return errors.New("etcd stopped while starting")
-	case err := <-e.Err():
-		return fmt.Errorf("etcd does not start: %w", err)
-	case <-signals:
-		return nil
+	if ready, err := awaitReady(d, e, signals, log); !ready || err != nil {
+		return err
 	}
 	door, err := newDoor(d, cfg, e.Server, log)
 	if err != nil {
@@ -109,6 +103,33 @@ func run(cfg embedded.Config, tell *embedded.Teller) error {
 	case <-time.After(closing):
 	}
 	return nil
+}
+
+// awaitReady returns when etcd serves clients, and false when a signal came first.
+func awaitReady(d embedded.Dir, e *embed.Etcd, signals <-chan os.Signal, log *zap.Logger) (ready bool, err error) {
+	end := func() error { return nil }
+	defer func() { err = errors.Join(err, end()) }()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		select {
+		case <-e.Server.ReadyNotify():
+			return true, nil
+		case <-e.Server.StopNotify():
+			return false, errors.New("etcd stopped while starting")
+		case err := <-e.Err():
+			return false, fmt.Errorf("etcd does not start: %w", err)
+		case <-signals:
+			return false, nil
+		case <-late.C:
+			answering, err := answerWaiting(d, e.Server, log)
+			if err != nil {
+				log.Warn("nobody is answered while etcd waits for a majority", zap.Error(err))
+				continue
+			}
+			end = answering
+		}
+	}
 }
 
 // newLogger writes to stderr, which is the log file. It repeats itself little: etcd warns of each slow request.
