@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -19,6 +20,7 @@ import (
 	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/proxy"
 	"github.com/distsuper/distsuper/test/witness"
 )
 
@@ -27,16 +29,28 @@ type badDay struct {
 	*stage
 	f    *fleet.Fleet
 	etcd *etcdproc.Cluster
-	kind string // of etcd, in what is found
+	ways []*proxy.Proxy // to each member, of a day with such
+	kind string         // of etcd, in what is found
 
 	restarts int // of processes, in all rounds
 	rounds   int
 	slowest  time.Duration // until all ran after a round
+	starts   []string      // how long it took in each to start something, where that was tried
 
 	mu      sync.Mutex
 	touches int       // that etcd has ended
 	resumed time.Time // when what stood still went on last, and how soon after that the first of these went
 	first   time.Duration
+
+	writes atomic.Int64 // of somebody else, that etcd has taken meanwhile
+}
+
+// A day is what the etcd of a badDay is.
+type day struct {
+	path    string // of the binary
+	members int
+	ways    bool // each member is reached through a proxy, but by other members
+	slow    bool // their disks can be slow
 }
 
 const (
@@ -64,23 +78,34 @@ func version(ctx context.Context, path string) string {
 	return "etcd " + strings.TrimPrefix(first, "etcd Version: ")
 }
 
-// badDay starts a fleet on so many members and plays with it.
-func (s *stage) badDay(ctx context.Context, path string, members int, play func(b *badDay) error) error {
-	b := &badDay{stage: s, kind: version(ctx, path)}
-	dir := filepath.Join(s.Dir, strings.ReplaceAll(b.kind, " ", "-"))
+// badDay starts a fleet on such an etcd and plays with it, while somebody else has etcd write a hundred times a second.
+func (s *stage) badDay(ctx context.Context, o day, play func(b *badDay) error) error {
+	b := &badDay{stage: s, kind: version(ctx, o.path)}
+	dir := filepath.Join(s.Dir, fmt.Sprintf("%s-%d", strings.ReplaceAll(b.kind, " ", "-"), o.members))
 	home := filepath.Join(dir, "fleet")
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
 	var err error
-	if b.etcd, err = etcdproc.New(etcdproc.Options{Path: path, Dir: dir, Members: members}); err != nil {
+	if b.etcd, err = etcdproc.New(etcdproc.Options{Path: o.path, Dir: dir, Members: o.members, SlowDisks: o.slow}); err != nil {
 		return err
 	}
 	defer b.etcd.Close()
+	endpoints := b.etcd.Endpoints()
+	if o.ways {
+		for i, target := range endpoints {
+			way, err := proxy.Listen("127.0.0.1:0", "tcp", target)
+			if err != nil {
+				return err
+			}
+			defer way.Close()
+			b.ways, endpoints[i] = append(b.ways, way), way.Addr()
+		}
+	}
 	if err := b.etcd.Await(ctx); err != nil {
 		return err
 	}
-	b.f, err = fleet.Start(ctx, fleet.Options{Dir: home, Bin: s.Bin, Witness: s.Witness, Controllers: 2, Machines: 2, Endpoints: b.etcd.Endpoints()})
+	b.f, err = fleet.Start(ctx, fleet.Options{Dir: home, Bin: s.Bin, Witness: s.Witness, Controllers: 2, Machines: 2, Endpoints: endpoints})
 	if err != nil {
 		return err
 	}
@@ -97,7 +122,7 @@ func (s *stage) badDay(ctx context.Context, path string, members int, play func(
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	if err := b.watchTouches(watching); err != nil {
+	if err := errors.Join(b.watchTouches(watching), b.load(watching)); err != nil {
 		return err
 	}
 	return play(b)
@@ -124,12 +149,32 @@ func (b *badDay) watchTouches(ctx context.Context) error {
 		defer cli.Close()
 		for r := range cli.Watch(ctx, "/distsuper/machines/", clientv3.WithPrefix(), clientv3.WithFilterPut()) {
 			for _, e := range r.Events {
-				if strings.Contains(string(e.Kv.Key), "/touch/") {
+				if strings.Contains(string(e.Kv.Key), "/touch/p") {
 					b.mu.Lock()
 					b.ended()
 					b.mu.Unlock()
 				}
 			}
+		}
+	}()
+	return nil
+}
+
+// load has somebody else write.
+func (b *badDay) load(ctx context.Context) error {
+	cli, err := clientv3.New(clientv3.Config{Endpoints: b.etcd.Endpoints(), Logger: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer cli.Close()
+		for n := 0; ctx.Err() == nil; n++ {
+			try, cancel := context.WithTimeout(ctx, time.Second)
+			if _, err := cli.Put(try, fmt.Sprintf("/load/%d", n%100), strings.Repeat("x", 1000)); err == nil {
+				b.writes.Add(1)
+			}
+			cancel()
+			pause(ctx, 10*time.Millisecond)
 		}
 	}()
 	return nil
@@ -164,7 +209,15 @@ func (b *badDay) round(ctx context.Context, bad func() error) error {
 		return err
 	}
 	began := time.Now()
-	if err := errors.Join(b.etcd.Await(ctx), b.allRun(ctx)); err != nil {
+	if err := b.etcd.Await(ctx); err != nil {
+		return err
+	}
+	if len(b.starts) > b.rounds {
+		if err := b.tidy(ctx); err != nil {
+			return err
+		}
+	}
+	if err := b.allRun(ctx); err != nil {
 		return err
 	}
 	b.slowest = max(b.slowest, time.Since(began))
@@ -193,9 +246,13 @@ func (b *badDay) measured() (text string, overlaps bool, err error) {
 	}
 	most, pair := witness.MaxCopies(copies)
 	gap := witness.WorstGap(copies)
-	text = fmt.Sprintf("%s: %d rounds of %d processes, %d restarts, at most %d copies at once, worst gap %v", b.kind, b.rounds, dayProcesses, b.restarts, most, gap.Round(10*time.Millisecond))
+	text = fmt.Sprintf("%s: %d rounds of %d processes, %d restarts, at most %d copies at once, worst gap %v; %d other writes meanwhile", b.kind, b.rounds, dayProcesses, b.restarts, most,
+		gap.Round(10*time.Millisecond), b.writes.Load())
+	if len(b.starts) > 0 {
+		text += "; starts meanwhile took " + strings.Join(b.starts, ", ")
+	}
 	b.mu.Lock()
-	if b.touches > 0 {
+	if b.touches > 0 && !b.resumed.IsZero() {
 		text += fmt.Sprintf(", %d touches ended by etcd, the first %v after it went on", b.touches, b.first.Round(time.Millisecond))
 	}
 	b.mu.Unlock()

@@ -19,7 +19,7 @@ func etcdLeader(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	return s.badDay(ctx, path, 3, func(b *badDay) error {
+	return s.badDay(ctx, day{path: path, members: 3}, func(b *badDay) error {
 		for range dayRounds {
 			if err := b.round(ctx, func() error { return b.killLeader(ctx) }); err != nil {
 				return err
@@ -93,7 +93,7 @@ func frozenLeader(ctx context.Context, s *stage) error {
 		return err
 	}
 	for _, path := range []string{own, packaged} {
-		err := s.badDay(ctx, path, 3, func(b *badDay) error {
+		err := s.badDay(ctx, day{path: path, members: 3}, func(b *badDay) error {
 			for range dayRounds {
 				if err := b.round(ctx, func() error { return b.freezeLeader(ctx) }); err != nil {
 					return err

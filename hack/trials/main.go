@@ -46,6 +46,8 @@ var trials = []trial{
 	{name: "twins", about: "one set of programs has two supervisors, or a machine a copy", root: true, run: twins},
 	{name: "reinstalled", about: "a machine to which a program is pinned loses its state", root: true, run: reinstalled},
 	{name: "etcdleader", about: "etcd's leader is killed, or hands over", long: true, run: etcdLeader},
+	{name: "swallows", about: "a member of etcd takes connections and answers nothing", run: swallows},
+	{name: "slow-disk", about: "an fsync of etcd takes seconds", long: true, run: slowDisk},
 	{name: "frozenleader", about: "etcd's leader stands still for longer than every lease, and goes on", long: true, run: frozenLeader},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }

@@ -71,6 +71,7 @@ type adapter struct {
 	// the events before it (see watch).
 	progressOrdered atomic.Bool
 	openings        openings
+	pulsed          atomic.Pointer[time.Time] // when the member of the watches was asked last
 }
 
 // Open makes a store of the given endpoints. It does not wait for the network: with etcd away it
@@ -145,6 +146,7 @@ func (c Config) check() error {
 
 // connect makes a client of some of the endpoints. It does not wait for them. The reasons of its settings:
 //   - reconnecting at least every 500 ms, so that an outage is noticed to be over at once;
+//   - with several endpoints, the member asked that answers promptly, and not all in turn;
 //   - a keepalive time of 10 s, the least that gRPC allows. Its timeout also becomes TCP_USER_TIMEOUT,
 //     so a connection with data in flight dies after that timeout, not after 10 s;
 //   - no AutoSync: it replaces the endpoints by what members advertise, which is wrong behind NAT and
@@ -163,6 +165,9 @@ func (c Config) connect(endpoints []string, user *login, more ...grpc.DialOption
 			grpc.WithConnectParams(reconnecting(c.DialTimeout, 500*time.Millisecond)),
 			grpc.WithChainUnaryInterceptor(sendOnce, bounded),
 		},
+	}
+	if len(endpoints) > 1 || c.Follow {
+		cfg.DialOptions = append(append(cfg.DialOptions, withPolicy()...), grpc.WithChainUnaryInterceptor(twice))
 	}
 	cfg.DialOptions = append(append(cfg.DialOptions, user.options()...), more...)
 	if c.secure(c.network()) || c.Follow && c.CA != "" { // one that follows may come to speak TLS
@@ -191,6 +196,13 @@ func (s *adapter) Endpoints() []string {
 		out = append(out, e.addr)
 	}
 	return out
+}
+
+// reached is how many addresses etcd is reached at.
+func (s *adapter) reached() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.addresses)
 }
 
 func (s *adapter) Campaign(ctx context.Context, name, id string, ttl int) (store.Leadership, error) {

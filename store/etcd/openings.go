@@ -9,9 +9,13 @@ import (
 	"google.golang.org/grpc"
 )
 
+// watchKey is of the function in a context that ends the stream of watches which it is for.
+type watchKey struct{}
+
 // openings tells when clientv3 opens a stream for watches. After a lost connection it opens another by itself, and goes on with every
 // watch as if nothing had happened, on whatever answers then: that may be a store that was restored from a snapshot meanwhile. So
-// every watch ends there; who follows it compares, and opens another.
+// every watch ends there; who follows it compares, and opens another. The balancer ends the stream, too, when the member is late that
+// serves it (see pool).
 type openings struct {
 	mu      sync.Mutex // guards another
 	another chan struct{}
@@ -30,8 +34,13 @@ func (o *openings) next() <-chan struct{} {
 // stream is a gRPC interceptor.
 func (o *openings) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string,
 	open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := open(ctx, desc, cc, method, opts...)
-	if err == nil && method == pb.Watch_Watch_FullMethodName {
+	if method != pb.Watch_Watch_FullMethodName {
+		return open(ctx, desc, cc, method, opts...)
+	}
+	ctx, end := context.WithCancel(ctx)
+	opts = append(opts, grpc.OnFinish(func(error) { end() }))
+	s, err := open(context.WithValue(ctx, watchKey{}, end), desc, cc, method, opts...)
+	if err == nil {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if o.another != nil {

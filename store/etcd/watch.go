@@ -19,6 +19,8 @@ import (
 const (
 	watchProbe   = 5 * time.Second
 	watchSilence = 15 * time.Second
+	// watchPulse is how often a client with several members asks the one that serves its watches, so that they move when it is late.
+	watchPulse = 2 * time.Second
 )
 
 type etcdWatcher struct {
@@ -72,6 +74,8 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 	var events clientv3.WatchChan
 	probe := time.NewTimer(watchProbe)
 	defer probe.Stop()
+	pulse := time.NewTicker(watchPulse)
+	defer pulse.Stop()
 	heard := time.Now()
 	stands := make(chan int64, 1)
 	for {
@@ -93,6 +97,10 @@ func (s *adapter) watch(ctx context.Context, w *etcdWatcher, keys store.Span, re
 				return ctx.Err()
 			}
 			heard = time.Now()
+		case now := <-pulse.C:
+			if events != nil && s.reached() > 1 && now.Sub(heard) >= watchPulse {
+				asking.Go(func() { s.pulse(ctx, keys, now) })
+			}
 		case <-probe.C:
 			quiet := time.Since(heard)
 			if quiet >= watchSilence {
@@ -161,6 +169,19 @@ func (s *adapter) askWhereItStands(ctx context.Context, keys store.Span, stands 
 	case stands <- res.Rev:
 	default:
 	}
+}
+
+// pulse asks the member that serves the watches for anything, unless that was done just now: how long it takes for the answer is what
+// the balancer looks at.
+func (s *adapter) pulse(ctx context.Context, keys store.Span, now time.Time) {
+	last := s.pulsed.Load()
+	if last != nil && now.Sub(*last) < watchPulse/2 || !s.pulsed.CompareAndSwap(last, &now) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, pulseKey{}, true), writeTimeout)
+	defer cancel()
+	from, end := bounds(keys)
+	_, _ = s.cli.Get(ctx, from, clientv3.WithRange(end), clientv3.WithSerializable(), clientv3.WithKeysOnly(), clientv3.WithLimit(1))
 }
 
 // askProgress makes etcd answer every watch of this client. Its error does not matter: silence tells.

@@ -1,5 +1,5 @@
 // Package etcdproc runs real etcd servers, as the distribution packages them, for tests and measurements: one or three
-// processes on ports of this host that can be killed, paused and started again.
+// processes on ports of this host that can be killed, paused and started again, and whose disks can be slow.
 package etcdproc
 
 import (
@@ -20,6 +20,7 @@ import (
 
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/gate"
+	"github.com/distsuper/distsuper/test/slowdisk"
 )
 
 // Path is the etcd binary: DISTSUPER_TEST_ETCD, or etcd in PATH. A test that needs one cannot run without.
@@ -41,7 +42,8 @@ type Cluster struct{ Members []*Member }
 
 // Member is one etcd process.
 type Member struct {
-	Client string // host:port for clients
+	Client string         // host:port for clients
+	Disk   *slowdisk.Disk // of a cluster with slow disks, else nil
 	t      testing.TB
 	args   []string // the command, but for the cluster's members and whether it is a new one
 	peers  string   // the cluster's members
@@ -63,6 +65,8 @@ type Options struct {
 	Hosts []Host
 	// Flags are added to each one's.
 	Flags []string
+	// SlowDisks: each member has a Disk.
+	SlowDisks bool
 }
 
 // Host is where a member runs.
@@ -105,6 +109,9 @@ func New(o Options) (*Cluster, error) {
 		m.args = slices.Concat(h.Before, []string{o.Path, "--name", name, "--data-dir", m.data,
 			"--listen-client-urls", "http://" + m.Client, "--advertise-client-urls", "http://" + m.Client,
 			"--listen-peer-urls", m.peer, "--initial-advertise-peer-urls", m.peer, "--logger", "zap", "--log-level", "warn"}, o.Flags)
+		if o.SlowDisks {
+			m.Disk = &slowdisk.Disk{}
+		}
 		peers = append(peers, name+"="+m.peer)
 		c.Members = append(c.Members, m)
 	}
@@ -244,7 +251,11 @@ func (m *Member) Run() error {
 	cmd.Stdout, cmd.Stderr = out, out
 	// A test binary that is killed takes its servers with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if m.Disk != nil {
+		start = func() error { return m.Disk.Start(cmd) }
+	}
+	if err := start(); err != nil {
 		return err
 	}
 	ended := make(chan struct{})
