@@ -90,7 +90,7 @@ overload: build ## starve this host with a fleet on it, and count what the fleet
 TRIALS ?=
 
 trials: build ## make the bad states that a fleet meets, for real, and print what was promised and what was seen
-	$(GO) run ./hack/trials -bin bin $(TRIALS)
+	$(GO) run ./hack/trials -bin bin -page '$(PAGE)' $(TRIALS)
 
 # make chaos N=1000 goes on until 1,000 faults of this commit stand in the ledger; make chaos SEED=17 plays that round again.
 N ?= 100

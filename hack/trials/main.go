@@ -20,7 +20,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/hack/docs"
 	"github.com/distsuper/distsuper/test/build"
+	"github.com/distsuper/distsuper/test/fleet"
 )
 
 // A trial makes one state and looks at what comes of it. It leaves nothing running.
@@ -55,6 +57,7 @@ var trials = []trial{
 func main() {
 	bin := flag.String("bin", "bin", "folder of the three binaries")
 	absent := flag.Duration("away", 9*time.Minute, "how long etcd is away in the trial of that name")
+	page := flag.String("page", "", "page whose part \"bad days\" gets the rows; none: they are printed only")
 	flag.Usage = usage
 	flag.Parse()
 	chosen, err := choose(flag.Args())
@@ -63,7 +66,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	held, err := runAll(ctx, *bin, *absent, chosen)
+	held, err := runAll(ctx, *bin, *page, *absent, chosen)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "trials:", err)
@@ -75,7 +78,7 @@ func main() {
 }
 
 func usage() {
-	fmt.Fprintf(os.Stderr, "usage: trials [-bin DIR] [NAME...]\n\n")
+	fmt.Fprintf(os.Stderr, "usage: trials [-bin DIR] [-page FILE] [NAME...]\n\n")
 	for _, t := range trials {
 		fmt.Fprintf(os.Stderr, "  %-12s %s\n", t.name, t.about)
 	}
@@ -101,7 +104,7 @@ func choose(names []string) ([]trial, error) {
 	return chosen, nil
 }
 
-func runAll(ctx context.Context, bin string, absent time.Duration, chosen []trial) (held bool, err error) {
+func runAll(ctx context.Context, bin, page string, absent time.Duration, chosen []trial) (held bool, err error) {
 	bin, err = filepath.Abs(bin)
 	if err != nil {
 		return false, err
@@ -130,6 +133,9 @@ func runAll(ctx context.Context, bin string, absent time.Duration, chosen []tria
 	}
 	if len(rows) > 0 {
 		fmt.Printf("\n%s", rowTable(rows))
+	}
+	if page != "" {
+		return held, docs.WriteFigures(page, "bad days", fleet.Host()+"\n\n"+rowTable(rows))
 	}
 	return held, nil
 }
