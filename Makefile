@@ -74,7 +74,7 @@ sim: build ## simulate fleets with faults drawn from SEEDS seeds, on all cores, 
 sim-pairs: build ## simulate every pair of faults, at each instant of a short story
 	bin/distsuperctl verify --pairs
 
-# make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload, bench-core and tolerance (hack/docs/safety.md).
+# make failover PAGE=hack/docs/figures.md writes the figures into the page, and so do overload, soak, bench-core and tolerance (hack/docs/safety.md).
 PAGE ?=
 
 failover: build ## how long a machine's death, a drain and a leader's death take, as a table (some 10 minutes)
@@ -108,7 +108,7 @@ chaos-selftest: ## the witnesses must see two copies when fencing is switched of
 DURATION ?= 30m
 
 soak: build ## a fleet with starts, stops, crashes, moves and exchanged agents, for DURATION: whether its daemons grow, as a table
-	$(GO) run ./hack/soak -bin bin -last $(DURATION)
+	$(GO) run ./hack/soak -bin bin -last $(DURATION) -page '$(PAGE)'
 
 # make mutants ONLY=move tries those with "move" in their names.
 ONLY ?=

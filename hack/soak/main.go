@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/distsuper/distsuper/hack/docs"
 	"github.com/distsuper/distsuper/test/fleet"
 	"github.com/distsuper/distsuper/test/soak"
 )
@@ -27,10 +28,11 @@ func main() {
 	flag.IntVar(&o.Steady, "steady", o.Steady, "processes that run all the time")
 	flag.IntVar(&o.Passing, "passing", o.Passing, "processes that are made and removed in each round")
 	flag.DurationVar(&o.Last, "last", o.Last, "how long")
+	page := flag.String("page", "", "write the table into this page, too, when nothing has grown")
 	flag.Uint64Var(&o.Seed, "seed", o.Seed, "of what happens to whom")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o)
+	err := run(ctx, o, *page)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
@@ -38,7 +40,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o soak.Options) error {
+func run(ctx context.Context, o soak.Options, page string) error {
 	bin, err := filepath.Abs(o.Bin)
 	if err != nil {
 		return err
@@ -52,7 +54,8 @@ func run(ctx context.Context, o soak.Options) error {
 	o.Say = func(what string) { fmt.Printf("%6.0f s  %s\n", time.Since(began).Seconds(), what) }
 	host := fleet.Host()
 	series, err := soak.Run(ctx, o)
-	fmt.Printf("\n%s, %v\n\n%s", host, o.Last, series.Table())
+	figures := fmt.Sprintf("%s, %v\n\n%s", host, o.Last, series.Table())
+	fmt.Print("\n" + figures)
 	if err != nil {
 		return fmt.Errorf("%w\nthe logs of the daemons are in %s", err, dir)
 	}
@@ -61,5 +64,8 @@ func run(ctx context.Context, o soak.Options) error {
 	if err == nil && len(grown) > 0 {
 		err = errors.New("grown: " + strings.Join(grown, "; "))
 	}
-	return err
+	if err != nil || page == "" {
+		return err
+	}
+	return docs.WriteFigures(page, "soak", figures)
 }
