@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -111,15 +113,28 @@ func (c *checker) expired(r run) {
 		return
 	}
 	o := c.owner[r.process]
-	if o.Machine == r.machine && o.Token == r.token && !c.keeps(r.slot, r.token) {
+	if o.Machine == r.machine && o.Token == r.token && !c.keeps(r.slot, r.token) && c.proven(r) {
 		for _, d := range c.w.Controllers {
-			if d.up && !d.stood.Over && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}) == (promise.Obstacle{}) {
+			if d.up && c.stands(d) && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}) == (promise.Obstacle{}) {
 				c.w.violate(FreeIsDead, "the touch of %s on %s (token %d) has expired, %s may give it away, and it lives: %s", r.process, r.machine, r.token,
 					d.ID, describe(c.living(r.slot, r.token)))
 			}
 		}
 	}
 	c.w.After(expiredEvery, func() { c.expired(r) })
+}
+
+// proven reports whether the absence of a touch is the proof of a death: not while its lease lives, since then somebody has deleted it by
+// hand.
+func (c *checker) proven(r run) bool {
+	_, err := c.w.Etcd.kv.TimeToLive(context.Background(), store.LeaseID(c.status[r.slot].Lease))
+	return errors.Is(err, store.ErrLeaseNotFound)
+}
+
+// stands reports whether what a controller writes counts: its entry is the one that it knows.
+func (c *checker) stands(d *Controller) bool {
+	e := c.w.Etcd.Server.Entries(c.w.Keys.Controller(d.ID))
+	return len(e) == 1 && e[0].ModRev == d.stood.Entry
 }
 
 // placedOn takes in a placement, and looks whether another machine still runs what it is for.

@@ -46,6 +46,15 @@ func (c *Controller) HoldNextWrite() (end func()) {
 	return c.releaseWrites
 }
 
+// LoseWrites is HoldWrites of which nothing ever arrives.
+func (c *Controller) LoseWrites() (end func()) {
+	release := c.HoldWrites()
+	return func() {
+		c.writes.waiting = nil
+		release()
+	}
+}
+
 func (n *node) releaseWrites() {
 	waiting := n.writes.waiting
 	n.writes.waiting, n.writes.next = nil, 0
