@@ -314,6 +314,48 @@ func TestMachinesAreAnsweredWithoutEtcdAndByTheNextLife(t *testing.T) {
 	})
 }
 
+// TestARestartLeavesHoldsAlone: a machine that has not read the set since a member was started again is promised what it was before, by
+// everybody. Of any other registration it must know first.
+func TestARestartLeavesHoldsAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(f *fleet)
+		copied    string
+		granted   bool
+	}{
+		"started again":           {func(*fleet) {}, "", true},
+		"its directory is a copy": {func(*fleet) {}, "copy", false},
+		"its entry was removed":   {func(f *fleet) { f.do(store.Delete(keys.Controller("d2"))) }, "", false},
+		"its file was lost":       {func(f *fleet) { os.Remove(filepath.Join(f.dir, "d2", "promises")) }, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFleet(t, func(f *fleet) {
+				d1 := f.start("d1", zap.NewNop())
+				without := f.set().Revision
+				d2 := f.start("d2", zap.NewNop())
+				time.Sleep(vouchedWait)
+				f.standing(d2, "it is a member", promise.Free)
+				set := f.set().Revision
+				for range 2 { // and again
+					d2.end()
+					c.meanwhile(f)
+					d2 = f.start("d2", zap.NewNop(), c.copied)
+				}
+				f.granted(d1, set, c.granted)
+				f.granted(d2, set, c.granted)
+				f.granted(d1, without, false)
+				f.granted(d2, without, false)
+			})
+		})
+	}
+	inFleet(t, func(f *fleet) {
+		d1, d2 := f.start("d1", zap.NewNop()), f.start("d2", zap.NewNop())
+		set := f.set().Revision
+		d2.end()
+		f.start("d2", zap.NewNop())
+		f.granted(d1, set, false) // it was a newcomer, and is one again
+	})
+}
+
 func TestWhatCannotBeWrittenDownIsNotPromised(t *testing.T) {
 	inFleet(t, func(f *fleet) {
 		d1 := f.start("d1", zap.NewNop())

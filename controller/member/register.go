@@ -87,7 +87,12 @@ func (r *Registering) register(now deadline.Moment, seen trust.Registered, own *
 	s := step{save: r.m.grantor.Registering(reg) != nil, standing: &Standing{Why: "it registers"}}
 	entry := r.m.self
 	entry.Incarnation, entry.Identity, entry.Member = incarnation, r.m.o.Host, r.m.grantor.GoesOn(reg)
-	if !entry.Member {
+	switch {
+	case entry.Member && !reg.First:
+		// A member that starts again is no new controller: whoever read the set since it first registered asks it, and need not read it
+		// again, as a machine that does not reach etcd cannot.
+		entry.Registered = revision(seen, *own, old)
+	case !entry.Member:
 		r.waits, r.vouched = r.m.until(now.Wanting(deadline.Wait(now, promise.NewcomerWait(reg.MaxHold)))), false
 		entry.WaitsUntil = r.waits
 	}
