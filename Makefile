@@ -86,11 +86,13 @@ tolerance: build ## how long etcd may be silent before anything is restarted, as
 overload: build ## starve this host with a fleet on it, and count what the fleet does for no reason (some 2 minutes)
 	$(GO) run ./hack/overload -bin bin -page '$(PAGE)'
 
-# make trials TRIALS="killed twins" plays those two.
+# make trials TRIALS="killed twins" plays those two; make trials TRIALS=outage AWAY=10m PAGE=hack/docs/safety.md PART=outage writes what
+# came of it there.
 TRIALS ?=
+AWAY ?= 9m
 
 trials: build ## make the bad states that a fleet meets, for real, and print what was promised and what was seen
-	$(GO) run ./hack/trials -bin bin -page '$(PAGE)' $(TRIALS)
+	$(GO) run ./hack/trials -bin bin -away $(AWAY) -page '$(PAGE)' $(if $(PART),-part '$(PART)') $(TRIALS)
 
 # make chaos N=1000 goes on until 1,000 faults of this commit stand in the ledger; make chaos SEED=17 plays that round again.
 N ?= 100

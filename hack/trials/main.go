@@ -4,6 +4,7 @@
 //	go run ./hack/trials -bin bin            # all of them
 //	go run ./hack/trials -bin bin killed     # one
 //	go run ./hack/trials -bin bin -away 1m away
+//	go run ./hack/trials -bin bin -away 10m -page hack/docs/safety.md -part outage outage
 //
 // A file is a trial. The short ones run in CI.
 package main
@@ -33,7 +34,9 @@ type trial struct {
 	long bool
 	// root trials need the rights of root.
 	root bool
-	run  func(context.Context, *stage) error
+	// tools that must be installed.
+	tools []string
+	run   func(context.Context, *stage) error
 }
 
 var trials = []trial{
@@ -47,6 +50,7 @@ var trials = []trial{
 	{name: "grey", about: "a machine renews its leases and can start nothing", run: grey},
 	{name: "twins", about: "one set of programs has two supervisors, or a machine a copy", root: true, run: twins},
 	{name: "reinstalled", about: "a machine to which a program is pinned loses its state", root: true, run: reinstalled},
+	{name: "outage", about: "all of etcd is away, with three controllers and machines", root: true, tools: []string{"ip", "nft", "nsenter", "etcd"}, run: outage},
 	{name: "etcdleader", about: "etcd's leader is killed, or hands over", long: true, run: etcdLeader},
 	{name: "swallows", about: "a member of etcd takes connections and answers nothing", run: swallows},
 	{name: "slow-disk", about: "an fsync of etcd takes seconds", long: true, run: slowDisk},
@@ -56,8 +60,9 @@ var trials = []trial{
 
 func main() {
 	bin := flag.String("bin", "bin", "folder of the three binaries")
-	absent := flag.Duration("away", 9*time.Minute, "how long etcd is away in the trial of that name")
-	page := flag.String("page", "", "page whose part \"bad days\" gets the rows; none: they are printed only")
+	absent := flag.Duration("away", 9*time.Minute, "how long etcd is away in the trials away and outage")
+	page := flag.String("page", "", "page into which the rows are written; none: they are printed only")
+	part := flag.String("part", "bad days", "the part of the page that gets them")
 	flag.Usage = usage
 	flag.Parse()
 	chosen, err := choose(flag.Args())
@@ -66,8 +71,12 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	held, err := runAll(ctx, *bin, *page, *absent, chosen)
+	host := fleet.Host()
+	held, rows, err := runAll(ctx, *bin, *absent, chosen)
 	stop()
+	if err == nil && *page != "" {
+		err = docs.WriteFigures(*page, *part, host+"\n\n"+rowTable(rows))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "trials:", err)
 		os.Exit(1)
@@ -104,29 +113,28 @@ func choose(names []string) ([]trial, error) {
 	return chosen, nil
 }
 
-func runAll(ctx context.Context, bin, page string, absent time.Duration, chosen []trial) (held bool, err error) {
+func runAll(ctx context.Context, bin string, absent time.Duration, chosen []trial) (held bool, rows []row, err error) {
 	bin, err = filepath.Abs(bin)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	dir, err := os.MkdirTemp("", "trials-")
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	defer os.RemoveAll(dir)
 	if err := build.Programs(ctx, dir, "", "witness"); err != nil {
-		return false, err
+		return false, nil, err
 	}
 	held = true
-	var rows []row
 	for _, t := range chosen {
 		if t.root && os.Geteuid() != 0 {
-			return false, fmt.Errorf("%s needs root", t.name)
+			return false, nil, fmt.Errorf("%s needs root", t.name)
 		}
 		s := &stage{Dir: filepath.Join(dir, t.name), Bin: bin, Witness: filepath.Join(dir, "witness"), Away: absent}
 		fmt.Printf("\n## %s: %s\n\n", t.name, t.about)
 		if err := s.play(ctx, t); err != nil {
-			return false, fmt.Errorf("%s: %w", t.name, err)
+			return false, nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 		fmt.Print(s.table())
 		held, rows = held && s.held(), append(rows, s.Rows...)
@@ -134,8 +142,5 @@ func runAll(ctx context.Context, bin, page string, absent time.Duration, chosen 
 	if len(rows) > 0 {
 		fmt.Printf("\n%s", rowTable(rows))
 	}
-	if page != "" {
-		return held, docs.WriteFigures(page, "bad days", fleet.Host()+"\n\n"+rowTable(rows))
-	}
-	return held, nil
+	return held, rows, nil
 }

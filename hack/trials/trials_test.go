@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,6 +33,14 @@ func TestLongTrials(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			if tr.root {
 				gate.Root(t)
+			}
+			for _, tool := range tr.tools {
+				if _, err := exec.LookPath(tool); err != nil {
+					gate.Cannot(t, "%v", err)
+				}
+			}
+			if slices.Contains(tr.tools, "nsenter") && exec.Command("unshare", "--net", "true").Run() != nil {
+				gate.Cannot(t, "this host lets nobody make network namespaces")
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()

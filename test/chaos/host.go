@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -123,6 +124,22 @@ func (h *host) startController(ctx context.Context) error {
 		return nil
 	}
 	return h.run(ctx, "distsuperd", "start")
+}
+
+// returnController starts distsuperd, and waits until it is ready or, as it is not while etcd is away, listens at an address again.
+func (r *round) returnController(ctx context.Context, h *host, at string) error {
+	ready := make(chan error, 1)
+	r.starts.Go(func() { ready <- h.startController(ctx) })
+	for {
+		select {
+		case err := <-ready:
+			return err
+		case <-time.After(50 * time.Millisecond): // between two looks
+		}
+		if c, err := net.DialTimeout("tcp", at, time.Second); err == nil {
+			return c.Close()
+		}
+	}
 }
 
 func (h *host) startEtcd() error {

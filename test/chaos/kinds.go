@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -162,7 +163,7 @@ func shiftAgent(ctx context.Context, r *round, f Fault) error {
 }
 
 func startController(ctx context.Context, r *round, f Fault) error {
-	return r.hosts[f.Host].startController(ctx)
+	return r.returnController(ctx, r.hosts[f.Host], net.JoinHostPort(address(f.Host), "3378"))
 }
 
 func startHost(ctx context.Context, r *round, f Fault) error { return r.hosts[f.Host].start(ctx) }

@@ -11,9 +11,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
+	"github.com/distsuper/distsuper/store/trust"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
@@ -36,6 +38,7 @@ type round struct {
 	load      *starve.Hogs
 	proxies   []*proxy.Proxy // to each member of etcd
 	tables    sync.Map       // the table of nft of each fault under way
+	starts    sync.WaitGroup // of controllers, which take as long as etcd is away
 }
 
 // play plays a round below o.Dir and says what came of it.
@@ -105,7 +108,27 @@ func (r *round) start(ctx context.Context) error {
 	if r.user, err = newUser(ctx, r); err != nil {
 		return err
 	}
+	if err := r.allMembers(ctx); err != nil {
+		return err
+	}
 	return r.allRun(ctx)
+}
+
+// allMembers waits until every distsuperd is a member: one that is none yet, and is restarted, is new to the machines.
+func (r *round) allMembers(ctx context.Context) error {
+	return fleet.Until(ctx, patience, "every distsuperd is a member", func() (bool, string) {
+		set, err := trust.ReadRegistered(ctx, r.client.KV(), r.client.Keys())
+		if err != nil {
+			return false, err.Error()
+		}
+		members := 0
+		for _, e := range set.Entries {
+			if d, err := store.Decode[api.Controller](e); err == nil && d.Member {
+				members++
+			}
+		}
+		return members == Voters, fmt.Sprintf("%d are", members)
+	})
 }
 
 // open makes the key space, and a client that no fault reaches.
@@ -248,6 +271,7 @@ func (r *round) close() {
 	for _, c := range r.clusters {
 		c.Close()
 	}
+	r.starts.Wait()
 	if r.etcd != nil {
 		r.etcd.Close()
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -61,8 +62,21 @@ func twoPorts() (int, error) {
 	return 0, errors.New("no two ports are free")
 }
 
-func free(port int) bool {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+// FreePort is a port of an address at which nobody listens, and that the kernel gives to nobody who connects: a daemon that is killed finds
+// it free again.
+func FreePort(address string) (int, error) {
+	for range 100 {
+		if port := 20000 + rand.IntN(12000); freeAt(address, port) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("no port of %s is free", address)
+}
+
+func free(port int) bool { return freeAt("127.0.0.1", port) }
+
+func freeAt(address string, port int) bool {
+	l, err := net.Listen("tcp", net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {
 		return false
 	}

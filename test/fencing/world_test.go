@@ -35,6 +35,7 @@ const (
 type world struct {
 	*cluster.Cluster
 	t         *testing.T
+	d1        *cluster.Node
 	endpoint  string
 	client    *client.Client
 	sightings string
@@ -66,6 +67,7 @@ func newWorld(t *testing.T, programs *build.Folder, endpoint string, env ...stri
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.d1 = d
 	w.must(d, "distsuperd", "start")
 	if endpoint == "" {
 		w.findEtcd(d)
