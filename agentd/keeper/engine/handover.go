@@ -40,6 +40,8 @@ type State struct {
 	Maker    contain.HandedMaker `json:"maker"`
 	Guardian guardian.Handed     `json:"guardian"`
 	Tokens   page.HandedBook     `json:"tokens"`
+	// SignalsFD tells of a signal to end that was not acted on; 0 where the binary does not say.
+	SignalsFD int `json:"signals_fd,omitempty"`
 	// NoFile is the limit of open files of programs; zero where it is not known.
 	NoFile unix.Rlimit `json:"no_file,omitzero"`
 }
@@ -93,6 +95,9 @@ func (s State) Descriptors() []int {
 		if s.Maker.Name == contain.Cgroup2 {
 			all = append(all, r.Cage.FD)
 		}
+	}
+	if s.SignalsFD != 0 {
+		all = append(all, s.SignalsFD)
 	}
 	open := all[:0]
 	for _, fd := range all {
@@ -216,6 +221,9 @@ func (l *loop) exportLocked() (State, error) {
 			one.StdinFD, one.Stdin = r.stdin.fd, r.stdin.waiting
 		}
 		s.Runs = append(s.Runs, one)
+	}
+	if l.ends != nil {
+		s.SignalsFD = l.ends.Descriptor()
 	}
 	var err error
 	s.File, err = e.file.HandOver()

@@ -28,21 +28,24 @@ func (e *Engine) Run() error {
 		panic("the keeper's loop must run on the program's main thread: call Run from main itself")
 	}
 	// Of each kind of signal one must get through, so each has a channel: a full one drops what comes.
-	ends, children := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	if !e.alone {
-		signal.Notify(ends, unix.SIGTERM, unix.SIGINT)
-	}
+	children, quit := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(children, unix.SIGCHLD)
-	self.HearSignals()
-	quit := make(chan struct{})
 	var listeners sync.WaitGroup
-	listeners.Go(func() { e.listenForEnd(ends, quit) })
+	if !e.alone {
+		if err := e.loop.hearEnd(); err != nil {
+			return err
+		}
+		listeners.Go(func() { e.loop.ends.Each(quit, e.end) })
+	}
+	self.HearSignals()
 	listeners.Go(func() { e.listenForOrphans(children, quit) })
 	e.loop.run()
-	signal.Stop(ends)
 	signal.Stop(children)
 	close(quit)
 	listeners.Wait()
+	if !e.alone {
+		e.loop.ends.Stop()
+	}
 	e.close()
 	e.beside(e.keepOutcomes)
 	e.awaitBackground()
@@ -86,17 +89,22 @@ func (e *Engine) awaitBackground() {
 	}
 }
 
-func (e *Engine) listenForEnd(signals <-chan os.Signal, quit <-chan struct{}) {
-	for {
-		select {
-		case <-quit:
-			return
-		case s := <-signals:
-			e.post(func(l *loop) {
-				l.drive(l.Moment(), core.Shutdown{Why: "the keeper got the signal: " + s.String()})
-			})
-		}
+// hearEnd begins to take the signals that end the keeper.
+func (l *loop) hearEnd() (err error) {
+	kinds := []os.Signal{unix.SIGTERM, unix.SIGINT}
+	if l.endsFD != 0 {
+		l.ends = self.HearOn(l.endsFD, kinds...)
+		return nil
 	}
+	l.ends, err = self.Hear(kinds...)
+	return err
+}
+
+// end has the keeper end because of a signal.
+func (e *Engine) end(s os.Signal) {
+	e.post(func(l *loop) {
+		l.drive(l.Moment(), core.Shutdown{Why: "the keeper got the signal: " + s.String()})
+	})
 }
 
 // listenForOrphans has zombies reaped, some at a time. Main processes have pidfds; only orphans need this.

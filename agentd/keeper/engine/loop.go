@@ -49,6 +49,8 @@ type loop struct {
 	guarded  deadline.Deadline // when the guardian steps in
 	noFile   unix.Rlimit       // of programs
 	handOver *handOver         // that is asked for
+	ends     *self.Signals     // that end the keeper; nil where they are not its own
+	endsFD   int               // by which the binary before has left them, 0 where there was none
 	killTime time.Duration     // as the core was told it last
 	reapSoon bool
 	ended    bool

@@ -43,7 +43,7 @@ func resume(o Options, s State) (*Engine, error) {
 	if e.loop.core, err = core.Import(core.Options{Mode: o.Mode, Linger: o.Linger}, s.Core); err != nil {
 		return nil, err
 	}
-	e.loop.guarded = s.Core.Guard
+	e.loop.guarded, e.loop.endsFD = s.Core.Guard, s.SignalsFD
 	var unknown error
 	if s.NoFile.Max == 0 {
 		unknown = errors.New("the limit of open files of programs is not known")

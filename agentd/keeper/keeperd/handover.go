@@ -34,10 +34,16 @@ type state struct {
 	Engine engine.State       `json:"engine"`
 	Logs   logs.State         `json:"logs"`
 	Socket privatesock.Handed `json:"socket"`
+	// ReopenFD tells of a signal to open the log files anew that was not acted on; 0 where the binary does not say.
+	ReopenFD int `json:"reopen_fd,omitempty"`
 }
 
 func (s state) descriptors() []int {
-	return append(append(s.Engine.Descriptors(), s.Logs.Descriptors()...), s.Socket.FD)
+	all := append(append(s.Engine.Descriptors(), s.Logs.Descriptors()...), s.Socket.FD)
+	if s.ReopenFD != 0 {
+		all = append(all, s.ReopenFD)
+	}
+	return all
 }
 
 // write puts a state into memory of its own, and returns the descriptor of that.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/distsuper/distsuper/agentd/keeper"
 	"github.com/distsuper/distsuper/agentd/keeper/engine"
+	"github.com/distsuper/distsuper/agentd/keeper/engine/self"
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
 	"github.com/distsuper/distsuper/pkg/daemon"
 	"github.com/distsuper/distsuper/pkg/statedir"
@@ -61,8 +62,10 @@ func Main(o Options) int {
 
 func run(o Options, handed *resumed, notify *daemon.Notifier) error {
 	// Heard before anything is started, and never ignored: processes would inherit that.
-	reopen := make(chan os.Signal, 1)
-	signal.Notify(reopen, unix.SIGUSR2)
+	reopen, err := hearReopen(handed)
+	if err != nil {
+		return err
+	}
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGPIPE)
 
 	log, err := openLog(o)
@@ -83,11 +86,11 @@ func run(o Options, handed *resumed, notify *daemon.Notifier) error {
 	}
 	s := service{k.engine, k.collector, log.Reopen}
 	serving := newServing(k.socket, log.Named("server"))
-	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, command: o.SelfTestCommand, version: o.Version,
+	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, reopen: reopen, command: o.SelfTestCommand, version: o.Version,
 		log: log.Named("keeper")}})
 	ctx, cancel := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
-	beside.Go(func() { reopenLogs(ctx, reopen, s, log.Logger) })
+	beside.Go(func() { reopen.Each(ctx.Done(), func(os.Signal) { reopenLogs(ctx, s, log.Logger) }) })
 	beside.Go(func() { keepFiles(ctx, k.engine, k.socket, s.own, log.Logger) })
 	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
 	err = k.engine.Run()
@@ -191,17 +194,20 @@ func closeInTime(collector *logs.Collector, log *zap.Logger) {
 	}
 }
 
-func reopenLogs(ctx context.Context, signals <-chan os.Signal, s service, log *zap.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-		}
-		if err := s.ReopenLogs(ctx); err != nil && ctx.Err() == nil {
-			log.Error("Log files could not be reopened", zap.Error(err))
-			continue
-		}
-		log.Info("Log files were reopened")
+// hearReopen begins to take the signals to open the log files anew.
+func hearReopen(handed *resumed) (*self.Signals, error) {
+	if handed != nil && handed.ReopenFD != 0 {
+		return self.HearOn(handed.ReopenFD, unix.SIGUSR2), nil
 	}
+	return self.Hear(unix.SIGUSR2)
+}
+
+func reopenLogs(ctx context.Context, s service, log *zap.Logger) {
+	if err := s.ReopenLogs(ctx); err != nil {
+		if ctx.Err() == nil {
+			log.Error("Log files could not be reopened", zap.Error(err))
+		}
+		return
+	}
+	log.Info("Log files were reopened")
 }

@@ -38,6 +38,7 @@ type upgrader struct {
 	engine  *engine.Engine
 	logs    *logs.Collector
 	serving *serving
+	reopen  *self.Signals
 	command []string // by which another binary calls SelfTest
 	version string
 	log     *zap.Logger
@@ -145,7 +146,7 @@ func (u *upgrader) handOver(ctx context.Context, do func(state, header) error) e
 		return release, err
 	}
 	return u.engine.HandOver(ctx, hold, func(e engine.State) (err error) {
-		s.Engine = e
+		s.Engine, s.ReopenFD = e, u.reopen.Descriptor()
 		if s.Socket, err = u.serving.socket.HandOver(); err != nil {
 			return err
 		}

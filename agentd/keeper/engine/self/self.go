@@ -80,8 +80,8 @@ func KeepOnExec(fds []int, keep bool) error {
 }
 
 // Exec has this process execute another binary. It is for the main thread only: exec ends all others, and with them the children
-// that they have forked. Signals that a keeper hears wait for the new binary (HearSignals). It returns only when it fails, and then
-// everything is as before.
+// that they have forked. Until then those hear the signals of a keeper (Signals). It returns only when it fails, and then everything
+// is as before.
 func Exec(path string, args, env []string) error {
 	var limit unix.Rlimit
 	limited := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil
