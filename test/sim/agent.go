@@ -33,6 +33,7 @@ type Agent struct {
 	taking   bool     // changes of leases are on their way to the main loop
 	first    agentd.NewKeeper
 	leaving  bool
+	hung     int // by so many its main loop takes nothing in, while leases are renewed
 	left     bool
 }
 
@@ -142,6 +143,9 @@ const beatEvery = 2 * time.Second
 
 // step takes one event to the core, and begins what it wants done.
 func (a *Agent) step(e agentd.Event) {
+	if a.hung > 0 {
+		return
+	}
 	now := a.host.Now()
 	a.core.Heard(agentd.Renewals{Contact: a.lease.Contact(), Now: a.host.moment(), Leases: a.lease.Leases(), Paused: a.lease.Problem(now) != ""})
 	effects := a.core.Step(now, a.host.Wall(), e)

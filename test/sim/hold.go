@@ -8,8 +8,9 @@ import (
 
 // hold keeps something on its way while it is on.
 type hold struct {
-	on      int // by so many
-	next    int // so many more, of those that come next
+	on      int    // by so many
+	next    int    // so many more, of those that come next
+	key     string // with next: of those about this key; "" is any
 	waiting []func()
 }
 

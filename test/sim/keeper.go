@@ -36,7 +36,8 @@ type Keeper struct {
 	changed  []func()          // who waits for a change
 	calls    []func()          // that break when it dies; of which most are over
 	ending   bool
-	mute     int // by so many it tells nobody what became of runs
+	mute     int  // by so many it tells nobody what became of runs
+	late     hold // starts on their way to it
 	guardian guardian
 }
 
@@ -316,6 +317,15 @@ func (k *Keeper) runs(process string, token int64) bool {
 	return slices.ContainsFunc(s.Runs, func(r keeper.Run) bool { return r.ID == process && r.Token == token && !r.Gone })
 }
 
+// handOn hands on the starts that were held up, in their order.
+func (k *Keeper) handOn() {
+	waiting := k.late.waiting
+	k.late.waiting = nil
+	for _, do := range waiting {
+		_ = k.turn(func() error { do(); return nil })
+	}
+}
+
 // local is how long a message between two processes of one host takes.
 func (k *Keeper) local() time.Duration {
 	return k.w.between(20*time.Microsecond, 300*time.Microsecond)
@@ -390,11 +400,16 @@ func (c keeperClient) Changes(_ context.Context, since uint64) (s keeper.Snapsho
 }
 
 func (c keeperClient) Start(_ context.Context, q keeper.StartRequest) error {
-	return c.ask(func(k *Keeper) error {
+	start := func(k *Keeper) error {
 		if q.Instance != "" && q.Instance != k.instance {
 			return keeper.ErrNotFound
 		}
 		return k.core.Drive(k, k.host.moment(), core.Start{Request: q})
+	}
+	return c.ask(func(k *Keeper) (err error) {
+		err = errTimeout
+		k.late.pass(true, func() { err = start(k) })
+		return err
 	})
 }
 

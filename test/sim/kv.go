@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/distsuper/distsuper/store"
@@ -100,6 +101,9 @@ func (k *kv) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
 	what, limit := "transaction", readLimit
 	if len(t.Then)+len(t.Else) > 0 {
 		what, limit = write, writeLimit
+	}
+	if key := k.n.writes.key; key != "" && !slices.ContainsFunc(t.Then, func(o store.Op) bool { return o.Key == key }) {
+		what = "transaction" // not of those that are held up
 	}
 	return call(k, what, limit, func() (store.TxnResult, error) { return k.direct().Txn(context.Background(), t) })
 }

@@ -74,8 +74,10 @@ var promiseScripts = []Script{
 		d2 := w.unknown("d2")
 		w.begins("web", stubborn)
 		w.Split([]string{"m1"}, []string{"e1"})
-		w.Pass(20 * time.Second)
+		end := w.Split([]string{"d1"}, []string{"e1", "ctl", "d2"})
 		d2.Start()
+		w.Pass(30 * time.Second)
+		end()
 		w.Pass(time.Minute)
 	}},
 	{Name: "who hears of a newcomer cannot write that down, dies, and comes back without etcd", Config: Config{Seed: 59, Machines: 1, Members: 1}, Play: func(w *World) {
@@ -117,6 +119,7 @@ func (w *World) unknown(id string) *Controller {
 		if d.ID == id {
 			d.Crash()
 			d.Wipe()
+			w.Pass(10 * time.Second) // its candidacy ends
 			w.Users.Do("forget "+id, func(ctx context.Context, c *client.Client) error { return c.ForgetController(ctx, id, false) })
 			w.Pass(15 * time.Second)
 			return d
