@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"time"
 
 	"github.com/distsuper/distsuper/store"
 )
@@ -60,10 +61,13 @@ func (n *node) releaseWrites() {
 	waiting := n.writes.waiting
 	n.writes.waiting, n.writes.next = nil, 0
 	n.w.tell(n.name, "%d writes that were held up get through", len(waiting))
-	for _, do := range waiting {
-		do()
+	for i, do := range waiting {
+		n.w.After(time.Duration(i)*inOrder, do)
 	}
 }
+
+// inOrder is between two messages of which the second does not overtake the first.
+const inOrder = 2 * time.Millisecond
 
 // HoldWatches keeps the events of those watches on their way that a node has open on a key, as a member does that is slow with them. The
 // node opens others when it has heard nothing of them for long.

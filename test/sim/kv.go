@@ -10,7 +10,7 @@ import (
 	"github.com/distsuper/distsuper/store"
 )
 
-// write is a transaction that changes something.
+// write is a transaction that puts something.
 const write = "write"
 
 // What the client of etcd does: how long a call waits.
@@ -100,7 +100,10 @@ func (k *kv) Range(ctx context.Context, r store.Range) (store.RangeResult, error
 func (k *kv) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
 	what, limit := "transaction", readLimit
 	if len(t.Then)+len(t.Else) > 0 {
-		what, limit = write, writeLimit
+		limit = writeLimit
+	}
+	if store.Puts(t.Then) {
+		what = write
 	}
 	if key := k.n.writes.key; key != "" && !slices.ContainsFunc(t.Then, func(o store.Op) bool { return o.Key == key }) {
 		what = "transaction" // not of those that are held up

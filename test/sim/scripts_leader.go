@@ -49,13 +49,27 @@ var leaderScripts = []Script{
 		w.Pass(30 * time.Second)
 		w.Await("nobody starts web", 0, func() bool { return w.Starts("web") == 2 })
 	}},
+	{Name: "a new leader that hears late of what happened carries out no drain that is over", Config: Config{Seed: 17, Controllers: 2}, Play: func(w *World) {
+		w.runs("web")
+		on, first, other := w.Alive("web"), w.leads(), w.controller(1)
+		first.LoseWrites()
+		w.Users.Do("drain "+on, func(ctx context.Context, c *client.Client) error { _, err := c.Drain(ctx, on, true); return err })
+		w.Pass(500 * time.Millisecond)
+		w.HoldWatches(&other.node, w.Keys.Intents())
+		w.Users.uncordon(on)
+		w.Pass(500 * time.Millisecond)
+		first.Crash()
+		w.Pass(30 * time.Second)
+		w.AwaitFirst("web")
+	}},
 	{Name: "a leader hears late of its own writes, and does not repeat them", Config: Config{Seed: 14}, Play: func(w *World) {
 		w.Pass(8 * time.Second)
 		d := w.leads()
-		before := d.written
+		before, release := d.written, d.HoldWrites()
 		w.Users.Create("web", Program{}, TouchTimeout(2), OnPartition(api.PartitionStop))
-		w.Pass(3 * time.Millisecond)
+		w.Pass(20 * time.Millisecond)
 		end := w.HoldWatches(&d.node, w.Keys.Intents())
+		release()
 		w.Pass(8 * time.Second)
 		end()
 		w.Pass(time.Second)

@@ -9,12 +9,12 @@ import (
 
 // moveScripts are about what must be dead before something is started elsewhere.
 var moveScripts = []Script{
-	{Name: "somebody deletes a touch by hand while its agent stands still", Config: Config{Seed: 21}, Play: func(w *World) {
-		w.runs("web", TouchTimeout(5))
+	{Name: "somebody deletes a touch by hand, and its agent cannot put it back at once", Config: Config{Seed: 21}, Play: func(w *World) {
+		w.runs("web")
 		on := w.Alive("web")
-		end := w.Machine(on).Agent.standStill()
+		end := w.Machine(on).Agent.holdWrites()
 		w.Etcd.Hand("deletes a touch", store.Delete(w.Keys.Touch(on, "web")))
-		w.Pass(1500 * time.Millisecond)
+		w.Pass(6 * time.Second)
 		end()
 		w.Pass(5 * time.Second)
 		w.AwaitFirst("web")
