@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -112,9 +111,10 @@ func (b *badDay) startsOne(ctx context.Context, must bool) {
 // tidy removes what startsOne made, if it did.
 func (b *badDay) tidy(ctx context.Context) error {
 	name := fmt.Sprintf("asked%d", b.rounds)
-	r := b.f.Controllers[0].Run(ctx, "distsuperctl", "remove", name, "--stop")
-	if r.Code != 0 && !strings.Contains(r.Stderr, "no such") {
-		return errors.New(r.Stderr)
+	snap, err := b.f.Client.Snapshot(ctx)
+	if err != nil || snap.Process(name) == nil {
+		return err
 	}
-	return nil
+	_, err = b.f.Controllers[0].Must(ctx, "distsuperctl", "remove", name, "--stop")
+	return err
 }

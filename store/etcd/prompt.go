@@ -3,7 +3,9 @@ package etcd
 import (
 	"cmp"
 	"context"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,6 +75,7 @@ type pool struct {
 type memberSeen struct {
 	rank    int                 // by chance: among those that are as good, the least is asked
 	late    time.Time           // when it was late last
+	prompt  time.Time           // when it answered promptly last
 	open    map[int64]time.Time // requests that it has not answered, since when
 	watches map[int64]func()    // streams of watches there, and how to end them
 	conn    balancer.SubConn    // while it is connected
@@ -143,6 +146,8 @@ func (p *pool) answered(m *memberSeen, id int64, err error) {
 	var ends []func()
 	if now.Sub(m.open[id]) >= lateAfter || status.Code(err) == codes.Unavailable {
 		ends = p.found(m, now)
+	} else {
+		ends = p.prompt(m, now)
 	}
 	delete(m.open, id)
 	p.mu.Unlock()
@@ -163,12 +168,21 @@ func (p *pool) overdue(now time.Time) (ends []func()) {
 	return ends
 }
 
-// found notes that a member is late, and returns the ends of its watches if another is not.
-func (p *pool) found(m *memberSeen, now time.Time) (ends []func()) {
+// found notes that a member is late, and returns the ends of its watches if another is better.
+func (p *pool) found(m *memberSeen, now time.Time) []func() {
 	m.late = now
-	if best := p.best(now); best != nil && best.lateness(now).IsZero() {
-		for _, end := range m.watches {
-			ends = append(ends, end)
+	if best := p.best(now); best == nil || best.bad() {
+		return nil
+	}
+	return slices.Collect(maps.Values(m.watches))
+}
+
+// prompt notes that a member answers promptly, and returns the ends of watches at those that do not.
+func (p *pool) prompt(m *memberSeen, now time.Time) (ends []func()) {
+	m.prompt = now
+	for _, o := range p.members {
+		if o.bad() {
+			ends = slices.AppendSeq(ends, maps.Values(o.watches))
 		}
 	}
 	return ends
@@ -198,6 +212,9 @@ func (p *pool) watched(m *memberSeen) *memberSeen {
 func (m *memberSeen) before(o *memberSeen, now time.Time) bool {
 	return cmp.Or(m.lateness(now).Compare(o.lateness(now)), cmp.Compare(m.rank, o.rank)) < 0
 }
+
+// bad reports whether it has not answered promptly since it was late.
+func (m *memberSeen) bad() bool { return m.late.After(m.prompt) }
 
 // lateness is when it was late last, as far as that matters.
 func (m *memberSeen) lateness(now time.Time) time.Time {

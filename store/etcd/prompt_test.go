@@ -113,8 +113,13 @@ func TestWatchesLeaveALateMemberWhileAnotherIsNot(t *testing.T) {
 	x := newPickers(t)
 	ended := 0
 	watch := func() string {
-		end := context.CancelFunc(func() { ended++ })
-		member, _ := x.pick(pb.Watch_Watch_FullMethodName, context.WithValue(t.Context(), watchKey{}, end))
+		var done func(balancer.DoneInfo)
+		end := context.CancelFunc(func() {
+			ended++
+			done(balancer.DoneInfo{})
+		})
+		var member string
+		member, done = x.pick(pb.Watch_Watch_FullMethodName, context.WithValue(t.Context(), watchKey{}, end))
 		return member
 	}
 	at := watch()
@@ -127,5 +132,8 @@ func TestWatchesLeaveALateMemberWhileAnotherIsNot(t *testing.T) {
 	}
 	if x.ask(lateAfter, nil); ended != 2 { // all are bad: where should it go?
 		t.Errorf("%d watches ended", ended)
+	}
+	if x.ask(0, nil); ended != 3 {
+		t.Errorf("%d watches ended when another member was prompt again", ended)
 	}
 }
