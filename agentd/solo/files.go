@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/distsuper/distsuper/agentd/keeper/logs"
+	"github.com/distsuper/distsuper/pkg/statedir"
 )
 
 // autoLogs says where AUTO logs are: files of this daemon alone, which the next one of this identifier removes.
@@ -46,9 +47,13 @@ func randomName() string {
 	return hex.EncodeToString(b)
 }
 
-// writePid writes the daemon's pid into a file.
+// writePid writes the daemon's pid into a file. On a full disk none stays: an empty one would tell of a daemon without a pid.
 func writePid(path string) error {
-	return os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+	err := os.WriteFile(path, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644)
+	if info, e := os.Stat(path); statedir.Full(err) && e == nil && info.Mode().IsRegular() {
+		os.Remove(path)
+	}
+	return err
 }
 
 // removePidfile removes the pid file that this daemon wrote, unless another one has written it since. Whoever has it in /dev/null

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -137,16 +138,11 @@ func (b addressBook) write(path string) error {
 	if err := ownership.CheckPath(dir, os.Geteuid()); err != nil {
 		return err
 	}
-	next, err := os.CreateTemp(dir, ".machines-*") // of mode 0600
-	if err != nil {
+	_, err = writeWhole(path, true, func(w io.Writer) error {
+		_, err := w.Write(text)
 		return err
-	}
-	defer os.Remove(next.Name()) // fails after the rename, as it should
-	_, err = next.Write(text)
-	if err = errors.Join(err, next.Close()); err != nil {
-		return err
-	}
-	return os.Rename(next.Name(), path)
+	})
+	return err
 }
 
 // removeOldBooks removes those of fleets that nobody has asked for long, beside a book that has the default place. In any other

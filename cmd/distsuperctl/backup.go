@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,9 +51,9 @@ func runBackup(ctx context.Context, c *ctl, name string, force bool) error {
 	if err != nil {
 		return err
 	}
-	size, err := writeBackup(name, b, force)
+	size, err := writeWhole(name, force, b.Write)
 	if err != nil {
-		return fmt.Errorf("write the backup: %w", err)
+		return err
 	}
 	row := backupRow{File: name, Keys: len(b.Entries), Bytes: size, Revision: b.Rev}
 	for _, e := range b.Entries {
@@ -69,30 +66,4 @@ func runBackup(ctx context.Context, c *ctl, name string, force bool) error {
 	}
 	c.printf("wrote %s: %s in %d keys, %d bytes, as of revision %d; keep it private\n", name, plural(row.Programs, "program"), row.Keys, size, b.Rev)
 	return nil
-}
-
-// writeBackup writes a file as a whole or not at all, readable by its owner only. Without force it never replaces one.
-func writeBackup(name string, b *backup.Backup, force bool) (size int64, err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // has mode 0600
-	if err != nil {
-		return 0, err
-	}
-	defer os.Remove(f.Name())
-	err = b.Write(f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if info, serr := f.Stat(); serr == nil {
-		size = info.Size()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, err
-	}
-	if force {
-		return size, os.Rename(f.Name(), name)
-	}
-	if err = os.Link(f.Name(), name); errors.Is(err, fs.ErrExist) { // unlike a rename, it replaces nothing
-		err = fmt.Errorf("%s already exists; --force overwrites it", name)
-	}
-	return size, err
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -97,26 +97,17 @@ func runInitConfig(c *ctl, o initConfigOptions, dir string) error {
 	return nil
 }
 
-// writeNew writes a file that only its owner may read. Without force it never replaces one.
+// writeNew writes a file that only its owner may read. Without force it never replaces one; with it, neither a link nor wider
+// permissions stay.
 func writeNew(name, text string, force bool) error {
-	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if force {
-		// A new file in place of the old one: a link or wider permissions do not stay.
-		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	f, err := os.OpenFile(name, flags, 0o600)
-	if errors.Is(err, fs.ErrExist) {
+	if _, err := os.Lstat(name); err == nil && !force {
 		return fmt.Errorf("%s already exists; --force overwrites it", name)
 	}
-	if err != nil {
+	_, err := writeWhole(name, force, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
 		return err
-	}
-	if _, err := f.WriteString(text); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
+	})
+	return err
 }
 
 func runJoin(c *ctl, o initConfigOptions) error {

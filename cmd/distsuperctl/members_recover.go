@@ -165,7 +165,7 @@ func (c *ctl) saveMember(ctx context.Context, sc etcd.Config, dir string) (*back
 		return nil, "", err
 	}
 	name := filepath.Join(dir, "etcd", "recover-"+time.Now().UTC().Format("20060102-150405.000")+".backup")
-	_, err = writeBackup(name, b, false)
+	_, err = writeWhole(name, false, b.Write)
 	return b, name, err
 }
 

@@ -9,12 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/test/cluster"
 	"github.com/distsuper/distsuper/test/fleet"
+	"github.com/distsuper/distsuper/test/fulldisk"
 )
 
 // fullDisk fills the disk on which a machine keeps its state and its AUTO logs.
@@ -28,11 +27,12 @@ func fullDisk(ctx context.Context, s *stage) error {
 	if err != nil {
 		return err
 	}
-	d := disk{dir: filepath.Join(m2.Dir, ".distsuper")}
-	if err := d.mount(); err != nil {
+	d := fulldisk.Disk{Dir: filepath.Join(m2.Dir, ".distsuper"), Size: diskSize}
+	if err := d.Mount(); err != nil {
 		return err
 	}
-	defer d.unmount(f)
+	defer d.Unmount()
+	defer f.Close() // before that, nothing of it runs any more
 	if _, err := m2.Must(ctx, "distsuperagent", "start"); err != nil {
 		return err
 	}
@@ -60,8 +60,8 @@ func fullDisk(ctx context.Context, s *stage) error {
 }
 
 // filled looks at a machine with a full disk.
-func (s *stage) filled(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d disk) error {
-	if err := d.fill(); err != nil {
+func (s *stage) filled(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d fulldisk.Disk) error {
+	if err := d.Fill(); err != nil {
 		return err
 	}
 	err := fleet.Until(ctx, patience, "the output of chatty is held up", func() (bool, string) {
@@ -90,8 +90,8 @@ func (s *stage) filled(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d 
 }
 
 // used looks at it when somebody has taken the reserve, too.
-func (s *stage) used(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d disk) error {
-	if err := errors.Join(os.Truncate(filepath.Join(d.dir, "reserve"), 0), d.fill()); err != nil {
+func (s *stage) used(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d fulldisk.Disk) error {
+	if err := errors.Join(os.Truncate(filepath.Join(d.Dir, "reserve"), 0), d.Fill()); err != nil {
 		return err
 	}
 	before := m2.PIDs("distsuperagent run")
@@ -115,8 +115,8 @@ func (s *stage) used(ctx context.Context, f *fleet.Fleet, m2 *cluster.Node, d di
 }
 
 // freed looks at it when there is room again.
-func (s *stage) freed(ctx context.Context, f *fleet.Fleet, d disk) error {
-	log := filepath.Join(d.dir, "logs", "chatty-stdout.log")
+func (s *stage) freed(ctx context.Context, f *fleet.Fleet, d fulldisk.Disk) error {
+	log := filepath.Join(d.Dir, "logs", "chatty-stdout.log")
 	size := func() (int64, int64) {
 		info, err := os.Stat(log)
 		if err != nil {
@@ -125,7 +125,7 @@ func (s *stage) freed(ctx context.Context, f *fleet.Fleet, d disk) error {
 		return info.Size(), info.ModTime().UnixNano()
 	}
 	held, since := size()
-	if err := d.free(); err != nil {
+	if err := d.Free(); err != nil {
 		return err
 	}
 	waited := time.Duration(time.Now().UnixNano() - since).Round(time.Second)
@@ -144,7 +144,7 @@ func (s *stage) freed(ctx context.Context, f *fleet.Fleet, d disk) error {
 	n, err := unbroken(log)
 	s.found("and no line is lost", err == nil, "%s", orElse(err, fmt.Sprintf("%d lines, none missing", n)))
 	var total int64
-	files, err := filepath.Glob(filepath.Join(d.dir, "logs", "*"))
+	files, err := filepath.Glob(filepath.Join(d.Dir, "logs", "*"))
 	for _, name := range files {
 		if info, err := os.Stat(name); err == nil {
 			total += info.Size()
@@ -206,41 +206,3 @@ func pause(ctx context.Context, d time.Duration) {
 
 // diskSize is enough for a reserve and little more.
 const diskSize = 32 << 20
-
-// disk is a small file system of its own.
-type disk struct{ dir string }
-
-func (d disk) mount() error {
-	if err := os.Mkdir(d.dir, 0o700); err != nil {
-		return err
-	}
-	return unix.Mount("trial", d.dir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=700", diskSize))
-}
-
-func (d disk) ballast() string { return filepath.Join(d.dir, "ballast") }
-
-// fill leaves not a byte.
-func (d disk) fill() error {
-	file, err := os.OpenFile(d.ballast(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	for size := 1 << 20; size > 0; {
-		if _, err := file.Write(make([]byte, size)); err != nil {
-			if !errors.Is(err, unix.ENOSPC) {
-				return err
-			}
-			size /= 2
-		}
-	}
-	return nil
-}
-
-func (d disk) free() error { return os.Remove(d.ballast()) }
-
-// unmount takes it away when nothing of the fleet runs any more.
-func (d disk) unmount(f *fleet.Fleet) {
-	f.Close()
-	_ = unix.Unmount(d.dir, unix.MNT_DETACH) // what is still mounted ends with the host
-}

@@ -75,6 +75,7 @@ type logFile struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+	half bool // the last line was cut off, by a full disk
 	// stdio is true when stdout and stderr were sent into this file by our starter: they follow it,
 	// so that the trace of a panic is found where the log is.
 	stdio bool
@@ -117,14 +118,22 @@ func (f *logFile) Write(p []byte) (int, error) {
 			fmt.Fprintf(os.Stderr, "rotate %s: %v\n", f.File, err) // and go on in the old file
 		}
 	}
+	if f.half { // what was cut off stands alone
+		if _, err := f.file.Write([]byte{'\n'}); err != nil {
+			return 0, err
+		}
+		f.half = false
+	}
 	n, err := f.file.Write(p)
 	f.size += int64(n)
+	f.half = err != nil && n > 0
 	return n, err
 }
 
 func (f *logFile) Sync() error { return nil } // a log is not worth a wait for the disk
 
-// rotateLocked moves the file to .1, .1 to .2 and so on; without backups it is emptied.
+// rotateLocked moves the file to .1, .1 to .2 and so on; without backups it is emptied. The next one is made first: where that is not
+// possible, as on a full disk, everything stays as it is.
 func (f *logFile) rotateLocked() error {
 	if info, err := f.file.Stat(); err != nil || !info.Mode().IsRegular() {
 		f.size = 0
@@ -134,6 +143,11 @@ func (f *logFile) rotateLocked() error {
 		f.size = 0
 		return f.file.Truncate(0)
 	}
+	next, err := openLog(f.File + ".next")
+	if err != nil {
+		return err
+	}
+	defer next.Close() // it is opened again by its name
 	for i := f.Backups - 1; i > 0; i-- {
 		err := os.Rename(fmt.Sprintf("%s.%d", f.File, i), fmt.Sprintf("%s.%d", f.File, i+1))
 		if err != nil && !os.IsNotExist(err) {
@@ -141,6 +155,9 @@ func (f *logFile) rotateLocked() error {
 		}
 	}
 	if err := os.Rename(f.File, f.File+".1"); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := os.Rename(f.File+".next", f.File); err != nil {
 		return err
 	}
 	return f.reopenLocked()

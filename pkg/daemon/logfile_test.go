@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/test/fulldisk"
 )
 
 func openTestLog(t *testing.T, l Logging) *Log {
@@ -96,5 +98,51 @@ func TestLevelChangesWhileRunning(t *testing.T) {
 	log.Info("two")
 	if text, _ := os.ReadFile(name); strings.Contains(string(text), "one") || !strings.Contains(string(text), "two") {
 		t.Errorf("the log has %q", text)
+	}
+}
+
+// A log that has no room for another file goes on in the one that it has, and its old ones stay.
+func TestALogThatCannotBeRotatedLosesNothing(t *testing.T) {
+	disk := fulldisk.New(t, 1<<20, 3)
+	name := filepath.Join(disk.Dir, "d.log")
+	for _, old := range []string{name + ".1", name + ".2"} {
+		if err := os.WriteFile(old, []byte(old), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := openTestLog(t, Logging{File: name, MaxBytes: 300, Backups: 2, Level: "info"})
+	for i := range 40 {
+		log.Info("line", zap.Int("number", i))
+	}
+	for _, old := range []string{name + ".1", name + ".2"} {
+		if text, err := os.ReadFile(old); err != nil || string(text) != old {
+			t.Errorf("%s has %q, %v", old, text, err)
+		}
+	}
+	if text, err := os.ReadFile(name); err != nil || strings.Count(string(text), "\n") != 40 {
+		t.Errorf("the log has %q, %v", text, err)
+	}
+}
+
+// Half of a line is what a full disk may leave; the next one does not go on in it.
+func TestALineThatWasCutOffStandsAlone(t *testing.T) {
+	disk := fulldisk.New(t, 1<<20, 0)
+	name := filepath.Join(disk.Dir, "d.log")
+	log := openTestLog(t, Logging{File: name, MaxBytes: 0, Level: "info"})
+	log.Info("first")
+	if err := disk.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // the last page has room for some
+		log.Info(strings.Repeat("x", 100))
+	}
+	if err := disk.Free(); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("last")
+	text, err := os.ReadFile(name)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if last := lines[len(lines)-1]; err != nil || !strings.HasSuffix(last, "last") || strings.Contains(last, "xxx") {
+		t.Errorf("the last line is %q, %v", last, err)
 	}
 }

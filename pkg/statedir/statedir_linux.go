@@ -104,7 +104,10 @@ func giveUp(reserve string) bool {
 // WriteFile replaces a file as a whole, readable by its owner only. A reserve that was made and is not whole is filled where there is room.
 func WriteFile(path string, content []byte) error {
 	dir := filepath.Dir(path)
-	if err := Retry(dir, func() error { return replace(path, content) }); err != nil {
+	switch err := Retry(dir, func() error { return replace(path, content) }); {
+	case Full(err):
+		return fmt.Errorf("write %s: %w; make room on its disk", path, err)
+	case err != nil:
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if info, err := os.Stat(filepath.Join(dir, reserveName)); err == nil && info.Size() < reserveSize {

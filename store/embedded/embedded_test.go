@@ -21,6 +21,7 @@ import (
 	"github.com/distsuper/distsuper/store/embedded/server"
 	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/store/storetest"
+	"github.com/distsuper/distsuper/test/fulldisk"
 	"github.com/distsuper/distsuper/test/gate"
 	"github.com/distsuper/distsuper/test/proxy"
 	"github.com/distsuper/distsuper/test/reaper"
@@ -374,20 +375,14 @@ func TestStopOfNothingIsNoError(t *testing.T) {
 // etcd ends its process when it cannot write. That must be told, and be over when there is room again.
 func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
 	gate.Etcd(t)
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=300m"); err != nil {
-		gate.Cannot(t, "no small disk can be mounted: %v (run as root)", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
+	disk := fulldisk.New(t, 300<<20, 0)
+	dir := disk.Dir
 	cfg := config(t, dir, "")
 	c := start(t, cfg)
 	kv := open(t, etcd.Config{Endpoints: []string{c.Endpoint}})
-	filler := filepath.Join(dir, "filler")
-	fill(t, filler)
+	if err := disk.Fill(); err != nil {
+		t.Fatal(err)
+	}
 	value, acknowledged := strings.Repeat("x", 1<<20), 0
 	for i := range 300 {
 		if _, err := kv.Txn(t.Context(), store.Txn{Then: []store.Op{store.Put("/a", fmt.Appendf(nil, "%d %s", i, value))}}); err != nil {
@@ -406,7 +401,7 @@ func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
 	if full := embedded.DiskTrouble(dir); !strings.Contains(full, "the disk of "+filepath.Join(dir, "etcd")+" is full") {
 		t.Errorf("it says %q", full)
 	}
-	if err := os.Remove(filler); err != nil {
+	if err := disk.Free(); err != nil {
 		t.Fatal(err)
 	}
 	start(t, cfg)
@@ -417,23 +412,6 @@ func TestFullDiskEndsEtcdWithAReasonAndLosesNothing(t *testing.T) {
 	var got int
 	if _, err := fmt.Sscanf(get(t, kv), "%d ", &got); err != nil || got < acknowledged {
 		t.Errorf("write %d was acknowledged, %d is there (%v)", acknowledged, got, err)
-	}
-}
-
-// fill leaves no room on the disk.
-func fill(t *testing.T, path string) {
-	t.Helper()
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	block := make([]byte, 1<<20)
-	for err == nil {
-		_, err = f.Write(block)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
 	}
 }
 
