@@ -144,20 +144,22 @@ func TestLongAnExecThatHangsIsFenced(t *testing.T) {
 	gate.Long(t)
 	s := start(t, t.TempDir())
 	s.up()
-	path := takeOver(t, "exit 1")
-	pid, lease := s.leased("p", 1, 8)
-	s.leased("near", 2, 2) // until it is over nothing is executed
-	must(t, s.Upgrade(t.Context(), keeper.UpgradeRequest{Program: path}))
-	file, err := os.Open(path)
+	dir := t.TempDir()
+	path, shell, hangs := filepath.Join(dir, "other"), filepath.Join(dir, "shell"), filepath.Join(dir, "hangs")
+	must(t, os.Symlink("/bin/sh", shell))
+	must(t, os.WriteFile(hangs, nil, 0o700))
+	// After its self-test the shell that is to execute it is a file whose lease we have, and do not give up.
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "#!%s\ncat >/dev/null; ln -sf hangs %s; echo '{\"ok\":true}'\n", shell, shell), 0o700))
+	file, err := os.Open(hangs)
 	must(t, err)
 	defer file.Close()
-	s.eventually("the file's lease is ours", func() error { // then its exec waits for us
-		_, err := unix.FcntlInt(file.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
-		return err
-	})
+	_, err = unix.FcntlInt(file.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	must(t, err)
+	pid, lease := s.leased("p", 1, 6)
+	must(t, s.Upgrade(t.Context(), keeper.UpgradeRequest{Program: path}))
 	wantDead(t, pid, lease)
 	if left := deadline.Now(clock.Real{}).Left(lease.Deadline); left > time.Second {
-		t.Errorf("the process died %v before its deadline: the exec did not hang", left)
+		t.Errorf("the process died %v before its deadline: the exec did not hang\n%s", left, s.said())
 	}
 	s.awaitEnd()
 }
