@@ -29,11 +29,11 @@ func (e *Engine) Hello(context.Context) (keeper.Hello, error) {
 	return h, nil
 }
 
-// SetHandoverError has Hello tell why this keeper was not replaced.
-func (e *Engine) SetHandoverError(err error) {
+// SetHandoverError has Hello tell why this keeper was not replaced; "" is for one that is about to be.
+func (e *Engine) SetHandoverError(why string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.hello.HandoverError = err.Error()
+	e.hello.HandoverError = why
 }
 
 // SetOwner keeps the name of the agent's machine for the next agent.

@@ -81,6 +81,8 @@ type Options struct {
 	First []string
 	// Resumed, when it is not nil, is what the engine of another binary has handed over before this process executed the present one.
 	Resumed *State
+	// WentBack says why another binary could not go on, which was executed since; "" when none was.
+	WentBack string
 	// Backstop is the one that was armed for it since.
 	Backstop *guardian.Backstop
 }

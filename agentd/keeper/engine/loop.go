@@ -53,6 +53,7 @@ type loop struct {
 	endsFD   int               // by which the binary before has left them, 0 where there was none
 	killTime time.Duration     // as the core was told it last
 	reapSoon bool
+	resumed  bool // from the binary before
 	ended    bool
 }
 
@@ -93,6 +94,9 @@ func (l *loop) run() {
 	}
 	l.log.info("The keeper runs", zap.String("instance", l.engine.hello.Instance),
 		zap.String("containment", l.engine.hello.Containment), zap.Int("pid", os.Getpid()))
+	if l.resumed {
+		l.goOn()
+	}
 	for !l.ended {
 		l.tags = l.poll.wait(l.armTimer(), l.tags[:0])
 		l.turn()

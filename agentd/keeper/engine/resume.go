@@ -20,7 +20,9 @@ import (
 // resume goes on with what the binary before has handed over.
 func resume(o Options, s State) (*Engine, error) {
 	hello := s.Hello
-	hello.Handovers, hello.HandoverError = hello.Handovers+1, ""
+	if hello.HandoverError = o.WentBack; o.WentBack == "" {
+		hello.Handovers++
+	}
 	e, err := newEngine(o, s.Identity, hello)
 	if err != nil {
 		return nil, err
@@ -52,9 +54,19 @@ func resume(o Options, s State) (*Engine, error) {
 	if err := e.loop.resumeRuns(s); err != nil {
 		return nil, err
 	}
-	e.loop.reapSoon = true
-	e.loop.replaceGuardian()
+	e.loop.resumed = true
 	return e, nil
+}
+
+// goOn begins with what was taken over. Until then the binary before could go on with all of it, too.
+func (l *loop) goOn() {
+	l.reapSoon = true
+	for _, r := range l.runs {
+		if r.stdin != nil && r.stdin.fd >= 0 {
+			l.flushStdin(r.stdin)
+		}
+	}
+	l.replaceGuardian()
 }
 
 // resumeContainment goes on with cages and guardian.
@@ -121,7 +133,6 @@ func (l *loop) resumeRun(q keeper.StartRequest, s RunState, place *page.Place) e
 	}
 	if s.StdinFD >= 0 {
 		r.stdin = &stdin{fd: s.StdinFD, waiting: s.Stdin}
-		l.flushStdin(r.stdin)
 	} else {
 		r.stdin = &stdin{fd: -1}
 	}

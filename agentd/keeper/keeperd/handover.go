@@ -27,6 +27,8 @@ type header struct {
 	Version  int           `json:"version"` // engine.StateVersion
 	Binary   string        `json:"binary"`  // the version of the one that wrote it
 	Backstop clock.Instant `json:"backstop"`
+	// BinaryFD is the binary that wrote it, which goes on if the other one fails to; 0 where there is no way back.
+	BinaryFD int `json:"binary_fd,omitempty"`
 }
 
 // state is the rest.
@@ -94,7 +96,9 @@ func readState(from io.Reader, known func(header) error) (s state, err error) {
 type resumed struct {
 	state
 	from     string // its version
+	wentBack string // why the binary that was executed in between could not go on; "" when there was none
 	backstop *guardian.Backstop
+	back     wayBack
 }
 
 // resume reads what was handed over; nil when this keeper begins. It arms the backstop first, which did not outlive the exec.
@@ -103,16 +107,21 @@ func resume() (*resumed, error) {
 	if os.Unsetenv(envHandover); err != nil {
 		return nil, nil
 	}
-	file := os.NewFile(uintptr(fd), "handover")
-	defer file.Close()
-	r := &resumed{}
-	r.state, err = readState(file, func(h header) (err error) {
+	r := &resumed{wentBack: os.Getenv(envWentBack), back: wayBack{handover: os.NewFile(uintptr(fd), "handover")}}
+	os.Unsetenv(envWentBack)
+	r.state, err = readState(r.back.handover, func(h header) (err error) {
 		r.from = h.Binary
+		if r.wentBack == "" { // else this is the binary before
+			r.back.binary = h.BinaryFD
+		}
 		if r.backstop, err = guardian.NewBackstop(); err == nil {
 			r.backstop.Set(h.Backstop)
 		}
 		return err
 	})
+	if err == nil {
+		err = r.back.prepare(r.descriptors())
+	}
 	return r, err
 }
 

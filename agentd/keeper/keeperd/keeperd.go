@@ -51,6 +51,8 @@ func Main(o Options) int {
 	notify := daemon.NewNotifier()
 	if err == nil {
 		err = run(o, handed, notify)
+	} else if handed != nil {
+		err = errors.Join(err, handed.back.take(err))
 	}
 	if err != nil {
 		notify.Failed(err)
@@ -62,10 +64,6 @@ func Main(o Options) int {
 
 func run(o Options, handed *resumed, notify *daemon.Notifier) error {
 	// Heard before anything is started, and never ignored: processes would inherit that.
-	reopen, err := hearReopen(handed)
-	if err != nil {
-		return err
-	}
 	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP, unix.SIGPIPE)
 
 	log, err := openLog(o)
@@ -73,24 +71,34 @@ func run(o Options, handed *resumed, notify *daemon.Notifier) error {
 		return err
 	}
 	k, err := assemble(o, handed, log)
+	if err != nil && handed != nil {
+		err = errors.Join(err, handed.back.take(err))
+	}
 	if err != nil {
 		log.Error("The keeper could not start", zap.Error(err))
 		return err
+	}
+	if handed != nil {
+		handed.back.leave()
+		k.collector.Begin()
 	}
 	defer closeInTime(k.collector, log.Logger)
 	if err := statedir.Keep(o.StateDir); err != nil {
 		log.Warn("On a full disk this keeper could not write its state", zap.Error(err))
 	}
-	if handed != nil {
+	switch {
+	case handed != nil && handed.wentBack != "":
+		log.Error("The keeper was not replaced, and goes on: the other binary could not", zap.String("error", handed.wentBack))
+	case handed != nil:
 		log.Info("The keeper was replaced in place", zap.String("from", handed.from), zap.String("to", o.Version))
 	}
 	s := service{k.engine, k.collector, log.Reopen}
 	serving := newServing(k.socket, log.Named("server"))
-	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, reopen: reopen, command: o.SelfTestCommand, version: o.Version,
+	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, reopen: k.reopen, command: o.SelfTestCommand, version: o.Version,
 		log: log.Named("keeper")}})
 	ctx, cancel := context.WithCancel(context.Background())
 	var beside sync.WaitGroup
-	beside.Go(func() { reopen.Each(ctx.Done(), func(os.Signal) { reopenLogs(ctx, s, log.Logger) }) })
+	beside.Go(func() { k.reopen.Each(ctx.Done(), func(os.Signal) { reopenLogs(ctx, s, log.Logger) }) })
 	beside.Go(func() { keepFiles(ctx, k.engine, k.socket, s.own, log.Logger) })
 	notify.Ready(fmt.Sprintf("the keeper runs (pid %d)", os.Getpid()))
 	err = k.engine.Run()
@@ -118,10 +126,18 @@ type parts struct {
 	engine    *engine.Engine
 	collector *logs.Collector
 	socket    keeper.Socket
+	reopen    *self.Signals // to open the log files anew
 }
 
 // assemble makes the parts of a keeper that begins, or goes on with what was handed over.
 func assemble(o Options, handed *resumed, log *daemon.Log) (k parts, err error) {
+	if handed != nil {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("it panics: %v", p)
+			}
+		}()
+	}
 	room, err := logs.RoomOn(o.StateDir)
 	if err != nil && handed == nil {
 		return k, err
@@ -132,6 +148,11 @@ func assemble(o Options, handed *resumed, log *daemon.Log) (k parts, err error) 
 		AutoLogs: auto, GuardianCommand: o.GuardianCommand, Nice: o.Nice, Environ: environ(os.Environ())}
 	if handed != nil {
 		collecting.Resumed, starting.Resumed, starting.Backstop = &handed.Logs, &handed.Engine, handed.backstop
+		starting.WentBack = handed.wentBack
+	}
+	// Heard before anything is started, and never ignored: processes would inherit that.
+	if k.reopen, err = hearReopen(handed); err != nil {
+		return k, err
 	}
 	if k.collector, err = logs.New(collecting, log.Named("logs")); err != nil {
 		return k, err

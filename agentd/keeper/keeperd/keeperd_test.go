@@ -43,6 +43,7 @@ func TestMain(m *testing.M) {
 		os.Exit(readTransitions(os.Getenv(envState), file))
 	}
 	if len(os.Args) > 2 && os.Args[1] == keeper.Command {
+		failAfterExec()
 		os.Exit(Main(Options{StateDir: os.Args[2], Version: "test", GuardianCommand: []string{"guardian"}, SelfTestCommand: []string{"selftest"}}))
 	}
 	if len(os.Args) > 2 && os.Args[1] == "writer" {

@@ -73,6 +73,7 @@ func (u *upgrader) Upgrade(ctx context.Context, r keeper.UpgradeRequest) error {
 		return nil
 	}
 	u.busy = true
+	u.engine.SetHandoverError("") // that of an earlier time
 	go u.replace(path, tested)
 	return nil
 }
@@ -129,7 +130,7 @@ func (u *upgrader) replace(path string, tested os.FileInfo) {
 		cancel()
 	}
 	u.log.Error("The keeper was not replaced, and goes on", zap.String("program", path), zap.Error(err))
-	u.engine.SetHandoverError(err)
+	u.engine.SetHandoverError(err.Error())
 	u.mu.Lock()
 	u.busy = false
 	u.mu.Unlock()
@@ -160,12 +161,17 @@ func execute(path string, tested os.FileInfo, s state, h header) error {
 	if now, err := os.Stat(path); err != nil || !os.SameFile(now, tested) || !now.ModTime().Equal(tested.ModTime()) {
 		return errors.Join(errors.New("the file has changed since it was tested"), err)
 	}
+	var err error
+	if h.BinaryFD, err = unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("keep the present binary: %w", err)
+	}
+	defer unix.Close(h.BinaryFD)
 	fd, err := s.write(h)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	kept := append(s.descriptors(), fd)
+	kept := append(s.descriptors(), fd, h.BinaryFD)
 	if err := self.KeepOnExec(kept, true); err != nil {
 		return errors.Join(err, self.KeepOnExec(kept, false))
 	}

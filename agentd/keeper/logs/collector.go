@@ -67,7 +67,8 @@ type Options struct {
 	// Copy, when it is not nil, is given all output of all processes as it is read, which it may not keep. It is called
 	// by the log thread, which waits for it.
 	Copy func(process, channel string, data []byte)
-	// Resumed, when it is not nil, is what a collector of this process has handed over before it executed the present binary.
+	// Resumed, when it is not nil, is what a collector of this process has handed over before it executed the present binary. The new one
+	// waits for Begin.
 	Resumed *State
 }
 
@@ -144,8 +145,16 @@ func New(o Options, log *zap.Logger) (*Collector, error) {
 	if o.Resumed != nil {
 		c.adopt(*o.Resumed)
 	}
-	go c.run()
+	if o.Resumed == nil {
+		c.Begin()
+	}
 	return c, nil
+}
+
+// Begin reads what comes. New has done so, but for a collector that goes on for another one: until then that could go on as well.
+func (c *Collector) Begin() {
+	c.syslog.begin()
+	go c.run()
 }
 
 // Needs reports whether output of a sink goes anywhere. If it does not, a process needs no pipe: its output may be

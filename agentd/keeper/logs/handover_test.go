@@ -36,6 +36,7 @@ func handOver(t rapid.TB, c *Collector) *Collector {
 	if err != nil {
 		t.Fatal(err)
 	}
+	next.Begin()
 	return next
 }
 

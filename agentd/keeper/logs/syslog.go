@@ -102,7 +102,7 @@ func (s *Syslog) export() syslogState {
 	return syslogState{s.waiting, s.lost}
 }
 
-// adopt takes over what waited in another one.
+// adopt takes over what waited in another one. It is sent once begin is called.
 func (s *Syslog) adopt(from syslogState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,6 +110,12 @@ func (s *Syslog) adopt(from syslogState) {
 	for _, message := range s.waiting {
 		s.size += len(message)
 	}
+}
+
+// begin has what was adopted sent.
+func (s *Syslog) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.beginLocked()
 }
 

@@ -29,13 +29,9 @@ func Hear(kinds ...os.Signal) (*Signals, error) {
 	return HearOn(note, kinds...), nil
 }
 
-// HearOn goes on with the Descriptor of the binary before, and with what that has left.
+// HearOn goes on with the Descriptor of the binary before. What that has left is not touched before Each.
 func HearOn(note int, kinds ...os.Signal) *Signals {
 	s := &Signals{kinds, make(chan os.Signal, 1), note}
-	if s.clear() {
-		s.tell()
-		s.heard <- kinds[0]
-	}
 	signal.Notify(s.heard, kinds...)
 	return s
 }
@@ -45,14 +41,20 @@ func (s *Signals) Descriptor() int { return s.note }
 
 // Each acts on one after another until quit is closed. What act begins and does not finish must be known to the next binary by other ways.
 func (s *Signals) Each(quit <-chan struct{}, act func(os.Signal)) {
+	one := func(sig os.Signal) {
+		s.tell()
+		act(sig)
+		s.clear()
+	}
+	if s.clear() {
+		one(s.kinds[0])
+	}
 	for {
 		select {
 		case <-quit:
 			return
 		case sig := <-s.heard:
-			s.tell()
-			act(sig)
-			s.clear()
+			one(sig)
 		}
 	}
 }
