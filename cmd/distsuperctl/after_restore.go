@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,7 +33,7 @@ func (c *ctl) notSolo(command string) error {
 
 // recovering are the options with which the store is accepted.
 func (c *ctl) recovering(off ...string) recovery.Options {
-	return recovery.Options{KV: c.kv, Keys: c.keys, Clock: clock.Real{}, By: c.who, Off: off, Expand: spec.Processes, Fingerprint: spec.Fingerprint}
+	return recovery.Options{KV: c.kv, Keys: c.keys, Clock: clock.Real{}, By: c.who, ID: rand.Text(), Off: off, Expand: spec.Processes, Fingerprint: spec.Fingerprint}
 }
 
 // accept makes a store count that went back. It waits until everything that is fenced and says nothing has ended, asks, and

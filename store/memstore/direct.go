@@ -52,6 +52,13 @@ func (s *Server) Expiring(by clock.Instant) (leases []Expiry) {
 	return leases
 }
 
+// Lives reports whether a lease is there, with a leader or without one.
+func (s *Server) Lives(id store.LeaseID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.d.leases[id] != nil
+}
+
 // ChangesNow returns every change of keys from revision rev on, as a watch that begins now sends them first.
 func (s *Server) ChangesNow(keys store.Span, rev int64) (store.WatchResult, error) {
 	s.mu.Lock()

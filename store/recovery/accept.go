@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -21,6 +20,7 @@ type Options struct {
 	Keys  store.Keys
 	Clock clock.Clock
 	By    string // who accepts it
+	ID    string // of the acceptance: no other has it
 	// Off are machines of which By has made sure that they are off.
 	Off []string
 	// Expand and Fingerprint are spec.Processes and spec.Fingerprint.
@@ -224,7 +224,7 @@ func accept(ctx context.Context, o Options, f *fence) (Plan, error) {
 		return p, err
 	}
 	schema := s.Schema
-	schema.Floor, schema.Restored = p.Floor, &api.Restored{ID: rand.Text(), By: o.By, At: o.Clock.Wall().UTC()}
+	schema.Floor, schema.Restored = p.Floor, &api.Restored{ID: o.ID, By: o.By, At: o.Clock.Wall().UTC()}
 	return p, f.commit(ctx, store.Txn{If: []store.Cmp{store.Unchanged(o.Keys.Schema(), schemaRev)},
 		Then: []store.Op{store.Put(o.Keys.Schema(), store.Encode(schema)), store.Delete(o.Keys.Restoring())}})
 }

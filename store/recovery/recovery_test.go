@@ -2,6 +2,7 @@ package recovery_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"reflect"
 	"slices"
@@ -68,7 +69,7 @@ func (f fleet) put(key string, value any) {
 }
 
 func (f fleet) options() recovery.Options {
-	return recovery.Options{KV: f.kv, Keys: keys, Clock: clock.Go{}, By: "ann@host", Expand: spec.Processes, Fingerprint: spec.Fingerprint}
+	return recovery.Options{KV: f.kv, Keys: keys, Clock: clock.Go{}, By: "ann@host", ID: rand.Text(), Expand: spec.Processes, Fingerprint: spec.Fingerprint}
 }
 
 // held is a run that goes on.

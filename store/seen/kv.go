@@ -26,7 +26,7 @@ type guard struct {
 }
 
 // begin returns what an answer must not be before.
-func (k *guard) begin() (store.Mark, error) { return k.seen.Mark(), k.seen.Err() }
+func (k *guard) begin() (store.Mark, error) { return k.seen.Asked() }
 
 // end checks an answer.
 func (k *guard) end(floor, at store.Mark, err error) error {
@@ -155,11 +155,12 @@ type guardedStream struct {
 }
 
 func (s *guardedStream) Send(id store.LeaseID) error {
-	if err := s.seen.Err(); err != nil {
+	floor, err := s.seen.Asked()
+	if err != nil {
 		return fmt.Errorf("renew lease %x: %w", int64(id), err)
 	}
 	s.mu.Lock()
-	s.floors = append(s.floors, s.seen.Mark())
+	s.floors = append(s.floors, floor)
 	s.mu.Unlock()
 	return s.RenewStream.Send(id)
 }
@@ -175,18 +176,38 @@ func (s *guardedStream) Recv() (store.Renewal, error) {
 		floor, s.floors = s.floors[0], s.floors[1:]
 	}
 	s.mu.Unlock()
-	if err := s.seen.Err(); err != nil {
-		return store.Renewal{}, fmt.Errorf("renew lease %x: %w", int64(r.ID), err)
+	if err := s.seen.Renewed(floor, r); err != nil {
+		return store.Renewal{}, err
+	}
+	return r, nil
+}
+
+// Asked returns what the answer to a request that is sent now must not be before. With an error nothing may be sent.
+func (m *Memory) Asked() (store.Mark, error) { return m.Mark(), m.Err() }
+
+// Renewed takes in the answer to a renewal that was sent when floor was what Asked had returned. With an error it does not count.
+func (m *Memory) Renewed(floor store.Mark, r store.Renewal) error {
+	if err := m.Err(); err != nil {
+		return fmt.Errorf("renew lease %x: %w", int64(r.ID), err)
 	}
 	if at := (store.Mark{Cluster: r.Cluster}); at.OfAnother(floor) {
-		return store.Renewal{}, fmt.Errorf("renew lease %x: %w: cluster %x answered, and it was of cluster %x", int64(r.ID), store.ErrUnavailable, r.Cluster, floor.Cluster)
+		return fmt.Errorf("renew lease %x: %w: cluster %x answered, and it was of cluster %x", int64(r.ID), store.ErrUnavailable, r.Cluster, floor.Cluster)
 	}
 	if r.Term < floor.Term {
-		return store.Renewal{}, fmt.Errorf("renew lease %x: %w: answered under raft term %d, %d was seen",
+		return fmt.Errorf("renew lease %x: %w: answered under raft term %d, %d was seen",
 			int64(r.ID), store.ErrUnavailable, r.Term, floor.Term)
 	}
-	_ = s.seen.take(Renewed{r.Term})
-	return r, nil
+	_ = m.take(Renewed{r.Term})
+	return nil
+}
+
+// Watched takes in how far a watch has come. With an error it is over.
+func (m *Memory) Watched(rev int64) error {
+	if err := m.Err(); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	_ = m.take(Watched{rev})
+	return nil
 }
 
 // Watch passes results on until the store is found behind.
@@ -214,10 +235,9 @@ func (w *guardedWatcher) Err() error { return w.err }
 
 func (w *guardedWatcher) run(ctx context.Context, seen *Memory) error {
 	for res := range w.inner.C() {
-		if err := seen.Err(); err != nil {
-			return fmt.Errorf("watch: %w", err)
+		if err := seen.Watched(res.Rev); err != nil {
+			return err
 		}
-		_ = seen.take(Watched{res.Rev})
 		select {
 		case w.c <- res:
 		case <-ctx.Done():

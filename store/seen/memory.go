@@ -20,7 +20,8 @@ import (
 
 // Memory keeps in a file what was seen of a store. Its methods may be called at once.
 type Memory struct {
-	path  string
+	path  string // "" without a file
+	write func(Record) error
 	clock clock.Clock
 	log   *zap.Logger
 	work  sync.WaitGroup
@@ -30,6 +31,7 @@ type Memory struct {
 
 	mu       sync.Mutex // guards what follows
 	core     *Core
+	atOnce   bool          // write does not wait for anything
 	closed   bool          // nothing is saved but by Close
 	behind   error         // store.ErrBehind, when the store was condemned
 	found    chan struct{} // closed with that
@@ -45,7 +47,6 @@ func Open(path string, c clock.Clock, log *zap.Logger) (*Memory, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	m := &Memory{path: path, clock: c, log: log, done: make(chan struct{}), found: make(chan struct{})}
 	var saved Record
 	b, err := os.ReadFile(path)
 	switch {
@@ -57,11 +58,24 @@ func Open(path string, c clock.Clock, log *zap.Logger) (*Memory, error) {
 			saved = Record{Behind: &store.Mark{}, Unknown: true, Why: fmt.Sprintf("or nobody knows whether it has: %s is damaged (%v)", path, err)}
 		}
 	}
-	m.core = NewCore(saved)
+	m := newMemory(saved, c, log)
+	m.path, m.write = path, m.writeFile
+	return m, nil
+}
+
+// New makes a Memory of what was saved, which is kept wherever write puts it at once.
+func New(saved Record, c clock.Clock, log *zap.Logger, write func(Record) error) *Memory {
+	m := newMemory(saved, c, log)
+	m.write, m.atOnce = write, true
+	return m
+}
+
+func newMemory(saved Record, c clock.Clock, log *zap.Logger) *Memory {
+	m := &Memory{clock: c, log: log, done: make(chan struct{}), found: make(chan struct{}), core: NewCore(saved)}
 	if saved.Behind != nil {
 		m.condemnLocked(Condemn{saved.Why})
 	}
-	return m, nil
+	return m
 }
 
 // Mark returns the highest revision and raft term that have been seen.
@@ -113,7 +127,7 @@ func (m *Memory) Look(at store.Mark, schema api.Schema) (bool, error) {
 		return false, nil
 	}
 	m.work.Wait() // an earlier save must not come after this one
-	return true, m.save(record)
+	return true, m.write(record)
 }
 
 // trusted is Core.Trusted.
@@ -147,14 +161,17 @@ func (m *Memory) condemnLocked(c Condemn) {
 
 // saveLaterLocked saves beside what goes on.
 func (m *Memory) saveLaterLocked(s Save) {
-	if !m.closed {
+	switch {
+	case m.atOnce:
+		m.core.Step(m.clock.Now(), Saved{s.Record, m.write(s.Record)})
+	case !m.closed:
 		m.work.Go(func() { m.saveAndRest(s.Record) })
 	}
 }
 
 // saveAndRest saves, and looks again when the next save may be due.
 func (m *Memory) saveAndRest(record Record) {
-	err := m.save(record)
+	err := m.write(record)
 	if m.failed.Swap(err != nil) != (err != nil) { // each try, once a second, is not worth a line
 		if err != nil {
 			m.log.Warn("cannot note what was seen of etcd; trying again once a second", zap.String("file", m.path), zap.Error(err))
@@ -173,8 +190,8 @@ func (m *Memory) saveAndRest(record Record) {
 	}
 }
 
-// save replaces the file as a whole.
-func (m *Memory) save(record Record) error {
+// writeFile replaces the file as a whole.
+func (m *Memory) writeFile(record Record) error {
 	b, err := json.Marshal(record)
 	if err != nil {
 		return err
@@ -197,7 +214,7 @@ func (m *Memory) Close() error {
 	if record == saved {
 		return nil
 	}
-	err := m.save(record)
+	err := m.write(record)
 	_ = m.take(Saved{record, err})
 	if err != nil {
 		return fmt.Errorf("note what was seen of etcd: %w", err)

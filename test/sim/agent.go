@@ -11,12 +11,14 @@ import (
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/recovery"
 )
 
 // Agent is the distsuperagent of a machine.
 type Agent struct {
 	node
 	m       *Machine
+	belief  *belief
 	kv      *kv
 	keeper  keeperClient
 	liaison agentd.Liaison
@@ -47,6 +49,8 @@ func (a *Agent) Start() {
 	a.m.agents++
 	log := a.w.log.Named(a.m.Name)
 	a.kv, a.keeper = newKV(&a.node), keeperClient{a: a}
+	a.belief = believe(a.kv, &a.m.disk, &recovery.Reporter{Machine: a.m.Name})
+	a.belief.awaitAccepted(a.begins, nil)
 	host := a.host.identity(a.m.directory)
 	a.liaison = agentd.Liaison{Machine: a.m.Name, Host: host, Keeper: a.keeper, Revive: a.revive, Silent: a.silent,
 		Pause: func(_ context.Context, d time.Duration) { a.w.sleep(d) }, Log: log}
@@ -54,7 +58,7 @@ func (a *Agent) Start() {
 		PID: a.m.agents, Mode: mode.Fleet, Holds: true, TouchTimeout: 5, Keys: a.w.Keys, Info: api.MachineInfo{Name: a.m.Name, API: a.m.Name + ":3379", Version: "sim", Fingerprint: "f-" + a.m.Name}, Log: log})
 	a.lease = lease.NewCore(lease.CoreOptions{Endpoints: a.kv.Endpoints(), Log: log.Named("lease")}, a.host.Now())
 	h := newHistory(a.kv, a.w.Keys, "agent "+a.m.Name)
-	a.doer = agentd.Doer{Machine: a.m.Name, KV: a.kv, Keeper: a.keeper, History: h.Op, HistoryLost: h.Forget, SearchHost: a.m.search, Controllers: a.controllers, Ask: a.ask,
+	a.doer = agentd.Doer{Machine: a.m.Name, KV: a.kv.believed, Keeper: a.keeper, History: h.Op, HistoryLost: h.Forget, SearchHost: a.m.search, Controllers: a.controllers, Ask: a.ask,
 		Observe: func(term uint64) { a.stepLease(lease.TermSeen{Term: term}) }, Clock: a.host, Log: log}
 	a.renewals, a.known, a.began, a.taking, a.leaving, a.left = map[int64]*renewer{}, nil, false, false, false, false
 	a.tick = a.newTimer(func() { a.step(agentd.Tick{}) })
@@ -96,7 +100,12 @@ func (a *Agent) settled() {
 			a.ends(err)
 		}
 	})
-	a.follow()
+	a.run(func(ctx context.Context) {
+		a.belief.awaitStore(ctx)
+		if ctx.Err() == nil {
+			a.follow()
+		}
+	})
 	changed := func() { a.step(agentd.ControllersChanged{}) }
 	follow(a.kv, store.Below(a.w.Keys.Controllers()), handler{reset: func(int64, []store.Entry) { changed() }, apply: func(int64, []store.Change) { changed() }})
 }
@@ -161,7 +170,7 @@ func (a *Agent) do(e agentd.Effect) {
 	switch e := e.(type) {
 	case agentd.GrantLease:
 		a.run(func(ctx context.Context) {
-			l, err := lease.Granter{KV: a.kv, Clock: a.host, Term: a.lease.Term, Hold: a.hold,
+			l, err := lease.Granter{KV: a.kv.believed, Clock: a.host, Term: a.lease.Term, Hold: a.hold,
 				Drop: func(id int64) { a.stepLease(lease.Dropped{Lease: id}) }}.Grant(ctx, e.TTL)
 			if ctx.Err() == nil {
 				a.step(agentd.Granted{Effect: e, Lease: l, Err: err})
@@ -172,6 +181,8 @@ func (a *Agent) do(e agentd.Effect) {
 	case agentd.HaltRenewals:
 		a.stepLease(lease.Halted{Halt: e.Halt})
 	case agentd.TellBehind:
+		a.belief.memory.Condemn(e.Err)
+		a.run(func(ctx context.Context) { a.belief.report(ctx, e.Err, e.Held, e.Leases) })
 	case agentd.Left:
 		a.left = true
 		a.w.tell(a.m.Name, "the machine is left; untold: %v", e.Untold)
@@ -189,9 +200,18 @@ func (a *Agent) do(e agentd.Effect) {
 // ends has an agent end for good reason.
 func (a *Agent) ends(err error) { a.exit(func() { a.fail(err) }) }
 
+// begins has the agent begin a new life, in which the store is believed again.
+func (a *Agent) begins() {
+	a.w.tell(a.m.Name, "agent begins anew")
+	_ = a.belief.memory.Close()
+	a.end()
+	a.w.After(200*time.Millisecond, a.Start)
+}
+
 // fail is the end of an agent for what an operator has to settle. Its service manager starts it again.
 func (a *Agent) fail(err error) {
 	a.w.tell(a.m.Name, "agent ends: %v", err)
+	_ = a.belief.memory.Close()
 	a.end()
 	a.w.After(time.Second, a.Start)
 }
@@ -236,7 +256,7 @@ func (a *Agent) doLease(e lease.Effect) {
 		})
 	case lease.FindLeader:
 		a.run(func(ctx context.Context) {
-			found := lease.FoundLeader(a.kv.Endpoints(), a.kv.Members(ctx))
+			found := lease.FoundLeader(a.kv.Endpoints(), a.kv.believed.Members(ctx))
 			if ctx.Err() == nil {
 				a.stepLease(found)
 			}
@@ -269,6 +289,7 @@ func (a *Agent) renew(e lease.Renew) {
 	r := a.renewals[e.Lease]
 	if r == nil {
 		r = newRenewer(a.kv, store.LeaseID(e.Lease), func(ev renewal.Event) { a.stepLease(lease.Renewal{Lease: e.Lease, Event: ev}) })
+		r.memory = a.kv.memory
 		a.renewals[e.Lease] = r
 	}
 	r.do(e.Effect)

@@ -43,7 +43,8 @@ type checker struct {
 	writer *node // who makes the transaction that is being carried out; nil for etcd itself
 
 	fences
-	kept map[string]bool // processes for which a user has written on_partition = keep
+	restored bool            // etcd went back, and nobody has accepted that yet
+	kept     map[string]bool // processes for which a user has written on_partition = keep
 
 	expecting bool
 	missing   map[string]time.Duration // since when a process that is wanted has no copy
@@ -166,7 +167,7 @@ func (c *checker) written(name store.Name) {
 	case store.KindPlacement, store.KindOwner, store.KindLosses, store.KindLeader:
 		ok = c.isController(c.writer) || c.writer == &c.w.Users.node
 	case store.KindTouch, store.KindAlive:
-		ok = who == name.Machine+"/agent"
+		ok = who == name.Machine+"/agent" || c.restored && c.writer == &c.w.Users.node // who accepts the store takes over what runs
 	default:
 		return
 	}

@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -61,7 +59,7 @@ func (c *checker) startOf(p *copyOf) {
 	at := slot{p.ref.ID, p.k.m.Name}
 	this := run{at, p.ref.Token, p.instance}
 	o, t := c.owner[at.process], c.touch[at]
-	again := c.runs[this] && t == (api.Touch{}) && o.Machine == at.machine && o.Token >= p.ref.Token
+	again := c.runs[this] && (c.restored || t == (api.Touch{}) && o.Machine == at.machine && o.Token >= p.ref.Token)
 	c.runs[this] = true
 	if !again && t != (api.Touch{Token: p.ref.Token, Instance: p.instance}) {
 		c.w.violate(CurrentToken, "%s starts on %s under token %d of keeper %s, and the touch there is %+v", at.process, at.machine, p.ref.Token, p.instance, t)
@@ -85,7 +83,7 @@ func (c *checker) touched(name store.Name, e store.Entry, gone bool) {
 	if c.byHand && c.writer == nil {
 		return
 	}
-	if p := c.placement[at]; p.Token != t.Token || p.Instance != t.Instance {
+	if p := c.placement[at]; !c.restored && (p.Token != t.Token || p.Instance != t.Instance) {
 		c.w.violate(TouchIsPlaced, "%s is touched on %s as %+v, and placed there under token %d for %q", at.process, at.machine, t, p.Token, p.Instance)
 	}
 	if st := c.status[at]; st.Token == t.Token && st.Released {
@@ -97,7 +95,7 @@ func (c *checker) touched(name store.Name, e store.Entry, gone bool) {
 func (c *checker) untouched(at slot, t api.Touch) {
 	alive := c.living(at, t.Token)
 	switch this := (run{at, t.Token, t.Instance}); {
-	case len(alive) == 0, c.w.Etcd.early: // who may start it elsewhere waits for its deadline all the same; placedOn looks at that
+	case len(alive) == 0, c.restored, c.w.Etcd.early: // who may start it elsewhere waits for its deadline all the same; placedOn looks at that
 	case c.writer != nil:
 		c.w.violate(FreeIsDead, "%s is released on %s under token %d while it lives: %s", at.process, at.machine, t.Token, describe(alive))
 	case !c.watched[this]:
@@ -117,7 +115,7 @@ func (c *checker) expired(r run) {
 		return
 	}
 	o := c.owner[r.process]
-	if o.Machine == r.machine && o.Token == r.token && !c.keeps(r.slot, r.token) && c.proven(r) {
+	if !c.restored && o.Machine == r.machine && o.Token == r.token && !c.keeps(r.slot, r.token) && c.proven(r) {
 		for _, d := range c.w.Controllers {
 			if d.up && c.stands(d) && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}) == (promise.Obstacle{}) {
 				c.w.violate(FreeIsDead, "the touch of %s on %s (token %d) has expired, %s may give it away, and it lives: %s", r.process, r.machine, r.token,
@@ -131,8 +129,7 @@ func (c *checker) expired(r run) {
 // proven reports whether the absence of a touch is the proof of a death: not while its lease lives, since then somebody has deleted it by
 // hand.
 func (c *checker) proven(r run) bool {
-	_, err := c.w.Etcd.kv.TimeToLive(context.Background(), store.LeaseID(c.status[r.slot].Lease))
-	return errors.Is(err, store.ErrLeaseNotFound)
+	return !c.w.Etcd.Server.Lives(store.LeaseID(c.status[r.slot].Lease))
 }
 
 // stands reports whether what a controller writes counts: its entry is the one that it knows.
@@ -159,7 +156,7 @@ func (c *checker) reported(name store.Name, e store.Entry, gone bool) {
 	before := c.status[at]
 	set(c.status, at, e, gone)
 	now := c.status[at]
-	if !gone && (now.Token < before.Token || now.Token == before.Token && before.Released && !now.Released) {
+	if !gone && !c.restored && (now.Token < before.Token || now.Token == before.Token && before.Released && !now.Released) {
 		c.w.violate(StatusRises, "the status of %s on %s is %v of token %d (released: %v), after %v of token %d (released: %v)", at.process, at.machine,
 			now.State, now.Token, now.Released, before.State, before.Token, before.Released)
 	}

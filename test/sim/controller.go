@@ -12,6 +12,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/mode"
 	"github.com/distsuper/distsuper/pkg/spec"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/recovery"
 )
 
 const never = clock.Never
@@ -32,6 +33,7 @@ type Controller struct {
 	wipes       int
 	gone        bool // for ever
 	kv          *kv
+	belief      *belief
 	core        *controller.Core
 	doer        controller.Doer
 	tick        *timer
@@ -62,12 +64,18 @@ func (c *Controller) Start() {
 	c.down, c.over = 0, func() {}
 	log := c.w.log.Named(c.ID)
 	c.kv = newKV(&c.node)
+	c.belief = believe(c.kv, &c.disk, &recovery.Reporter{Controller: c.ID})
 	c.view = controller.NewView(c.w.Keys, spec.Processes, spec.Fingerprint, log)
 	c.core = controller.NewCore(c.view, c.ID, settle, mode.Fleet, log)
 	c.register(log)
-	c.doer = controller.Doer{KV: c.kv, History: newHistory(c.kv, c.w.Keys, "leader "+c.ID), Asker: asker{c}, Log: log}
+	c.doer = controller.Doer{KV: c.kv.believed, History: newHistory(c.kv, c.w.Keys, "leader "+c.ID), Asker: asker{c}, Log: log}
 	c.tick = c.newTimer(func() { c.step(controller.Tick{}) })
 	c.w.tell(c.ID, "distsuperd starts")
+	c.belief.awaitAccepted(func() { c.fail(errAccepted) }, func() { c.belief.report(c.ctx, c.belief.memory.Err(), nil, nil) })
+	if c.belief.memory.Err() != nil {
+		return
+	}
+	c.run(func(ctx context.Context) { c.belief.awaitStore(ctx) })
 	follow(c.kv, c.w.Keys.State(), handler{
 		reset:  func(rev int64, all []store.Entry) { c.step(controller.ViewReset{Rev: rev, Entries: all}) },
 		apply:  func(rev int64, changes []store.Change) { c.step(controller.ViewChanged{Rev: rev, Changes: changes}) },
@@ -111,17 +119,25 @@ func (c *Controller) step(e controller.Event) {
 }
 
 // ends is the end of a distsuperd by what waiting cannot heal.
-func (c *Controller) ends(err error) { c.exit(func() { c.fail(err) }) }
+func (c *Controller) ends(err error) {
+	if errors.Is(err, store.ErrBehind) {
+		c.belief.memory.Condemn(err)
+	}
+	c.exit(func() { c.fail(err) })
+}
+
+var errAccepted = errors.New("the store is believed again")
 
 func (c *Controller) fail(err error) {
 	c.w.tell(c.ID, "distsuperd ends: %v", err)
+	_ = c.belief.memory.Close()
 	c.end()
 	c.w.After(time.Second, c.Start)
 }
 
 // campaign leads whenever it can.
 func (c *Controller) campaign(ctx context.Context) {
-	controller.Candidate{ID: c.ID, Keys: c.w.Keys, KV: c.kv, TTL: electionTTL, Log: c.w.log.Named(c.ID), Wall: c.host.Wall,
+	controller.Candidate{ID: c.ID, Keys: c.w.Keys, KV: c.kv.believed, TTL: electionTTL, Log: c.w.log.Named(c.ID), Wall: c.host.Wall,
 		Standing: func() member.Standing { return c.stood },
 		Changed:  func(context.Context) { c.w.await(func(done func()) { c.registered = done }) },
 		Tell: func(_ context.Context, e controller.Event) {
@@ -175,7 +191,7 @@ type history struct {
 }
 
 func newHistory(k *kv, keys store.Keys, writer string) *history {
-	return &history{History: store.NewHistory(k, keys, writer, k.n.host), n: k.n}
+	return &history{History: store.NewHistory(k.believed, keys, writer, k.n.host), n: k.n}
 }
 
 func (h *history) Op(ctx context.Context, e api.HistoryEntry) (store.Op, error) {

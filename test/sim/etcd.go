@@ -24,14 +24,16 @@ type Etcd struct {
 	pending []func() // renewals of leases that have expired and are not revoked yet
 	watches []*watch
 
-	early   bool          // a lease is being ended though it was renewed
-	stopped bool          // nobody can lead
-	apart   int           // by so many its members are cut off from one another
-	late    time.Duration // by which watches are, at most
-	twice   int           // by so many watch events come again
-	full    bool
-	fulls   int // by so many it is
-	lazy    int // by so many nothing expires
+	saved    []*memstore.Snapshot // to which it can be restored, the newest first
+	clusters int                  // that it was restored as
+	early    bool                 // a lease is being ended though it was renewed
+	stopped  bool                 // nobody can lead
+	apart    int                  // by so many its members are cut off from one another
+	late     time.Duration        // by which watches are, at most
+	twice    int                  // by so many watch events come again
+	full     bool
+	fulls    int // by so many it is
+	lazy     int // by so many nothing expires
 }
 
 // Member is one server of it.

@@ -48,7 +48,7 @@ func (f *follower) do(e store.FollowEffect) {
 	switch e := e.(type) {
 	case store.ReadKeys:
 		f.k.n.run(func(ctx context.Context) {
-			res, err := e.From(ctx, f.k)
+			res, err := e.From(ctx, f.k.believed)
 			if ctx.Err() == nil {
 				f.step(store.KeysRead{Read: e, Result: res, Err: err})
 			}

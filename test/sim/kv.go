@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/seen"
 )
 
 // write is a transaction that puts something.
@@ -22,13 +23,19 @@ const (
 // kv is a node's client of etcd. Its calls are made by tasks.
 type kv struct {
 	n        *node
-	endpoint int      // whom the next call asks first
-	session  *session // of the present candidacy, or the last
+	endpoint int          // whom the next call asks first
+	memory   *seen.Memory // of what was seen; nil for who believes whatever is there
+	believed store.KV     // this, as far as memory lets
+	session  *session     // of the present candidacy, or the last
 }
 
 var _ store.KV = (*kv)(nil)
 
-func newKV(n *node) *kv { return &kv{n: n, endpoint: n.w.rnd.IntN(n.w.cfg.Members)} }
+func newKV(n *node) *kv {
+	k := &kv{n: n, endpoint: n.w.rnd.IntN(n.w.cfg.Members)}
+	k.believed = k
+	return k
+}
 
 // send asks an endpoint, whose answer comes to answer: of nobody, if the network or the member does not carry it. refused is told where
 // nobody listens. What is a write may be held up on its way.
@@ -160,7 +167,17 @@ func (k *kv) watch(keys store.Span, from int64, change func(store.WatchResult), 
 	member := w.Etcd.Members[k.endpoint]
 	wa := &watch{n: k.n, keys: keys, member: k.endpoint, stream: w.Net.stream(member.Host, host)}
 	in := k.n.gate()
-	wa.change = func(r store.WatchResult) { in(func() { change(r) }) }
+	wa.change = func(r store.WatchResult) {
+		in(func() {
+			if k.memory != nil {
+				if err := k.memory.Watched(r.Rev); err != nil {
+					end(err)
+					return
+				}
+			}
+			change(r)
+		})
+	}
 	wa.end = func(err error) { in(func() { end(err) }) }
 	k.send(k.endpoint, false, func() func() {
 		if !wa.over {

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ type Machine struct {
 
 	on        bool
 	state     contain.State // keeper.json
+	disk      disk          // what else its agent keeps
 	directory string        // what tells its state directory
 	wipes     int
 	keepers   int // that there ever were
@@ -33,10 +35,11 @@ type Machine struct {
 	refuses   int // so many things a process needs are missing here
 	noKeeper  int // so many things keep a keeper from starting here
 	saved     *contain.State
+	savedDisk disk
 }
 
 func (w *World) newMachine(name string) {
-	m := &Machine{w: w, Name: name, Host: w.newHost(name), on: true, directory: "dir-" + name, containment: contain.Cgroup2, KillTakes: 20 * time.Millisecond}
+	m := &Machine{w: w, Name: name, Host: w.newHost(name), on: true, disk: disk{files: map[string][]byte{}}, directory: "dir-" + name, containment: contain.Cgroup2, KillTakes: 20 * time.Millisecond}
 	m.Agent = &Agent{node: node{w: w, host: m.Host, name: name + "/agent"}, m: m}
 	m.Keeper = &Keeper{node: node{w: w, host: m.Host, name: name + "/keeper"}, m: m}
 	w.Machines = append(w.Machines, m)
@@ -90,7 +93,7 @@ func (m *Machine) PowerOn() {
 // Wipe takes the state directory away: whoever starts next knows nothing of before.
 func (m *Machine) Wipe() {
 	m.w.tell(m.Name, "the state directory is wiped")
-	m.state = contain.State{}
+	m.state, m.disk.files = contain.State{}, map[string][]byte{}
 	m.wipes++
 	m.directory = fmt.Sprintf("dir-%s-%d", m.Name, m.wipes)
 }
@@ -98,14 +101,14 @@ func (m *Machine) Wipe() {
 // Save keeps a copy of the state directory, and Restore puts that in its place.
 func (m *Machine) Save() {
 	saved := m.state
-	m.saved = &saved
+	m.saved, m.savedDisk.files = &saved, maps.Clone(m.disk.files)
 }
 
 // Restore: see Save.
 func (m *Machine) Restore() {
 	if m.saved != nil {
 		m.w.tell(m.Name, "an older state directory is restored")
-		m.state = *m.saved
+		m.state, m.disk.files = *m.saved, maps.Clone(m.savedDisk.files)
 	}
 }
 

@@ -52,7 +52,7 @@ func (c *Controller) Wipe() {
 // register begins the registration of this life.
 func (c *Controller) register(log *zap.Logger) {
 	incarnations := 0
-	c.member = member.New(member.Options{KV: c.kv, Keys: c.w.Keys, Self: api.Controller{ID: c.ID, Host: c.host.Name, Fingerprint: "f-" + c.ID},
+	c.member = member.New(member.Options{KV: c.kv.believed, Keys: c.w.Keys, Self: api.Controller{ID: c.ID, Host: c.host.Name, Fingerprint: "f-" + c.ID},
 		Host: c.host.identity(c.directory), File: "promises", Disk: &c.disk, Clock: c.host, Log: log,
 		Incarnation: func() string {
 			incarnations++
@@ -62,6 +62,9 @@ func (c *Controller) register(log *zap.Logger) {
 	c.registered = func() {}
 	c.core.Register(c.member.Forbids)
 	c.look = c.newTimer(c.lookAtRegistrations)
+	if c.belief.memory.Err() != nil {
+		return
+	}
 	follow(c.kv, store.Below(c.w.Keys.Controllers()), handler{
 		reset:  func(int64, []store.Entry) { c.lookAtRegistrations() },
 		apply:  func(int64, []store.Change) { c.lookAtRegistrations() },
@@ -103,7 +106,7 @@ func (c *Controller) lookAtRegistrations() {
 
 // controllers reads which controllers there are.
 func (a *Agent) controllers(ctx context.Context) (promise.Set, error) {
-	r, err := trust.ReadRegistered(ctx, a.kv, a.w.Keys)
+	r, err := trust.ReadRegistered(ctx, a.kv.believed, a.w.Keys)
 	if err != nil {
 		return promise.Set{}, err
 	}

@@ -6,14 +6,17 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/renewal"
 	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/seen"
 )
 
 // renewer carries out what a renewal.Renewer wants done for a lease, as keepalive.Streams does.
 type renewer struct {
-	k     *kv
-	lease store.LeaseID
-	post  func(renewal.Event)
-	open  map[uint64]*renewStream
+	k *kv
+	// memory is that of a daemon that believes no store that went back; nil for a session, which its client renews by itself.
+	memory *seen.Memory
+	lease  store.LeaseID
+	post   func(renewal.Event)
+	open   map[uint64]*renewStream
 }
 
 // renewStream is a keepalive stream. A request that waits at etcd for the revoke of its lease is answered after that.
@@ -48,6 +51,14 @@ func (r *renewer) do(e renewal.Effect) {
 
 func (r *renewer) ask(s *renewStream, attempt uint64) {
 	w, sent, asker := r.k.n.w, r.k.n.host.moment(), r.k.n.gate()
+	floor, unbelieved := store.Mark{}, error(nil)
+	if r.memory != nil {
+		floor, unbelieved = r.memory.Asked()
+	}
+	if unbelieved != nil {
+		w.After(0, func() { asker(func() { r.post(renewal.Failed{Attempt: attempt, Err: unbelieved}) }) })
+		return
+	}
 	answer := func(e renewal.Event) {
 		s.back.send(func() {
 			asker(func() {
@@ -57,6 +68,14 @@ func (r *renewer) ask(s *renewStream, attempt uint64) {
 			})
 		})
 	}
+	renewed := func(a store.Renewal) renewal.Event {
+		if r.memory != nil {
+			if err := r.memory.Renewed(floor, a); err != nil {
+				return renewal.Failed{Attempt: attempt, Err: err}
+			}
+		}
+		return renewal.Answered{Attempt: attempt, Sent: sent, Term: a.Term, TTL: a.TTL}
+	}
 	var serve func()
 	serve = func() {
 		w.Etcd.serve(s.endpoint, func() {
@@ -65,7 +84,13 @@ func (r *renewer) ask(s *renewStream, attempt uint64) {
 				w.Etcd.pending = append(w.Etcd.pending, serve)
 				return
 			}
-			answer(renewal.Answered{Attempt: attempt, Sent: sent, Term: a.Term, TTL: a.TTL})
+			s.back.send(func() {
+				asker(func() {
+					if !s.closed {
+						r.post(renewed(a))
+					}
+				})
+			})
 		}, func() { answer(renewal.Failed{Attempt: attempt, Err: errRefused}) })
 	}
 	s.there.send(serve)

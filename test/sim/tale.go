@@ -31,9 +31,10 @@ type Result struct {
 }
 
 const (
-	calmUntil = 6 * time.Second  // everything begins
-	faultTime = 50 * time.Second // in which faults begin
-	afterward = 45 * time.Second // that the world goes on after the last fault has ended
+	calmUntil  = 6 * time.Second  // everything begins
+	savedEvery = 7 * time.Second  // a snapshot of etcd is made
+	faultTime  = 50 * time.Second // in which faults begin
+	afterward  = 45 * time.Second // that the world goes on after the last fault has ended
 )
 
 // OfSeed is the tale of a seed.
@@ -50,6 +51,7 @@ func Play(t Tale, story bool) Result {
 	defer w.Close()
 	w.uncontainSome(rand.New(rand.NewPCG(t.Seed, 4)))
 	w.Run(2 * time.Second)
+	w.Etcd.saveEvery(savedEvery)
 	w.createSome(rnd)
 	w.Inject(t.Faults...)
 	end := calmUntil

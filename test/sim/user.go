@@ -15,6 +15,8 @@ type User struct {
 	node
 	kv  *kv
 	did int // commands
+	// accepting: a store that went back is to be accepted, so many times since that was done last.
+	accepting int
 }
 
 func (w *World) newUser() {
