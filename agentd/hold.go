@@ -39,7 +39,7 @@ func (s *step) holds(hello keeper.Hello) {
 		s.o.Log.Warn("the keeper is of an earlier version: processes do not go on through an outage of etcd until it was replaced")
 		return
 	}
-	s.hold.asker = promise.NewAsker(promise.Options{Machine: s.o.Machine, Uncontained: hello.Containment == api.Subreaper,
+	s.hold.asker = promise.NewAsker(promise.Options{Machine: s.o.Machine, Uncontained: hello.Containment == api.Subreaper, Farewell: hello.Farewells,
 		Memory: hello.Promises.Memory})
 }
 

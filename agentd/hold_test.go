@@ -24,13 +24,13 @@ type fakeControllers struct {
 	mu       sync.Mutex // guards what follows
 	grantors map[string]*promise.Grantor
 	down     map[string]bool
-	leaving  map[string]bool
+	leaving  map[string]uint64
 	asks     []promise.Ask
 }
 
 // controllers makes controllers that every box asks that is started after this.
 func (w *world) withControllers(ids ...string) *fakeControllers {
-	c := &fakeControllers{grantors: map[string]*promise.Grantor{}, down: map[string]bool{}, leaving: map[string]bool{}}
+	c := &fakeControllers{grantors: map[string]*promise.Grantor{}, down: map[string]bool{}, leaving: map[string]uint64{}}
 	for _, id := range ids {
 		g := promise.NewGrantor(id, hostOf(id, "boot"), promise.Record{}, deadline.Now(clock.Go{}))
 		g.Registered(promise.Registration{Revision: 1, Entry: 1, Incarnation: id, First: true, Answered: deadline.Now(clock.Go{})})
@@ -288,8 +288,8 @@ func TestALongPromiseIsAskedForByWhoeverIsThere(t *testing.T) {
 		b := w.box("m1").up()
 		w.status(b, "web", w.place(b, "web"), running)
 		c.set(func() {
-			c.leaving["c1"] = true
-			c.grantors["c1"].Leave(promise.FarewellLength)
+			c.leaving["c1"] = b.w.s.Term()
+			c.grantors["c1"].Leave(b.w.s.Term())
 		})
 		b.agent.ControllersChanged(t.Context())
 		time.Sleep(time.Second)

@@ -40,10 +40,10 @@ type Core struct {
 	log    *zap.Logger
 	view   *View
 
-	forbids     func(machine string, n promise.Name) promise.Obstacle // nil: no machine goes on by promises
-	registers   bool                                                  // this controller has to stand in the store to lead
-	entry       int64                                                 // revision of its own entry, 0 while it has none
-	incarnation string                                                // of that entry
+	forbids     func(machine string, n promise.Name, lease uint64) promise.Obstacle // nil: no machine goes on by promises
+	registers   bool                                                                // this controller has to stand in the store to lead
+	entry       int64                                                               // revision of its own entry, 0 while it has none
+	incarnation string                                                              // of that entry
 
 	lead    *store.Leadership // nil while another leads
 	from    int64             // revision that the view must show before anything is decided
@@ -88,7 +88,7 @@ func NewCore(view *View, id string, settle time.Duration, m mode.Mode, log *zap.
 
 // Register has the Core lead only while the entry of this controller stands as this life of it wrote it, which events of kind Registered
 // say, and act on what expired only as far as no promise forbids it.
-func (c *Core) Register(forbids func(machine string, n promise.Name) promise.Obstacle) {
+func (c *Core) Register(forbids func(machine string, n promise.Name, lease uint64) promise.Obstacle) {
 	c.registers, c.forbids = true, forbids
 }
 

@@ -212,7 +212,7 @@ func TestAReasonForWhichWritesFailIsLoggedOnce(t *testing.T) {
 
 func TestALeaderWritesOnlyWhileItIsRegistered(t *testing.T) {
 	c := newCore()
-	c.Register(func(string, promise.Name) promise.Obstacle { return promise.Obstacle{} })
+	c.Register(func(string, promise.Name, uint64) promise.Obstacle { return promise.Obstacle{} })
 	lead := store.Leadership{Key: "/distsuper/election/1", Rev: 50}
 	c.Step(1, time.Time{}, ViewReset{Rev: 60, Entries: coreEntries()})
 	if got := c.Step(2, time.Time{}, Elected{Leadership: lead}); len(got) != 1 || c.Leading() {

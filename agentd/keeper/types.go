@@ -155,6 +155,8 @@ type Hello struct {
 	Handover      int    `json:"handover,omitempty"`
 	Handovers     int    `json:"handovers,omitempty"`
 	HandoverError string `json:"handover_error,omitempty"`
+	// Farewells: it ends long promises when etcd is back (promise.Returns); false for a keeper that does not know them.
+	Farewells bool `json:"farewells,omitempty"`
 	// Owner is what the agent last stored with SetOwner: its machine name.
 	Owner string `json:"owner,omitempty"`
 	// Holds is the version of package promise by which this keeper holds runs; one of an earlier version says nothing, and holds none.

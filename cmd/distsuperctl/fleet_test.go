@@ -463,6 +463,19 @@ func TestLoadAsksBeforeItStopsWhatRuns(t *testing.T) {
 	})
 }
 
+func TestDropIsRefusedWhileASilentMachineMayRunSomething(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("web", nil))
+		f.wants(exitOK, "web: started\n", "start", "web")
+		f.kill("m1")
+		time.Sleep(10 * time.Second)
+		err := runInitDB(t.Context(), f.session().ctl, initDBOptions{drop: true, yes: true})
+		if err == nil || !strings.Contains(err.Error(), "machine m1 is silent and may still run web") {
+			t.Fatalf("drop: %v", err)
+		}
+	})
+}
+
 func TestDropIsRefusedWhileTheFleetLives(t *testing.T) {
 	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
 		f.load(program("web", nil))

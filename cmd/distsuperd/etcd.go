@@ -59,6 +59,9 @@ func (s *server) findEtcd(ctx context.Context, group *errgroup.Group) error {
 	cfg.Report = func(err error) { s.warnings.Set("member", problem(err)) }
 	var child *embedded.Child
 	if !several { // else the others serve until this host's own etcd does
+		if err := s.endFarewell(ctx); err != nil {
+			return err
+		}
 		if !embedded.Running(s.Config.Controller.StateDir) {
 			s.Notify.Progress("starting its own etcd, since no endpoint is configured")
 		}

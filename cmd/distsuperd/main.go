@@ -52,7 +52,7 @@ that systemd started is restarted by systemd.`,
 		self.NewCheck(check),
 		self.NewStatus(&cobra.Command{Short: "show whether distsuperd runs, and its health"}, "http", report),
 		self.NewRun(&cobra.Command{Short: "run distsuperd in the foreground"}, func(p *daemoncmd.Running) daemoncmd.Server {
-			return &server{Running: p, members: make(chan struct{}, 1)}
+			return &server{Running: p, members: make(chan struct{}, 1), opened: make(chan struct{})}
 		}),
 		newEtcd(), newSolo(), newPidproxy(), newGuardian())
 	return root

@@ -11,7 +11,17 @@ import (
 )
 
 // Serve implements daemoncmd.Server.
-func (s *server) Serve(ctx, grace context.Context) error {
+func (s *server) Serve(asked, grace context.Context) error {
+	ctx, end := context.WithCancelCause(context.WithoutCancel(asked))
+	defer end(nil)
+	stop := context.AfterFunc(asked, func() {
+		cause := context.Cause(asked)
+		if errors.Is(cause, daemoncmd.ErrStop) {
+			s.farewell(grace)
+		}
+		end(cause)
+	})
+	defer stop()
 	err := s.serve(ctx)
 	if ctx.Err() == nil {
 		return err

@@ -47,6 +47,7 @@ type server struct {
 	control   *controller.Controller
 	probe     probe
 	warnings  daemoncmd.Warnings
+	opened    chan struct{} // closed when member and control are there
 	members   chan struct{} // one waits when the members of its own etcd have changed
 }
 
@@ -80,6 +81,7 @@ func (s *server) serve(ctx context.Context) error {
 		}
 		return err
 	}
+	close(s.opened)
 	group.Go(func() error { return s.unlessBehind(ctx, s.control.Run(ctx)) })
 	group.Go(func() error { return s.beginAgain(ctx) })
 	group.Go(func() error {

@@ -20,8 +20,11 @@ func newStop() *cobra.Command {
 		Long: `stop stops distsuperd. Processes keep running; if no other distsuperd runs, none is moved
 or started until one runs again.
 
-Its own etcd stops too, unless a machine is live: without etcd the leases of live machines
-would expire, and their processes would stop. --all stops it in any case.`,
+Its own etcd stops too, unless a machine is live. --all stops it in any case.
+
+The only distsuperd of a fleet, with its own etcd, first promises every live machine to leave its
+processes alone while both are away: they run on without etcd for 15 minutes, or for max_hold
+if that is less. So its host can be rebooted. What a machine did not ask for in time is told.`,
 		Example: "  distsuperd stop\n  distsuperd stop --all",
 		Args:    daemoncmd.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,9 +32,13 @@ would expire, and their processes would stop. --all stops it in any case.`,
 			if err != nil {
 				return err
 			}
+			began := time.Now().Add(-time.Second) // the daemon's clock may be read in coarser steps
 			had := cfg.UsesEmbedded() && embedded.Running(cfg.Controller.StateDir)
 			if _, err := self.Stop(cmd, cfg, unix.SIGTERM, timeout); err != nil {
 				return err
+			}
+			if told := tellFarewell(cfg, began); told != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), told)
 			}
 			summary, err := stopEtcdIfUnused(cmd.Context(), cfg, all)
 			if had && summary == "" && err == nil {

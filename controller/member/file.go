@@ -17,6 +17,8 @@ type file struct {
 	Record promise.Record `json:"record"`
 	// Machines are the fingerprints by which machines are known.
 	Machines map[string]string `json:"machines,omitempty"`
+	// Farewell is what machines were told at the end of this life.
+	Farewell *Farewell `json:"farewell,omitempty"`
 }
 
 // Disk keeps files. Write replaces one as a whole.
@@ -51,7 +53,7 @@ func (m *Member) save() error {
 	m.disk.Lock()
 	defer m.disk.Unlock()
 	m.mu.Lock()
-	f := file{Record: m.grantor.Now(), Machines: maps.Clone(m.machines)}
+	f := file{Record: m.grantor.Now(), Machines: maps.Clone(m.machines), Farewell: m.farewell}
 	m.mu.Unlock()
 	text, err := json.Marshal(f)
 	if err != nil {

@@ -73,6 +73,8 @@ type Member struct {
 	standing Standing
 	changed  chan struct{} // closed when standing changes
 	answered chan struct{} // closed at the next promise
+	leaving  uint64        // etcd's raft term, once this controller is about to leave for a while
+	farewell *Farewell
 }
 
 // New makes a Member from what its last life left. It answers machines from now on.
@@ -105,11 +107,11 @@ func New(o Options) *Member {
 
 func (m *Member) now() deadline.Moment { return deadline.Now(m.o.Clock) }
 
-// Forbids says what keeps this controller from acting on a run whose touch at a machine has expired.
-func (m *Member) Forbids(machine string, n promise.Name) promise.Obstacle {
+// Forbids says what keeps this controller from acting on a run whose touch at a machine has expired, and stood on a lease of that raft term.
+func (m *Member) Forbids(machine string, n promise.Name, lease uint64) promise.Obstacle {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.grantor.Forbids(m.now(), machine, n)
+	return m.grantor.Forbids(m.now(), machine, n, lease)
 }
 
 // Standing is how it stands now, and a channel that is closed when that changes.

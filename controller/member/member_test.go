@@ -112,7 +112,7 @@ func (f *fleet) do(ops ...store.Op) {
 // standing holds a controller against what it may do.
 func (f *fleet) standing(l *life, when string, want promise.Kind) {
 	f.Helper()
-	if got := l.Forbids("m1", promise.Name{Process: "x", Token: 7}); got.Kind != want {
+	if got := l.Forbids("m1", promise.Name{Process: "x", Token: 7}, 0); got.Kind != want {
 		f.Errorf("%s: what it may do is %+v, want kind %d", when, got, want)
 	}
 	if s, _ := l.Standing(); s.Member != (want != promise.Newcomer) {

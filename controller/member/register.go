@@ -146,7 +146,7 @@ func (r *Registering) keep(now deadline.Moment, seen trust.Registered, own *stor
 	s := step{standing: &Standing{Entry: own.ModRev, Incarnation: value.Incarnation, Member: left == 0}, next: clock.Never}
 	entry := r.m.self
 	entry.Incarnation, entry.Identity, entry.Registered = value.Incarnation, r.m.o.Host, value.Registered
-	entry.Member, entry.Acknowledged = left == 0, value.Acknowledged
+	entry.Member, entry.Acknowledged, entry.LeavingTerm = left == 0, value.Acknowledged, r.m.leaving
 	if left > 0 {
 		entry.WaitsUntil, s.next = r.waits, now.Boot.Add(left)
 	}

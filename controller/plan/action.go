@@ -123,7 +123,7 @@ type Input struct {
 	Mode mode.Mode
 	// Forbids says what keeps this controller from acting on a run whose touch at a machine has expired; nil where no machine goes on
 	// by promises.
-	Forbids func(machine string, n promise.Name) promise.Obstacle
+	Forbids func(machine string, n promise.Name, lease uint64) promise.Obstacle
 	// Leases are the answers to questions about leases, Asks those of agents by process.
 	Leases map[int64]LeaseAnswer
 	Asks   map[string]AskAnswer

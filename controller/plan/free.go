@@ -139,7 +139,7 @@ func (d *decider) forbids(p *ProcessFacts, machine string, last api.Status) prom
 	if d.in.Forbids == nil {
 		return promise.Obstacle{}
 	}
-	return d.in.Forbids(machine, promise.Name{Process: p.ID, Token: last.Token})
+	return d.in.Forbids(machine, promise.Name{Process: p.ID, Token: last.Token}, last.LeaseTerm)
 }
 
 // held is what is said of a run that is not wanted any more, whose touch has expired, and whose machine goes on with it by promise.

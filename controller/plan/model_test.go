@@ -28,7 +28,7 @@ type model struct {
 }
 
 // forbids is Input.Forbids.
-func (m *model) forbids(machine string, n promise.Name) promise.Obstacle {
+func (m *model) forbids(machine string, n promise.Name, _ uint64) promise.Obstacle {
 	if m.standing.Kind != promise.Free {
 		return m.standing
 	}

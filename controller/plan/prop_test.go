@@ -148,7 +148,7 @@ func (m *model) checkPromises(t *rapid.T, p *ProcessFacts, a *Action) {
 		if s.Status == nil || s.Status.Value.Released || s.Status.Value.OnPartition != api.PartitionStop || !last {
 			continue
 		}
-		bound := m.forbids(name, promise.Name{Process: p.ID, Token: s.Status.Value.Token}).Kind != promise.Free
+		bound := m.forbids(name, promise.Name{Process: p.ID, Token: s.Status.Value.Token}, 0).Kind != promise.Free
 		takes := a.Kind == Place || a.DeleteOwner || slices.Contains(a.Statuses, name)
 		if dead := m.v.Machines[name].confirmedDead(s.Status.Value.Instance); bound && takes && !dead {
 			t.Fatalf("%s of %s while %s may hold it by promise", a.Kind, p.ID, name)

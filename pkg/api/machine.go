@@ -131,9 +131,9 @@ type Controller struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	Version     string `json:"version"`
 	// MaxHold is for how many seconds a machine may count on a set of controllers that it read (max_hold), 0 for the default of
-	// package promise. Leaving: it is about to leave for a while, and gives long promises.
-	MaxHold int64 `json:"max_hold,omitempty"`
-	Leaving bool  `json:"leaving,omitempty"`
+	// package promise. LeavingTerm is etcd's raft term when it is about to leave for a while, and gives long promises; 0 when it is not.
+	MaxHold     int64  `json:"max_hold,omitempty"`
+	LeavingTerm uint64 `json:"leaving_term,omitempty"`
 	// Incarnation is made at each registration: the entry that carries it was written by that life of the controller.
 	Incarnation string       `json:"incarnation,omitempty"`
 	Identity    HostIdentity `json:"identity,omitzero"`

@@ -11,6 +11,7 @@ import (
 type Options struct {
 	Machine     string
 	Uncontained bool   // see Ask
+	Farewell    bool   // see Ask
 	Memory      Memory // that the agent before it left with the keeper
 }
 
@@ -53,7 +54,7 @@ func (a *Asker) Asking() bool { return a.asking }
 
 // Leaving reports whether a controller of the set is about to leave for a while, and gives long promises.
 func (a *Asker) Leaving() bool {
-	return slices.ContainsFunc(a.memory.Set.Controllers, func(c Controller) bool { return c.Leaving })
+	return slices.ContainsFunc(a.memory.Set.Controllers, func(c Controller) bool { return c.Leaving != 0 })
 }
 
 // Failure says why a controller did not promise anything when it was asked last, "" when it did.
@@ -86,18 +87,18 @@ func (a *Asker) due() clock.Instant {
 // farewell reports whether a controller that is about to leave has yet to give its long promise to somebody.
 func (a *Asker) farewell() bool {
 	for _, c := range a.memory.Set.Controllers {
-		if c.Leaving && slices.ContainsFunc(a.names, func(n Name) bool { return !a.memory.longFrom(c.ID, n) }) {
+		if a.o.Farewell && c.Leaving != 0 && slices.ContainsFunc(a.names, func(n Name) bool { return !a.memory.longFrom(c, n) }) {
 			return true
 		}
 	}
 	return false
 }
 
-// longFrom reports whether a controller has given a run a longer promise than others.
-func (m Memory) longFrom(controller string, n Name) bool {
+// longFrom reports whether a controller that leaves has given a run its long promise.
+func (m Memory) longFrom(c Controller, n Name) bool {
 	return slices.ContainsFunc(m.Asks, func(a Asked) bool {
-		i := a.grant(controller)
-		return i >= 0 && a.Granted[i].Millis > Length.Milliseconds() && a.names(n)
+		i := a.grant(c.ID)
+		return i >= 0 && a.Granted[i].long() && a.Granted[i].Term >= c.Leaving && a.names(n)
 	})
 }
 
@@ -193,7 +194,7 @@ func (s *step) ask() {
 	s.asked = append(s.asked, Asked{Number: s.number, Sent: s.now, Names: s.names})
 	for _, c := range set.Controllers {
 		s.do(Send{To: c, Ask: Ask{Version: Version, Controller: c.ID, Machine: s.o.Machine, Number: s.number, Set: set.Revision,
-			Names: s.names, Uncontained: s.o.Uncontained}})
+			Names: s.names, Uncontained: s.o.Uncontained, Farewell: s.o.Farewell}})
 	}
 }
 
@@ -215,7 +216,7 @@ func (s *step) answered(a Answer) {
 	if len(s.asked[i].Names) == 0 {
 		return
 	}
-	s.memory = s.memory.granted(s.now, s.asked[i], Grant{a.Controller, a.Millis})
+	s.memory = s.memory.granted(s.now, s.asked[i], Grant{a.Controller, a.Millis, a.Term})
 	s.do(Remember{s.memory})
 }
 

@@ -128,14 +128,14 @@ func TestSteps(t *testing.T) {
 		{"who leaves is asked at once, until everything has a long promise", []line{
 			{0, renewed(0), "read", never},
 			{0, Alive{[]Name{web}}, "", never},
-			{0, SetRead{Set{Revision: 10, Read: at(0), Controllers: []Controller{{ID: "c1", Leaving: true}}}}, "remember, ask 1 c1", 2500 * ms},
-			{10 * ms, Answered{Answer{Version: Version, Controller: "c1", Number: 1, Millis: 900000}}, "remember", 2500 * ms},
+			{0, SetRead{Set{Revision: 10, Read: at(0), Controllers: []Controller{{ID: "c1", Leaving: 4}}}}, "remember, ask 1 c1", 2500 * ms},
+			{10 * ms, Answered{Answer{Version: Version, Controller: "c1", Number: 1, Millis: 900000, Term: 4}}, "remember", 2500 * ms},
 			{2 * time.Second, renewed(2 * time.Second), "", 2500 * ms},
 			{2500 * ms, renewed(2500 * ms), "", 3 * time.Second},
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := NewAsker(Options{Machine: "m1"})
+			a := NewAsker(Options{Machine: "m1", Farewell: true})
 			for i, l := range c.lines {
 				if got := text(a.Step(at(l.at), l.event)); got != l.want {
 					t.Fatalf("%d: at %v %T: %q, want %q", i, l.at, l.event, got, l.want)
@@ -158,7 +158,7 @@ func memory(s Set, asks ...Asked) Memory { return Memory{Version: Version, Set: 
 func asked(number uint64, sent time.Duration, names []Name, by ...string) Asked {
 	a := Asked{Number: number, Sent: at(sent), Names: names}
 	for _, c := range by {
-		a.Granted = append(a.Granted, Grant{c, Length.Milliseconds()})
+		a.Granted = append(a.Granted, Grant{c, Length.Milliseconds(), 0})
 	}
 	return a
 }
@@ -166,7 +166,7 @@ func asked(number uint64, sent time.Duration, names []Name, by ...string) Asked 
 func TestUntilWhenARunIsHeld(t *testing.T) {
 	just := []Name{web}
 	long := asked(1, 0, just)
-	long.Granted = []Grant{{"c1", FarewellLength.Milliseconds()}}
+	long.Granted = []Grant{{"c1", FarewellLength.Milliseconds(), 4}}
 	limited := set(10, 0, 2)
 	limited.Controllers[1].MaxHold = 60
 	for _, c := range []struct {
@@ -209,11 +209,11 @@ func TestAHoldProlongsOnlyWhatHasNotEnded(t *testing.T) {
 		{"a hold goes on when the lease has ended", 5 * time.Second, at(8 * time.Second).Plus(0), at(8 * time.Second).Plus(0), promised},
 		{"what was promised once lasts", time.Second, further, further, further},
 	} {
-		if got := m.Prolong(at(c.now), web, c.held, c.stood); got != c.want {
+		if got := m.Prolong(at(c.now), web, c.held, c.stood, nil); got != c.want {
 			t.Errorf("%s: %v", c.name, time.Duration(got.Boot)-time.Hour)
 		}
 	}
-	if got := (Memory{Version: Version, Set: set(11, 0, 2), Asks: m.Asks}).Prolong(at(time.Second), web, promised, promised); got != promised {
+	if got := (Memory{Version: Version, Set: set(11, 0, 2), Asks: m.Asks}).Prolong(at(time.Second), web, promised, promised, nil); got != promised {
 		t.Error("a set that has grown took a promise back")
 	}
 }

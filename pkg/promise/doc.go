@@ -16,7 +16,8 @@
 //
 // A hold counts from the sending of an ask, ends a margin early, and needs a promise of every controller of the set: the oldest one
 // counts. A set is what the agent read of etcd, linearizably; it counts for MaxHold from the sending of that read. An empty set
-// holds nothing: it proves only that somebody forgot the controllers. Nothing takes a promise back.
+// holds nothing: it proves only that somebody forgot the controllers. Nothing takes a promise back; a long one ends with etcd's return, which
+// both sides see for themselves: Returns.
 //
 // A hold prolongs what has not ended: Prolong. Once the deadline that stood until then has passed, a promise that comes in proves
 // nothing any more, since it may have been given after the process was moved. Only a lease brings back what was fenced.

@@ -21,10 +21,11 @@ type Grantor struct {
 	record  Record
 	disk    Record                   // what Wrote has told
 	kept    map[string]map[Name]Kept // by machine
+	long    map[string]map[Name]Kept // those that are longer than Length
 	waits   bool                     // for a Length after the start: an earlier life may have promised what nobody knows any more
 	knows   bool                     // the record is by the clocks of this life, or a registration was answered since: Newest is what it must be
 	fresh   bool                     // no earlier life is known
-	length  time.Duration
+	leaving uint64                   // etcd's raft term, once this controller is about to leave
 
 	registered bool
 	last       Registration
@@ -33,7 +34,7 @@ type Grantor struct {
 
 // NewGrantor makes a Grantor from what its last life left on disk, the zero Record when that is nothing or cannot be read.
 func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Moment) *Grantor {
-	g := &Grantor{id: id, started: now, kept: map[string]map[Name]Kept{}, length: Length}
+	g := &Grantor{id: id, started: now, kept: map[string]map[Name]Kept{}, long: map[string]map[Name]Kept{}}
 	if !found.continues(host) {
 		g.waits, g.fresh = true, true
 		g.record = Record{Version: Version, Host: host}
@@ -42,10 +43,13 @@ func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Mom
 	g.record, g.knows = found, host.SameClocks(found.Host)
 	g.waits = !g.knows || !now.Over(found.Out)
 	for _, k := range found.Long {
+		if g.knows && now.Over(k.Until) {
+			continue
+		}
 		if !g.knows { // the clocks of another boot, or of another time namespace, say nothing: all of it may still be out
 			k.Until = deadline.Wait(now, time.Duration(k.Millis)*time.Millisecond+deadline.TreeTime)
 		}
-		g.of(k.Machine)[k.Name] = k
+		of(g.long, k.Machine)[k.Name] = k
 	}
 	g.record.Host = host
 	if !g.knows {
@@ -58,8 +62,15 @@ func NewGrantor(id string, host api.HostIdentity, found Record, now deadline.Mom
 // Wrote takes in that a Record is on disk.
 func (g *Grantor) Wrote(r Record) { g.disk = r }
 
-// Leave makes every promise from now on one of that length: the controller is about to leave for a while. Never less than Length.
-func (g *Grantor) Leave(length time.Duration) { g.length = max(length, Length) }
+// Leave makes every promise from now on a long one, as this controller is about to leave for a while, and etcd with it. Term is etcd's raft term;
+// 0 takes it back.
+func (g *Grantor) Leave(term uint64) { g.leaving = term }
+
+// Gave reports whether this controller has given a machine a long promise about a run since it is about to leave.
+func (g *Grantor) Gave(machine string, n Name) bool {
+	k, any := g.long[machine][n]
+	return any && g.leaving != 0 && k.Term == g.leaving
+}
 
 // Answer answers an ask. A Record that is not nil must be on disk before the answer is sent.
 func (g *Grantor) Answer(now deadline.Moment, a Ask) (Answer, *Record) {
@@ -67,18 +78,21 @@ func (g *Grantor) Answer(now deadline.Moment, a Ask) (Answer, *Record) {
 	if answer.Reason = g.refuses(a); answer.Reason != "" {
 		return answer, nil
 	}
-	wait := g.length
+	length, kept := Length, of(g.kept, a.Machine)
+	if g.leaving != 0 && a.Farewell {
+		length, kept, answer.Term = FarewellLength, of(g.long, a.Machine), g.leaving
+	}
+	wait := length
 	if a.Uncontained {
 		wait += deadline.TreeTime
 	}
 	until := deadline.Wait(now, wait)
-	kept := g.of(a.Machine)
 	forget(now, kept)
 	for _, n := range a.Names {
-		kept[n] = kept[n].and(Kept{Name: n, Machine: a.Machine, Until: until, Millis: g.length.Milliseconds()})
+		kept[n] = kept[n].and(Kept{Name: n, Machine: a.Machine, Until: until, Millis: length.Milliseconds(), Term: answer.Term})
 	}
-	answer.Millis = g.length.Milliseconds()
-	return answer, g.out(now, until)
+	answer.Millis = length.Milliseconds()
+	return answer, g.out(now, until, length)
 }
 
 // refuses says why an ask gets no promise.
@@ -97,9 +111,9 @@ func (g *Grantor) refuses(a Ask) string {
 }
 
 // out is the record when it has to be written: before the first promise, from time to time after that, and for long ones.
-func (g *Grantor) out(now deadline.Moment, until deadline.Deadline) *Record {
+func (g *Grantor) out(now deadline.Moment, until deadline.Deadline, length time.Duration) *Record {
 	ahead := now.Wanting(until) <= now.Wanting(g.disk.Out)
-	if ahead && g.length == Length {
+	if ahead && length == Length {
 		return nil
 	}
 	if !ahead {
@@ -112,11 +126,9 @@ func (g *Grantor) out(now deadline.Moment, until deadline.Deadline) *Record {
 func (g *Grantor) written() *Record {
 	r := g.record
 	r.Long = nil
-	for _, kept := range g.kept {
+	for _, kept := range g.long {
 		for _, k := range kept {
-			if k.long() {
-				r.Long = append(r.Long, k)
-			}
+			r.Long = append(r.Long, k)
 		}
 	}
 	slices.SortFunc(r.Long, byMachine)
@@ -124,11 +136,11 @@ func (g *Grantor) written() *Record {
 }
 
 // of are the promises to a machine.
-func (g *Grantor) of(machine string) map[Name]Kept {
-	if g.kept[machine] == nil {
-		g.kept[machine] = map[Name]Kept{}
+func of(all map[string]map[Name]Kept, machine string) map[Name]Kept {
+	if all[machine] == nil {
+		all[machine] = map[Name]Kept{}
 	}
-	return g.kept[machine]
+	return all[machine]
 }
 
 // forget drops the promises that are over.
@@ -167,15 +179,20 @@ type Obstacle struct {
 
 // Forbids says what keeps this controller from acting on anything under a name whose touch at a machine has expired: moving it,
 // removing its owner, starting it under another token. It is the one question for every such door. What was released, or never touched,
-// needs none. What another machine was promised binds nobody here: only the one that touched a run can have it alive.
-func (g *Grantor) Forbids(now deadline.Moment, machine string, n Name) Obstacle {
+// needs none. What another machine was promised binds nobody here: only the one that touched a run can have it alive. Lease is etcd's raft
+// term in which, or after which, the lease of that touch was granted: a long promise of an earlier one is over, see Returns.
+func (g *Grantor) Forbids(now deadline.Moment, machine string, n Name, lease uint64) Obstacle {
 	if left := g.NewcomerLeft(now); left > 0 {
 		return Obstacle{Kind: Newcomer, Left: left}
 	}
 	if left := g.StartWait(now); left > 0 {
 		return Obstacle{Kind: Starting, Left: left}
 	}
-	if k, any := g.kept[machine][n]; any && !now.Over(k.Until) {
+	k, any := g.kept[machine][n]
+	if l, long := g.long[machine][n]; long && lease <= l.Term {
+		k, any = k.and(l), true
+	}
+	if any && !now.Over(k.Until) {
 		return Obstacle{Kind: Promised, Machine: k.Machine, Left: now.Wanting(k.Until)}
 	}
 	return Obstacle{}
@@ -281,9 +298,9 @@ func (g *Grantor) Vouches(now deadline.Moment) int64 {
 	if g.NewcomerLeft(now) > 0 {
 		return 0
 	}
-	for _, kept := range g.kept {
+	for _, kept := range g.long {
 		for _, k := range kept {
-			if k.long() && !now.Over(k.Until) {
+			if !now.Over(k.Until) {
 				return 0
 			}
 		}

@@ -64,7 +64,7 @@ func back(now time.Duration) Registration {
 
 func forbidden(t *testing.T, g *disk, now time.Duration, want Kind) {
 	t.Helper()
-	if got := g.Forbids(at(now), "m1", web); got.Kind != want {
+	if got := g.Forbids(at(now), "m1", web, 4); got.Kind != want {
 		t.Errorf("after %v: %+v, want kind %d", now, got, want)
 	}
 }
@@ -78,13 +78,13 @@ func TestAPromiseIsKeptForLongerThanItIsCountedOn(t *testing.T) {
 	lasts := Length + Length/12 + 100*time.Millisecond
 	forbidden(t, d, lasts-1, Promised)
 	forbidden(t, d, lasts, Free)
-	if o := d.Forbids(at(time.Second), "m1", Name{"web", 8}); o.Kind != Free {
+	if o := d.Forbids(at(time.Second), "m1", Name{"web", 8}, 4); o.Kind != Free {
 		t.Errorf("another token: %+v", o)
 	}
-	if o := d.Forbids(at(time.Second), "m2", web); o.Kind != Free {
+	if o := d.Forbids(at(time.Second), "m2", web, 4); o.Kind != Free {
 		t.Errorf("what another machine asked for binds: %+v", o)
 	}
-	if o := d.Forbids(deadline.Moment{Boot: at(time.Hour).Boot, Raw: at(lasts - 1).Raw}, "m1", web); o.Kind != Promised {
+	if o := d.Forbids(deadline.Moment{Boot: at(time.Hour).Boot, Raw: at(lasts - 1).Raw}, "m1", web, 4); o.Kind != Promised {
 		t.Error("the clock that is ahead ended it")
 	}
 	d.answer(at(time.Minute), asking(10))
@@ -260,8 +260,13 @@ func TestANewcomerWaitsUntilNobodyCountsOnASetWithoutIt(t *testing.T) {
 
 func TestAFarewellOutlivesAReboot(t *testing.T) {
 	d := only()
-	d.Leave(FarewellLength)
-	if a := d.answer(at(0), asking(10)); a.Promised() != FarewellLength {
+	d.Leave(4)
+	if a := d.answer(at(0), asking(10)); a.Promised() != Length || d.Gave("m1", web) {
+		t.Fatalf("to whom it would not end: %+v", a)
+	}
+	knows := asking(10)
+	knows.Farewell = true
+	if a := d.answer(at(0), knows); a.Promised() != FarewellLength || a.Term != 4 || !d.Gave("m1", web) {
 		t.Fatalf("%+v", a)
 	}
 	d.Leave(0)
@@ -274,6 +279,9 @@ func TestAFarewellOutlivesAReboot(t *testing.T) {
 	next.register(back(time.Minute))
 	forbidden(t, next, FarewellLength*13/12, Promised)
 	forbidden(t, next, FarewellLength*13/12+time.Second, Free)
+	if o := next.Forbids(at(time.Minute+20*time.Second), "m1", web, 5); o.Kind != Free {
+		t.Errorf("the touch was on a lease that was granted after etcd was back: %+v", o)
+	}
 
 	booted := here
 	booted.BootID = "b2"

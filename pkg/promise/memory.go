@@ -28,17 +28,23 @@ type Asked struct {
 type Grant struct {
 	Controller string `json:"controller"`
 	Millis     int64  `json:"ms"`
+	Term       uint64 `json:"term,omitempty"` // see Returns
 }
+
+func (g Grant) long() bool { return g.Millis > Length.Milliseconds() }
 
 // Deadline is until when a run is held, margin taken off; false when it is not held: somebody of the set has not promised. The oldest of
 // the newest promises counts, and all end with the set.
-func (m Memory) Deadline(n Name) (deadline.Deadline, bool) {
+func (m Memory) Deadline(n Name) (deadline.Deadline, bool) { return m.deadline(n, nil) }
+
+// deadline is Deadline once etcd has come back.
+func (m Memory) deadline(n Name, back Returns) (deadline.Deadline, bool) {
 	if m.Version != Version || len(m.Set.Controllers) == 0 {
 		return deadline.Deadline{}, false
 	}
 	held := m.Set.Limit()
 	for _, c := range m.Set.Controllers {
-		promised, any := m.newest(c.ID, n)
+		promised, any := m.newest(c.ID, n, back)
 		if !any {
 			return deadline.Deadline{}, false
 		}
@@ -48,13 +54,13 @@ func (m Memory) Deadline(n Name) (deadline.Deadline, bool) {
 }
 
 // newest is the deadline of the newest promise of a controller to leave a run alone; a long one may last beyond newer ones.
-func (m Memory) newest(controller string, n Name) (newest deadline.Deadline, any bool) {
+func (m Memory) newest(controller string, n Name, back Returns) (newest deadline.Deadline, any bool) {
 	for _, a := range m.Asks {
 		if !a.names(n) {
 			continue
 		}
 		for _, g := range a.Granted {
-			d := deadline.After(a.Sent, time.Duration(g.Millis)*time.Millisecond)
+			d := back.limit(g, deadline.After(a.Sent, time.Duration(g.Millis)*time.Millisecond))
 			if g.Controller == controller && (!any || d.Boot > newest.Boot) {
 				newest, any = d, true
 			}
@@ -65,9 +71,9 @@ func (m Memory) newest(controller string, n Name) (newest deadline.Deadline, any
 
 // Prolong is until when a run is held now, given until when it was held before m, and when it had to be dead before: stood. What has
 // passed is prolonged by no promise, and what was promised once lasts: a set that has grown meanwhile takes nothing back. The zero
-// Deadline is not held.
-func (m Memory) Prolong(now deadline.Moment, n Name, held, stood deadline.Deadline) deadline.Deadline {
-	promised, any := m.Deadline(n)
+// Deadline is not held. back is what the keeper knows of etcd's returns.
+func (m Memory) Prolong(now deadline.Moment, n Name, held, stood deadline.Deadline, back Returns) deadline.Deadline {
+	promised, any := m.deadline(n, back)
 	if !any || now.Passed(stood) || now.Left(promised) <= now.Left(held) {
 		return held
 	}

@@ -28,6 +28,8 @@ type model struct {
 	had     bool
 	expires time.Duration // the touch
 	cut     bool          // the machine does not reach it
+	term    uint64        // of raft
+	touched uint64        // term of the lease on which the touch stands, as the status says
 
 	// the machine
 	clocks  rates
@@ -35,6 +37,8 @@ type model struct {
 	reading bool
 	lease   deadline.Deadline
 	held    deadline.Deadline
+	back    Returns
+	moving  bool // the touch, to a new lease
 	dead    bool
 
 	controllers []*modelled
@@ -69,6 +73,7 @@ type modelled struct {
 	disk            Record
 	down            bool
 	created         int64
+	leaving         uint64
 }
 
 func (c *modelled) write(r *Record) {
@@ -165,7 +170,7 @@ func (m *model) read() {
 	m.queue = append(m.queue, later{m.now + time.Duration(rapid.Int64Range(0, 5e8).Draw(m.T, "there")), func() {
 		set := Set{Revision: m.rev, Read: sent}
 		for id, e := range m.entries {
-			set.Controllers = append(set.Controllers, Controller{ID: id, Address: fmt.Sprint(e.by)})
+			set.Controllers = append(set.Controllers, Controller{ID: id, Address: fmt.Sprint(e.by), Leaving: m.controllers[e.by].leaving})
 		}
 		slices.SortFunc(set.Controllers, func(a, b Controller) int { return compare(Name{Process: a.ID}, Name{Process: b.ID}) })
 		m.queue = append(m.queue, later{m.now + time.Duration(rapid.Int64Range(0, 5e8).Draw(m.T, "back")), func() {
@@ -212,7 +217,7 @@ func (m *model) keeper(now deadline.Moment) {
 		stood = m.held
 	}
 	if m.dead = m.dead || now.Passed(stood); !m.dead {
-		m.held = m.asker.Memory().Prolong(now, one, m.held, stood)
+		m.held = m.asker.Memory().Prolong(now, one, m.held, stood, m.back)
 	}
 }
 
@@ -227,6 +232,28 @@ func (m *model) renew() {
 	m.step(Leases{[]Lease{{TTL: modelTTL, Answered: sent}}})
 }
 
+// move puts the touch on a lease of etcd's present term, when that has risen: the keeper knows the lease first.
+func (m *model) move() {
+	if m.cut || m.dead || m.moving || m.touched == m.term {
+		return
+	}
+	term, expires := m.term, m.now+modelTTL*time.Second
+	fresh := deadline.Of(m.clocks.at(m.now), modelTTL)
+	m.moving = true
+	m.queue = append(m.queue, later{m.now + time.Duration(rapid.Int64Range(0, 1e9).Draw(m.T, "told")), func() {
+		m.back = m.back.And(term, fresh)
+		m.held, m.lease = deadline.Earlier(m.held, fresh), deadline.Earlier(m.lease, fresh)
+		m.say("the keeper knows a lease of term %d", term)
+		m.queue = append(m.queue, later{m.now + time.Duration(rapid.Int64Range(0, 2e9).Draw(m.T, "put")), func() {
+			if m.moving = false; m.cut || m.dead || m.now >= expires {
+				return
+			}
+			m.touched, m.expires, m.lease = term, expires, fresh
+			m.say("the touch stands on it")
+		}})
+	}})
+}
+
 // judge is the law.
 func (m *model) judge() {
 	now := m.clocks.at(m.now)
@@ -236,7 +263,7 @@ func (m *model) judge() {
 		return
 	}
 	for _, c := range m.controllers {
-		if m.now >= m.expires && m.owns(c) && c.g.Forbids(c.clocks.at(m.now), "m1", one).Kind == Free {
+		if m.now >= m.expires && m.owns(c) && c.g.Forbids(c.clocks.at(m.now), "m1", one, m.touched).Kind == Free {
 			m.say("%s (%s) may act, and the process lives", c.id, c.incarnation)
 			for _, line := range m.story {
 				m.Log(line)
@@ -276,14 +303,26 @@ func (m *model) fault() {
 		m.register(m.join(id, api.HostIdentity{Name: id, BootID: id, MachineID: id, Directory: id}, Record{}, m.rates()))
 	case 8:
 		some.down = true
+	case 9: // etcd has another leader
+		m.term++
+		m.say("etcd is at term %d", m.term)
+	case 10, 11: // it leaves, or thinks better of it
+		if some.leaving != 0 {
+			some.leaving = 0
+		} else {
+			some.leaving = m.term
+		}
+		some.g.Leave(some.leaving)
+		m.step(SetChanged{})
+		m.say("%s (%s) leaves under term %d", some.id, some.incarnation, some.leaving)
 	}
 }
 
 func TestNobodyActsOnWhatLives(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{T: t, rev: 1, entries: map[string]*entry{}}
+		m := &model{T: t, rev: 1, entries: map[string]*entry{}, term: 1, touched: 1}
 		m.clocks = m.rates()
-		m.asker = NewAsker(Options{Machine: "m1"})
+		m.asker = NewAsker(Options{Machine: "m1", Farewell: true})
 		for i := range rapid.IntRange(1, 2).Draw(t, "controllers") {
 			id := fmt.Sprint("c", i)
 			m.register(m.join(id, api.HostIdentity{Name: id, BootID: id, MachineID: id, Directory: id}, Record{}, m.rates()))
@@ -320,6 +359,7 @@ func (m *model) pass(d time.Duration) {
 	}
 	m.now = end
 	m.renew()
+	m.move()
 	for _, c := range m.controllers {
 		if !c.down && rapid.IntRange(0, 3).Draw(m.T, "vouches") == 3 {
 			m.vouch(c)

@@ -32,16 +32,15 @@ type Kept struct {
 	Machine string            `json:"machine"`
 	Until   deadline.Deadline `json:"until"` // that both clocks have to reach
 	Millis  int64             `json:"ms"`
+	Term    uint64            `json:"term,omitempty"` // of a long one, see Returns
 }
 
 // and is both of two promises.
 func (k Kept) and(more Kept) Kept {
 	more.Until.Boot, more.Until.Raw = max(k.Until.Boot, more.Until.Boot), max(k.Until.Raw, more.Until.Raw)
-	more.Millis = max(k.Millis, more.Millis)
+	more.Millis, more.Term = max(k.Millis, more.Millis), max(k.Term, more.Term)
 	return more
 }
-
-func (k Kept) long() bool { return k.Millis > Length.Milliseconds() }
 
 // continues reports whether a record is of an earlier life of this very controller: the same host, and not a copy of its state directory.
 func (r Record) continues(host api.HostIdentity) bool {

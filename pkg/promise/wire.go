@@ -26,6 +26,8 @@ type Ask struct {
 	Names      []Name `json:"names"`
 	// Uncontained: what these runs started is not held by a cgroup, so that killing all of it may take until after the deadline.
 	Uncontained bool `json:"uncontained,omitempty"`
+	// Farewell: a promise that is longer than others ends when etcd has come back, see Returns.
+	Farewell bool `json:"farewell,omitempty"`
 }
 
 // Answer answers an Ask. Without a promise Reason says why there is none.
@@ -33,7 +35,8 @@ type Answer struct {
 	Version    int    `json:"v"`
 	Controller string `json:"controller"`
 	Number     uint64 `json:"number"`
-	Millis     int64  `json:"ms,omitempty"` // how long it promises, from the receipt of the ask; 0: it does not
+	Millis     int64  `json:"ms,omitempty"`   // how long it promises, from the receipt of the ask; 0: it does not
+	Term       uint64 `json:"term,omitempty"` // of etcd, with a promise that is longer than others: see Returns
 	Reason     string `json:"reason,omitempty"`
 }
 
@@ -47,8 +50,8 @@ type Controller struct {
 	Address     string `json:"address,omitempty"` // where its HTTPS is
 	Fingerprint string `json:"fingerprint,omitempty"`
 	MaxHold     int64  `json:"max_hold,omitempty"` // seconds, 0 for DefaultMaxHold
-	// Leaving: it is about to leave for a while, and gives a long promise to whoever asks now.
-	Leaving bool `json:"leaving,omitempty"`
+	// Leaving is not 0 when it is about to leave for a while, and gives a long promise to whoever asks now: the Term of that.
+	Leaving uint64 `json:"leaving_term,omitempty"`
 }
 
 // Set is all controllers that were registered at one revision of etcd.

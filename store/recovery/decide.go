@@ -9,6 +9,7 @@ import (
 
 	"github.com/distsuper/distsuper/pkg/api"
 	"github.com/distsuper/distsuper/pkg/deadline"
+	"github.com/distsuper/distsuper/pkg/promise"
 	"github.com/distsuper/distsuper/store/view"
 )
 
@@ -163,8 +164,8 @@ func (s Situation) floor() int64 {
 // twice a second for what has expired.
 const etcdTime = 2 * time.Second
 
-// wait is after how long a run has ended that was fenced, and whose machine has not renewed its lease since; and after how long the
-// alive key of such a machine is gone.
+// wait is after how long a run has ended that was fenced, and whose machine has neither renewed its lease since, nor been promised anything by
+// the controllers, who promise nothing while they do not believe the store; and after how long the alive key of such a machine is gone.
 func (s Situation) wait() time.Duration {
 	const least = 5 // the default
 	longest := int64(least)
@@ -184,7 +185,7 @@ func (s Situation) wait() time.Duration {
 			see(h.Placement.Process)
 		}
 	}
-	return Outlived(longest) + etcdTime
+	return max(Outlived(longest), deadline.WaitTime(promise.Length+deadline.TreeTime)) + etcdTime
 }
 
 // Outlived is after how long a run on a lease of ttl seconds has ended that is renewed no more: by the clock of somebody else, which

@@ -52,7 +52,7 @@ func (r Registered) Set(keys store.Keys) promise.Set {
 			d = api.Controller{}
 		}
 		s.Controllers = append(s.Controllers, promise.Controller{ID: n.ID, Host: d.Host, Address: d.HTTP, Fingerprint: d.Fingerprint,
-			MaxHold: d.MaxHold, Leaving: d.Leaving})
+			MaxHold: d.MaxHold, Leaving: d.LeavingTerm})
 	}
 	return s
 }

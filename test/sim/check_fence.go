@@ -117,7 +117,7 @@ func (c *checker) expired(r run) {
 	o := c.owner[r.process]
 	if !c.restored && o.Machine == r.machine && o.Token == r.token && !c.keeps(r.slot, r.token) && c.proven(r) {
 		for _, d := range c.w.Controllers {
-			if d.up && c.stands(d) && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}) == (promise.Obstacle{}) {
+			if d.up && c.stands(d) && d.member.Forbids(r.machine, promise.Name{Process: r.process, Token: r.token}, 0) == (promise.Obstacle{}) {
 				c.w.violate(FreeIsDead, "the touch of %s on %s (token %d) has expired, %s may give it away, and it lives: %s", r.process, r.machine, r.token,
 					d.ID, describe(c.living(r.slot, r.token)))
 			}

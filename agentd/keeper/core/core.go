@@ -7,6 +7,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
 	"github.com/distsuper/distsuper/pkg/mode"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // Options are what a Core is made of. All may be left zero.
@@ -31,6 +32,7 @@ type Core struct {
 	forgotten map[string]int64 // by process, the last token that was forgotten: none up to it begins any more
 	queue     *startQueue
 	promises  keeper.Promises
+	back      promise.Returns
 	holding   bool              // Holding has told of runs
 	killTime  time.Duration     // as KillTime told it last
 	due       deadline.Deadline // nothing is to be enforced before

@@ -85,7 +85,7 @@ func (c *Core) prolong(now deadline.Moment, r *run) {
 		r.held = deadline.Deadline{}
 		return
 	}
-	r.held = c.promises.Prolong(now, promise.Name{Process: q.Process.ID(), Token: q.Token}, r.held, r.fence.hard)
+	r.held = c.promises.Prolong(now, promise.Name{Process: q.Process.ID(), Token: q.Token}, r.held, r.fence.hard, c.back)
 }
 
 // hold takes in what the controllers have promised.
@@ -127,6 +127,22 @@ func (c *Core) setKillTime(now deadline.Moment, took time.Duration) {
 	}
 }
 
+// comeBack ends long promises, as there are leases that were granted since etcd is back: see promise.Returns. What is held by others is
+// prolonged again at once.
+func (c *Core) comeBack(leases []keeper.Lease) {
+	for _, lease := range leases {
+		if _, known := c.leases[lease.ID]; known || lease.Term == 0 {
+			continue
+		}
+		c.back = c.back.And(lease.Term, lease.Deadline)
+		for _, r := range c.runs {
+			if r.held != (deadline.Deadline{}) {
+				r.held = deadline.Earlier(r.held, lease.Deadline)
+			}
+		}
+	}
+}
+
 // renew replaces the leases. One that a run names stays as it was when it is not named here.
 func (c *Core) renew(now deadline.Moment, leases []keeper.Lease) {
 	all := slices.Clone(leases)
@@ -143,6 +159,7 @@ func (c *Core) renew(now deadline.Moment, leases []keeper.Lease) {
 			}
 		}
 	}
+	c.comeBack(leases)
 	c.leases = named
 	c.emit(Leases{Leases: all})
 	for _, r := range c.runs {

@@ -10,6 +10,7 @@ import (
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/pkg/deadline"
 	"github.com/distsuper/distsuper/pkg/fsm"
+	"github.com/distsuper/distsuper/pkg/promise"
 )
 
 // State is all that a Core knows, so that a keeper that is replaced in place hands it on: the Core that Import makes of it does with every
@@ -22,6 +23,7 @@ type State struct {
 	Queue     queueState       `json:"queue"`
 	KillTime  time.Duration    `json:"kill_time,omitempty"`
 	Promises  keeper.Promises  `json:"promises,omitzero"`
+	Back      promise.Returns  `json:"back,omitempty"`
 	Holding   bool             `json:"holding,omitempty"`
 	// Due and Guard are told anew by the first turn. They are handed on so that nothing stands open until then.
 	Due     deadline.Deadline `json:"due"`
@@ -92,7 +94,7 @@ type closingState struct {
 
 // Export returns what the core knows. It is called between two turns.
 func (c *Core) Export() State {
-	s := State{Runs: []runState{}, Forgotten: c.forgotten, Queue: c.queue.export(), KillTime: c.killTime, Promises: c.promises, Holding: c.holding, Due: c.due, Guard: c.guard}
+	s := State{Runs: []runState{}, Forgotten: c.forgotten, Queue: c.queue.export(), KillTime: c.killTime, Promises: c.promises, Back: c.back, Holding: c.holding, Due: c.due, Guard: c.guard}
 	for _, r := range c.runs {
 		s.Runs = append(s.Runs, r.export())
 	}
@@ -144,7 +146,7 @@ func (q *startQueue) export() queueState {
 // what was expected is part of the state.
 func Import(o Options, s State) (*Core, error) {
 	c := &Core{options: o, byID: map[string]*run{}, leases: map[int64]keeper.Lease{}, forgotten: map[string]int64{},
-		killTime: s.KillTime, promises: s.Promises, holding: s.Holding, due: s.Due, guard: s.Guard}
+		killTime: s.KillTime, promises: s.Promises, back: s.Back, holding: s.Holding, due: s.Due, guard: s.Guard}
 	for _, lease := range s.Leases {
 		c.leases[lease.ID] = lease
 	}

@@ -12,7 +12,7 @@ import (
 // fields are those that Export and Import decide about: each is handed on, or made anew of what is. Whoever adds one decides about it in state.go,
 // and then here.
 var fields = map[reflect.Type][]string{
-	reflect.TypeFor[Core](): {"options", "runs", "byID", "leases", "forgotten", "queue", "promises", "holding", "killTime", "due", "guard", "closing",
+	reflect.TypeFor[Core](): {"options", "runs", "byID", "leases", "forgotten", "queue", "promises", "back", "holding", "killTime", "due", "guard", "closing",
 		"effects", "limits", "limitsTold"}, // empty between two turns
 	reflect.TypeFor[run](): {"request", "policy", "life", "fence", "held", "copies", "seen", "published", "lastState", "ended", "enforced", "silence",
 		"queued", "lookAt", "lookWait", "leaving", "limited"},

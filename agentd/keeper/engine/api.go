@@ -25,6 +25,7 @@ func (e *Engine) Hello(context.Context) (keeper.Hello, error) {
 	defer e.mu.Unlock()
 	h := e.hello
 	h.Owner, h.KillMillis, h.Holds, h.Promises = e.owner, e.took.Milliseconds(), promise.Version, e.promises
+	h.Farewells = true
 	h.Goroutines = runtime.NumGoroutine()
 	return h, nil
 }

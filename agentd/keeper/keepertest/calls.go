@@ -21,7 +21,7 @@ func (f *Fake) Hello(ctx context.Context) (keeper.Hello, error) {
 	defer f.mu.Unlock()
 	return keeper.Hello{Instance: f.instance, BootID: f.opts.BootID, Clocks: "of " + f.opts.Machine, PID: 1, Version: "fake", Containment: "memory",
 		Predecessors: append([]string(nil), f.predecessors...), Rebooted: f.opts.Rebooted, Outcomes: f.outcomes, Owner: f.owner,
-		Holds: promise.Version, Promises: f.promises}, nil
+		Holds: promise.Version, Farewells: true, Promises: f.promises}, nil
 }
 
 // SetOwner implements keeper.Keeper.

@@ -1,0 +1,89 @@
+package member
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/promise"
+	"github.com/distsuper/distsuper/store"
+	"github.com/distsuper/distsuper/store/trust"
+)
+
+// ErrOthers says that there are other controllers, who stay.
+var ErrOthers = errors.New("other controllers are registered")
+
+// Farewell is what machines were told before a controller left for a while.
+type Farewell struct {
+	At       time.Time `json:"at"`
+	Machines []string  `json:"machines,omitempty"` // that were promised that their processes are left alone
+	Missing  []string  `json:"missing,omitempty"`  // those that did not ask for it
+}
+
+// Farewell has this controller promise every machine for long that its runs are left alone, as it is about to leave for a while and etcd with
+// it. It ends when all have asked that held says, by their names, or with ctx. With others beside this controller it is ErrOthers: these go on
+// answering, and nothing is promised.
+func (m *Member) Farewell(ctx context.Context, held func() map[string][]promise.Name) (Farewell, error) {
+	seen, err := trust.ReadRegistered(ctx, m.o.KV, m.o.Keys)
+	if err != nil {
+		return Farewell{}, fmt.Errorf("say farewell: %w", err)
+	}
+	if len(seen.Entries) != 1 || seen.Entries[0].Key != m.o.Keys.Controller(m.o.Self.ID) {
+		return Farewell{}, ErrOthers
+	}
+	now, err := m.o.KV.Txn(ctx, store.Txn{})
+	if err != nil {
+		return Farewell{}, fmt.Errorf("say farewell: %w", err)
+	}
+	m.mu.Lock()
+	m.grantor.Leave(now.Term)
+	m.leaving = now.Term
+	m.mu.Unlock()
+	poke(m.wake)
+	for {
+		runs := held()
+		m.mu.Lock()
+		answered := m.answered
+		f := m.given(runs)
+		m.mu.Unlock()
+		if len(f.Missing) > 0 {
+			select {
+			case <-answered:
+				continue
+			case <-ctx.Done():
+			}
+		}
+		return f, m.keep(f)
+	}
+}
+
+// given says who has long promises about all that it holds.
+func (m *Member) given(held map[string][]promise.Name) Farewell {
+	f := Farewell{At: m.o.Clock.Wall().UTC()}
+	for machine, names := range held {
+		if slices.ContainsFunc(names, func(n promise.Name) bool { return !m.grantor.Gave(machine, n) }) {
+			f.Missing = append(f.Missing, machine)
+		} else {
+			f.Machines = append(f.Machines, machine)
+		}
+	}
+	slices.Sort(f.Machines)
+	slices.Sort(f.Missing)
+	return f
+}
+
+// keep writes it down for whoever asked for the end.
+func (m *Member) keep(f Farewell) error {
+	m.mu.Lock()
+	m.farewell = &f
+	m.mu.Unlock()
+	return m.save()
+}
+
+// LastFarewell is what was written to a file by the last life, nil for none. Out: long promises may be out.
+func LastFarewell(path string) (f *Farewell, out bool, err error) {
+	found, err := load(ownDisk{}, path)
+	return found.Farewell, len(found.Record.Long) > 0, err
+}
