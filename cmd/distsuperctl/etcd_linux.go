@@ -24,7 +24,7 @@ func startEtcd(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	of := embedded.Config{StateDir: cfg.Controller.StateDir, Name: cfg.Controller.ID, Listen: cfg.Embedded.Listen, Peer: cfg.Embedded.PeerListen, Exe: exe}
+	of := embedded.Config{StateDir: cfg.Controller.StateDir, Name: cfg.Controller.ID, Listen: cfg.Embedded.Listen, Peer: cfg.Embedded.PeerListen, Quota: cfg.Embedded.Quota, Exe: exe}
 	of.Args = embedded.Args(of)
 	host, err := members.New(of, cfg.Embedded.Peers, embedded.Authorities{}, store.NewKeys(cfg.Etcd.Prefix), zap.NewNop())
 	if err != nil {

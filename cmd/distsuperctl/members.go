@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/embedded/members"
 	"github.com/distsuper/distsuper/store/etcd"
@@ -70,6 +71,8 @@ type memberRow struct {
 	Peer     string `json:"peer"`
 	Version  string `json:"version"`
 	Size     int64  `json:"bytes"`
+	// Alarms are what it raises: NOSPACE when its quota is used up.
+	Alarms []string `json:"alarms,omitempty"`
 }
 
 func runMembers(ctx context.Context, c *ctl, e *members.Client) error {
@@ -78,20 +81,10 @@ func runMembers(ctx context.Context, c *ctl, e *members.Client) error {
 		return unreachable("no member of etcd answers: %w", err)
 	}
 	states := e.States(ctx, list)
-	rows, cells := []memberRow{}, [][]string{}
+	rows, cells, full := []memberRow{}, [][]string{}, false
 	for _, p := range list {
-		s, answers := states[p.ID]
-		r := memberRow{ID: p.ID, Name: p.Name, Role: "voter", Answers: answers, Endpoint: p.Endpoint, Peer: p.Peer, Version: s.Version, Size: s.Size}
-		switch {
-		case p.Learner:
-			r.Role = "learner"
-		case answers && s.Leader == p.ID:
-			r.Role = "leader"
-		}
-		state := "answers"
-		if !answers {
-			state = "does not answer"
-		}
+		r, state := memberRowOf(p, states)
+		full = full || slices.Contains(r.Alarms, store.AlarmNoSpace)
 		rows = append(rows, r)
 		cells = append(cells, []string{orDash(r.Name), r.Role, state, orDash(r.Endpoint), orDash(r.Version), r.ID})
 	}
@@ -101,6 +94,9 @@ func runMembers(ctx context.Context, c *ctl, e *members.Client) error {
 	if err := table(c.out, []string{"MEMBER", "ROLE", "STATE", "ENDPOINT", "VERSION", "ID"}, cells); err != nil {
 		return err
 	}
+	if full {
+		c.warnf("distsuperctl: %s", store.Full)
+	}
 	if lost := members.Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }); lost != "" {
 		c.warnf("distsuperctl: %s", lost)
 	} else if _, voters := members.Majority(list); voters < 3 {
@@ -108,6 +104,28 @@ func runMembers(ctx context.Context, c *ctl, e *members.Client) error {
 			"another one joins by the file of distsuperctl init config --join --voter ADDRESS", voters)
 	}
 	return nil
+}
+
+// memberRowOf is the row of a member, and its state for people. What it raises is known by any that answers.
+func memberRowOf(p embedded.Peer, states map[string]members.State) (r memberRow, state string) {
+	s, answers := states[p.ID]
+	r = memberRow{ID: p.ID, Name: p.Name, Role: "voter", Answers: answers, Endpoint: p.Endpoint, Peer: p.Peer, Version: s.Version, Size: s.Size}
+	switch {
+	case p.Learner:
+		r.Role = "learner"
+	case answers && s.Leader == p.ID:
+		r.Role = "leader"
+	}
+	for _, other := range states {
+		if len(other.Alarms[p.ID]) > len(r.Alarms) {
+			r.Alarms = other.Alarms[p.ID]
+		}
+	}
+	state = "answers"
+	if !answers {
+		state = "does not answer"
+	}
+	return r, with(state, strings.Join(r.Alarms, ", "))
 }
 
 func newMemberReplace(c *ctl) *cobra.Command {

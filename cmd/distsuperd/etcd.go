@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -19,7 +20,8 @@ import (
 
 // embeddedConfig is how the etcd of this host is started.
 func embeddedConfig(cfg *config.Config) embedded.Config {
-	c := embedded.Config{StateDir: cfg.Controller.StateDir, Name: cfg.Controller.ID, Listen: cfg.Embedded.Listen, Peer: cfg.Embedded.PeerListen}
+	c := embedded.Config{StateDir: cfg.Controller.StateDir, Name: cfg.Controller.ID, Listen: cfg.Embedded.Listen, Peer: cfg.Embedded.PeerListen,
+		Quota: cfg.Embedded.Quota}
 	c.Args = embedded.Args(c)
 	return c
 }
@@ -120,6 +122,13 @@ func newEtcd() *cobra.Command {
 				if *field, err = cmd.Flags().GetString(name); err != nil {
 					return err
 				}
+			}
+			quota, err := cmd.Flags().GetString("embedded-etcd-quota")
+			if err != nil {
+				return err
+			}
+			if cfg.Quota, err = strconv.ParseInt(quota, 10, 64); err != nil {
+				return err
 			}
 			return etcdserver.Main(cfg)
 		},

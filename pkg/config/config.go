@@ -53,6 +53,8 @@ type EmbeddedConfig struct {
 	PeerListen string
 	// Peers are the endpoints of members that this one joins; none is the first of all, or alone.
 	Peers []string
+	// Quota is how many bytes it may store.
+	Quota int64
 	// CA, CAKey, PeerCA and PeerCAKey are the authorities of those that it joins, each the name of a file or the PEM text itself.
 	CA, CAKey, PeerCA, PeerCAKey string
 }

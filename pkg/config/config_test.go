@@ -70,7 +70,7 @@ func TestDefaultsAreThoseOfTheIssue(t *testing.T) {
 	state := filepath.Join(w.cwd, StateName)
 	want := Config{
 		File: file,
-		Etcd: EtcdConfig{Prefix: "/distsuper/"},
+		Etcd: EtcdConfig{Prefix: "/distsuper/"}, Embedded: EmbeddedConfig{Quota: 2 << 30},
 		Controller: ControllerConfig{ID: "host1", HTTP: "127.0.0.1:3378", ElectionTTL: 5, Settle: 15 * time.Second, StartPace: 32, MaxHold: 12 * time.Minute, StateDir: state,
 			Log: LogConfig{File: filepath.Join(state, "distsuperd.log"), MaxBytes: 50 << 20, Backups: 10, Level: "info"}},
 		Agent: AgentConfig{Machine: "host1", HTTP: "127.0.0.1:3379", StateDir: state,

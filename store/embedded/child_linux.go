@@ -33,11 +33,13 @@ type Config struct {
 	// Peer is host:port for the other members of this etcd, with mutual TLS by an authority of its own; "" is for one
 	// that is alone.
 	Peer string
+	// Quota is how many bytes it may store; 0 is etcd's own default. It counts from the next start on.
+	Quota int64
 	// Before is asked before each start of a process, and its error is why there is none. It may be nil.
 	Before func(context.Context) error
 	// Report is told by Keep whenever it becomes another reason why etcd does not start, nil when it runs. It may be nil.
 	Report func(error)
-	// Exe and Args run the child, which calls server.Main with the same Name, StateDir, Listen and Peer. Exe "" is
+	// Exe and Args run the child, which calls server.Main with the same Name, StateDir, Listen, Peer and Quota. Exe "" is
 	// the running executable.
 	Exe  string
 	Args []string

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,6 +74,7 @@ type State struct {
 	Version             string
 	Index, Applied      uint64 // of raft's log
 	Size                int64
+	Alarms              map[string][]string // of all members, by their ids, as this one knows
 }
 
 // Status asks one member; no majority is needed.
@@ -92,7 +94,22 @@ func (c *Client) Status(ctx context.Context, endpoint string) (State, error) {
 		leader = hex(s.Leader)
 	}
 	return State{ID: hex(s.Header.MemberId), Leader: leader, Cluster: hex(s.Header.ClusterId), Learner: s.IsLearner, Version: s.Version,
-		Index: s.RaftIndex, Applied: s.RaftAppliedIndex, Size: s.DbSize}, nil
+		Index: s.RaftIndex, Applied: s.RaftAppliedIndex, Size: s.DbSize, Alarms: alarms(s.Errors)}, nil
+}
+
+// alarm matches one in the errors of a status, whatever is between the two.
+var alarm = regexp.MustCompile(`^memberID:(\d+)\s+alarm:(\w+)$`)
+
+func alarms(errs []string) map[string][]string {
+	out := map[string][]string{}
+	for _, e := range errs {
+		if m := alarm.FindStringSubmatch(e); m != nil {
+			if n, err := strconv.ParseUint(m[1], 10, 64); err == nil {
+				out[hex(n)] = append(out[hex(n)], m[2])
+			}
+		}
+	}
+	return out
 }
 
 // List asks one member who all are. Without sure it says what it knows itself, which needs no majority.

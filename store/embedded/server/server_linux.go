@@ -150,7 +150,7 @@ func start(d embedded.Dir, of embedded.Config, log *zap.Logger) (*embed.Etcd, er
 	cfg.Name, cfg.Dir = cmp.Or(of.Name, nobody), d.Data()
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log)
 	cfg.AutoCompactionMode, cfg.AutoCompactionRetention = embed.CompactorModePeriodic, "5m"
-	cfg.MaxLearners = maxLearners
+	cfg.MaxLearners, cfg.QuotaBackendBytes = maxLearners, of.Quota
 	// An etcd that begins anew is never taken for the one before, whose address it has: what was promised by that is not known here.
 	cfg.InitialClusterToken = rand.Text()
 	if err := listenToClients(cfg, d, of.Listen); err != nil {
