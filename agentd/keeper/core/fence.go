@@ -149,6 +149,9 @@ func (c *Core) renew(now deadline.Moment, leases []keeper.Lease) {
 	named := make(map[int64]keeper.Lease, len(all))
 	for _, lease := range all {
 		named[lease.ID] = lease
+		if now.Left(lease.Deadline) > now.Left(c.leases[lease.ID].Deadline) {
+			c.queue.renewed()
+		}
 	}
 	for _, r := range c.runs {
 		for _, id := range r.request.Leases {

@@ -282,3 +282,49 @@ func TestWhatSomebodyStopsWhileItIsFencedStaysDown(t *testing.T) {
 		t.Errorf("it was over, and %q stopped it", r.StoppedBy)
 	}
 }
+
+// A whole machine was fenced, and renews again: all of it at once might make it too busy to renew. The next ones start when it has renewed,
+// or after a while; what was not fenced waits for none of them.
+func TestAMachineThatWasFencedStartsBitByBit(t *testing.T) {
+	const runs = 100
+	w := newWorld(t, Options{})
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	for i := range runs {
+		w.must(leased(web(fmt.Sprintf("p%02d", i), func(p *api.Process) { p.GroupPriority = runs - i }), 7, 1))
+	}
+	for range runs/SpawnsPerTurn + 1 {
+		w.turn()
+	}
+	w.until(10*time.Second, "all fenced", func() bool {
+		return !slices.ContainsFunc(w.c.runs, func(r *run) bool { return !r.life.Gone() || !r.fenced() })
+	})
+	before := len(w.spawns())
+	again := func() int { return len(w.spawns()) - before }
+	turns := func(what string, want int) {
+		t.Helper()
+		for range 5 {
+			w.turn()
+		}
+		if again() != want {
+			t.Fatalf("%s: %d have started again, want %d", what, again(), want)
+		}
+	}
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	turns("it renews again", FencedAtOnce)
+	if first := w.spawns()[before]; first != fmt.Sprintf("p%02d", runs-1) {
+		t.Errorf("%s starts first, which has not the lowest number", first)
+	}
+	w.must(kept(web("other"), 7))
+	turns("another one comes", FencedAtOnce+1)
+	w.pass(100 * time.Millisecond)
+	w.must(Renew{[]keeper.Lease{w.lease(1, 5)}})
+	turns("it has renewed once more", 2*FencedAtOnce+1)
+	w.pass(FencedWait - time.Millisecond)
+	turns("before the wait is over", 2*FencedAtOnce+1)
+	if w.wake != w.now.Boot.Add(time.Millisecond) {
+		t.Errorf("it wakes at %d, it is %d", w.wake, w.now.Boot)
+	}
+	w.pass(time.Millisecond)
+	turns("without a renewal", 3*FencedAtOnce+1)
+	w.until(5*time.Second, "all run again", func() bool { return again() == runs+1 })
+}

@@ -19,7 +19,7 @@ func (c *Core) next(now deadline.Moment) {
 	if len(c.effects) > 0 || !c.queue.waiting() {
 		return
 	}
-	r := c.queue.take()
+	r := c.queue.take(now.Boot)
 	if r.life.Copy != fsm.Wanted {
 		return
 	}

@@ -13,14 +13,20 @@ const (
 	// SpawnsPerTurn and SpawnTime bound how long exits, calls, renewals and the shell's own work wait for a burst of starts.
 	SpawnsPerTurn = 16
 	SpawnTime     = 20 * time.Millisecond
+	// FencedAtOnce is how many runs that were fenced start again before the next renewal of a lease: a machine that was too busy to renew
+	// would be so again if all of them started at once. FencedWait is how long the next ones wait for it at most.
+	FencedAtOnce = 32
+	FencedWait   = time.Second
 )
 
 // startQueue puts spawns in order: by priority those that come together, and the first spawns of expected processes in the order
 // that is given, whatever order they are asked for in: each goes when all before it have gone.
 type startQueue struct {
-	ready   []*run // may be spawned
-	sorted  int    // how many of them are in their order
-	spawned int    // since the last tick
+	ready   []*run        // may be spawned
+	sorted  int           // how many of them are in their order
+	spawned int           // since the last tick
+	room    int           // for so many that were fenced
+	reopens clock.Instant // then there is room again, when there is none
 
 	order   []string
 	place   map[string]int // in order, of those that have not gone yet
@@ -30,7 +36,7 @@ type startQueue struct {
 }
 
 func newStartQueue(order []string, now clock.Instant) *startQueue {
-	q := &startQueue{place: map[string]int{}, order: order, arrived: map[int]*run{}, until: clock.Never}
+	q := &startQueue{room: FencedAtOnce, place: map[string]int{}, order: order, arrived: map[int]*run{}, until: clock.Never}
 	for i, id := range order {
 		q.place[id] = i
 	}
@@ -98,6 +104,9 @@ func (q *startQueue) advance() {
 // tick begins a turn. Once somebody has not come for too long, all others go.
 func (q *startQueue) tick(now clock.Instant) {
 	q.spawned = 0
+	if q.room == 0 && q.reopens <= now {
+		q.renewed()
+	}
 	if q.until > now {
 		return
 	}
@@ -109,28 +118,51 @@ func (q *startQueue) tick(now clock.Instant) {
 	q.place, q.arrived, q.until = nil, nil, clock.Never
 }
 
+// renewed takes in that a lease was renewed.
+func (q *startQueue) renewed() { q.room = FencedAtOnce }
+
+// first is the place of the run that is spawned next, -1 for none. Those that were fenced let others pass while there is no room.
+func (q *startQueue) first() int {
+	if q.room > 0 {
+		return min(len(q.ready), 1) - 1
+	}
+	return slices.IndexFunc(q.ready, func(r *run) bool { return !r.fenced() })
+}
+
+// fenced reports whether the last copy of a run was.
+func (r *run) fenced() bool { return r.seen.FencedMillis > 0 }
+
 // waiting reports whether take has a run for this turn.
-func (q *startQueue) waiting() bool { return len(q.ready) > 0 && q.spawned < SpawnsPerTurn }
+func (q *startQueue) waiting() bool { return q.spawned < SpawnsPerTurn && q.first() >= 0 }
 
 // wake is when the next turn is wanted.
 func (q *startQueue) wake(now clock.Instant) clock.Instant {
-	if len(q.ready) > 0 {
+	switch {
+	case q.first() >= 0:
 		return now
+	case len(q.ready) > 0:
+		return min(q.reopens, q.until)
 	}
 	return q.until
 }
 
 // take takes out the first run, and sorts before what has come to wait since the last call. What waited before stays in front, or programs
 // that only crash would keep others from starting.
-func (q *startQueue) take() *run {
+func (q *startQueue) take(now clock.Instant) *run {
 	if q.sorted < len(q.ready) {
 		slices.SortStableFunc(q.ready[q.sorted:], func(a, b *run) int { return a.request.Process.Compare(b.request.Process) })
 		q.sorted = len(q.ready)
 	}
-	r := q.ready[0]
-	q.ready = q.ready[1:]
+	at := q.first()
+	r := q.ready[at]
+	q.ready = slices.Delete(q.ready, at, at+1)
 	q.sorted--
 	q.spawned++
 	r.queued = false
+	if r.fenced() {
+		if q.room--; q.room == 0 {
+			q.reopens = now.Add(FencedWait)
+		}
+	}
 	return r
 }

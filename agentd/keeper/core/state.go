@@ -77,6 +77,8 @@ type queueState struct {
 	Ready   []string      `json:"ready,omitempty"`
 	Sorted  int           `json:"sorted,omitempty"`
 	Spawned int           `json:"spawned,omitempty"`
+	Room    int           `json:"room,omitempty"`
+	Reopens clock.Instant `json:"reopens,omitempty"`
 	Order   []string      `json:"order,omitempty"`
 	Places  []string      `json:"places,omitempty"` // of Order, those that have a place
 	Next    int           `json:"next,omitempty"`
@@ -127,7 +129,7 @@ func (r *run) export() runState {
 func (s state) export() seenState { return seenState{s.Observed, s.cause, s.done, s.gone, s.settings} }
 
 func (q *startQueue) export() queueState {
-	s := queueState{Sorted: q.sorted, Spawned: q.spawned, Order: q.order, Next: q.next, Until: q.until}
+	s := queueState{Sorted: q.sorted, Spawned: q.spawned, Room: q.room, Reopens: q.reopens, Order: q.order, Next: q.next, Until: q.until}
 	for _, r := range q.ready {
 		s.Ready = append(s.Ready, r.ref().ID)
 	}
@@ -194,7 +196,7 @@ func (s seenState) state() state { return state{s.Observed, s.Cause, s.Done, s.G
 
 func (c *Core) importQueue(s queueState) (*startQueue, error) {
 	q := newStartQueue(s.Order, 0)
-	q.sorted, q.spawned, q.next, q.until = s.Sorted, s.Spawned, s.Next, s.Until
+	q.sorted, q.spawned, q.next, q.until, q.room, q.reopens = s.Sorted, s.Spawned, s.Next, s.Until, s.Room, s.Reopens
 	for id := range q.place {
 		if !slices.Contains(s.Places, id) {
 			delete(q.place, id)

@@ -19,7 +19,7 @@ var fields = map[reflect.Type][]string{
 	reflect.TypeFor[fence]():      {"soft", "hard"},
 	reflect.TypeFor[state]():      {"Observed", "cause", "done", "gone", "settings"},
 	reflect.TypeFor[end]():        {"pid", "status", "signal", "core", "expected", "quick"},
-	reflect.TypeFor[startQueue](): {"ready", "sorted", "spawned", "order", "place", "next", "arrived", "until"},
+	reflect.TypeFor[startQueue](): {"ready", "sorted", "spawned", "room", "reopens", "order", "place", "next", "arrived", "until"},
 	reflect.TypeFor[closing]():    {"group", "any", "next", "over", "ended"},
 }
 
