@@ -21,7 +21,7 @@ const (
 	StartPace = 32
 	// fleetPace is how many times as many all machines together may have: each is some writes to the store.
 	fleetPace = 16
-	// turnAgain is when a process that waits for its turn is looked at in any case.
+	// turnAgain is when a process is looked at again whose turn comes with time, and not when others have been taken up (Turns).
 	turnAgain = time.Second
 	// turnTold is after how long people are told that it waits.
 	turnTold = 3 * time.Second
@@ -176,7 +176,9 @@ func (t *Turn) why() string {
 // waitForTurn is said of a process that is not placed yet.
 func (d *decider) waitForTurn(p *ProcessFacts, t *Turn) Decision {
 	dec := d.note(p, obstacle{api.WaitingForTurn, t.why()}, nil, t.why())
-	dec.Turn, dec.Wake = t, d.in.Now.Add(turnAgain)
+	if dec.Turn = t; t.Back || t.Grey {
+		dec.Wake = d.in.Now.Add(turnAgain)
+	}
 	if m := d.v.Machines[t.Machine]; t.Grey && m != nil {
 		dec.Wake, dec.NoMachine = max(dec.Wake, m.trouble.tryFrom), true
 	}

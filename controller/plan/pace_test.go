@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/pkg/clock"
 )
 
 // round plans as the leader does and applies everything at once.
@@ -153,7 +154,7 @@ func TestWhoeverWaitsForItsTurnIsToldAfterAWhile(t *testing.T) {
 	m.wantAll()
 	m.round()
 	d := m.of(fmt.Sprintf("p:p_%02d", StartPace))
-	if d.Turn == nil || d.Action == nil || d.Action.Later != turnTold || d.Action.Owner.WaitingFor != api.WaitingForTurn || d.Wake != m.in.Now.Add(turnAgain) {
+	if d.Turn == nil || d.Action == nil || d.Action.Later != turnTold || d.Action.Owner.WaitingFor != api.WaitingForTurn || d.Wake != clock.Never {
 		t.Fatalf("%+v, %+v", d, d.Action)
 	}
 }
@@ -307,5 +308,39 @@ func TestStartsOfAForgottenMachineAreNotCountedForEver(t *testing.T) {
 	m.v.starts(p, "")
 	if m.v.pace.starting != 0 {
 		t.Errorf("%d starts are counted", m.v.pace.starting)
+	}
+}
+
+// Those that wait for a turn are not looked at again and again: only when it may have come, or there is another machine for them.
+func TestWhoWaitsForItsTurnIsLookedAtWhenThatMayHaveCome(t *testing.T) {
+	const waits = 100
+	m := newModel(t)
+	m.machine("m1")
+	m.program("p", StartPace+waits)
+	m.wantAll()
+	m.round()
+	looked := func() (n int) {
+		m.v.Turns(nil)
+		for _, id := range m.v.TakeDirty() {
+			if m.where(id) == "" {
+				n++
+			}
+		}
+		return n
+	}
+	looked()
+	for range StartPace/2 - 1 {
+		m.touch(firstStarting(m, "m1"))
+	}
+	if n := looked(); n != 0 {
+		t.Errorf("%d are looked at before m1 has taken up half of what it has", n)
+	}
+	m.touch(firstStarting(m, "m1"))
+	if n := looked(); n != waits {
+		t.Errorf("%d of %d are looked at when it has", n, waits)
+	}
+	m.machine("m2")
+	if n := looked(); n != waits {
+		t.Errorf("%d of %d are looked at when there is another machine", n, waits)
 	}
 }

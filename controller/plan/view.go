@@ -181,9 +181,12 @@ func (v *View) MarkAll() {
 	}
 }
 
-// MarkWaiting makes those dirty for which the last plan found no machine.
+// MarkWaiting makes those dirty for which the last plan found no machine, or none whose turn it was.
 func (v *View) MarkWaiting() {
 	for id := range v.waiting {
+		v.Mark(id)
+	}
+	for id := range v.pace.waiting {
 		v.Mark(id)
 	}
 }
