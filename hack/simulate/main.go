@@ -77,6 +77,6 @@ func figures(out []byte, first uint64) (string, error) {
 	version = version[strings.LastIndex(version, " ")+1:]
 	years := p.Seconds / (365.25 * 24 * time.Hour.Seconds())
 	return fmt.Sprintf("| simulated | seeds | years | steps | copies started | times real time, on each core | promises broken |\n|---|---|---|---|---|---|---|\n"+
-		"| %s, %s | %d to %d | %.2f | %d million | %d | %.0f | 0 |\n", time.Now().Format(time.DateOnly), version, first, first+p.Seeds-1, years, p.Events/1e6, p.Copies,
+		"| %s, %s | %d to %d | %.3g | %d million | %d | %.0f | 0 |\n", time.Now().Format(time.DateOnly), version, first, first+p.Seeds-1, years, p.Events/1e6, p.Copies,
 		p.Speed), nil
 }

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/distsuper/distsuper/test/build"
 	"github.com/distsuper/distsuper/test/gate"
@@ -89,6 +90,20 @@ func TestASeedAlwaysDrawsTheSameRound(t *testing.T) {
 		}
 		if bare != 2 && bare != 3 {
 			t.Errorf("seed %d has %d machines without cgroups, which is not half of %d", seed, bare, Hosts)
+		}
+	}
+}
+
+func TestARoundOfOneKindBefallsOneHostAfterTheOther(t *testing.T) {
+	for kind, hosts := range map[string]int{"stop-agent": Hosts, "kill-etcd": Voters} {
+		p := Options{Seed: 1, Faults: 6, Only: kind}.plan()
+		if len(p.Bursts) != 6 {
+			t.Fatalf("it has %d bursts", len(p.Bursts))
+		}
+		for i, b := range p.Bursts {
+			if f := b.Faults[0]; len(b.Faults) != 1 || f.Kind != kind || f.Host != i%hosts || f.Lasts < 6*time.Second {
+				t.Errorf("burst %d is %v", i, b.Faults)
+			}
 		}
 	}
 }

@@ -26,6 +26,17 @@ type Options struct {
 	Dir    string `json:"dir"`  // an empty folder with a short name
 	Bin    string `json:"bin"`  // the folder of the three binaries, and of the witness
 	Hogs   int    `json:"hogs"` // that starve every second round
+	// Only is the one kind of fault of a round that tries the judge; "" is a round as it is drawn.
+	Only string `json:"only,omitempty"`
+}
+
+// plan is what is to be played.
+func (o Options) plan() Plan {
+	p := Draw(o.Seed, o.Faults)
+	if o.Only != "" {
+		p.Bursts = p.onlyOf(o.Only, o.Faults)
+	}
+	return p
 }
 
 func (o Options) say(format string, args ...any) {
@@ -101,7 +112,7 @@ func perform(args []string) error {
 	if err != nil {
 		return err
 	}
-	res.Plan, res.Verdict, res.Copies = Draw(o.Seed, o.Faults), Judge(h), len(h.Copies)
+	res.Plan, res.Verdict, res.Copies = o.plan(), Judge(h), len(h.Copies)
 	text, err := json.MarshalIndent(res, "", "\t")
 	if err != nil {
 		return err
@@ -123,7 +134,7 @@ func ReadHistory(o Options) (h History, err error) {
 		return h, err
 	}
 	h.TouchTimeouts = map[string]int{}
-	for _, p := range Draw(o.Seed, o.Faults).Programs {
+	for _, p := range o.plan().Programs {
 		for _, id := range processIDs(p) {
 			h.TouchTimeouts[id] = p.TouchTimeout
 		}

@@ -157,6 +157,18 @@ func (p Plan) outage(r *rand.Rand, most int) Burst {
 	return b
 }
 
+// onlyOf is so many bursts of one fault of a kind each, which befalls one host after the other for longer than every touch_timeout.
+func (p Plan) onlyOf(kind string, faults int) (all []Burst) {
+	on := Hosts
+	if kinds[kind].voters {
+		on = Voters
+	}
+	for i := range faults {
+		all = append(all, Burst{Faults: []Fault{{Kind: kind, Host: i % on, Lasts: 9 * time.Second}}, Quiet: time.Second})
+	}
+	return all
+}
+
 // drawFrom draws one of some kinds.
 func drawFrom(r *rand.Rand, which func(kind) bool) string {
 	var names []string

@@ -43,7 +43,7 @@ type round struct {
 
 // play plays a round below o.Dir and says what came of it.
 func play(ctx context.Context, o Options) (res Result, err error) {
-	r := &round{o: o, plan: Draw(o.Seed, o.Faults), sightings: filepath.Join(o.Dir, "sightings")}
+	r := &round{o: o, plan: o.plan(), sightings: filepath.Join(o.Dir, "sightings")}
 	if r.journal, err = newJournal(filepath.Join(o.Dir, "journal")); err != nil {
 		return res, err
 	}
