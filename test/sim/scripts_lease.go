@@ -42,6 +42,27 @@ var leaseScripts = []Script{
 		w.Pass(20 * time.Second)
 		w.AwaitFirst("web")
 	}},
+	{Name: "a leader of etcd stood still, goes on, and ends a lease that was renewed at its successor", Config: Config{Seed: 148}, Play: func(w *World) {
+		w.begins("web", stubborn)
+		on := w.Alive("web")
+		w.Machine(on).Agent.holdWrites() // so that its touch stays where it is
+		end := w.Etcd.FreezeLeader(8 * time.Second)
+		w.Pass(8 * time.Second)
+		w.Alone(on)
+		end()
+		w.Pass(3 * time.Second)
+		w.AwaitRun("web", "", 30*time.Second)
+	}},
+	{Name: "a leader of etcd stood still, and when it goes on nothing stands on what it ends", Config: Config{Seed: 149}, Play: func(w *World) {
+		w.begins("web", Program{})
+		end := w.Etcd.FreezeLeader(8 * time.Second)
+		w.Pass(8 * time.Second)
+		end()
+		w.Pass(100 * time.Millisecond)
+		w.Await("its touch stands", 0, func() bool { return w.touches("web", w.Alive("web")) })
+		w.Pass(10 * time.Second)
+		w.AwaitFirst("web")
+	}},
 	{Name: "a start reaches the keeper when its lease has expired", Config: Config{Seed: 44, Machines: 1, Members: 1}, Play: func(w *World) {
 		thaw := w.touchedWhileStill("web")
 		w.Alone("m1")
