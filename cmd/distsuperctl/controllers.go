@@ -122,8 +122,24 @@ func runControllers(ctx context.Context, c *ctl) error {
 			return err
 		}
 	}
+	c.warnOfNewcomers(known, list)
 	if leader == "" {
 		c.warnf("distsuperctl: nobody leads%s: nothing is placed or moved until a distsuperd runs (distsuperd start)", c.ledLast(ctx, known))
 	}
 	return nil
+}
+
+// warnOfNewcomers says what a controller waits for that is new, when those are gone who could vouch for it, and what shortens that.
+func (c *ctl) warnOfNewcomers(known []api.Controller, rows []controllerRow) {
+	for i, d := range known {
+		if d.Member || d.Incarnation == "" || !time.Now().Before(d.WaitsUntil) {
+			continue
+		}
+		for j, o := range known {
+			if i != j && o.Member && rows[j].Role == "gone" {
+				c.warnf("distsuperctl: %s is new, and starts nothing elsewhere whose lease has expired until %s, since machines may go on by a promise of %s; "+
+					"when that is off for good, run distsuperctl controllers forget --dead %s, and it waits a few seconds only", d.ID, d.WaitsUntil.Local().Format("15:04:05"), o.ID, o.ID)
+			}
+		}
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
 )
@@ -60,5 +61,20 @@ func TestAControllerThatHasEndedIsForgottenAndNoOther(t *testing.T) {
 	w.wants(exitUsage, "", "controllers", "forget", "d2")
 	if r := w.wants(exitOK, "*", "history"); !strings.Contains(r.out, "controller d2  forgotten  [ann@desk]") {
 		t.Errorf("history says %s", r.out)
+	}
+}
+
+// TestANewControllerWaitsAndSaysWhatShortensThat: all others were lost at once, so nobody vouches for it.
+func TestANewControllerWaitsAndSaysWhatShortensThat(t *testing.T) {
+	w := newTailWorld(t)
+	w.put(w.keys.Controller("d1"), api.Controller{ID: "d1", Host: "h", HTTP: "127.0.0.1:1", Fingerprint: "x", Incarnation: "a", Member: true})
+	w.put(w.keys.Controller("d2"), api.Controller{ID: "d2", Host: "h", HTTP: "127.0.0.1:1", Fingerprint: "y", Incarnation: "b", WaitsUntil: time.Now().Add(time.Hour)})
+	const advice = "distsuperctl controllers forget --dead d1"
+	if r := w.wants(exitOK, "*", "controllers"); !strings.Contains(r.errout, "d2 is new, and starts nothing elsewhere") || !strings.Contains(r.errout, advice) {
+		t.Errorf("controllers says\n%s%s", r.out, r.errout)
+	}
+	w.wants(exitOK, "d1: forgotten\n", strings.Fields(advice)[1:]...)
+	if r := w.wants(exitOK, "*", "controllers"); strings.Contains(r.errout, "is new") {
+		t.Errorf("controllers says\n%s%s", r.out, r.errout)
 	}
 }

@@ -130,7 +130,7 @@ func (d *decider) promised(p *ProcessFacts, last api.Status, f *freeCheck) {
 	case promise.Starting:
 		f.why = fmt.Sprintf("this controller has started a moment ago, and may have promised %s before that not to start it elsewhere", m)
 	case promise.Newcomer:
-		f.why = fmt.Sprintf("this controller is new, and %s may hold it by promise of others; distsuperctl controllers says until when it waits", m)
+		f.why = fmt.Sprintf("this controller is new, and %s may hold it by promise of others; distsuperctl controllers says until when it waits, and what shortens that", m)
 	}
 }
 

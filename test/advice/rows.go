@@ -38,6 +38,8 @@ var Rows = []Row{
 	{Says: "distsuperctl controllers", When: "nobody leads", Run: "distsuperctl controllers", Tested: "cmd/distsuperctl:TestAdviceLeadsOut"},
 	{Says: "distsuperctl controllers forget %s", When: "a controller has ended for good", Run: "distsuperctl controllers forget d9",
 		Tested: "cmd/distsuperctl:TestAControllerThatHasEndedIsForgottenAndNoOther"},
+	{Says: "distsuperctl controllers forget --dead %s", When: "a new controller waits, since all others were lost", Run: "distsuperctl controllers forget --dead d9",
+		Tested: "cmd/distsuperctl:TestANewControllerWaitsAndSaysWhatShortensThat"},
 	{Says: "distsuperctl init config", When: "there is no configuration", Run: "distsuperctl init config .",
 		Tested: "cmd/distsuperctl:TestWithoutAConfigurationTheAdviceMakesOne"},
 	{Says: "distsuperctl init db", When: "the key space was not made yet", Run: "distsuperctl init db", Tested: "cmd/distsuperctl:TestAdviceLeadsOut"},
