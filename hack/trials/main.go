@@ -55,6 +55,7 @@ var trials = []trial{
 	{name: "swallows", about: "a member of etcd takes connections and answers nothing", run: swallows},
 	{name: "slow-disk", about: "an fsync of etcd takes seconds", long: true, run: slowDisk},
 	{name: "frozenleader", about: "etcd's leader stands still for longer than every lease, and goes on", long: true, run: frozenLeader},
+	{name: "reboot", about: "the only distsuperd and its etcd are away for three minutes, on purpose", long: true, run: reboot},
 	{name: "starved", about: "the host of a whole fleet is overloaded", long: true, run: starved},
 }
 
