@@ -86,6 +86,11 @@ func (c *checker) touched(name store.Name, e store.Entry, gone bool) {
 	if p := c.placement[at]; !c.restored && (p.Token != t.Token || p.Instance != t.Instance) {
 		c.w.violate(TouchIsPlaced, "%s is touched on %s as %+v, and placed there under token %d for %q", at.process, at.machine, t, p.Token, p.Instance)
 	}
+	for _, o := range c.alive[at.process] {
+		if o.k.m.Name == at.machine && o.ref.Token != t.Token && !c.restored {
+			c.w.violate(FreeIsDead, "%s is touched on %s under token %d while it lives there under %d", at.process, at.machine, t.Token, o.ref.Token)
+		}
+	}
 	if st := c.status[at]; st.Token == t.Token && st.Released {
 		c.w.violate(ReleasedStays, "%s is touched on %s under token %d, which was released", at.process, at.machine, t.Token)
 	}
@@ -156,6 +161,9 @@ func (c *checker) reported(name store.Name, e store.Entry, gone bool) {
 	before := c.status[at]
 	set(c.status, at, e, gone)
 	now := c.status[at]
+	if alive := c.living(at, now.Token); !gone && !c.restored && now.Released && len(alive) > 0 {
+		c.w.violate(FreeIsDead, "%s is reported over on %s under token %d while it lives: %s", at.process, at.machine, now.Token, describe(alive))
+	}
 	if !gone && !c.restored && (now.Token < before.Token || now.Token == before.Token && before.Released && !now.Released) {
 		c.w.violate(StatusRises, "the status of %s on %s is %v of token %d (released: %v), after %v of token %d (released: %v)", at.process, at.machine,
 			now.State, now.Token, now.Released, before.State, before.Token, before.Released)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -20,6 +21,7 @@ type Host struct {
 	offset, rawOffset clock.Instant // of its clocks at its boot
 	rate, rawRate     float64       // of CLOCK_BOOTTIME, which daemons slew, and of CLOCK_MONOTONIC_RAW, against true time
 	wall              time.Duration // how far its wall clock is off
+	like              string        // the host that it cannot be told from but by its boot id; "" is none
 }
 
 // crystal is how far the raw clocks of two hosts drift apart at most.
@@ -73,5 +75,6 @@ func (h *Host) bootID() string { return fmt.Sprintf("%s-boot-%d", h.Name, h.boot
 
 // identity is what tells it from every other host; dir is the state directory's.
 func (h *Host) identity(dir string) api.HostIdentity {
-	return api.HostIdentity{Name: h.Name, BootID: h.bootID(), MachineID: "id-" + h.Name, Hardware: "serial-" + h.Name, Directory: dir}
+	name := cmp.Or(h.like, h.Name)
+	return api.HostIdentity{Name: name, BootID: h.bootID(), MachineID: "id-" + name, Hardware: "serial-" + name, Directory: dir}
 }

@@ -39,11 +39,16 @@ type Machine struct {
 }
 
 func (w *World) newMachine(name string) {
-	m := &Machine{w: w, Name: name, Host: w.newHost(name), on: true, disk: disk{files: map[string][]byte{}}, directory: "dir-" + name, containment: contain.Cgroup2, KillTakes: 20 * time.Millisecond}
+	m := w.machineOn(name, w.newHost(name))
+	w.After(w.between(0, 500*time.Millisecond), m.Agent.Start)
+}
+
+func (w *World) machineOn(name string, host *Host) *Machine {
+	m := &Machine{w: w, Name: name, Host: host, on: true, disk: disk{files: map[string][]byte{}}, directory: "dir-" + name, containment: contain.Cgroup2, KillTakes: 20 * time.Millisecond}
 	m.Agent = &Agent{node: node{w: w, host: m.Host, name: name + "/agent"}, m: m}
 	m.Keeper = &Keeper{node: node{w: w, host: m.Host, name: name + "/keeper"}, m: m}
 	w.Machines = append(w.Machines, m)
-	w.After(w.between(0, 500*time.Millisecond), m.Agent.Start)
+	return m
 }
 
 // Machine is the one of that name, nil for none.

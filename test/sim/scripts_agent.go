@@ -76,6 +76,21 @@ var agentScripts = []Script{
 		w.AwaitRun("web", "", 5*time.Second)
 		w.Pass(5 * time.Second)
 	}},
+	{Name: "a keeper is replaced before its machine hears of a placement", Config: Config{Seed: 86, Machines: 1, Members: 1}, Play: func(w *World) {
+		m := w.Machines[0]
+		w.Pass(10 * time.Second)
+		end := w.HoldWatches(&m.Agent.node, w.Keys.Placement("m1", "web"))
+		w.Users.Create("web", Program{}, stops)
+		w.Exactly("it is placed", time.Second, func() bool { return len(w.Etcd.Server.Entries(w.Keys.Placement("m1", "web"))) > 0 })
+		for _, d := range w.Controllers {
+			d.Crash()
+		}
+		m.Keeper.Crash()
+		w.Pass(2 * time.Second)
+		end()
+		w.Pass(5 * time.Second)
+		w.Await("nobody starts web", 0, func() bool { return w.Starts("web") == 0 })
+	}},
 	{Name: "an agent is replaced while etcd is full", Config: Config{Seed: 77}, Play: func(w *World) {
 		m := w.begins("web", Program{})
 		w.Etcd.SetFull(true)
@@ -106,7 +121,7 @@ var agentScripts = []Script{
 		thaw := m.Keeper.standStill()
 		w.Pass(6 * time.Second)
 		w.Users.Stop("web")
-		w.Pass(3 * time.Second)
+		w.Pass(6500 * time.Millisecond)
 		thaw()
 		w.Pass(20 * time.Second)
 	}},
