@@ -71,7 +71,7 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Name, err)
 		}
-		fmt.Fprintln(os.Stderr, f.by())
+		fmt.Fprintf(os.Stderr, "%s (%s)\n", f.by(), f.Promise)
 		t.add(m, f)
 	}
 	fmt.Print(t.String())
