@@ -270,6 +270,11 @@ func (c *ctl) printWarnings(snap *client.Snapshot, members []store.Member, serve
 	for _, line := range servers.Warnings() {
 		warn(line)
 	}
+	if c.opened != nil {
+		if ending := c.opened.store.Ending(time.Now()); ending != "" {
+			warn(ending)
+		}
+	}
 	for _, m := range snap.Machines() {
 		if m.Info != nil && m.Alive != nil && m.Info.Warning != "" && !told[m.Info.Warning] {
 			warn(m.Name + ": " + m.Info.Warning)

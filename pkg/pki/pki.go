@@ -99,6 +99,25 @@ func NewCA(name string) (Pair, error) {
 	return sign(t, t, key, key)
 }
 
+// Again makes an authority's certificate once more, with its key and name and another end: what it has signed is signed by this one, too.
+func (ca Pair) Again(until time.Time) (Pair, error) {
+	pair, err := ca.TLS()
+	if err != nil {
+		return Pair{}, fmt.Errorf("certificate authority: %w", err)
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok || pair.Leaf == nil || !pair.Leaf.IsCA {
+		return Pair{}, errors.New("certificate authority: not an ECDSA authority of ours")
+	}
+	t, err := template(pair.Leaf.Subject.CommonName, nil)
+	if err != nil {
+		return Pair{}, err
+	}
+	t.NotAfter, t.Subject = until, pair.Leaf.Subject
+	t.IsCA, t.MaxPathLenZero, t.KeyUsage = true, true, pair.Leaf.KeyUsage
+	return sign(t, t, key, key)
+}
+
 // Server signs a server's certificate for the given names and addresses.
 func (ca Pair) Server(name string, hosts []string) (Pair, error) {
 	return ca.issue(name, hosts, x509.ExtKeyUsageServerAuth)

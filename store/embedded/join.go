@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distsuper/distsuper/pkg/pki"
 	"github.com/distsuper/distsuper/pkg/statedir"
@@ -98,8 +99,8 @@ func (d Dir) Adopt(a Authorities) error {
 		if _, err := given.TLS(); err != nil {
 			return fmt.Errorf("[embedded-etcd] %s and its key: %w", strings.ReplaceAll(name, "-", "_"), err)
 		}
-		if now, err := d.readPair(name); err == nil && bytes.Equal(now.Cert, given.Cert) && bytes.Equal(now.Key, given.Key) {
-			continue
+		if now, err := d.readPair(name); err == nil && bytes.Equal(bytes.TrimSpace(now.Key), bytes.TrimSpace(given.Key)) {
+			continue // its certificate may have been renewed since it was given
 		}
 		if err := d.writePair(name, given); err != nil {
 			return err
@@ -126,12 +127,12 @@ func (d Dir) listen() (listen, peer string) {
 
 // MakeCertificates makes what is missing of the authority, the server's certificate for the host of listen
 // and every name and address of this machine, and one for clients on it. A certificate that no longer fits, since an address
-// was added or its end is less than a month away, is replaced; the authority stays.
+// was added or its end is less than a month away, is replaced; the authority keeps its key.
 func (d Dir) MakeCertificates(listen string) error {
 	if err := os.MkdirAll(filepath.Dir(d.TLS("x")), 0o700); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	ca, err := d.pair("ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA(authority) })
+	ca, err := d.authority("ca", authority)
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (d Dir) MakePeerCertificates(peer string) error {
 	if err := os.MkdirAll(filepath.Dir(d.TLS("x")), 0o700); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	ca, err := d.pair("peer-ca", nil, nil, func() (pki.Pair, error) { return pki.NewCA("distsuper etcd peer authority") })
+	ca, err := d.authority("peer-ca", "distsuper etcd peer authority")
 	if err != nil {
 		return err
 	}
@@ -170,6 +171,29 @@ func serverHosts(listen string) []string {
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
+}
+
+// renewAuthority is how long before its end an authority gets another certificate: etcd reads it at its start only.
+const renewAuthority = 365 * 24 * time.Hour
+
+// authority reads an authority, or makes it if it is absent. One that ends within a year gets a certificate with the same key and name, so that
+// whatever it signed stays good, on each member by itself.
+func (d Dir) authority(name, subject string) (pki.Pair, error) {
+	ca, err := d.pair(name, nil, nil, func() (pki.Pair, error) { return pki.NewCA(subject) })
+	if err != nil {
+		return ca, err
+	}
+	cert, err := ca.Parse()
+	if err != nil {
+		return ca, fmt.Errorf("read certificate %s of the embedded etcd: %w", name, err)
+	}
+	if time.Until(cert.NotAfter) > renewAuthority {
+		return ca, nil
+	}
+	if ca, err = ca.Again(time.Now().Add(pki.Lifetime)); err != nil {
+		return ca, fmt.Errorf("renew certificate %s of the embedded etcd: %w", name, err)
+	}
+	return ca, d.writePair(name, ca)
 }
 
 // pair reads name.pem and name.key, or makes them if they are absent or no longer good.

@@ -9,6 +9,9 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/distsuper/distsuper/pkg/pki"
 )
 
 // checkEndpoint accepts host:port, http(s)://host:port and unix:///path.
@@ -53,6 +56,29 @@ func address(ep string) (network, addr string) {
 		return "tcp", strings.TrimRight(rest, "/")
 	}
 	return "tcp", ep
+}
+
+// endNotice is how long before its end people are told of a certificate.
+const endNotice = 60 * 24 * time.Hour
+
+// Ending says which of the certificates by which etcd is reached end soon, and what to do; "" for none.
+func (c Config) Ending(now time.Time) string {
+	for _, s := range []struct{ name, value string }{{"ca", c.CA}, {"cert", c.Cert}} {
+		text, err := readPEM(s.name, s.value)
+		if err != nil {
+			continue // whoever connects is told
+		}
+		cert, err := pki.ParseCert(text)
+		if err != nil || cert.NotAfter.Sub(now) > endNotice {
+			continue
+		}
+		what := "replace it before"
+		if c.Follow {
+			what = "write this host a new file before, on a host of distsuperd's own etcd, with distsuperctl init config --join"
+		}
+		return fmt.Sprintf("the certificate [etcd] %s ends on %s, and with it the way to etcd; %s", s.name, cert.NotAfter.Local().Format(time.DateOnly), what)
+	}
+	return ""
 }
 
 func (c Config) tls() (*tls.Config, error) {

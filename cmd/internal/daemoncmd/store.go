@@ -67,7 +67,7 @@ func OpenStore(cfg *config.Config, endpoints []string, file string, log *zap.Log
 	if err != nil {
 		return nil, errors.Join(err, kv.Close())
 	}
-	return &Store{KV: seen.Guard(kv, m), Raw: kv, Memory: m}, nil
+	return &Store{KV: seen.Guard(kv, m), Raw: kv, Memory: m, config: sc}, nil
 }
 
 // Store is the store that a daemon believes until it goes back. At its end it keeps on disk how far the store was.
@@ -75,6 +75,7 @@ type Store struct {
 	store.KV
 	Raw    store.KV // the store as it is, believed or not
 	Memory *seen.Memory
+	config etcd.Config
 }
 
 // Close closes the store.
@@ -168,7 +169,11 @@ func WatchMembers(ctx context.Context, s *Store, keys store.Keys, log *zap.Logge
 		if err := s.CheckSchema(ctx, keys); err != nil {
 			log.Debug("the schema cannot be read yet", zap.Error(err))
 		}
-		if warning, ok := Warning(s.Members(ctx)); ok && warning != last {
+		warning, ok := Warning(s.Members(ctx))
+		if ending := s.config.Ending(time.Now()); ending != "" {
+			warning = strings.TrimPrefix(warning+"; "+ending, "; ")
+		}
+		if ok && warning != last {
 			last = warning
 			report(warning)
 			if warning != "" {
