@@ -50,7 +50,7 @@ func newKeeper() *cobra.Command {
 				return err
 			}
 			code := keeperd.Main(keeperd.Options{StateDir: dir, Version: version.String(), Config: file, LogLevel: level,
-				GuardianCommand: []string{guardianCommand}, SelfTestCommand: []string{keeper.Command, "--" + selfTestFlag}, Nice: nice})
+				GuardianCommand: []string{guardianCommand}, SelfTestFlag: "--" + selfTestFlag, Nice: nice})
 			if code != 0 {
 				return &daemon.ExitError{Code: code} // it has printed why
 			}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,8 +33,8 @@ type Options struct {
 	Config   string // the agent's configuration file
 	// GuardianCommand are the arguments with which this binary calls guardian.Main.
 	GuardianCommand []string
-	// SelfTestCommand are those with which another binary calls SelfTest.
-	SelfTestCommand []string
+	// SelfTestFlag is the argument which, after those of this process, has another binary call SelfTest: so it shows that it knows them all.
+	SelfTestFlag string
 	// Nice is the nice value of processes. The keeper's own is the agent's, which may be preferred: it has to be in time, too.
 	Nice int
 	// LogLevel is "info" when empty.
@@ -94,7 +95,7 @@ func run(o Options, handed *resumed, notify *daemon.Notifier) error {
 	}
 	s := service{k.engine, k.collector, log.Reopen}
 	serving := newServing(k.socket, log.Named("server"))
-	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, reopen: k.reopen, command: o.SelfTestCommand, version: o.Version,
+	serving.begin(upgradable{s, &upgrader{engine: k.engine, logs: k.collector, serving: serving, reopen: k.reopen, command: append(slices.Clone(os.Args[1:]), o.SelfTestFlag), version: o.Version,
 		log: log.Named("keeper")}})
 	ctx, cancel := context.WithCancel(context.Background())
 	var beside sync.WaitGroup

@@ -39,18 +39,18 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "guardian" {
 		os.Exit(guardian.Main())
 	}
+	if len(os.Args) > 1 && os.Args[len(os.Args)-1] == "selftest" {
+		os.Exit(daemon.Code(SelfTest(os.Stdin, os.Stdout)))
+	}
 	if file := os.Getenv(envReader); file != "" {
 		os.Exit(readTransitions(os.Getenv(envState), file))
 	}
 	if len(os.Args) > 2 && os.Args[1] == keeper.Command {
 		failAfterExec()
-		os.Exit(Main(Options{StateDir: os.Args[2], Version: "test", GuardianCommand: []string{"guardian"}, SelfTestCommand: []string{"selftest"}}))
+		os.Exit(Main(Options{StateDir: os.Args[2], Version: "test", GuardianCommand: []string{"guardian"}, SelfTestFlag: "selftest"}))
 	}
 	if len(os.Args) > 2 && os.Args[1] == "writer" {
 		os.Exit(writer(os.Args[2]))
-	}
-	if len(os.Args) > 1 && os.Args[1] == "selftest" {
-		os.Exit(daemon.Code(SelfTest(os.Stdin, os.Stdout)))
 	}
 	os.Exit(reaper.Run(m.Run))
 }

@@ -145,10 +145,11 @@ func TestABrokenBinaryIsRefused(t *testing.T) {
 	run := s.wait("p", running)
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ script, says string }{
-		"dies":      {"#!/bin/sh\necho it breaks >&2\nkill -SEGV $$\n", "it breaks"},
-		"is-old":    {"#!/bin/sh\necho 'unknown flag' >&2\nexit 2\n", "unknown flag"},
-		"refuses":   {"#!/bin/sh\ncat >/dev/null\necho '{\"ok\":false,\"problem\":\"too new for me\"}'\nexit 1\n", "too new for me"},
-		"elsewhere": {"\x7fELF\x02\x01\x01\x00 of another machine", "exec format error"},
+		"dies":         {"#!/bin/sh\necho it breaks >&2\nkill -SEGV $$\n", "it breaks"},
+		"is-old":       {"#!/bin/sh\necho 'unknown flag' >&2\nexit 2\n", "unknown flag"},
+		"refuses":      {"#!/bin/sh\ncat >/dev/null\necho '{\"ok\":false,\"problem\":\"too new for me\"}'\nexit 1\n", "too new for me"},
+		"lacks-a-flag": {"#!/bin/sh\n[ $# -gt 1 ] && { echo 'unknown flag: --nice' >&2; exit 2; }\ncat >/dev/null\necho '{\"ok\":true}'\n", "unknown flag: --nice"},
+		"elsewhere":    {"\x7fELF\x02\x01\x01\x00 of another machine", "exec format error"},
 	} {
 		path := filepath.Join(dir, name)
 		must(t, os.WriteFile(path, []byte(c.script), 0o700))
