@@ -230,7 +230,7 @@ func touchTimeout(p *ProcessFacts, s *Slot) time.Duration {
 // whoever believes it, that is a copy.
 func heldElsewhere(p *ProcessFacts) *freeCheck {
 	for _, m := range p.machinesOf() {
-		if h := p.Slots[m].Held; h != nil && h.Value.Status.PID != 0 {
+		if h := p.Slots[m].Held; h != nil && h.Value.MayLive() {
 			return &freeCheck{waits: api.WaitingForLastRun, wake: clock.Never, why: fmt.Sprintf("%s runs it, and refuses this etcd, which was restored, "+
 				"wiped or exchanged; if that is meant, run distsuperctl init db --after-restore", m)}
 		}

@@ -86,6 +86,12 @@ type Held struct {
 	Status    Status    `json:"status"`
 }
 
+// MayLive reports whether a copy of the run is alive, or may come back without anybody's word: one that crashed is started again.
+func (h Held) MayLive() bool {
+	s := h.Status
+	return s.PID != 0 || s.State.IsRunning() || s.State == Stopping || s.State == Unknown
+}
+
 // ConfirmDead is the value of machines/<m>/dead: an operator vouches that this instance is off.
 type ConfirmDead struct {
 	Instance string    `json:"instance"`

@@ -60,8 +60,11 @@ func Decide(s Situation) Plan {
 	p := Plan{Floor: s.floor(), Machines: slices.Sorted(maps.Keys(s.Reports)), Daemons: slices.Sorted(maps.Keys(s.Controllers)), Wait: s.wait()}
 	taken := map[string]bool{}
 	for _, t := range s.running() {
-		taken[t.Process] = true
 		process := s.View.Process(t.Process)
+		if s.replaced(process, t) {
+			continue
+		}
+		taken[t.Process] = true
 		if process == nil || process.Spec == nil {
 			p.Unknown = append(p.Unknown, t.Process)
 		}
@@ -80,6 +83,13 @@ func Decide(s Situation) Plan {
 		}
 	}
 	return p
+}
+
+// replaced reports whether the process was started elsewhere after a run had ended: by a leader that believes the store, on a machine that
+// does. That one counts. Its machine stops it only when it hears that it is to, so the other must not come back meanwhile.
+func (s Situation) replaced(p *view.Process, t Takeover) bool {
+	return !t.Held.MayLive() && p != nil && p.Owner != nil && p.Owner.Value.Placed && p.Owner.Value.Machine != t.Machine &&
+		s.believes(p.Owner.Value.Machine)
 }
 
 // running is what is reported, by process. One that is reported twice is the later run: the other is on its way to its end.

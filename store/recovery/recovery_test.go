@@ -154,6 +154,31 @@ func TestWhatRunsIsTakenOverAndTheRestPlacedAnew(t *testing.T) {
 	})
 }
 
+// A leader that has lost its memory believes the store and places what has been fenced where it was. When the store is accepted, the run
+// that ended must not come back beside that.
+func TestARunThatEndedIsNotTakenOverWhenItRunsElsewhereByNow(t *testing.T) {
+	recovering(t, func(f fleet) {
+		f.placed("a", "m2", "i2", 40)
+		f.placed("b", "m2", "i2", 41) // m1 still runs it
+		f.placed("c", "m3", "i3", 42) // nobody is live there
+		f.put(keys.Alive("m2"), api.Alive{Instance: "i2"})
+		a, b, c := f.held("a", "i1", 17), f.held("b", "i1", 18), f.held("c", "i1", 19)
+		a.Status.Observed, c.Status.Observed = api.Observed{State: api.Stopped}, api.Observed{State: api.Stopped}
+		f.report("m1", 900, a, b, c)
+		if _, err := recovery.Accept(f.t.Context(), f.options()); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]string{"a": "m2", "b": "m1", "c": "m1"} {
+			if o, _ := get[api.Owner](f, keys.Owner(name)); o.Machine != want || !o.Placed {
+				t.Errorf("%s's owner is %+v, want it on %s", name, o, want)
+			}
+		}
+		if _, touch := get[api.Touch](f, keys.Touch("m1", "a")); touch != nil {
+			t.Errorf("m1 may start a, and m2 runs it")
+		}
+	})
+}
+
 // The touch of a run that is taken over stands until every deadline that the run can have is over, even if its agent never comes back.
 func TestTheTouchOfWhatIsTakenOverOutlivesItsDeadline(t *testing.T) {
 	recovering(t, func(f fleet) {

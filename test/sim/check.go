@@ -216,6 +216,9 @@ func (c *checker) place(name store.Name, e store.Entry, gone, told bool) {
 		c.w.violate(RisingTokens, "%s is placed on %s under token %d, after %d", id, name.Machine, p.Token, c.tokens[id])
 	}
 	before := c.placed[id]
+	if p.Token == before.token && name.Machine != before.machine {
+		c.w.violate(RisingTokens, "%s is placed on %s under token %d, as on %s before", id, name.Machine, p.Token, before.machine)
+	}
 	if p.Token <= before.token {
 		return
 	}

@@ -84,7 +84,7 @@ func (w *World) Leader() *Controller {
 
 // Scripts are those that are kept, each for a reason.
 var Scripts = slices.Concat(basicScripts, leaderScripts, moveScripts, courseScripts, fenceScripts, leaseScripts, promiseScripts, agentScripts,
-	memberScripts, nameScripts)
+	memberScripts, nameScripts, restoreScripts)
 
 // basicScripts are the plainest stories.
 var basicScripts = []Script{
