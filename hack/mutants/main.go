@@ -51,18 +51,18 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := mutants.List(".")
+	c, err := newCopy(ctx)
+	defer c.remove()
+	if err != nil {
+		return err
+	}
+	all, err := mutants.List(c.dir)
 	if err != nil {
 		return err
 	}
 	all = slices.DeleteFunc(all, func(m mutants.Mutant) bool { return !names.MatchString(m.Name) })
 	if len(all) == 0 {
 		return fmt.Errorf("no mutant is named like %q; they are in test/sim/mutants", *only)
-	}
-	c, err := newCopy(ctx)
-	defer c.remove()
-	if err != nil {
-		return err
 	}
 	var t table
 	for i, m := range all {
