@@ -194,7 +194,10 @@ func (c *checker) wentBack() {
 	clear(c.program)
 	clear(c.placement)
 	clear(c.placed)
+	clear(c.candidates)
+	clear(c.commands)
 	for _, e := range c.w.Etcd.Server.Entries(c.w.Keys.Root()) {
+		c.elected(e, false)
 		name, err := c.w.Keys.Parse(e.Key)
 		if err != nil {
 			continue
@@ -210,7 +213,7 @@ func (c *checker) wentBack() {
 		case store.KindPlacement:
 			set(c.placement, at, e, false)
 		case store.KindProgram:
-			c.program[name.ID] = e.ModRev
+			c.defined(name.ID, e, e.ModRev)
 		case store.KindIntent:
 			if v, err := store.Decode[api.Intent](e); err == nil {
 				c.intent[name.ID] = versioned[api.Intent]{v, e.ModRev}

@@ -43,6 +43,7 @@ type checker struct {
 	writer *node // who makes the transaction that is being carried out; nil for etcd itself
 
 	fences
+	course
 	restored bool            // etcd went back, and nobody has accepted that yet
 	kept     map[string]bool // processes for which a user has written on_partition = keep
 
@@ -61,13 +62,15 @@ type versioned[T any] struct {
 type placedAt struct {
 	token           int64
 	intent, program int64 // revisions
+	restarts        int64 // that had been asked for
+	decided         bool  // by a leader, and not by a user who accepted a store that went back
 	machine         string
 }
 
 func newChecker(w *World) *checker {
 	return &checker{w: w, alive: map[string][]*copyOf{}, starts: map[string]int{}, tokens: map[string]int64{}, touch: map[slot]api.Touch{},
 		status: map[slot]api.Status{}, owner: map[string]api.Owner{}, intent: map[string]versioned[api.Intent]{}, program: map[string]int64{},
-		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences(), kept: map[string]bool{}}
+		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences(), course: newCourse(), kept: map[string]bool{}}
 }
 
 // began takes a copy in that has just been started.
@@ -123,24 +126,27 @@ func (c *checker) committed(rev int64, changes []store.Change) {
 		}
 	}
 	for _, ch := range changes {
+		gone := ch.Kind == store.ChangeDelete
+		c.elected(ch.Entry, gone)
 		name, err := c.w.Keys.Parse(ch.Entry.Key)
 		if err != nil {
 			continue
 		}
 		c.written(name)
-		gone := ch.Kind == store.ChangeDelete
 		switch name.Kind {
 		case store.KindTouch:
 			c.touched(name, ch.Entry, gone)
 		case store.KindPlacement:
+			c.decided(name)
 			c.place(name, ch.Entry, gone, told[name.ID])
 		case store.KindStatus:
 			c.reported(name, ch.Entry, gone)
 		case store.KindOwner:
+			c.decided(name)
 			set(c.owner, name.ID, ch.Entry, gone)
 			c.noteMissing(name.ID)
 		case store.KindProgram:
-			c.program[name.ID] = rev
+			c.defined(name.ID, ch.Entry, rev)
 		case store.KindIntent:
 			c.intended(name.ID, ch.Entry, gone, rev)
 		}
@@ -212,7 +218,7 @@ func (c *checker) place(name store.Name, e store.Entry, gone, told bool) {
 		return
 	}
 	c.placedOn(name, p)
-	if p.Token < c.tokens[id] {
+	if again := c.writer != &c.w.Users.node && e.CreateRev == e.ModRev && p.Token == c.tokens[id]; again || p.Token < c.tokens[id] {
 		c.w.violate(RisingTokens, "%s is placed on %s under token %d, after %d", id, name.Machine, p.Token, c.tokens[id])
 	}
 	before := c.placed[id]
@@ -222,7 +228,8 @@ func (c *checker) place(name store.Name, e store.Entry, gone, told bool) {
 	if p.Token <= before.token {
 		return
 	}
-	now := placedAt{token: p.Token, intent: c.intent[id].rev, program: c.program[p.Process.Program], machine: name.Machine}
+	c.asked(id, name.Machine, p.Token)
+	now := placedAt{token: p.Token, decided: c.writer != nil && c.isController(c.writer), intent: c.intent[id].rev, restarts: c.intent[id].value.Restarts, program: c.program[p.Process.Program], machine: name.Machine}
 	st := c.status[slot{id, before.machine}]
 	if st.Token == before.token && st.Released && st.State == api.Exited && now.intent == before.intent && now.program == before.program && before.token != 0 {
 		c.w.violate(DoneStays, "%s is placed on %s under token %d, though it was done under %d and nobody asked for it anew", id, name.Machine, p.Token, before.token)
@@ -276,6 +283,7 @@ func (c *checker) atTheEnd() {
 		if i, stands := c.intent[id]; (!stands || i.value.Want == api.WantStop) && len(c.alive[id]) > 0 {
 			c.w.violate(StoppedStays, "%s lives on %s, and is to be stopped", id, describe(c.alive[id]))
 		}
+		c.asAsked(id)
 	}
 	if c.worst > Bound && c.w.broken == nil && c.canRun("") {
 		c.w.violate(RunsAgain, "a wanted process had no copy for %v", c.worst)

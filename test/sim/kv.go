@@ -48,6 +48,7 @@ func (k *kv) send(endpoint int, write bool, do func() func(), refused func()) {
 			w.Etcd.serve(endpoint, func() {
 				if write {
 					k.n.written++
+					w.check.wrote(k.n)
 				}
 				w.check.writer = k.n
 				answer := do()

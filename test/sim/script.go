@@ -83,7 +83,7 @@ func (w *World) Leader() *Controller {
 }
 
 // Scripts are those that are kept, each for a reason.
-var Scripts = slices.Concat(basicScripts, leaderScripts, moveScripts, courseScripts, fenceScripts, leaseScripts, promiseScripts, agentScripts,
+var Scripts = slices.Concat(basicScripts, leaderScripts, moveScripts, courseScripts, boundScripts, fenceScripts, leaseScripts, promiseScripts, agentScripts,
 	memberScripts, nameScripts, restoreScripts)
 
 // basicScripts are the plainest stories.

@@ -165,6 +165,9 @@ func (w *World) program(process string) Program { return w.programs[process] }
 // restoreAll lets everything go on that no fault holds any more: what is down begins again.
 func (w *World) restoreAll() {
 	for _, c := range w.Controllers {
+		if c.stood.Over { // whoever reads its log starts it again
+			c.Crash()
+		}
 		c.Start()
 	}
 	for _, m := range w.Machines {
