@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"errors"
+	"sync"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -19,14 +20,16 @@ import (
 // A token is known to every member; one that restarts forgets it, and then refuses it.
 type login struct {
 	user, password string
-	// busy is held, as a lock that a context can give up on, while token is read or fetched.
-	busy  chan struct{}
-	token string // "" before the first login, after drop, and where auth is not enabled
-	off   bool   // the server has auth not enabled
+
+	mu    sync.Mutex // guards the rest, and is not held while a server is asked: one that hangs must not keep anybody from another
+	token string     // "" before the first login, after drop, and where auth is not enabled
+	off   bool       // the server has auth not enabled
+	// asking has a channel for each connection by which a token is asked for, closed at the end: one password check serves all who wait.
+	asking map[*grpc.ClientConn]chan struct{}
 }
 
 func newLogin(user, password string) *login {
-	return &login{user: user, password: password, busy: make(chan struct{}, 1)}
+	return &login{user: user, password: password, asking: map[*grpc.ClientConn]chan struct{}{}}
 }
 
 // options add the token to every call of a connection.
@@ -54,7 +57,7 @@ func (l *login) unary(ctx context.Context, method string, req, reply any, cc *gr
 		if err == nil || !refusedLogin(err) || again {
 			return err
 		}
-		l.drop(ctx, token)
+		l.drop(token)
 	}
 }
 
@@ -68,7 +71,7 @@ func (l *login) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 	if err != nil {
 		return nil, err
 	}
-	return &loginStream{ClientStream: s, refused: func() { l.drop(context.Background(), token) }}, nil
+	return &loginStream{ClientStream: s, refused: func() { l.drop(token) }}, nil
 }
 
 // loginStream drops a token that its stream was refused for, so that the next one logs in anew.
@@ -89,40 +92,58 @@ func (s *loginStream) RecvMsg(m any) error {
 	return err
 }
 
-// with is ctx with the token in it, fetched if there is none.
+// with is ctx with the token in it, fetched over cc if there is none.
 func (l *login) with(ctx context.Context, cc *grpc.ClientConn) (context.Context, string, error) {
-	select {
-	case l.busy <- struct{}{}:
-	case <-ctx.Done():
-		return nil, "", ctx.Err()
-	}
-	defer func() { <-l.busy }()
-	if l.token == "" && !l.off {
-		resp, err := pb.NewAuthClient(cc).Authenticate(context.WithValue(ctx, onceKey{}, nil),
-			&pb.AuthenticateRequest{Name: l.user, Password: l.password})
+	for {
+		l.mu.Lock()
+		token, off, asked := l.token, l.off, l.asking[cc]
+		ask := token == "" && !off && asked == nil
+		if ask {
+			l.asking[cc] = make(chan struct{})
+		}
+		l.mu.Unlock()
 		switch {
-		case errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled):
-			l.off = true
-		case err != nil:
-			return nil, "", err
+		case off:
+			return ctx, "", nil
+		case token != "":
+			return metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, token), token, nil
+		case ask:
+			if err := l.fetch(ctx, cc); err != nil {
+				return nil, "", err
+			}
 		default:
-			l.token = resp.Token
+			select {
+			case <-asked: // if that was in vain, the next look asks
+			case <-ctx.Done():
+				return nil, "", ctx.Err()
+			}
 		}
 	}
-	if l.off {
-		return ctx, "", nil
+}
+
+// fetch asks for a token.
+func (l *login) fetch(ctx context.Context, cc *grpc.ClientConn) error {
+	resp, err := pb.NewAuthClient(cc).Authenticate(context.WithValue(ctx, onceKey{}, nil),
+		&pb.AuthenticateRequest{Name: l.user, Password: l.password})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.asking[cc])
+	delete(l.asking, cc)
+	switch {
+	case errors.Is(rpctypes.Error(err), rpctypes.ErrAuthNotEnabled):
+		l.off = true
+	case err != nil:
+		return err
+	case l.token == "": // else another server was faster
+		l.token = resp.Token
 	}
-	return metadata.AppendToOutgoingContext(ctx, rpctypes.TokenFieldNameGRPC, l.token), l.token, nil
+	return nil
 }
 
 // drop forgets a token, unless another one has replaced it.
-func (l *login) drop(ctx context.Context, token string) {
-	select {
-	case l.busy <- struct{}{}:
-	case <-ctx.Done():
-		return
-	}
-	defer func() { <-l.busy }()
+func (l *login) drop(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.token == token {
 		l.token, l.off = "", false
 	}
