@@ -280,10 +280,6 @@ func (m *Member) Signal(sig syscall.Signal) {
 	}
 }
 
-// PID is the process's, and Peer where the other members reach it, as host:port.
-func (m *Member) PID() int     { return m.cmd.Process.Pid }
-func (m *Member) Peer() string { return strings.TrimPrefix(m.peer, "http://") }
-
 // Alive reports whether the member's process runs, be it stopped.
 func (m *Member) Alive() bool {
 	select {
