@@ -11,11 +11,11 @@ import (
 
 // sum is what a table says of some kinds of faults.
 type sum struct {
-	faults [2]int // on a host with time, and on a starved one
-	bursts int    // in which it was alone
-	worst  [2]time.Duration
-	// overlaps and ended of these bursts.
-	overlaps, ended int
+	faults   [2]int // on a host with time, and on a starved one
+	bursts   int    // in which it was alone
+	worst    [2]time.Duration
+	overlaps int // of these bursts
+	ended    [2]int
 }
 
 // sums sums rounds up by class. Rounds of which no classes are known do not count.
@@ -53,7 +53,7 @@ func sums(entries []Entry) (map[string]*sum, error) {
 			s := of(name)
 			s.bursts += t.Bursts
 			s.overlaps += t.Overlaps
-			s.ended += t.Ended
+			s.ended[i] += t.Ended
 			s.worst[i] = max(s.worst[i], t.WorstGap)
 		}
 	}
@@ -64,8 +64,9 @@ func (s *sum) add(o *sum) {
 	for i := range s.faults {
 		s.faults[i] += o.faults[i]
 		s.worst[i] = max(s.worst[i], o.worst[i])
+		s.ended[i] += o.ended[i]
 	}
-	s.bursts, s.overlaps, s.ended = s.bursts+o.bursts, s.overlaps+o.overlaps, s.ended+o.ended
+	s.bursts, s.overlaps = s.bursts+o.bursts, s.overlaps+o.overlaps
 }
 
 // promised is within what time a process runs again after a class of bursts, at a touch_timeout.
@@ -95,7 +96,7 @@ func KindsTable(entries []Entry) (string, error) {
 		}
 		ended := ""
 		if kinds[name].family == outages {
-			ended = strconv.Itoa(s.ended)
+			ended = strconv.Itoa(s.ended[0] + s.ended[1])
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %d | %d | %s | %s and %s | %s | %s |\n", label, faults[0], faults[1], s.bursts, s.overlaps, ended,
 			seconds(promised(name, 2)), seconds(promised(name, 5)), seconds(s.worst[0]), seconds(s.worst[1]))
@@ -110,10 +111,11 @@ func FamiliesTable(entries []Entry) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	b.WriteString("| fault | number | overlaps | gap promised, s | worst | starved |\n|---|---|---|---|---|---|\n")
-	row := func(label, promise string, faults string, s *sum) {
-		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s |\n", label, faults, s.overlaps, promise, bareSeconds(s.worst[0]), bareSeconds(s.worst[1]))
+	b.WriteString("| fault | number | overlaps | gap promised, s | worst | worst, starved |\n|---|---|---|---|---|---|\n")
+	row := func(label, promise string, faults string, s *sum, worst [2]string) {
+		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s |\n", label, faults, s.overlaps, promise, worst[0], worst[1])
 	}
+	gaps := func(s *sum) [2]string { return [2]string{bareSeconds(s.worst[0]), bareSeconds(s.worst[1])} }
 	for _, f := range []family{killed, stopped, hosts, packets, members, disks, outages} {
 		total, most := &sum{}, time.Duration(0)
 		for _, name := range slices.Sorted(maps.Keys(kinds)) {
@@ -122,13 +124,13 @@ func FamiliesTable(entries []Entry) (string, error) {
 				most = max(most, promised(name, 5))
 			}
 		}
-		promise := bareSeconds(most)
+		promise, worst := bareSeconds(most), gaps(total)
 		if f == outages {
-			promise = fmt.Sprintf("nothing ends; %d did", total.ended)
+			promise, worst = "nothing ends", [2]string{fmt.Sprintf("%d ended", total.ended[0]), fmt.Sprintf("%d ended", total.ended[1])}
 		}
-		row(string(f), promise, strconv.Itoa(total.faults[0]+total.faults[1]), total)
+		row(string(f), promise, strconv.Itoa(total.faults[0]+total.faults[1]), total, worst)
 	}
-	row(Several, bareSeconds(CalmBound(5)), "", all[Several])
+	row(Several, bareSeconds(CalmBound(5)), "-", all[Several], gaps(all[Several]))
 	return b.String(), nil
 }
 

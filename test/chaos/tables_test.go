@@ -23,7 +23,7 @@ func TestTablesSumRoundsUpByHostAndCommit(t *testing.T) {
 	for text, rows := range map[string][]string{
 		all: {"| `kill-agent` | 2 | 1 | 2 | 1 |  | 3.6 s and 6.6 s | 0.5 s | 4.2 s |", "| `outage-kill` | 1 | 0 | 1 | 0 | 2 |",
 			"| several at once |  |  | 1 | 0 |  |"},
-		short:                 {"| SIGKILL of a daemon | 3 | 1 | 6.6 | 0.5 | 4.2 |", "| all of etcd, 20 to 60 s | 1 | 0 | nothing ends; 2 did | 3.0 | - |"},
+		short:                 {"| SIGKILL of a daemon | 3 | 1 | 6.6 | 0.5 | 4.2 |", "| all of etcd, 20 to 60 s | 1 | 0 | nothing ends | 2 ended | 0 ended |"},
 		CommitsTable(entries): {"| old | 2026-01-01 | 1 | 1 | 20 |", "| new | 2026-01-02 | 2 | 1 | 7 |"},
 	} {
 		for _, row := range rows {
