@@ -5,16 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/distsuper/distsuper/pkg/clock"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/distsuper/distsuper/pkg/clock"
+	"github.com/distsuper/distsuper/store/etcd"
 )
 
 // readyEnv tells the child on which file descriptor it says that it is ready.
@@ -143,14 +145,17 @@ func (d Dir) adopt(ctx context.Context, pid int) (*Child, error) {
 		return nil, err
 	}
 	c := &Child{PID: pid, Adopted: true, Endpoint: "unix://" + d.Socket(), dir: d, done: make(chan struct{})}
+	asking, ended := context.WithCancel(ctx) // nobody is asked who has ended
+	defer ended()
 	go func() {
 		defer close(c.done)
+		defer ended()
 		defer p.close()
 		p.wait()
 		c.err = d.ended("pid " + fmt.Sprint(pid))
 	}()
 	for {
-		err := d.answers(ctx)
+		err := d.answers(asking)
 		if err == nil {
 			return c, nil
 		}
@@ -165,27 +170,21 @@ func (d Dir) adopt(ctx context.Context, pid int) (*Child, error) {
 	}
 }
 
-// answers asks the etcd at the socket for a linearizable read. A full database is no reason to call it dead.
+// answers asks the etcd at the socket for a linearizable read, by gRPC: a socket that was made anew speaks nothing else. A full database is no
+// reason to call it dead, and neither is that it wants to know who asks.
 func (d Dir) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	tr := &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", d.Socket())
-		}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://etcd/health?exclude=NOSPACE", nil)
+	cli, err := etcd.Dial(etcd.Config{Endpoints: []string{"unix://" + d.Socket()}})
 	if err != nil {
 		return err
 	}
-	resp, err := tr.RoundTrip(req)
-	if err != nil {
-		return err
+	defer cli.Close()
+	_, err = cli.Get(ctx, "health", clientv3.WithKeysOnly())
+	if errors.Is(err, rpctypes.ErrUserEmpty) || errors.Is(err, rpctypes.ErrPermissionDenied) {
+		return nil
 	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("it says %s", resp.Status)
-	}
-	return nil
+	return err
 }
 
 // spawn starts a new child in a session of its own and waits until it says ready or why not.

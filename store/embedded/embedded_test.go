@@ -221,6 +221,34 @@ func TestEtcdWhoseDirectoryIsRemovedIsFoundAgain(t *testing.T) {
 	}
 }
 
+// A socket that was removed is served anew while etcd lives, and whoever starts distsuperd again takes over the etcd behind it.
+func TestEtcdWhoseSocketWasRemovedIsAdopted(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config(t, dir, "")
+	first := start(t, cfg)
+	socket := strings.TrimPrefix(first.Endpoint, "unix://")
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Lstat(socket); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("its socket is not there again")
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	second, err := embedded.Start(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !second.Adopted || second.PID != first.PID {
+		t.Errorf("first %+v, second %+v", first, second)
+	}
+}
+
 func TestTwoStartersGetOneEtcd(t *testing.T) {
 	cfg := config(t, t.TempDir(), "")
 	pids := make(chan int, 4)
