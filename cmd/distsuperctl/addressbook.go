@@ -94,7 +94,7 @@ func (c *ctl) remember(ctx context.Context) {
 	}
 	book.SigningKey, book.At = key, time.Now().Truncate(time.Second)
 	if c.opened.store.Follow {
-		c.kv.Members(ctx)
+		c.members(ctx) // from which kv learns its endpoints
 		book.Endpoints = slices.Compact(slices.Sorted(slices.Values(c.kv.Endpoints())))
 	}
 	if book.write(path) == nil {

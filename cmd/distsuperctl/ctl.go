@@ -49,6 +49,8 @@ type ctl struct {
 	who    string
 	// away is what happened to etcd, while a machine itself is asked instead; nil is nothing.
 	away error
+	// etcd is how its members are; nil until the command asks them.
+	etcd []store.Member
 	// deployment is what the store belongs to: the fleet unless the settings lead to a distsuperd solo.
 	deployment deployment
 }

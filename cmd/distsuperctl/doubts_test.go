@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/distsuper/distsuper/pkg/api"
+	"github.com/distsuper/distsuper/store"
 )
 
 // What a machine told before it fell silent is shown with its age, and a wait for a controller that does not run says so.
@@ -54,6 +56,35 @@ func TestMachinesSaysWhichOfTheLiveIsSilent(t *testing.T) {
 		time.Sleep(3500 * time.Millisecond)
 		if r := f.ctl("machines"); !strings.Contains(r.out, "live, silent since ") {
 			t.Errorf("while it does not: %s", r.out)
+		}
+	})
+}
+
+// asksMembers counts how often the members of etcd are asked.
+type asksMembers struct {
+	store.KV
+	asked int
+}
+
+func (a *asksMembers) Members(ctx context.Context) []store.Member {
+	a.asked++
+	return a.KV.Members(ctx)
+}
+
+func TestACommandAsksTheMembersOfEtcdOnce(t *testing.T) {
+	inFleet(t, []string{"m1"}, func(t *testing.T, f *fleet) {
+		f.load(program("a", nil), program("full", func(p *api.Program) { p.Machines = []string{"nowhere"} }))
+		f.wants(exitOK, "a: started\n", "start", "a")
+		f.wants(exitOK, "full: start asked\n", "start", "full", "--no-wait")
+		time.Sleep(time.Second)
+		asks := &asksMembers{KV: f.kv}
+		f.reads = asks
+		s := f.session() // of which each line asks anew, as in a shell
+		for _, args := range [][]string{{"status"}, {"status", "--machine", "m1"}, {"why", "full"}, {"machines"}} {
+			asks.asked = 0
+			if execute(t.Context(), s.ctl, args); asks.asked != 1 {
+				t.Errorf("%v asks them %d times: %s%s", args, asks.asked, s.stdout, s.stderr)
+			}
 		}
 	})
 }

@@ -66,7 +66,7 @@ func execute(ctx context.Context, c *ctl, args []string) int {
 func (c *ctl) once(ctx context.Context, typed *input, args []string) int {
 	ctx, stop := c.interruptible(ctx)
 	c.in = &commandInput{ctx: ctx, typed: typed}
-	c.away = nil
+	c.away, c.etcd = nil, nil
 	defer func() {
 		stop()
 		typed.settle()

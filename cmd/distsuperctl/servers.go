@@ -16,11 +16,14 @@ import (
 // membersTime is how long a command waits for the members of etcd, of which one may be lost.
 const membersTime = time.Second
 
-// members asks the members of etcd how they are.
+// members says how the members of etcd are, which a command asks them once.
 func (c *ctl) members(ctx context.Context) []store.Member {
-	ctx, cancel := context.WithTimeout(ctx, membersTime)
-	defer cancel()
-	return c.kv.Members(ctx)
+	if c.etcd == nil {
+		ctx, cancel := context.WithTimeout(ctx, membersTime)
+		defer cancel()
+		c.etcd = c.kv.Members(ctx)
+	}
+	return c.etcd
 }
 
 // servers are what the fleet rests on; those of a single machine are no fleet's. What cannot be found out is left out.

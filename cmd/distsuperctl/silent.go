@@ -34,7 +34,7 @@ func (c *ctl) openOrAsk(cmd *cobra.Command, machine string) error {
 	cmd.SetContext(ctx)
 	err := c.open(cmd)
 	cmd.SetContext(whole)
-	if err == nil && c.etcdIsFull(ctx) {
+	if err == nil && c.etcdIsFull(whole) {
 		c.away = store.ErrNoSpace
 	}
 	if errors.Is(err, store.ErrUnavailable) && whole.Err() == nil && !c.deployment.oneMachine() {
@@ -45,7 +45,7 @@ func (c *ctl) openOrAsk(cmd *cobra.Command, machine string) error {
 
 // etcdIsFull reports whether a member raises the alarm NOSPACE.
 func (c *ctl) etcdIsFull(ctx context.Context) bool {
-	return slices.ContainsFunc(c.kv.Members(ctx), func(m store.Member) bool { return slices.Contains(m.Alarms, store.AlarmNoSpace) })
+	return slices.ContainsFunc(c.members(ctx), func(m store.Member) bool { return slices.Contains(m.Alarms, store.AlarmNoSpace) })
 }
 
 // etcdIsSilent reports whether etcd gives no answer at all.
