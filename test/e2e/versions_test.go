@@ -27,7 +27,7 @@ func buildBefore(t *testing.T) string {
 		commit = versionBefore
 	}
 	if _, err := git("cat-file", "-e", commit+"^{commit}"); err != nil {
-		t.Skipf("the history of the repository is not here: there is no commit %s", commit)
+		gate.Cannot(t, "the history of the repository is not here: there is no commit %s", commit)
 	}
 	source, out := t.TempDir(), t.TempDir()
 	archive := exec.Command("sh", "-c", `git -C ../.. archive "$0" | tar -x -C "$1"`, commit, source)
