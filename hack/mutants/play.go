@@ -74,9 +74,14 @@ const (
 	storyLimit  = 30 * time.Second
 )
 
-// limitMemory has the kernel refuse memory beyond the limit.
+// limitMemory has the kernel refuse memory beyond the limit, or beyond a lower one that there is already.
 func limitMemory() error {
-	return syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: memoryLimit, Max: memoryLimit})
+	var there syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_AS, &there); err != nil {
+		return err
+	}
+	limit := min(memoryLimit, there.Max)
+	return syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: limit, Max: limit})
 }
 
 // playAll plays on all cores until a promise is broken, and says so line by line.

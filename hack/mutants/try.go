@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/distsuper/distsuper/test/sim/mutants"
@@ -107,6 +109,8 @@ func playIn(ctx context.Context, binary string, args ...string) (all []line, err
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
 	cmd := exec.CommandContext(ctx, binary, append([]string{"-play"}, args...)...)
+	var why strings.Builder
+	cmd.Stderr = &why
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -128,6 +132,9 @@ func playIn(ctx context.Context, binary string, args ...string) (all []line, err
 		}
 	}
 	kill()
-	_ = cmd.Wait() // how it ended says less than what it said
-	return all, nil
+	err = cmd.Wait()
+	if len(all) == 0 && err != nil {
+		return nil, fmt.Errorf("%s played nothing: %w: %s", filepath.Base(binary), err, why.String())
+	}
+	return all, nil // how it ended says less than what it said
 }

@@ -35,3 +35,10 @@ func TestAStoryThatPanicsBreaksAPromise(t *testing.T) {
 		t.Fatalf("%q", got)
 	}
 }
+
+// Otherwise a binary that cannot begin would count as a mutant that is not found.
+func TestWhoPlaysNothingIsAnError(t *testing.T) {
+	if lines, err := playIn(t.Context(), "/bin/false"); err == nil {
+		t.Fatalf("played %+v", lines)
+	}
+}
