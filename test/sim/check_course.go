@@ -27,7 +27,7 @@ type candidate struct {
 	since int64
 }
 
-// writes are how many writes of a node reached etcd since.
+// writes are how many writes of a node, and how many grants of leases, reached etcd since.
 type writes struct {
 	since time.Duration
 	count int
@@ -85,7 +85,7 @@ const (
 	writesWithin = 10 * time.Second
 )
 
-// writes takes in that a write of a node has reached etcd.
+// wrote takes in that a write of a node has reached etcd, or that a lease was granted.
 func (c *checker) wrote(n *node) {
 	s := c.writes[n]
 	if s == nil || c.w.now-s.since > writesWithin {

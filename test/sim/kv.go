@@ -120,7 +120,10 @@ func (k *kv) Txn(ctx context.Context, t store.Txn) (store.TxnResult, error) {
 }
 
 func (k *kv) Grant(ctx context.Context, ttl int64) (store.Lease, error) {
-	return call(k, "grant", writeLimit, func() (store.Lease, error) { return k.direct().Grant(context.Background(), ttl) })
+	return call(k, "grant", writeLimit, func() (store.Lease, error) {
+		k.n.w.check.wrote(k.n) // it costs etcd as much
+		return k.direct().Grant(context.Background(), ttl)
+	})
 }
 
 func (k *kv) Revoke(ctx context.Context, id store.LeaseID) error {
