@@ -54,12 +54,14 @@ func (c *checker) keeps(at slot, token int64) bool {
 }
 
 // startOf looks at the token of a start. Only a run that was begun with its touch, and is held by promise, starts again in place without
-// one: also while its machine is to stop or restart it and cannot hear of that, as long as the owner is this machine.
+// one: also while its machine is to stop or restart it and cannot hear of that, as long as the owner is this machine. Under a keep that a
+// user wrote it does so as long as it hears of nothing (unexcused).
 func (c *checker) startOf(p *copyOf) {
 	at := slot{p.ref.ID, p.k.m.Name}
 	this := run{at, p.ref.Token, p.instance}
 	o, t := c.owner[at.process], c.touch[at]
-	again := c.runs[this] && (c.restored || t == (api.Touch{}) && o.Machine == at.machine && o.Token >= p.ref.Token)
+	kept, owned := c.kept[at.process] && c.keeps(at, p.ref.Token), o.Machine == at.machine && o.Token >= p.ref.Token
+	again := c.runs[this] && (c.restored || t == (api.Touch{}) && (owned || kept))
 	c.runs[this] = true
 	if !again && t != (api.Touch{Token: p.ref.Token, Instance: p.instance}) {
 		c.w.violate(CurrentToken, "%s starts on %s under token %d of keeper %s, and the touch there is %+v", at.process, at.machine, p.ref.Token, p.instance, t)
