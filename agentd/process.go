@@ -33,6 +33,7 @@ type proc struct {
 	store  slot
 	keeper slot
 	queued bool // waits to be reported
+	alone  bool // its batch failed: its status is written singly, so that no other one's can hold it up
 	bucket bucket
 
 	// putting: what is under way in store is the touch of a start; stopping: in keeper a stop.

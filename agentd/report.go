@@ -7,8 +7,10 @@ import (
 )
 
 const (
-	// A transaction of statuses has at most so many, each with two compares, and about so many bytes.
+	// A transaction of statuses has at most so many, each with two compares, so many operations with what history says of them, and about
+	// so many bytes: below etcd's limits, which refuse the whole of it.
 	batchMost  = 50
+	batchOps   = 100
 	batchBytes = 400 << 10
 )
 
@@ -26,34 +28,63 @@ func (s *step) flush() {
 	if s.batch || len(s.queue) == 0 {
 		return
 	}
-	e := Write{What: plan.Report.String(), Reason: "states changed"}
-	size, n, m := 0, 0, s.view()
-	for ; n < len(s.queue) && len(e.Processes) < batchMost && size < batchBytes; n++ {
+	b := batch{Write: Write{What: plan.Report.String(), Reason: "states changed"}}
+	n, m := 0, s.view()
+	for ; n < len(s.queue); n++ {
 		p := s.procs[s.queue[n]]
 		if p == nil {
 			continue
 		}
-		p.queued = false
 		a, ok := s.report(m, p)
+		if ok && !b.fits(p, a) {
+			break
+		}
+		p.queued = false
 		if !ok {
 			continue
 		}
 		p.store.busy = true
 		p.bucket.spend()
-		e.Processes = append(e.Processes, p.id)
-		e.History = append(e.History, a.History...)
-		e.Txn.If = append(e.Txn.If, a.Txn.If...)
-		e.Txn.Then = append(e.Txn.Then, a.Txn.Then...)
-		e.Txn.Else = append(e.Txn.Else, a.Txn.Else...)
-		for _, op := range a.Txn.Then {
-			size += len(op.Value)
-		}
+		b.add(p, a)
 	}
 	s.queue = slices.Clone(s.queue[n:])
-	if len(e.Processes) > 0 {
+	if len(b.Processes) > 0 {
 		s.batch = true
-		s.do(e)
+		s.do(b.Write)
 	}
+}
+
+// batch is a transaction of statuses in the making.
+type batch struct {
+	Write
+	bytes int
+	full  bool
+}
+
+// fits reports whether the status of a process may go with the others. Alone any may.
+func (b *batch) fits(p *proc, a plan.Action) bool {
+	if len(b.Processes) == 0 {
+		return true
+	}
+	return !b.full && !p.alone && len(b.Processes) < batchMost && b.bytes+size(a) <= batchBytes &&
+		len(b.Txn.Then)+len(b.History)+len(a.Txn.Then)+len(a.History) <= batchOps
+}
+
+func (b *batch) add(p *proc, a plan.Action) {
+	b.Processes = append(b.Processes, p.id)
+	b.History = append(b.History, a.History...)
+	b.Txn.If = append(b.Txn.If, a.Txn.If...)
+	b.Txn.Then = append(b.Txn.Then, a.Txn.Then...)
+	b.Txn.Else = append(b.Txn.Else, a.Txn.Else...)
+	b.bytes += size(a)
+	b.full = p.alone
+}
+
+func size(a plan.Action) (n int) {
+	for _, op := range a.Txn.Then {
+		n += len(op.Value)
+	}
+	return n
 }
 
 // report is the status to be written of a process, if there is one and it may be written now.

@@ -50,7 +50,9 @@ type box struct {
 	search func(ctx context.Context, instance string) error
 	// through stands between agent and keeper, nil is nothing.
 	through keeper.Keeper
-	alone   bool // no controller can be reached
+	// etcd stands between agent and kv, nil is nothing.
+	etcd  store.KV
+	alone bool // no controller can be reached
 }
 
 func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
@@ -98,8 +100,12 @@ func (b *box) start() *box {
 	if b.through != nil {
 		k = b.through
 	}
-	history := store.NewHistory(b.kv, b.w.keys, "agent "+b.name, clock.Go{})
-	o := Options{Machine: b.name, KV: b.kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
+	var kv store.KV = b.kv
+	if b.etcd != nil {
+		kv = b.etcd
+	}
+	history := store.NewHistory(kv, b.w.keys, "agent "+b.name, clock.Go{})
+	o := Options{Machine: b.name, KV: kv, Keys: b.w.keys, Keeper: k, Clock: clock.Go{}, Log: b.w.log.Named(b.name),
 		Host: b.host, PID: 100, Info: api.MachineInfo{Name: b.name, Version: "test"}, Revive: b.revive, SearchHost: b.search,
 		History: history.Op, HistoryLost: history.Forget}
 	if c := b.w.controllers; c != nil {

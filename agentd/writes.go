@@ -2,6 +2,7 @@ package agentd
 
 import (
 	"errors"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -39,14 +40,17 @@ func (s *step) written(ev Written) {
 		s.do(DropLease{ev.Effect.Lease})
 		s.loseLease(ev.Effect.Lease)
 	}
+	s.noteInvalid(ev)
 	for _, id := range ev.Effect.Processes {
 		p := s.changing(id)
 		p.putting = false
 		if ev.Err == nil && ev.Result.Succeeded {
 			p.store.succeed()
+			p.alone = false
 			continue
 		}
 		first := p.store.fails == 0
+		p.alone = p.alone || !first && ev.Err == nil || errors.Is(ev.Err, store.ErrInvalid)
 		again := p.store.fail(s.now)
 		if first && ev.Err == nil {
 			p.store.retry = s.now // the facts that it read again are fresh: decide at once
@@ -56,6 +60,15 @@ func (s *step) written(ev Written) {
 	}
 	if ev.Err == nil {
 		s.changed(s.mirror.answer(ev.Effect.Txn, ev.Result))
+	}
+}
+
+// noteInvalid logs what etcd refuses for its form, when it is written the first time and the first time alone.
+func (s *step) noteInvalid(ev Written) {
+	known := func(id string) bool { return s.changing(id).store.fails > 1 }
+	if errors.Is(ev.Err, store.ErrInvalid) && !slices.ContainsFunc(ev.Effect.Processes, known) {
+		s.o.Log.Error("etcd refuses a write for its form: the fleet does not learn what it says",
+			zap.String("write", ev.Effect.What), zap.Strings("processes", ev.Effect.Processes), zap.Error(ev.Err))
 	}
 }
 
