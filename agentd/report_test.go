@@ -64,8 +64,10 @@ func TestAWholeMachineThatWasFencedIsTold(t *testing.T) {
 				return ""
 			}
 		}
-		release := news.hold()
+		b.keeper.StopTakes("", 500*time.Millisecond)
 		b.kv.Cut()
+		w.await("all are being stopped", lacks(func(r keeper.Run) bool { return r.State == api.Stopping }))
+		release := news.hold()
 		w.await("all are fenced", lacks(func(r keeper.Run) bool { return r.FencedMillis > 0 }))
 		b.kv.Heal()
 		w.await("all run again", lacks(func(r keeper.Run) bool { return r.State == api.Running && r.Starts == 2 }))

@@ -39,13 +39,14 @@ func (t *tale) tell() {
 	old, now := t.old, t.now
 	ended := !now.Stopped.Equal(old.Stopped)
 	fenced := ended && now.FencedMillis > 0
+	ending := now.State == api.Stopping // the fence of a copy is told when that has ended
 	if fenced {
 		t.add(now.Stopped, "fenced", contact.NoRenewal(time.Duration(now.FencedMillis)*time.Millisecond))
 	}
 	switch {
 	case now.Released && !old.Released:
 		t.released()
-	case t.run.Cause == keeper.CauseFenced && !fenced && (ended || now.State != old.State || now.Fault != old.Fault):
+	case t.run.Cause == keeper.CauseFenced && !fenced && (ended || !ending && (now.State != old.State || now.Fault != old.Fault)):
 		t.add(time.Time{}, "fenced", strings.TrimPrefix(now.Reason, "fenced: "))
 	case now.Starts > old.Starts && fenced:
 		t.add(now.Started, "started", fmt.Sprintf("pid %d, %s", now.PID, starts(now.Starts)))

@@ -219,6 +219,7 @@ func TestHistoryTellsEachChangeOnce(t *testing.T) {
 	back := api.Status{Token: 7, Observed: api.Observed{Starts: 2, PID: 44, Started: at(600), Stopped: at(3), Exit: &zero, FencedMillis: 3200}}
 	gone := api.Status{Token: 7, Observed: fenced.Observed, Released: true}
 	gone.Reason = ""
+	stopping := api.Status{Token: 7, Observed: api.Observed{Starts: 1, Started: at(1), State: api.Stopping, Fault: api.FaultFenced, Reason: "fenced: no renewal from etcd for 3.2 s"}}
 	held := api.Status{Token: 7, Observed: api.Observed{Starts: 1, Started: at(1), State: api.Backoff, Fault: api.FaultFenced, Reason: "fenced: no renewal from etcd for 3.2 s"}}
 	rows := []struct {
 		name     string
@@ -233,6 +234,8 @@ func TestHistoryTellsEachChangeOnce(t *testing.T) {
 		{"fenced", first, fenced, keeper.CauseFenced, "3 fenced: no renewal from etcd for 3.2 s"},
 		{"fenced, told when it runs again", first, back, "", "3 fenced: no renewal from etcd for 3.2 s, 600 started: pid 44, started 2 times"},
 		{"fenced, told when it runs elsewhere", first, gone, keeper.CauseStopped, "3 fenced: no renewal from etcd for 3.2 s, ? stopped: "},
+		{"being stopped for a fence", first, stopping, keeper.CauseFenced, ""},
+		{"fenced, and was being stopped before", stopping, fenced, keeper.CauseFenced, "3 fenced: no renewal from etcd for 3.2 s"},
 		{"fenced before, and back", fenced, back, "", "600 started: pid 44"},
 		{"held while it had no copy", first, held, keeper.CauseFenced, "? fenced: no renewal from etcd for 3.2 s"},
 		{"finished", again, over, keeper.CauseFinished, "10 exited: exit status 1, not restarted"},
