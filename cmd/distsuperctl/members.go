@@ -97,7 +97,7 @@ func runMembers(ctx context.Context, c *ctl, e *members.Client) error {
 	if full {
 		c.warnf("distsuperctl: %s", store.Full)
 	}
-	if lost := members.Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }); lost != "" {
+	if lost := members.Lost(list, states.Answers); lost != "" {
 		c.warnf("distsuperctl: %s", lost)
 	} else if _, voters := members.Majority(list); voters < 3 {
 		c.warnf("distsuperctl: etcd does not survive the loss of a host before it has three votes, and it has %d; "+
@@ -107,7 +107,7 @@ func runMembers(ctx context.Context, c *ctl, e *members.Client) error {
 }
 
 // memberRowOf is the row of a member, and its state for people. What it raises is known by any that answers.
-func memberRowOf(p embedded.Peer, states map[string]members.State) (r memberRow, state string) {
+func memberRowOf(p embedded.Peer, states members.States) (r memberRow, state string) {
 	s, answers := states[p.ID]
 	r = memberRow{ID: p.ID, Name: p.Name, Role: "voter", Answers: answers, Endpoint: p.Endpoint, Peer: p.Peer, Version: s.Version, Size: s.Size}
 	switch {
@@ -164,7 +164,7 @@ func runMemberReplace(ctx context.Context, c *ctl, e *members.Client, which stri
 	case !found: // of another life of this etcd, or removed before
 		p.ID = which
 	default:
-		if _, answers := e.States(ctx, []embedded.Peer{p})[p.ID]; answers {
+		if e.States(ctx, []embedded.Peer{p}).Answers(p) {
 			return fmt.Errorf("%s answers, so its data is there; distsuperctl members remove takes out a member that is meant to leave", members.Named(p))
 		}
 	}
@@ -221,7 +221,7 @@ func runMemberRemove(ctx context.Context, c *ctl, e *members.Client, which strin
 		return noSuchMember(list, which)
 	}
 	states := e.States(ctx, list)
-	if why := members.MayRemove(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }, p.ID); why != "" {
+	if why := members.MayRemove(list, states.Answers, p.ID); why != "" {
 		return fmt.Errorf("%s cannot be removed: %s", members.Named(p), why)
 	}
 	if !p.Learner {

@@ -76,7 +76,7 @@ func runMemberRecover(cmd *cobra.Command, c *ctl, o acceptOptions) error {
 		}
 	}
 	states := e.States(ctx, list)
-	lost := members.Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up })
+	lost := members.Lost(list, states.Answers)
 	if lost == "" {
 		return errors.New("etcd has its majority: distsuperctl members replace takes out single members that are lost")
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/distsuper/distsuper/pkg/client"
 	"github.com/distsuper/distsuper/pkg/control"
 	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/embedded"
 	"github.com/distsuper/distsuper/store/embedded/members"
 )
 
@@ -103,10 +102,9 @@ func (f *fleetDeployment) lostMajority(ctx context.Context) string {
 	defer cancel()
 	e := members.NewClient(sc, f.keys)
 	defer e.Close()
-	list, _, err := e.Any(ctx, false)
-	if err != nil {
+	lost, err := e.Lost(ctx)
+	if err != nil { // nobody answers at all, and so it is not known how many there are
 		return ""
 	}
-	states := e.States(ctx, list)
-	return members.Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up })
+	return lost
 }

@@ -273,6 +273,20 @@ func (f *fixture) interruptRecovery(d *cluster.Node) {
 	}
 }
 
+// saysOfEtcd waits until status and machines say what it means for etcd that members of it are lost, in one line, on the host of the third
+// member and on a machine; stopped: etcd has stopped.
+func (f *fixture) saysOfEtcd(stopped bool, line *regexp.Regexp) {
+	f.t.Helper()
+	for _, n := range []*cluster.Node{f.Controllers[2], f.Machines[0]} {
+		for _, command := range []string{"status", "machines"} {
+			f.until(n.Name+": "+command+" says "+line.String(), func() (bool, string) {
+				r := n.Run(f.ctx, "distsuperctl", command)
+				return len(line.FindAllString(r.Stderr, -1)) == 1 && (r.Code == 4) == stopped, fmt.Sprintf("exit %d: %s%s", r.Code, r.Stdout, r.Stderr)
+			})
+		}
+	}
+}
+
 // Property: a lost majority says what to do, and the one command that goes on from a survivor loses no process that runs and starts none
 // twice; who comes back with the data of before does not start it.
 func TestLongALostMajorityIsRecoveredFromOneSurvivor(t *testing.T) {
@@ -285,7 +299,9 @@ func TestLongALostMajorityIsRecoveredFromOneSurvivor(t *testing.T) {
 	before := f.snapshot()
 	third := f.Controllers[2]
 	f.Controllers[0].Kill()
+	f.saysOfEtcd(false, regexp.MustCompile(`2 of 3 members of etcd answer, and https://\S+ does not; if one more is lost, etcd stops: start distsuperd there; .*distsuperctl members replace NAME`))
 	f.Controllers[1].Kill()
+	f.saysOfEtcd(true, regexp.MustCompile(`etcd has no majority: 1 of 3 members answer, and it needs 2. Start those that do not: d1 \(https://\S+\), d2 \(https://\S+\). .*distsuperctl members recover`))
 	f.until("it says that the majority is lost", func() (bool, string) {
 		out := third.Run(f.ctx, "distsuperd", "status").Stdout
 		return strings.Contains(out, "etcd has no majority: 1 of 3") && strings.Contains(out, "distsuperctl members recover"), out

@@ -77,6 +77,12 @@ type State struct {
 	Alarms              map[string][]string // of all members, by their ids, as this one knows
 }
 
+// States are those of the members that answer, by their ids.
+type States map[string]State
+
+// Answers reports whether a member does.
+func (s States) Answers(p embedded.Peer) bool { _, up := s[p.ID]; return up }
+
 // Status asks one member; no majority is needed.
 func (c *Client) Status(ctx context.Context, endpoint string) (State, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
@@ -131,16 +137,36 @@ func (c *Client) List(ctx context.Context, endpoint string, sure bool) ([]embedd
 	return peers(resp.Members), hex(resp.Header.ClusterId), nil
 }
 
-// Any asks the endpoints in turn.
-func (c *Client) Any(ctx context.Context, sure bool) (members []embedded.Peer, cluster string, err error) {
-	for _, endpoint := range c.cfg.Endpoints {
-		var failed error
-		if members, cluster, failed = c.List(ctx, endpoint, sure); failed == nil {
-			return members, cluster, nil
-		}
-		err = errors.Join(err, fmt.Errorf("%s: %w", endpoint, failed))
+// Any asks the endpoints at once, and returns the first answer: those that are lost do not keep it waiting.
+func (c *Client) Any(ctx context.Context, sure bool) ([]embedded.Peer, string, error) {
+	type answer struct {
+		members []embedded.Peer
+		cluster string
+		err     error
 	}
-	return nil, "", cmp.Or(err, errors.New("no endpoint is known"))
+	var work sync.WaitGroup
+	defer work.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan answer, len(c.cfg.Endpoints))
+	for _, endpoint := range c.cfg.Endpoints {
+		work.Go(func() {
+			members, cluster, err := c.List(ctx, endpoint, sure)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", endpoint, err)
+			}
+			answers <- answer{members, cluster, err}
+		})
+	}
+	var silent error
+	for range c.cfg.Endpoints {
+		a := <-answers
+		if a.err == nil {
+			return a.members, a.cluster, nil
+		}
+		silent = errors.Join(silent, a.err)
+	}
+	return nil, "", cmp.Or(silent, errors.New("no endpoint is known"))
 }
 
 // Ask asks one member what Admit wants to know of the member id.
@@ -194,8 +220,8 @@ func (c *Client) record(ctx context.Context, endpoint, id string) (r Record, err
 
 // States asks all members at once, and the one of this host by its socket, where that is among the endpoints; those that do not answer are
 // missing.
-func (c *Client) States(ctx context.Context, list []embedded.Peer) map[string]State {
-	states := map[string]State{}
+func (c *Client) States(ctx context.Context, list []embedded.Peer) States {
+	states := States{}
 	var wg sync.WaitGroup
 	var mu sync.Mutex // guards states
 	ask := func(endpoint string, is func(id string) bool) {
@@ -229,7 +255,7 @@ func (c *Client) Lost(ctx context.Context) (string, error) {
 		return "", err
 	}
 	states := c.States(ctx, list)
-	return Lost(list, func(p embedded.Peer) bool { _, up := states[p.ID]; return up }), nil
+	return Lost(list, states.Answers), nil
 }
 
 // Allow lets the host of a member join again as a new one.

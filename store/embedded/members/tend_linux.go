@@ -71,7 +71,7 @@ func (h *Host) tend(ctx context.Context, noted time.Time) (problem string, _ tim
 		return "", noted // it is alone, and always was
 	}
 	states := c.States(ctx, members)
-	lost := Lost(members, func(p embedded.Peer) bool { _, up := states[p.ID]; return up })
+	lost := Lost(members, states.Answers)
 	if remembered.GoAlone && lost != "" { // it is about to end; with a majority again, that is void
 		return lost, noted
 	}
@@ -105,7 +105,7 @@ func (h *Host) tend(ctx context.Context, noted time.Time) (problem string, _ tim
 }
 
 // promote gives votes to those that have caught up, two at a time.
-func (h *Host) promote(ctx context.Context, c *Client, members []embedded.Peer, states map[string]State) {
+func (h *Host) promote(ctx context.Context, c *Client, members []embedded.Peer, states States) {
 	most := uint64(0)
 	for _, s := range states {
 		most = max(most, s.Applied)
