@@ -246,7 +246,7 @@ func (b *badDay) measured() (text string, overlaps bool, err error) {
 	}
 	most, pair := witness.MaxCopies(copies)
 	gap := witness.WorstGap(copies)
-	text = fmt.Sprintf("%s: %d rounds of %d processes, %d restarts, at most %d copies at once, worst gap %v; %d other writes meanwhile", b.kind, b.rounds, dayProcesses, b.restarts, most,
+	text = fmt.Sprintf("%s: %d rounds of %d processes, %d restarts, at most %d at once, worst gap %v; %d other writes meanwhile", b.kind, b.rounds, dayProcesses, b.restarts, most,
 		gap.Round(10*time.Millisecond), b.writes.Load())
 	if len(b.starts) > 0 {
 		text += "; starts meanwhile took " + strings.Join(b.starts, ", ")

@@ -173,7 +173,7 @@ func (c *checker) written(name store.Name) {
 	case store.KindPlacement, store.KindOwner, store.KindLosses, store.KindLeader:
 		ok = c.isController(c.writer) || c.writer == &c.w.Users.node
 	case store.KindTouch, store.KindAlive:
-		ok = who == name.Machine+"/agent" || c.restored && c.writer == &c.w.Users.node // who accepts the store takes over what runs
+		ok = who == name.Machine+"/agent" || c.w.Users.accepting > 0 && c.writer == &c.w.Users.node // who accepts the store takes over what runs
 	default:
 		return
 	}
