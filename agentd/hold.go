@@ -66,7 +66,8 @@ func (s *step) goOn(ev Event) {
 		s.holdTold(ev)
 	}
 	if !s.etcd.renewals.Paused {
-		if s.holdDue() <= s.now || h.asker.Asking() || h.asker.Leaving() {
+		// What the asker knows of leases is as old as the last outage: it must not ask by that.
+		if s.holdDue() <= s.now || h.asker.Next() <= s.now || h.asker.Asking() || h.asker.Leaving() {
 			s.feed()
 		}
 		if h.asker.Next() <= s.now {

@@ -76,6 +76,13 @@ func (c *fakeControllers) ask(b *box) func(ctx context.Context, to promise.Contr
 	}
 }
 
+// asked is how many promises were asked for.
+func (c *fakeControllers) asked() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.asks)
+}
+
 // gone reports whether the touch of web on m1 is gone.
 func (w *world) gone() bool {
 	_, stands := get[api.Touch](w, w.keys.Touch("m1", "web"))
@@ -107,7 +114,12 @@ func TestAnOutageStopsNothingWhileEveryControllerPromises(t *testing.T) {
 				}
 				c.end(b)
 				after := w.status(b, "web", token, running)
+				time.Sleep(10 * time.Second)
+				asks := w.controllers.asked()
 				time.Sleep(time.Minute)
+				if more := w.controllers.asked() - asks; more > 0 {
+					t.Errorf("%d promises were asked for while etcd answered", more)
+				}
 				if now := b.run("web"); after.PID != before.PID || now.PID != before.PID || now.Starts != 1 {
 					t.Errorf("before %+v, after %+v, now %+v", before, after, now)
 				}

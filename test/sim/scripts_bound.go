@@ -32,6 +32,17 @@ func bounds(touchTimeout int) []Script {
 	}
 	return []Script{
 		again("a machine dies", 61, ttl+scans+reacts, func(w *World, on string) { w.Machine(on).PowerOff() }),
+		again("a machine dies when an outage of etcd is over", 67, ttl+scans+reacts, func(w *World, on string) {
+			for i := range w.Etcd.Members {
+				w.Etcd.Crash(i)
+			}
+			w.Pass(30 * time.Second)
+			for i := range w.Etcd.Members {
+				w.Etcd.Recover(i)
+			}
+			w.Pass(40 * time.Second)
+			w.Machine(on).PowerOff()
+		}),
 		again("a machine dies with the leader", 62, max(ttl, election)+scans+reacts, func(w *World, on string) {
 			w.leads().Crash()
 			w.Machine(on).PowerOff()
