@@ -22,32 +22,39 @@ type Farewell struct {
 	Missing  []string  `json:"missing,omitempty"`  // those that did not ask for it
 }
 
-// Farewell has this controller promise every machine for long that its runs are left alone, as it is about to leave for a while and etcd with
-// it. It ends when all have asked that held says, by their names, or with ctx. With others beside this controller it is ErrOthers: these go on
-// answering, and nothing is promised.
-func (m *Member) Farewell(ctx context.Context, held func() map[string][]promise.Name) (Farewell, error) {
+// Leave has this controller promise every machine that asks for long that its runs are left alone, as it is about to leave for a while and
+// etcd with it. With others beside this controller it is ErrOthers: these go on answering, and nothing is promised.
+func (m *Member) Leave(ctx context.Context) error {
 	seen, err := trust.ReadRegistered(ctx, m.o.KV, m.o.Keys)
 	if err != nil {
-		return Farewell{}, fmt.Errorf("say farewell: %w", err)
+		return fmt.Errorf("say farewell: %w", err)
 	}
 	if len(seen.Entries) != 1 || seen.Entries[0].Key != m.o.Keys.Controller(m.o.Self.ID) {
-		return Farewell{}, ErrOthers
+		return ErrOthers
 	}
 	now, err := m.o.KV.Txn(ctx, store.Txn{})
 	if err != nil {
-		return Farewell{}, fmt.Errorf("say farewell: %w", err)
+		return fmt.Errorf("say farewell: %w", err)
 	}
 	m.mu.Lock()
 	m.grantor.Leave(now.Term)
 	m.leaving = now.Term
 	m.mu.Unlock()
 	poke(m.wake)
+	return nil
+}
+
+// Farewell is Leave, and ends when all have asked that held says, by their names, or with ctx.
+func (m *Member) Farewell(ctx context.Context, held func() map[string][]promise.Name) (Farewell, error) {
+	if err := m.Leave(ctx); err != nil {
+		return Farewell{}, err
+	}
 	for {
 		runs := held()
 		m.mu.Lock()
 		answered := m.answered
-		f := m.given(runs)
 		m.mu.Unlock()
+		f := m.Given(runs)
 		if len(f.Missing) > 0 {
 			select {
 			case <-answered:
@@ -59,8 +66,10 @@ func (m *Member) Farewell(ctx context.Context, held func() map[string][]promise.
 	}
 }
 
-// given says who has long promises about all that it holds.
-func (m *Member) given(held map[string][]promise.Name) Farewell {
+// Given says who has long promises about all that it holds.
+func (m *Member) Given(held map[string][]promise.Name) Farewell {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	f := Farewell{At: m.o.Clock.Wall().UTC()}
 	for machine, names := range held {
 		if slices.ContainsFunc(names, func(n promise.Name) bool { return !m.grantor.Gave(machine, n) }) {

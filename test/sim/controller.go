@@ -47,6 +47,7 @@ type Controller struct {
 	down        int64  // the leadership that is to be given up
 	over        func() // has its end looked at
 	registered  func() // has the registration looked at
+	leftUnder   uint64 // the raft term of etcd when it said farewell, until it is back; 0 otherwise
 }
 
 func (w *World) newController(id string) {
@@ -60,6 +61,7 @@ func (c *Controller) Start() {
 	if c.up || c.gone {
 		return
 	}
+	c.endFarewell()
 	c.begin()
 	c.down, c.over = 0, func() {}
 	log := c.w.log.Named(c.ID)

@@ -51,6 +51,12 @@ var daemonKinds = []kind{
 			}
 		}
 	}),
+	lasting("the only controller says farewell and is away with etcd", 5*time.Minute, func(w *World, f Fault) func() {
+		if len(w.Controllers) > 1 {
+			return func() {}
+		}
+		return w.Controllers[0].GoAway()
+	}).weighing(1),
 	lasting("agent stands still", standStill, func(w *World, f Fault) func() { return w.machine(f.A).Agent.standStill() }),
 	lasting("keeper stands still", standStill, func(w *World, f Fault) func() { return w.machine(f.A).Keeper.standStill() }),
 	lasting("guardian stands still", standStill, func(w *World, f Fault) func() {

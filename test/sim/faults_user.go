@@ -27,12 +27,12 @@ var userKinds = []kind{
 	}),
 	lasting("user drains", 20*time.Second, func(w *World, f Fault) func() {
 		m := w.machine(f.A).Name
-		w.Users.Do("drain "+m, func(ctx context.Context, c *client.Client) error { _, err := c.Drain(ctx, m, f.B%2 == 0); return err })
+		w.Users.cordoned("drain "+m, func(ctx context.Context, c *client.Client) error { _, err := c.Drain(ctx, m, f.B%2 == 0); return err })
 		return func() { w.Users.uncordon(m) }
 	}),
 	lasting("user cordons", 20*time.Second, func(w *World, f Fault) func() {
 		m := w.machine(f.A).Name
-		w.Users.Do("cordon "+m, func(ctx context.Context, c *client.Client) error { _, err := c.Cordon(ctx, m); return err })
+		w.Users.cordoned("cordon "+m, func(ctx context.Context, c *client.Client) error { _, err := c.Cordon(ctx, m); return err })
 		return func() { w.Users.uncordon(m) }
 	}),
 	at("user changes touch_timeout", func(w *World, f Fault) {

@@ -59,7 +59,7 @@ func (k *Keeper) Start() {
 		c.kill()
 	}
 	host := k.host.identity(k.m.directory)
-	k.hello = keeper.Hello{Instance: k.instance, BootID: k.host.bootID(), PID: 1, Version: "sim", Containment: k.m.containment,
+	k.hello = keeper.Hello{Instance: k.instance, BootID: k.host.bootID(), PID: 1, Version: "sim", Containment: k.m.containment, Farewells: true,
 		Predecessors: k.m.state.Dead(host, api.ProofSuccessor), Rebooted: k.m.state.Dead(host, api.ProofRebooted)}
 	k.hello.Outcomes = k.m.state.OutcomesOf(slices.Concat(k.hello.Predecessors, k.hello.Rebooted)...)
 	k.m.state.Keepers = slices.Insert(slices.Clone(k.m.state.Keepers), 0, contain.KeeperRecord{Instance: k.instance, BootID: host.BootID, Host: host})

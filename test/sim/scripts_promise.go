@@ -9,6 +9,30 @@ import (
 
 // promiseScripts are about runs that are held by promise: every controller that may act on what expired must have promised not to.
 var promiseScripts = []Script{
+	{Name: "the only controller says farewell, and its host and etcd are away for three minutes", Config: Config{Seed: 64, Members: 1, Controllers: 1}, Play: func(w *World) {
+		w.begins("web", Program{})
+		w.Users.Create("api", Program{}, stops, TouchTimeout(2))
+		w.Pass(10 * time.Second)
+		comeBack := w.Controllers[0].GoAway()
+		w.Pass(3 * time.Minute)
+		comeBack()
+		w.Pass(30 * time.Second)
+		w.AwaitFirst("web")
+		w.AwaitFirst("api")
+		on := w.Machine(w.Alive("web"))
+		w.Pass(30 * time.Second)
+		on.PowerOff()
+		w.AwaitRun("web", "", 5*time.Second+scans+reacts)
+	}},
+	{Name: "the only controller says farewell, and a machine is cut off when it is back", Config: Config{Seed: 65, Machines: 2, Members: 1, Controllers: 1}, Play: func(w *World) {
+		m := w.begins("web", stubborn)
+		comeBack := w.Controllers[0].GoAway()
+		w.Pass(time.Minute)
+		w.Alone(m.Name)
+		comeBack()
+		w.Pass(20 * time.Minute)
+		w.AwaitRun("web", "", 0)
+	}},
 	{Name: "one controller of two is silent, and the other promises", Config: Config{Seed: 51, Machines: 1, Members: 1}, Play: func(w *World) {
 		w.begins("web", stubborn)
 		w.Split([]string{"m1"}, []string{"e1", "d2"})

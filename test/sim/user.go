@@ -15,6 +15,8 @@ type User struct {
 	node
 	kv  *kv
 	did int // commands
+	// cordoning: so many commands are under way.
+	cordoning int
 	// accepting: a store that went back is to be accepted, so many times since that was done last.
 	accepting int
 }
@@ -133,6 +135,19 @@ func (u *User) Change(program string, change func(*api.Program)) {
 	})
 }
 
+// cordoned is Do of what ends with a cordon. An uncordon comes after it: what etcd has not answered yet could happen later.
+func (u *User) cordoned(what string, do func(ctx context.Context, c *client.Client) error) {
+	u.cordoning++
+	u.Do(what, func(ctx context.Context, c *client.Client) error {
+		defer func() { u.cordoning-- }()
+		return do(ctx, c)
+	})
+}
+
 func (u *User) uncordon(machine string) {
-	u.Do("uncordon "+machine, func(ctx context.Context, c *client.Client) error { _, err := c.Uncordon(ctx, machine); return err })
+	u.Do("uncordon "+machine, func(ctx context.Context, c *client.Client) error {
+		u.w.until(100*time.Millisecond, func() bool { return u.cordoning == 0 })
+		_, err := c.Uncordon(ctx, machine)
+		return err
+	})
 }

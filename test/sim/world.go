@@ -44,19 +44,20 @@ type World struct {
 	task  *task // that runs
 	steps int
 
-	Keys        store.Keys
-	Net         *network
-	Etcd        *Etcd
-	Controllers []*Controller
-	Machines    []*Machine
-	Users       *User
-	hosts       []*Host
-	check       *checker
-	programs    map[string]Program
-	specs       map[string][]func(*api.Program) // as they were created
-	wanted      []string                        // processes that were created
-	mayEnd      map[string]bool                 // those that end by themselves
-	twins       int                             // controllers with a copied state directory that there were
+	Keys         store.Keys
+	Net          *network
+	Etcd         *Etcd
+	Controllers  []*Controller
+	Machines     []*Machine
+	Users        *User
+	hosts        []*Host
+	check        *checker
+	programs     map[string]Program
+	specs        map[string][]func(*api.Program) // as they were created
+	wanted       []string                        // processes that were created
+	mayEnd       map[string]bool                 // those that end by themselves
+	twins        int                             // controllers with a copied state directory that there were
+	longPromises time.Duration                   // until when promises may be out that were given with a farewell
 
 	broken *Violation
 	story  []Line
