@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/distsuper/distsuper/pkg/client"
-	"github.com/distsuper/distsuper/store"
-	"github.com/distsuper/distsuper/store/etcd"
 	"github.com/distsuper/distsuper/test/cluster"
+	"github.com/distsuper/distsuper/test/etcdproc"
 	"github.com/distsuper/distsuper/test/fleet"
 )
 
@@ -26,9 +24,9 @@ import (
 type goneBack struct {
 	*stage
 	f      *fleet.Fleet
-	kind   string // in what is found
-	data   string // etcd's data directory
-	server *etcdServer
+	kind   string                    // in what is found
+	data   string                    // etcd's data directory
+	other  *etcdproc.Cluster         // of one member; nil plays with distsuperd's own
 	before map[string]client.Process // as they ran before
 }
 
@@ -44,16 +42,12 @@ func (s *stage) goBack(ctx context.Context, kind string, own bool, play func(g *
 		return err
 	}
 	if !own {
-		g.data = filepath.Join(dir, "data")
 		var err error
-		if g.server, err = newEtcdServer(g.data); err != nil {
+		if g.other, err = startEtcd(ctx, dir); err != nil {
 			return err
 		}
-		if err := g.server.start(ctx); err != nil {
-			return err
-		}
-		defer g.server.kill()
-		o.Endpoints = []string{g.server.client}
+		defer g.other.Close()
+		g.data, o.Endpoints = g.member().Data(), g.other.Endpoints()
 	}
 	f, err := fleet.Start(ctx, o)
 	if err != nil {
@@ -68,6 +62,26 @@ func (s *stage) goBack(ctx context.Context, kind string, own bool, play func(g *
 	}
 	return s.once(f)
 }
+
+// startEtcd runs an etcd of one member, as the distribution packages it.
+func startEtcd(ctx context.Context, dir string) (*etcdproc.Cluster, error) {
+	path, err := etcdPath()
+	if err != nil {
+		return nil, fmt.Errorf("start etcd (package etcd-server): %w", err)
+	}
+	c, err := etcdproc.New(etcdproc.Options{Path: path, Dir: dir, Members: 1})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Await(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// member is the only one of an etcd that is not distsuperd's own.
+func (g *goneBack) member() *etcdproc.Member { return g.other.Members[0] }
 
 // found notes a finding about this kind of etcd.
 func (g *goneBack) found(promised string, held bool, seen string, args ...any) {
@@ -111,11 +125,8 @@ func (g *goneBack) allRun(ctx context.Context, n int) error {
 // etcdStops has etcd stand still while its data is looked at, or exchanged: then it is killed, and starts with what is there.
 func (g *goneBack) etcdStops(ctx context.Context, exchange bool, do func() error) error {
 	signal := func(sig unix.Signal) {
-		if g.server != nil {
-			_ = g.server.cmd.Process.Signal(sig)
-			if sig == unix.SIGSTOP {
-				cluster.AwaitStopped(g.server.cmd.Process.Pid)
-			}
+		if g.other != nil {
+			g.member().Signal(sig)
 			return
 		}
 		g.f.Controllers[0].Signal(sig, "distsuperd etcd")
@@ -126,12 +137,15 @@ func (g *goneBack) etcdStops(ctx context.Context, exchange bool, do func() error
 	case !exchange || err != nil:
 		signal(unix.SIGCONT)
 		return err
-	case g.server == nil:
+	case g.other == nil:
 		signal(unix.SIGKILL) // distsuperd starts it again
 		return nil
 	}
-	g.server.kill()
-	return g.server.start(ctx)
+	g.member().Kill()
+	if err := g.member().Run(); err != nil {
+		return err
+	}
+	return g.other.Await(ctx)
 }
 
 // copyDir is cp -a.
@@ -225,99 +239,25 @@ func (g *goneBack) running(ctx context.Context, names ...string) func() (bool, s
 	}
 }
 
-// etcdServer is an etcd that is not ours, as the distribution packages it.
-type etcdServer struct {
-	data, client string
-	args         []string
-	cmd          *exec.Cmd
-	ended        chan struct{}
-}
-
-func newEtcdServer(data string) (*etcdServer, error) {
-	ports := make([]string, 2)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// raise raises the revision of etcd's data by so much, and compacts what was before, as "etcdutl snapshot restore --bump-revision" does.
+func (g *goneBack) raise(ctx context.Context, by int) error {
+	return g.member().Aside(ctx, func(client string) error {
+		cli, err := clientv3.New(clientv3.Config{Endpoints: []string{client}, Logger: zap.NewNop()})
 		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports[i] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	}
-	peer := "http://127.0.0.1:" + ports[1]
-	return &etcdServer{data: data, client: "127.0.0.1:" + ports[0], args: []string{"--name", "m0", "--data-dir", data,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "m0=" + peer, "--logger", "zap", "--log-level", "error"}}, nil
-}
-
-func (e *etcdServer) start(ctx context.Context) error { return e.startAt(ctx, e.client) }
-
-// startAt starts it for clients at an address, and waits until it answers.
-func (e *etcdServer) startAt(ctx context.Context, client string) error {
-	url := "http://" + client
-	e.cmd = exec.Command("etcd", append(e.args, "--listen-client-urls", url, "--advertise-client-urls", url)...)
-	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := e.cmd.Start(); err != nil {
-		return fmt.Errorf("start etcd (package etcd-server): %w", err)
-	}
-	e.ended = make(chan struct{})
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait()
-		close(ended)
-	}(e.cmd, e.ended)
-	return fleet.Until(ctx, 20*time.Second, "etcd answers", func() (bool, string) {
-		return e.with(ctx, client, func(kv store.KV) error {
-			_, err := kv.Range(ctx, store.Range{Key: "x"})
 			return err
-		})
-	})
-}
-
-// with has something done with a client.
-func (e *etcdServer) with(ctx context.Context, client string, do func(store.KV) error) (bool, string) {
-	kv, err := etcd.Open(ctx, etcd.Config{Endpoints: []string{client}})
-	if err == nil {
-		defer kv.Close()
-		err = do(kv)
-	}
-	return err == nil, orElse(err, "")
-}
-
-func (e *etcdServer) kill() {
-	_ = e.cmd.Process.Kill()
-	<-e.ended
-}
-
-// raise raises the revision of the data by so much, and compacts what was before, as "etcdutl snapshot restore --bump-revision" does.
-func (e *etcdServer) raise(ctx context.Context, by int) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	aside := l.Addr().String()
-	l.Close()
-	if err := e.startAt(ctx, aside); err != nil {
-		return err
-	}
-	defer e.kill()
-	var rev int64
-	if ok, why := e.with(ctx, aside, func(kv store.KV) error {
-		for range by {
-			res, err := kv.Txn(ctx, store.Txn{Then: []store.Op{store.Put("/raise", nil)}})
-			if err != nil {
-				return err
-			}
-			rev = res.Rev
 		}
-		return nil
-	}); !ok {
-		return errors.New(why)
-	}
-	cmd := exec.CommandContext(ctx, "etcdctl", "--endpoints", aside, "compact", strconv.FormatInt(rev, 10))
-	cmd.Env = append(os.Environ(), "ETCDCTL_API=3")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("etcdctl compact: %w: %s", err, out)
-	}
-	return nil
+		defer cli.Close()
+		var rev int64
+		for range by {
+			res, err := cli.Put(ctx, "/raise", "")
+			if err != nil {
+				return fmt.Errorf("raise the revision: %w", err)
+			}
+			rev = res.Header.Revision
+		}
+		_, err = cli.Compact(ctx, rev)
+		return err
+	})
 }
 
 // lastLine is the last line of what a command printed.

@@ -33,12 +33,12 @@ func (g *goneBack) goToSnapshot(ctx context.Context, raised bool) error {
 	}
 	err := g.etcdStops(ctx, true, func() error {
 		if raised { // what stands still has its files open
-			g.server.kill()
+			g.member().Kill()
 		}
 		if err := errors.Join(os.RemoveAll(g.data), copyDir(saved, g.data)); err != nil || !raised {
 			return err
 		}
-		return g.server.raise(ctx, 1000)
+		return g.raise(ctx, 1000)
 	})
 	if err != nil {
 		return err
@@ -118,15 +118,17 @@ func (g *goneBack) goElsewhere(ctx context.Context) error {
 	if err := g.allRun(ctx, 2); err != nil {
 		return err
 	}
-	other, err := newEtcdServer(g.data + "-other")
+	dir := g.data + "-other"
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	other, err := startEtcd(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if err := other.start(ctx); err != nil {
-		return err
-	}
-	defer other.kill()
-	if err := g.agentAt(ctx, g.server.client, other.client); err != nil {
+	defer other.Close()
+	right, wrong := g.member().Client, other.Members[0].Client
+	if err := g.agentAt(ctx, right, wrong); err != nil {
 		return err
 	}
 	m1 := g.f.Machines[0]
@@ -135,7 +137,7 @@ func (g *goneBack) goElsewhere(ctx context.Context) error {
 		return strings.Contains(r.Stdout, "etcd has gone back: it is cluster"), r.Stdout
 	})
 	g.found("another cluster is refused, and named", err == nil, "%s", orElse(err, "etcd has gone back: it is cluster ..."))
-	if err := g.agentAt(ctx, other.client, g.server.client); err != nil {
+	if err := g.agentAt(ctx, wrong, right); err != nil {
 		return err
 	}
 	err = fleet.Until(ctx, 30*time.Second, "all run", g.running(ctx, "kept", "fenced"))

@@ -190,7 +190,15 @@ func (c *Cluster) Ready() {
 
 // Await waits until the cluster answers a linearizable read.
 func (c *Cluster) Await(ctx context.Context) error {
-	cli, err := clientv3.New(clientv3.Config{Endpoints: c.Endpoints(), Logger: zap.NewNop()})
+	err := await(ctx, c.Endpoints())
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, c.Members[0].Log())
+	}
+	return err
+}
+
+func await(ctx context.Context, endpoints []string) error {
+	cli, err := clientv3.New(clientv3.Config{Endpoints: endpoints, Logger: zap.NewNop()})
 	if err != nil {
 		return err
 	}
@@ -205,7 +213,7 @@ func (c *Cluster) Await(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("etcd did not get ready: %w\n%s", err, c.Members[0].Log())
+			return fmt.Errorf("etcd did not get ready: %w", err)
 		}
 	}
 }
@@ -236,8 +244,28 @@ func (m *Member) Start() {
 	}
 }
 
+// Aside has something done with a member that was killed, while it runs at another address, where nobody else finds it.
+func (m *Member) Aside(ctx context.Context, do func(client string) error) error {
+	ports, err := freePorts(1)
+	if err != nil {
+		return err
+	}
+	client := fmt.Sprintf("127.0.0.1:%d", ports[0])
+	if err := m.run("--listen-client-urls", "http://"+client, "--advertise-client-urls", "http://"+client); err != nil {
+		return err
+	}
+	defer m.Kill()
+	if err := await(ctx, []string{client}); err != nil {
+		return fmt.Errorf("%w\n%s", err, m.Log())
+	}
+	return do(client)
+}
+
 // Run is Start without a test.
-func (m *Member) Run() error {
+func (m *Member) Run() error { return m.run() }
+
+// run runs the process; of a flag that is given twice the last one counts.
+func (m *Member) run(flags ...string) error {
 	out, err := os.OpenFile(m.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -247,7 +275,7 @@ func (m *Member) Run() error {
 	if m.joins {
 		state = "existing"
 	}
-	cmd := exec.Command(m.args[0], append(m.args[1:len(m.args):len(m.args)], "--initial-cluster", m.peers, "--initial-cluster-state", state)...)
+	cmd := exec.Command(m.args[0], slices.Concat(m.args[1:], []string{"--initial-cluster", m.peers, "--initial-cluster-state", state}, flags)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	// A test binary that is killed takes its servers with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -279,6 +307,9 @@ func (m *Member) Signal(sig syscall.Signal) {
 		cluster.AwaitStopped(m.cmd.Process.Pid)
 	}
 }
+
+// Data is the member's directory.
+func (m *Member) Data() string { return m.data }
 
 // Alive reports whether the member's process runs, be it stopped.
 func (m *Member) Alive() bool {
