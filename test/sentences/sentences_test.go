@@ -11,7 +11,7 @@ import (
 )
 
 // names are the JSON names of strings that are no sentences: they name something, or are what the user wrote.
-var names = strings.Fields(`machine token instance spec failed machines by to name process version api fingerprint incarnation containment
+var names = strings.Fields(`machine token instance spec failed machines by to name process version keeper_version api fingerprint incarnation containment
 	addresses labels host hostname http id boot_id signal stdout_log stderr_log group program stopped_by`)
 
 // TestEveryStringOfTheStoreIsASentenceOrAName: a new one must be put on one side, and where it is a sentence on which
