@@ -34,7 +34,7 @@ type kind struct {
 }
 
 // kinds are all of them, family by family. Their order is part of what a seed means.
-var kinds = slices.Concat(daemonKinds, hostKinds, netKinds, etcdKinds, programKinds, userKinds, policyKinds, copyKinds, quorumKinds, restoreKinds)
+var kinds = slices.Concat(daemonKinds, hostKinds, netKinds, etcdKinds, programKinds, userKinds, policyKinds, copyKinds, quorumKinds, restoreKinds, holdKinds)
 
 // usual is the weight of a fault that has no other.
 const usual = 2

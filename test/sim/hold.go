@@ -88,8 +88,11 @@ func (w *World) HoldWatches(n *node, key string) (end func()) {
 	}
 }
 
-// Hand changes keys in etcd without any command of ours, as etcdctl does.
+// Hand changes keys in etcd without any command of ours, as etcdctl does. An etcd without a leader takes nothing.
 func (e *Etcd) Hand(what string, ops ...store.Op) {
+	if !e.Server.Up() {
+		return
+	}
 	e.w.tell("etcd", "somebody %s by hand", what)
 	_, _ = e.kv.Txn(context.Background(), store.Txn{Then: ops})
 	e.tick()
