@@ -60,7 +60,7 @@ func TestTheEtcdPageShowsWhatEtcdctlPrints(t *testing.T) {
 }
 
 // varying are the fields whose values depend on the host and the moment.
-var varying = []string{"instance", "boot_id", "host", "hostname", "incarnation", "identity", "containment", "since", "addresses", "version", "api", "fingerprint", "token", "lease",
+var varying = []string{"instance", "boot_id", "host", "hostname", "incarnation", "identity", "containment", "since", "addresses", "version", "keeper_version", "api", "fingerprint", "token", "lease",
 	"pid", "started", "stdout_log", "stderr_log"}
 
 // shape is what etcdctl printed, by key, with the varying values masked.
