@@ -186,7 +186,7 @@ func (u *User) recovering() recovery.Options {
 // wentBack takes in that the store is another one now: what is checked begins anew with what stands there. Until it is accepted it tells
 // nothing of what runs.
 func (c *checker) wentBack() {
-	c.restored = true
+	c.restored, c.bound = true, Bound+unheard
 	clear(c.touch)
 	clear(c.status)
 	clear(c.owner)

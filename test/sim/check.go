@@ -27,6 +27,10 @@ const (
 // election, the settling of a new leader, and what a process needs to end and to begin.
 const Bound = 40 * time.Second
 
+// unheard is how much longer it may be where etcd was restored: who was cut off from it all the time finds nothing behind, and goes by
+// what it saw of the store before, until it compares all with what stands there (store.Following does so each minute).
+const unheard = time.Minute
+
 // checker sees every copy and every revision, and notes which promise is broken.
 type checker struct {
 	w       *World
@@ -45,6 +49,7 @@ type checker struct {
 	fences
 	course
 	restored bool            // etcd went back, and nobody has accepted that yet
+	bound    time.Duration   // Bound, or longer
 	kept     map[string]bool // processes for which a user has written on_partition = keep
 
 	expecting bool
@@ -70,7 +75,7 @@ type placedAt struct {
 func newChecker(w *World) *checker {
 	return &checker{w: w, alive: map[string][]*copyOf{}, starts: map[string]int{}, tokens: map[string]int64{}, touch: map[slot]api.Touch{},
 		status: map[slot]api.Status{}, owner: map[string]api.Owner{}, intent: map[string]versioned[api.Intent]{}, program: map[string]int64{},
-		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences(), course: newCourse(), kept: map[string]bool{}}
+		placed: map[string]placedAt{}, missing: map[string]time.Duration{}, fences: newFences(), course: newCourse(), kept: map[string]bool{}, bound: Bound}
 }
 
 // began takes a copy in that has just been started.
@@ -276,7 +281,7 @@ func (c *checker) atTheEnd() {
 		since, missing := c.missing[id]
 		if missing && !c.promised(id) {
 			c.worst = max(c.worst, c.w.now-since)
-			if c.w.now-since > Bound && c.canRun(id) {
+			if c.w.now-since > c.bound && c.canRun(id) {
 				c.w.violate(RunsAgain, "%s has had no copy for %v: %s", id, c.w.now-since, c.owner[id].Reason)
 			}
 		}
@@ -285,7 +290,7 @@ func (c *checker) atTheEnd() {
 		}
 		c.asAsked(id)
 	}
-	if c.worst > Bound && c.w.broken == nil && c.canRun("") {
+	if c.worst > c.bound && c.w.broken == nil && c.canRun("") {
 		c.w.violate(RunsAgain, "a wanted process had no copy for %v", c.worst)
 	}
 }

@@ -61,7 +61,7 @@ func Play(t Tale, story bool) Result {
 	w.Run(end)
 	w.restoreAll()
 	w.check.expectAll(w.now)
-	w.Run(end + afterward)
+	w.Run(end + afterward + w.check.bound - Bound)
 	w.check.atTheEnd()
 	r := Result{Tale: t, Broken: w.broken, Story: w.story, Steps: w.steps, Time: w.now, Worst: w.check.worst}
 	for _, name := range w.wanted {
