@@ -82,7 +82,7 @@ func newChecker(w *World) *checker {
 func (c *checker) began(p *copyOf) {
 	id, at := p.ref.ID, slot{p.ref.ID, p.k.m.Name}
 	c.starts[id]++
-	if others := c.unexcused(c.alive[id]); len(others) > 0 {
+	if others := c.unexcused(c.alive[id]); len(others) > 0 && !c.goesOnKept(p) {
 		c.w.violate(OneCopy, "%s starts on %s (token %d) while it lives on %s", id, p.k.m.Name, p.ref.Token, describe(others))
 	}
 	c.alive[id] = append(c.alive[id], p)
@@ -100,6 +100,12 @@ func (c *checker) unexcused(copies []*copyOf) []*copyOf {
 		at := slot{p.ref.ID, p.k.m.Name}
 		return c.kept[at.process] && c.keeps(at, p.ref.Token)
 	})
+}
+
+// goesOnKept reports whether a copy is started in place of one that is excused.
+func (c *checker) goesOnKept(p *copyOf) bool {
+	at := slot{p.ref.ID, p.k.m.Name}
+	return c.runs[run{at, p.ref.Token, p.instance}] && c.kept[at.process] && c.keeps(at, p.ref.Token)
 }
 
 func describe(copies []*copyOf) string {
@@ -236,7 +242,8 @@ func (c *checker) place(name store.Name, e store.Entry, gone, told bool) {
 	c.asked(id, name.Machine, p.Token)
 	now := placedAt{token: p.Token, decided: c.writer != nil && c.isController(c.writer), intent: c.intent[id].rev, restarts: c.intent[id].value.Restarts, program: c.program[p.Process.Program], machine: name.Machine}
 	st := c.status[slot{id, before.machine}]
-	if st.Token == before.token && st.Released && st.State == api.Exited && now.intent == before.intent && now.program == before.program && before.token != 0 {
+	// What was taken over from a store that went back may be of another definition than the one that stands there.
+	if before.decided && st.Token == before.token && st.Released && st.State == api.Exited && now.intent == before.intent && now.program == before.program && before.token != 0 {
 		c.w.violate(DoneStays, "%s is placed on %s under token %d, though it was done under %d and nobody asked for it anew", id, name.Machine, p.Token, before.token)
 	}
 	c.tokens[id], c.placed[id] = p.Token, now
