@@ -12,7 +12,7 @@
 // earliest moment is 12/13 TTL. The other side takes CLOCK_BOOTTIME or CLOCK_MONOTONIC_RAW, whichever is ahead, and nobody slews
 // the latter. So it reaches its deadline, 11/12 TTL - ActTime, when the true time is that, too, and 12/13 - 11/12 = 1/156 of the TTL
 // is left for the crystals of the two hosts, which differ by less than a thousandth. If on the other hand etcd's clock is right, both
-// clocks of the other side may be slow by a twelfth.
+// clocks of the other side may be slow by a twelfth. A timer goes by one clock only: see Look.
 //
 // ActTime covers what comes after the deadline: the loop that enforces it wakes, and one write kills a cgroup (75 ms for 1000
 // processes, measured), or it does not wake, and the guardian steps in at half of ActTime. Killing that takes longer begins earlier, by
@@ -168,7 +168,21 @@ func (m Moment) Over(d Deadline) bool { return m.Wanting(d) <= 0 }
 // Passed reports whether either clock has reached d.
 func (m Moment) Passed(d Deadline) bool { return m.Left(d) <= 0 }
 
-// Instant is when d comes on the boot-time clock, as seen now; clock.Never for None.
+// near is how close a deadline is when a timer is set to it, and not to some time before: a twelfth of that does not matter.
+const near = 10 * time.Millisecond
+
+// Look is when to look again, by a timer on the boot-time clock, so as not to be late for d; clock.Never for None. The raw clock may
+// reach d first, and no timer goes by that one: where the boot-time clock is slewed, a timer set to d itself would end up to a twelfth of
+// the time late. So it is set to a twelfth before, and then again, until d is near.
+func (m Moment) Look(d Deadline) clock.Instant {
+	at := m.Instant(d)
+	if left := m.Left(d); left > near && at != clock.Never {
+		return at.Add(-left / 12)
+	}
+	return at
+}
+
+// Instant is when d comes on the boot-time clock, as seen now; clock.Never for None. A timer is set by Look.
 func (m Moment) Instant(d Deadline) clock.Instant {
 	if d == None {
 		return clock.Never

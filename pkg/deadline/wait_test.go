@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/distsuper/distsuper/pkg/clock"
 )
 
 // Whoever lives until After by clocks that are slow by a twelfth is dead before somebody who waits by clocks that are fast by one, and
@@ -19,6 +21,26 @@ func TestWhoWaitsWaitsForLongerThanWhoLives(t *testing.T) {
 			t.Fatalf("%v apart", left)
 		}
 	})
+}
+
+// A timer on a boot-time clock that is slewed is not late for what the raw clock reaches first.
+func TestWhoLooksAsToldIsNotLate(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rate := 1 + rapid.Float64Range(-1./12, 1./12).Draw(t, "rate of the boot-time clock")
+		d := Moment{}.Plus(time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "d")))
+		at := func(raw float64) Moment { return Moment{Boot: clock.Instant(raw * rate), Raw: int64(raw)} }
+		passes, raw := min(float64(d.Raw), float64(d.Boot)/rate), 0.0
+		looks := 0
+		for ; !at(raw).Passed(d); looks++ {
+			raw = float64(at(raw).Look(d))/rate + 1
+		}
+		if late := time.Duration(raw - passes); late > time.Millisecond || looks > 100 {
+			t.Fatalf("%v late, after %d looks", late, looks)
+		}
+	})
+	if at := (Moment{}).Look(None); at != clock.Never {
+		t.Errorf("what never comes is looked at: %v", at)
+	}
 }
 
 func TestWhoWaitsCountsByTheSlowerClock(t *testing.T) {

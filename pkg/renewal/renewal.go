@@ -56,7 +56,7 @@ type Renewer struct {
 	o        Options
 	ttl      int64
 	deadline deadline.Deadline
-	ends     clock.Instant // when the deadline comes, as seen at the last Step
+	ends     clock.Instant // when to look whether the deadline has come
 	term     uint64        // the highest seen
 	leader   int
 
@@ -121,7 +121,7 @@ func (r *Renewer) Step(now deadline.Moment, e Event) []Effect {
 	}
 	s.advance()
 	if r.o.EndAtDeadline {
-		r.ends = now.Instant(r.deadline)
+		r.ends = now.Look(r.deadline)
 	}
 	return s.effects
 }

@@ -133,14 +133,26 @@ func (k *Keeper) setGuard(hard deadline.Deadline, at clock.Instant) {
 		return
 	}
 	guards, life := k.guards, k.life
-	now := k.host.moment()
-	k.w.At(k.host.when(now.Instant(hard).Add(deadline.GuardianAfter)), func() { k.guardianActs(life, guards) })
+	k.guardianLooks(life, guards)
 	k.w.At(k.host.when(at.Add(deadline.BackstopAfter)), func() {
 		if k.up && k.life == life && k.guards == guards {
 			k.w.tell(k.m.Name, "the kernel's timer ends the keeper")
 			k.Crash()
 		}
 	})
+}
+
+// guardianLooks waits for the deadline by a timer on the boot-time clock, as package guardian does.
+func (k *Keeper) guardianLooks(life, guards int) {
+	if !k.up || k.life != life || k.guards != guards {
+		return
+	}
+	now, late := k.host.moment(), k.guard.Before(-deadline.GuardianAfter)
+	if now.Passed(late) {
+		k.guardianActs(life, guards)
+		return
+	}
+	k.w.At(k.host.when(now.Look(late)), func() { k.guardianLooks(life, guards) })
 }
 
 // guardianActs kills everything of a keeper that is late, and the keeper.

@@ -30,6 +30,14 @@ var fenceScripts = []Script{
 		w.Alone("m1")
 		w.Pass(35 * time.Second)
 	}},
+	{Name: "agent and keeper stand still on a machine whose boot clock is slow, and etcd's is fast", Config: Config{Seed: 94, Machines: 1, Members: 1}, Play: func(w *World) {
+		w.Host("m1").Rates(slow, 1)
+		w.Host("e1").Rates(fast, 1)
+		m := w.begins("web", stubborn, TouchTimeout(longLease))
+		m.Agent.standStill()
+		m.Keeper.standStill()
+		w.Pass(35 * time.Second)
+	}},
 	{Name: "a machine that is cut off is suspended for a while", Config: Config{Seed: 23, Machines: 1, Members: 1}, Play: func(w *World) {
 		w.begins("web", stubborn, TouchTimeout(longLease))
 		w.Alone("m1")

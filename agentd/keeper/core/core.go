@@ -173,7 +173,7 @@ func (c *Core) tick(now deadline.Moment) {
 func (c *Core) settle(now deadline.Moment) {
 	wake, hard := c.queue.wake(now.Boot), deadline.None
 	for _, r := range c.runs {
-		wake = min(wake, r.life.Wake(), r.nextLook(), now.Instant(r.nextEnforced()))
+		wake = min(wake, r.life.Wake(), r.nextLook(), now.Look(r.nextEnforced()))
 		if r.guarded() {
 			hard = deadline.Earlier(hard, r.fence.hard)
 		}

@@ -92,7 +92,8 @@ func (g guardian) watch() error {
 	for enforced := false; ; {
 		at := clock.Never
 		if d, now := g.page.deadline(), deadline.Now(clock.Real{}); !enforced {
-			if at = now.Instant(d).Add(deadline.GuardianAfter); at <= now.Boot {
+			late := d.Before(-deadline.GuardianAfter)
+			if at = now.Look(late); now.Passed(late) {
 				g.killBelowKeeper()
 				sendKill(guardianKeeper)
 				g.killAll()
