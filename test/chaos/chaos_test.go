@@ -126,3 +126,26 @@ func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 		}
 	}
 }
+
+func TestNoBurstTakesEveryEnforcerOfAHost(t *testing.T) {
+	on := func(host int, kinds ...string) (all []Fault) {
+		for _, kind := range kinds {
+			all = append(all, Fault{Kind: kind, Host: host})
+		}
+		return all
+	}
+	for _, c := range []struct {
+		faults []Fault
+		left   int
+	}{
+		{on(1, "stop-guardian", "stop-keeper-agent"), 1},
+		{on(1, "stop-keeper-guard", "shift-agent", "cut"), 2},
+		{on(1, "kill-agent", "kill-keeper", "kill-guardian"), 2},
+		{append(on(1, "stop-guardian"), on(2, "stop-keeper-agent")...), 2},
+		{on(1, "kill-host", "kill-guardian", "kill-agent"), 3},
+	} {
+		if left := survivable(c.faults); len(left) != c.left {
+			t.Errorf("of %v remain %v", c.faults, left)
+		}
+	}
+}

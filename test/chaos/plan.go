@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -95,10 +96,35 @@ func Draw(seed uint64, faults int) Plan {
 		if outage <= drawn {
 			b, outage = p.outage(r, faults-drawn), faults
 		}
+		b.Faults = survivable(b.Faults)
 		drawn += len(b.Faults)
 		p.Bursts = append(p.Bursts, b)
 	}
 	return p
+}
+
+// enforcers are the daemons of a machine of which one has to be well: when all of them stand still or are dead, nothing on it ends what has
+// detached itself (hack/docs/safety.md has that among the limits). A kind that befalls one of them has it in its name.
+var enforcers = []string{"agent", "keeper", "guard"}
+
+// survivable leaves faults out that would take the last enforcer of a host.
+func survivable(faults []Fault) (left []Fault) {
+	taken := map[int]map[string]bool{}
+	for _, f := range faults {
+		those := maps.Clone(taken[f.Host])
+		if those == nil {
+			those = map[string]bool{}
+		}
+		for _, name := range enforcers {
+			if strings.Contains(f.Kind, name) {
+				those[name] = true
+			}
+		}
+		if len(those) < len(enforcers) {
+			taken[f.Host], left = those, append(left, f)
+		}
+	}
+	return left
 }
 
 // Processes is how many there are.
