@@ -3,6 +3,9 @@ package fencing
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +67,10 @@ func (p *promisers) controller(name string) *cluster.Node {
 	}
 	p.must(d, "distsuperd", "start")
 	p.registered(name, false)
+	eventually(p.t, func() (bool, string) { // its entry may stand before it knows
+		log, err := os.ReadFile(filepath.Join(d.Dir, ".distsuper", "distsuperd.log"))
+		return strings.Contains(string(log), "member registered"), fmt.Sprintf("%s does not know that it is registered (%v)", name, err)
+	})
 	return d
 }
 
