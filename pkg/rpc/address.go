@@ -2,11 +2,14 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // unixScheme begins the address of a socket on this host.
@@ -30,9 +33,23 @@ func host(addr string) string {
 	return addr
 }
 
-// Listen opens host:port for a daemon of which key is the setting. When given is false the address is only a default, and a busy
-// port is replaced by a free one: what counts is published.
+// dying is how long an address that was asked for may be busy: a killed predecessor is not seen as running any more, but its sockets are
+// closed after that, on a busy host some time after.
+const dying = 2 * time.Second
+
+// Listen is TryListen for a daemon that begins: it waits for a predecessor that was killed to let go of the address.
 func Listen(addr string, given bool, key string) (net.Listener, error) {
+	for until := time.Now().Add(dying); ; time.Sleep(dying / 100) {
+		l, err := TryListen(addr, given, key)
+		if !errors.Is(err, syscall.EADDRINUSE) || time.Now().After(until) {
+			return l, err
+		}
+	}
+}
+
+// TryListen opens host:port for a daemon of which key is the setting. When given is false the address is only a default, and a busy
+// port is replaced by a free one: what counts is published.
+func TryListen(addr string, given bool, key string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil && !given {
 		host, _, _ := net.SplitHostPort(addr)

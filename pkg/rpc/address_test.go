@@ -1,9 +1,12 @@
 package rpc
 
 import (
+	"errors"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 func TestBusyDefaultPortIsReplacedAndAGivenOneIsNot(t *testing.T) {
@@ -40,4 +43,22 @@ func TestWhatListensOnLoopbackIsReachedFromThisHostAlone(t *testing.T) {
 			t.Errorf("%s: reached here at %s, by this host alone %v (%v)", c.addr, host, HereOnly(l), err)
 		}
 	}
+}
+
+// TestAnAddressThatAKilledDaemonStillHoldsIsWaitedFor: its sockets are closed some time after it is seen as dead.
+func TestAnAddressThatAKilledDaemonStillHoldsIsWaitedFor(t *testing.T) {
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := held.Addr().String()
+	if _, err := TryListen(addr, true, "[a] http"); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Fatalf("a busy address was opened: %v", err)
+	}
+	time.AfterFunc(100*time.Millisecond, func() { held.Close() })
+	l, err := Listen(addr, true, "[a] http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
 }

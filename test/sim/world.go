@@ -186,7 +186,7 @@ const askEvery = 5 * time.Second
 func (w *World) vouch() {
 	for _, id := range w.wanted {
 		o := w.check.owner[id]
-		if o.WaitingFor == api.WaitingForProof && len(w.check.alive[id]) == 0 {
+		if o.WaitingFor == api.WaitingForProof && len(w.check.alive[id]) == 0 && len(w.Machine(o.Machine).copies) == 0 {
 			w.Users.Do("confirm the death of "+o.Machine, func(ctx context.Context, c *client.Client) error {
 				_, err := c.ConfirmDead(ctx, o.Machine)
 				return err

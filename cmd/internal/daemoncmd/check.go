@@ -93,9 +93,9 @@ func CheckStore(cfg *config.Config, endpoints []string, file string) error {
 // schemaTime is how long etcd may take to say what it holds.
 const schemaTime = 2 * time.Second
 
-// CheckPort reports why rpc.Listen would fail once the daemon that is reached at held, "" for none, listens no more.
+// CheckPort reports why rpc.TryListen would fail once the daemon that is reached at held, "" for none, listens no more.
 func CheckPort(addr string, given bool, key, held string) error {
-	l, err := rpc.Listen(addr, given, key)
+	l, err := rpc.TryListen(addr, given, key)
 	if err == nil {
 		return l.Close()
 	}
