@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -186,7 +187,8 @@ const askEvery = 5 * time.Second
 func (w *World) vouch() {
 	for _, id := range w.wanted {
 		o := w.check.owner[id]
-		if o.WaitingFor == api.WaitingForProof && len(w.check.alive[id]) == 0 && len(w.Machine(o.Machine).copies) == 0 {
+		if o.WaitingFor == api.WaitingForProof && len(w.check.alive[id]) == 0 &&
+			!slices.ContainsFunc(w.Machine(o.Machine).copies, func(c *copyOf) bool { return c.instance == o.Instance }) {
 			w.Users.Do("confirm the death of "+o.Machine, func(ctx context.Context, c *client.Client) error {
 				_, err := c.ConfirmDead(ctx, o.Machine)
 				return err
