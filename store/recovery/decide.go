@@ -61,7 +61,7 @@ func Decide(s Situation) Plan {
 	taken := map[string]bool{}
 	for _, t := range s.running() {
 		process := s.View.Process(t.Process)
-		if s.replaced(process, t) {
+		if stopped(t.Held) || s.replaced(process, t) {
 			continue
 		}
 		taken[t.Process] = true
@@ -84,6 +84,10 @@ func Decide(s Situation) Plan {
 	}
 	return p
 }
+
+// stopped reports whether a run has ended without being done: it was fenced, or somebody stopped it. Whether the process is to run, the
+// store says, and it starts under a new token then: another one may have run since, of which nobody is left who could tell.
+func stopped(h api.Held) bool { return h.Status.State == api.Stopped && !h.MayLive() }
 
 // replaced reports whether the process was started elsewhere after a run had ended: by a leader that believes the store, on a machine that
 // does. That one counts. Its machine stops it only when it hears that it is to, so the other must not come back meanwhile.
