@@ -148,7 +148,7 @@ func TestLongWatchBehindASilentNetworkEnds(t *testing.T) {
 		t.Errorf("opened in silence: %v", w.Err())
 	}
 	p.Heal()
-	eventually(t, time.Minute, func() string {
+	eventually(t, 20*time.Second, func() string {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		w := kv.Watch(ctx, store.Below("/w/"), rev)
