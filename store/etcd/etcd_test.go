@@ -180,10 +180,10 @@ func TestFencingWarningNamesVersionsThatDropLeasesEarly(t *testing.T) {
 	}
 }
 
-func TestPasswordUserReadsWritesWatchesAndRenews(t *testing.T) {
-	c := startEtcd(t, 1)
-	cli := raw(t, c)
-	ctx := t.Context()
+// passwordUser makes etcd ask for passwords, and user u with password p, who may read and write below /d/.
+func passwordUser(t *testing.T, c *etcdproc.Cluster) {
+	t.Helper()
+	cli, ctx := raw(t, c), t.Context()
 	must := func(_ any, err error) {
 		t.Helper()
 		if err != nil {
@@ -198,6 +198,18 @@ func TestPasswordUserReadsWritesWatchesAndRenews(t *testing.T) {
 	must(cli.UserAdd(ctx, "u", "p"))
 	must(cli.UserGrantRole(ctx, "u", "ours"))
 	must(cli.AuthEnable(ctx))
+}
+
+func TestPasswordUserReadsWritesWatchesAndRenews(t *testing.T) {
+	c := startEtcd(t, 1)
+	ctx := t.Context()
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	passwordUser(t, c)
 
 	kv, err := etcd.Open(ctx, etcd.Config{Endpoints: c.Endpoints(), Username: "u", Password: "p"})
 	must(nil, err)

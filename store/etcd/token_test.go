@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-
 	"github.com/distsuper/distsuper/pkg/clock"
 	"github.com/distsuper/distsuper/store"
 	"github.com/distsuper/distsuper/store/etcd"
@@ -30,21 +28,14 @@ func TestLongTheEndOfAnAuthTokenIsNotNoticed(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			c := startEtcd(t, 1, flags...)
-			cli, ctx := raw(t, c), t.Context()
+			ctx := t.Context()
 			must := func(_ any, err error) {
 				t.Helper()
 				if err != nil {
 					t.Fatal(err)
 				}
 			}
-			must(cli.RoleAdd(ctx, "root"))
-			must(cli.UserAdd(ctx, "root", "r"))
-			must(cli.UserGrantRole(ctx, "root", "root"))
-			must(cli.RoleAdd(ctx, "ours"))
-			must(cli.RoleGrantPermission(ctx, "ours", "/d/", "/d0", clientv3.PermissionType(clientv3.PermReadWrite)))
-			must(cli.UserAdd(ctx, "u", "p"))
-			must(cli.UserGrantRole(ctx, "u", "ours"))
-			must(cli.AuthEnable(ctx))
+			passwordUser(t, c)
 			kv, err := etcd.Open(ctx, etcd.Config{Endpoints: c.Endpoints(), Username: "u", Password: "p"})
 			must(nil, err)
 			defer kv.Close()

@@ -19,10 +19,7 @@ func TestLongAPlannedRebootOfTheOnlyServerStopsNothing(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, 2)
 	d := f.Controllers[0]
-	p := f.many("w", 6)
-	p.TouchTimeout = calm
-	f.run(6, p)
-	before := f.lives()
+	before := f.steady(6)
 	f.promised(f.must(d, "distsuperd", "stop", "--all"))
 	time.Sleep(45 * time.Second) // they are away
 	f.must(d, "distsuperd", "start")

@@ -125,6 +125,15 @@ func (f *fixture) many(name string, n int, flags ...string) api.Program {
 	return p
 }
 
+// steady has n witnesses run that survive what takes a while, and returns their lives.
+func (f *fixture) steady(n int) map[string]life {
+	f.t.Helper()
+	p := f.many("w", n)
+	p.TouchTimeout = calm
+	f.run(n, p)
+	return f.lives()
+}
+
 // run makes programs and waits until their n processes run.
 func (f *fixture) run(n int, programs ...api.Program) {
 	f.t.Helper()

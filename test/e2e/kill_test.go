@@ -121,10 +121,7 @@ func killPID(t *testing.T, pid int) {
 func TestAnotherDistsuperdLeadsAfterTheLeadersDeathAndNoProcessNotices(t *testing.T) {
 	t.Parallel()
 	f := start(t, 2, 2, func(o *fleet.Options) { o.ControllerLines = []string{"election_ttl = 2"} })
-	p := f.many("w", 4)
-	p.TouchTimeout = calm
-	f.run(4, p)
-	before := f.lives()
+	before := f.steady(4)
 	leader := f.leader()
 	began := time.Now()
 	f.kill(leader, "distsuperd run")
@@ -175,10 +172,7 @@ func remove(f *fixture, name string) error {
 func TestTheEmbeddedEtcdIsRestartedAndNoProcessNotices(t *testing.T) {
 	t.Parallel()
 	f := start(t, 1, 2, func(o *fleet.Options) { o.ControllerLines = []string{"election_ttl = 2"} })
-	p := f.many("w", 4)
-	p.TouchTimeout = calm
-	f.run(4, p)
-	before := f.lives()
+	before := f.steady(4)
 	d := f.Controllers[0]
 
 	f.kill(d, "distsuperd etcd")

@@ -37,10 +37,7 @@ func TestLongMembersAreTakenOutOnlyWhereTheOthersGoOn(t *testing.T) {
 	t.Parallel()
 	gate.Long(t)
 	f := start(t, 3, 1, members)
-	p := f.many("w", 4)
-	p.TouchTimeout = calm
-	f.run(4, p)
-	before := f.lives()
+	before := f.steady(4)
 	leader := f.leads(f.Controllers[0])
 	var others []*cluster.Node
 	for _, d := range f.Controllers {
@@ -97,10 +94,7 @@ func TestLongAFirstHostThatLostEverythingBeginsNoSecondFleet(t *testing.T) {
 	t.Parallel()
 	gate.Long(t)
 	f := start(t, 3, 1, members)
-	p := f.many("w", 2)
-	p.TouchTimeout = calm
-	f.run(2, p)
-	before := f.lives()
+	before := f.steady(2)
 	first, second := f.Controllers[0], f.Controllers[1]
 	first.Kill()
 	if err := os.RemoveAll(first.State("")); err != nil {

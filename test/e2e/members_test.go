@@ -79,10 +79,7 @@ func TestLongThreeMembersSurviveTheLossOfEachHostInTurn(t *testing.T) {
 	t.Parallel()
 	gate.Long(t)
 	f := start(t, 3, 2, members)
-	p := f.many("w", 8)
-	p.TouchTimeout = calm
-	f.run(8, p)
-	before := f.lives()
+	before := f.steady(8)
 	for _, planned := range []bool{false, true} {
 		for i, d := range f.Controllers {
 			other := f.Controllers[(i+1)%3]
@@ -135,10 +132,7 @@ func TestLongAnEtcdOfOneGrowsToThreeAndAWrongAddressHarmsNobody(t *testing.T) {
 	t.Parallel()
 	gate.Long(t)
 	f := start(t, 1, 1, members)
-	p := f.many("w", 4)
-	p.TouchTimeout = calm
-	f.run(4, p)
-	before := f.lives()
+	before := f.steady(4)
 	first := f.Controllers[0]
 
 	etcd := f.Etcd
@@ -201,10 +195,7 @@ func TestLongAMemberThatHasForgottenSomethingJoinsAnew(t *testing.T) {
 	t.Parallel()
 	gate.Long(t)
 	f := start(t, 3, 1, members)
-	p := f.many("w", 4)
-	p.TouchTimeout = calm
-	f.run(4, p)
-	before := f.lives()
+	before := f.steady(4)
 	first, second, third := f.Controllers[0], f.Controllers[1], f.Controllers[2]
 	leadOut := func(d *cluster.Node, why string) {
 		t.Helper()

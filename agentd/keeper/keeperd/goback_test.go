@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -86,25 +85,10 @@ func TestTheBinaryBeforeGoesOnWhenTheOtherOneCannot(t *testing.T) {
 				if now := s.wait("writes", running); now.PID != pid || now.Starts != 1 {
 					t.Errorf("it was pid %d, and is %d", pid, now.PID)
 				}
-				must(t, os.WriteFile(stop, nil, 0o600))
-				if run := s.wait("writes", done); *run.Exit != 7 {
-					t.Errorf("the exit code is %d", *run.Exit)
-				}
-				s.eventually("the log is there to its end", func() error {
-					if text := s.whole("writes"); !strings.HasSuffix(text, "end\n") {
-						return fmt.Errorf("it ends with %q", text[max(0, len(text)-40):])
-					}
-					return nil
-				})
-				wantCount(t, "writes", s.whole("writes"))
+				s.wroteAll(stop)
 				s.upgrade("")
 				must(t, s.Stdin(t.Context(), keeper.Ref{ID: "reads", Token: 7}, []byte("two\n")))
-				s.eventually("both lines were read", func() error {
-					if text := s.whole("reads"); text != "got one\ngot two\n" {
-						return fmt.Errorf("it printed %q", text)
-					}
-					return nil
-				})
+				s.readBoth()
 			})
 		}
 	}

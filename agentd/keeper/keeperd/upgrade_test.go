@@ -64,6 +64,33 @@ func wantCount(t *testing.T, name, text string) {
 	}
 }
 
+// wroteAll tells the process that writes to stop, and looks whether it ended as it does and every line of it is in its log.
+func (s *started) wroteAll(stop string) {
+	s.t.Helper()
+	must(s.t, os.WriteFile(stop, nil, 0o600))
+	if run := s.wait("writes", done); *run.Exit != 7 {
+		s.t.Errorf("the exit code is %d", *run.Exit)
+	}
+	s.eventually("the log is there to its end", func() error {
+		if text := s.whole("writes"); !strings.HasSuffix(text, "end\n") {
+			return fmt.Errorf("it ends with %q", text[max(0, len(text)-40):])
+		}
+		return nil
+	})
+	wantCount(s.t, "writes", s.whole("writes"))
+}
+
+// readBoth looks whether the process that reads got what was sent before and after.
+func (s *started) readBoth() {
+	s.t.Helper()
+	s.eventually("both lines were read", func() error {
+		if text := s.whole("reads"); text != "got one\ngot two\n" {
+			return fmt.Errorf("it printed %q", text)
+		}
+		return nil
+	})
+}
+
 // whole is a log with what rotation has made of it.
 func (s *started) whole(id string) string {
 	s.t.Helper()
@@ -108,23 +135,8 @@ func TestAKeeperIsReplacedInPlace(t *testing.T) {
 			if run := s.wait("ends", done); *run.Exit != 5 {
 				t.Errorf("the exit code is %d", *run.Exit)
 			}
-			must(t, os.WriteFile(stop, nil, 0o600))
-			if run := s.wait("writes", done); *run.Exit != 7 {
-				t.Errorf("the exit code is %d", *run.Exit)
-			}
-			s.eventually("the log is there to its end", func() error {
-				if text := s.whole("writes"); !strings.HasSuffix(text, "end\n") {
-					return fmt.Errorf("it ends with %q", text[max(0, len(text)-40):])
-				}
-				return nil
-			})
-			wantCount(t, "writes", s.whole("writes"))
-			s.eventually("both lines were read", func() error {
-				if text := s.whole("reads"); text != "got one\ngot two\n" {
-					return fmt.Errorf("it printed %q", text)
-				}
-				return nil
-			})
+			s.wroteAll(stop)
+			s.readBoth()
 			must(t, s.Stop(ctx, keeper.Ref{ID: "stays", Token: 7}))
 			if run := s.wait("stays", done); *run.Exit != 4 {
 				t.Errorf("the exit code is %d", *run.Exit)
