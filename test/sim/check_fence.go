@@ -62,8 +62,11 @@ func (c *checker) startOf(p *copyOf) {
 	o, t := c.owner[at.process], c.touch[at]
 	kept, owned := c.kept[at.process] && c.keeps(at, p.ref.Token), o.Machine == at.machine && o.Token >= p.ref.Token
 	again := c.runs[this] && (c.restored || t == (api.Touch{}) && (owned || kept))
+	// Under keep a start has no deadline: a keeper that stood still carries out what it was asked for, as long as nobody else owns it.
+	placed := c.placement[at]
+	late := t == (api.Touch{}) && owned && o.Token == p.ref.Token && placed.Token == p.ref.Token && placed.OnPartition == api.PartitionKeep
 	c.runs[this] = true
-	if !again && t != (api.Touch{Token: p.ref.Token, Instance: p.instance}) {
+	if !again && !late && t != (api.Touch{Token: p.ref.Token, Instance: p.instance}) {
 		c.w.violate(CurrentToken, "%s starts on %s under token %d of keeper %s, and the touch there is %+v", at.process, at.machine, p.ref.Token, p.instance, t)
 	}
 }
